@@ -1,0 +1,66 @@
+/* The span scanner: validates a JSON text (RFC 8259) in one pass without building a tree, and
+ * hands out spans of the text. Messages in flight are scanned, and a tree is built only when a rule,
+ * a schema or a card reads the arguments. Spans borrow the text. Any thread; allocates only for an
+ * object with very many members. */
+#ifndef FLOPINIO_BASE_SCAN_H
+#define FLOPINIO_BASE_SCAN_H
+
+#include <stdint.h>
+
+#include "flopinio/base/arena.h"
+#include "flopinio/base/err.h"
+#include "flopinio/base/str.h"
+
+struct fl_scan_limits {
+    size_t max_bytes;
+    uint32_t max_nodes;       /* values, counting containers and scalars, not keys */
+    uint16_t max_depth;       /* containers inside one another; at most 1024 */
+    bool rejects_duplicates;  /* equal keys in one object, compared after decoding escapes */
+    bool rejects_nul;         /* \u0000 in a key or string */
+};
+
+/* RFC 8259 alone, deep enough for every published test text. */
+extern const struct fl_scan_limits fl_scan_grammar;
+/* What a call must obey: 4 MiB, 100,000 nodes, depth 64, no duplicate keys, no NUL. */
+extern const struct fl_scan_limits fl_scan_call;
+
+/* A value to pick while scanning, by its place from the root: up to 3 member names, for instance
+ * { "params", "_meta", "progressToken" }. Found values are written to the same index of `ret`. */
+struct fl_scan_pick {
+    const char *path[3]; /* unused ones NULL */
+};
+
+/* Validates `text` as one JSON value with optional white space around. On success `ret[i].p` is
+ * NULL for a pick that is absent. FL_BAD_JSON says where ("line 3, column 7: expected ':'"),
+ * FL_TOO_LARGE which limit. Lone surrogate escapes are refused (they have no UTF-8 form). */
+enum fl_code fl_scan(struct fl_str text, const struct fl_scan_limits *limits,
+                     const struct fl_scan_pick *picks, size_t pick_count, struct fl_str *ret,
+                     struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- reading spans of a text that fl_scan accepted ---- */
+enum fl_span_type {
+    FL_SPAN_ABSENT,
+    FL_SPAN_NULL,
+    FL_SPAN_FALSE,
+    FL_SPAN_TRUE,
+    FL_SPAN_NUMBER,
+    FL_SPAN_STRING,
+    FL_SPAN_ARRAY,
+    FL_SPAN_OBJECT
+};
+enum fl_span_type fl_span_type(struct fl_str value);
+/* A member of an object by its (unescaped) name; absent -> p NULL. */
+struct fl_str fl_span_get(struct fl_str object, const char *name);
+/* Iteration: start with pos 0; false at the end. `key` is the raw string span with quotes. */
+bool fl_span_next_member(struct fl_str object, size_t *pos, struct fl_str *ret_key,
+                         struct fl_str *ret_value);
+bool fl_span_next_item(struct fl_str array, size_t *pos, struct fl_str *ret_value);
+/* The decoded string: borrowed from the text when it has no escape, else from the arena; p NULL
+ * if `value` is not a string or there is no memory. */
+struct fl_str fl_span_string(struct fl_arena *arena, struct fl_str value);
+/* True if `value` is a string equal to `text` after decoding. */
+bool fl_span_is(struct fl_str value, const char *text);
+/* An integer literal (no fraction, no exponent) that fits. */
+bool fl_span_int(struct fl_str value, int64_t *ret);
+
+#endif

@@ -1,0 +1,64 @@
+/* The error table's texts and numbers. */
+#include "flopinio/base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "flopinio/base/utf8.h"
+
+static const struct {
+    const char *name;
+    const char *text;
+    int rpc;
+    int http;
+} codes[] = {
+#define X(name, rpc, http, text) { #name, text, rpc, http },
+    FL_CODES(X)
+#undef X
+};
+
+enum fl_code fl_err_set(struct fl_err *err, enum fl_code code, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        va_start(ap, fmt);
+        int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+        va_end(ap);
+        if (n >= (int)sizeof err->text) {
+            struct fl_str whole = { err->text, sizeof err->text - 1 };
+            err->text[fl_utf8_cut(whole, whole.n)] = 0;
+        }
+        err->code = code;
+    }
+    return code;
+}
+
+enum fl_code fl_err_code(struct fl_err *err, enum fl_code code)
+{
+    return fl_err_set(err, code, "%s", fl_code_text(code));
+}
+
+const char *fl_code_name(enum fl_code code)
+{
+    FL_ASSERT(code < FL_CODE_COUNT);
+    return codes[code].name;
+}
+
+const char *fl_code_text(enum fl_code code)
+{
+    FL_ASSERT(code < FL_CODE_COUNT);
+    return codes[code].text;
+}
+
+int fl_code_rpc(enum fl_code code)
+{
+    FL_ASSERT(code < FL_CODE_COUNT);
+    return codes[code].rpc;
+}
+
+int fl_code_http(enum fl_code code)
+{
+    FL_ASSERT(code < FL_CODE_COUNT);
+    return codes[code].http;
+}

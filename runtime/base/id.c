@@ -1,0 +1,242 @@
+/* UUIDs, random bytes and text encodings of bytes. */
+#include "flopinio/base/id.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "flopinio/base/clock.h"
+
+static _Atomic uint64_t test_seed;
+
+void fl_random_seed(uint64_t seed)
+{
+    atomic_store(&test_seed, seed);
+}
+
+/* splitmix64: for tests that need the same bytes twice, never for secrets. */
+static void fill_from_seed(unsigned char *out, size_t n)
+{
+    while (n) {
+        uint64_t z = atomic_fetch_add(&test_seed, 0x9e3779b97f4a7c15ULL) + 0x9e3779b97f4a7c15ULL;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+        z ^= z >> 31;
+        size_t take = n < sizeof z ? n : sizeof z;
+        memcpy(out, &z, take);
+        out += take;
+        n -= take;
+    }
+}
+
+void fl_random(void *out, size_t n)
+{
+    unsigned char *p = out;
+    if (atomic_load(&test_seed)) {
+        fill_from_seed(p, n);
+        return;
+    }
+    while (n) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0) {
+            FL_ASSERT(errno == EINTR);
+            continue;
+        }
+        p += got;
+        n -= (size_t)got;
+    }
+}
+
+struct fl_uuid fl_uuid_new(void)
+{
+    struct fl_uuid id;
+    uint64_t ms = (uint64_t)fl_real_ms();
+    fl_random(id.b, sizeof id.b);
+    for (int i = 0; i < 6; i++)
+        id.b[i] = (uint8_t)(ms >> (40 - 8 * i));
+    id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0f));
+    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));
+    return id;
+}
+
+char *fl_uuid_format(const struct fl_uuid *id, char out[FL_UUID_TEXT])
+{
+    static const char hex[] = "0123456789abcdef";
+    char *p = out;
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *p++ = '-';
+        *p++ = hex[id->b[i] >> 4];
+        *p++ = hex[id->b[i] & 15];
+    }
+    *p = 0;
+    return out;
+}
+
+static int nibble(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool fl_uuid_parse(struct fl_str text, struct fl_uuid *ret)
+{
+    struct fl_uuid id;
+    if (text.n != FL_UUID_TEXT - 1)
+        return false;
+    size_t at = 0;
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            if (text.p[at++] != '-')
+                return false;
+        }
+        int hi = nibble(text.p[at]), lo = nibble(text.p[at + 1]);
+        if (hi < 0 || lo < 0)
+            return false;
+        id.b[i] = (uint8_t)(hi << 4 | lo);
+        at += 2;
+    }
+    *ret = id;
+    return true;
+}
+
+bool fl_uuid_is_zero(const struct fl_uuid *id)
+{
+    static const struct fl_uuid zero;
+    return fl_uuid_cmp(id, &zero) == 0;
+}
+
+int fl_uuid_cmp(const struct fl_uuid *a, const struct fl_uuid *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b);
+}
+
+char *fl_hex(const void *bytes, size_t n, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    const unsigned char *b = bytes;
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = hex[b[i] >> 4];
+        out[2 * i + 1] = hex[b[i] & 15];
+    }
+    out[2 * n] = 0;
+    return out;
+}
+
+bool fl_unhex(struct fl_str text, void *out, size_t n)
+{
+    unsigned char *b = out;
+    if (text.n != 2 * n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int hi = nibble(text.p[2 * i]), lo = nibble(text.p[2 * i + 1]);
+        if (hi < 0 || lo < 0)
+            return false;
+        b[i] = (unsigned char)(hi << 4 | lo);
+    }
+    return true;
+}
+
+/* All three alphabets are the same machine: k bits a character, padded to whole groups or not. */
+struct alphabet {
+    const char *chars;
+    unsigned bits;
+    unsigned group; /* characters a group, for padding; 0 = no padding */
+};
+static const struct alphabet b64url = {
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 6, 0
+};
+static const struct alphabet b64std = {
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 6, 4
+};
+static const struct alphabet b32 = { "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5, 0 };
+
+static void encode(const struct alphabet *a, struct fl_buf *out, const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    unsigned acc = 0, have = 0, count = 0;
+    for (size_t i = 0; i < n; i++) {
+        acc = acc << 8 | b[i];
+        have += 8;
+        while (have >= a->bits) {
+            have -= a->bits;
+            fl_buf_putc(out, a->chars[acc >> have & ((1u << a->bits) - 1)]);
+            count++;
+        }
+        acc &= (1u << have) - 1;
+    }
+    if (have) {
+        fl_buf_putc(out, a->chars[acc << (a->bits - have) & ((1u << a->bits) - 1)]);
+        count++;
+    }
+    while (a->group && count % a->group) {
+        fl_buf_putc(out, '=');
+        count++;
+    }
+}
+
+static bool decode(const struct alphabet *a, struct fl_buf *out, struct fl_str text)
+{
+    if (a->group) {
+        size_t pads = 0;
+        if (text.n % a->group)
+            return false;
+        while (pads < 2 && text.n && text.p[text.n - 1] == '=') {
+            text.n--;
+            pads++;
+        }
+        if (text.n == 0 && pads)
+            return false;
+    }
+    unsigned acc = 0, have = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        const char *at = text.p[i] ? strchr(a->chars, text.p[i]) : NULL;
+        if (!at)
+            return false;
+        acc = acc << a->bits | (unsigned)(at - a->chars);
+        have += a->bits;
+        if (have >= 8) {
+            have -= 8;
+            fl_buf_putc(out, (char)(acc >> have));
+        }
+        acc &= (1u << have) - 1;
+    }
+    /* Spare bits must be zero and fewer than a character, or two texts would mean one value. */
+    return have < a->bits && acc == 0 && !out->is_failed;
+}
+
+void fl_b64url(struct fl_buf *out, const void *bytes, size_t n)
+{
+    encode(&b64url, out, bytes, n);
+}
+
+void fl_b64(struct fl_buf *out, const void *bytes, size_t n)
+{
+    encode(&b64std, out, bytes, n);
+}
+
+void fl_b32(struct fl_buf *out, const void *bytes, size_t n)
+{
+    encode(&b32, out, bytes, n);
+}
+
+bool fl_b64url_decode(struct fl_buf *out, struct fl_str text)
+{
+    return decode(&b64url, out, text);
+}
+
+bool fl_b64_decode(struct fl_buf *out, struct fl_str text)
+{
+    return decode(&b64std, out, text);
+}
+
+bool fl_b32_decode(struct fl_buf *out, struct fl_str text)
+{
+    return decode(&b32, out, text);
+}
