@@ -13,7 +13,8 @@
 #define FL_AEAD_TAG_BYTES   16
 #define FL_AEAD_MAX_BYTES   (64u << 20) /* the largest plain text */
 
-/* Appends ciphertext and tag. FL_TOO_LARGE, FL_NOMEM; `out` is as before on failure. */
+/* Appends ciphertext and tag; plain.n is at most FL_AEAD_MAX_BYTES. FL_NOMEM; `out` is as before on
+ * failure. */
 enum fl_code fl_aead_seal(const uint8_t key[FL_AEAD_KEY_BYTES],
                           const uint8_t nonce[FL_AEAD_NONCE_BYTES], struct fl_str aad,
                           struct fl_str plain, struct fl_buf *out,

@@ -26,10 +26,11 @@ enum fl_token_kind {
 #define FL_TOKEN_CHARS 53
 #define FL_TOKEN_BYTES (FL_TOKEN_CHARS + 1)
 
-/* Writes a new token and the digest to store. The caller cleanses `out` once it was shown. */
-void fl_token_new(enum fl_token_kind kind, char out[FL_TOKEN_BYTES],
-                  uint8_t ret_digest[FL_SHA256_BYTES]);
-/* Shape and checksum, no look-up; false if it is none. */
+/* Writes a new token and the digest to store; FL_NOMEM. The caller cleanses `out` once it was
+ * shown. */
+enum fl_code fl_token_new(enum fl_token_kind kind, char out[FL_TOKEN_BYTES],
+                          uint8_t ret_digest[FL_SHA256_BYTES], struct fl_err *err) FL_MUST_CHECK;
+/* Shape and checksum, no look-up; false if it is none (or there is no memory). */
 bool fl_token_parse(struct fl_str text, enum fl_token_kind *ret_kind);
 /* The digest under which a token is stored. */
 void fl_token_digest(struct fl_str text, uint8_t out[FL_SHA256_BYTES]);
@@ -37,7 +38,8 @@ void fl_token_digest(struct fl_str text, uint8_t out[FL_SHA256_BYTES]);
 /* Recovery codes: 80 random bits in base32, four groups of four ("K7QD-..."). */
 #define FL_RECOVERY_CODES 10
 #define FL_RECOVERY_BYTES 20 /* with NUL */
-void fl_recovery_new(char out[FL_RECOVERY_BYTES], uint8_t ret_digest[FL_SHA256_BYTES]);
+enum fl_code fl_recovery_new(char out[FL_RECOVERY_BYTES], uint8_t ret_digest[FL_SHA256_BYTES],
+                             struct fl_err *err) FL_MUST_CHECK;
 /* The digest of a code as a person types it (either case; blanks and hyphens are skipped; 0, 1 and
  * 8, which no code has, are read as O, I and B); false if it cannot be one. */
 bool fl_recovery_digest(struct fl_str typed, uint8_t out[FL_SHA256_BYTES]);

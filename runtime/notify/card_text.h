@@ -3,6 +3,7 @@
 #ifndef FLOPINIO_NOTIFY_CARD_TEXT_H
 #define FLOPINIO_NOTIFY_CARD_TEXT_H
 
+#include "flopinio/base/buf.h"
 #include "runtime/notify/card.h"
 
 /* Appends the card as plain text, lines ended by '\n'. Lines of foreign text are indented, so none
