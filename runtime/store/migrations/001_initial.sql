@@ -241,6 +241,7 @@ CREATE TABLE approval (
     asked_count integer NOT NULL DEFAULT 1,
     retry_of uuid,                               -- "it did not happen, run it again"
     is_isolated boolean NOT NULL DEFAULT true,   -- false: agent and runtime share an OS user
+    card jsonb NOT NULL DEFAULT '{}',            -- frozen for the card: sentence, secrets, where
     -- why and who decides
     policy_version integer NOT NULL,
     rule text NOT NULL,
