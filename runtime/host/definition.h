@@ -34,7 +34,7 @@ struct fl_definition {
 };
 
 struct fl_description {
-    struct fl_arena *arena; /* owns everything below */
+    struct fl_arena *arena; /* owns everything, this struct included */
     const char *name, *version, *description;
     const char *sandbox; /* one line: what confines the process; "" if it said nothing */
     bool is_sandboxed;   /* the kernel has Landlock and it is in force */

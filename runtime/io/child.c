@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,8 +18,8 @@
 #define LINES_BURST    200
 #define WINDOW_MS      100
 #define WINDOW_BYTES   (256 * 1024) /* of output read in one window; the child waits beyond */
-#define STRAY_PAUSE_MS  5 /* doubled each round, up to 200 */
-#define STRAY_ROUNDS    24
+#define STRAY_PAUSE_MS 5            /* doubled each round, up to 200 */
+#define STRAY_ROUNDS   24
 
 /* Every child of this process. Strays are told apart by not being here. */
 static struct fl_list children;
@@ -38,6 +39,16 @@ static void close_pair(const int fds[2])
 }
 
 /* ---- strays ---- */
+
+/* The mark is a hard limit of 0 for POSIX message queues: every descendant inherits it, nobody can
+ * raise it again without privileges, and nothing that we confine needs such queues. */
+enum fl_code fl_child_mark_strays(struct fl_err *err)
+{
+    struct rlimit none = { 0, 0 };
+    if (setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
+        return fl_err_set(err, FL_IO, "could not limit message queues: %s", strerror(errno));
+    return FL_OK;
+}
 
 static bool is_ours(long pid)
 {
@@ -63,13 +74,21 @@ static long parent_of(const char *pid_text)
     return behind_name && strlen(behind_name) > 4 ? strtol(behind_name + 4, NULL, 10) : 0;
 }
 
-/* Kills every child of this process that was not started here; how many are still there. A child
- * keeps its number until we wait for it, so that nobody else can be hit. */
+static bool is_marked(pid_t pid)
+{
+    struct rlimit now;
+    return prlimit(pid, RLIMIT_MSGQUEUE, NULL, &now) == 0 && now.rlim_max == 0;
+}
+
+/* Kills every marked child of this process that was not started here; how many are still there. A
+ * child keeps its number until we wait for it, so that nobody else can be hit. */
 static unsigned kill_strays(void)
 {
     siginfo_t info;
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD)
         return 0; /* no children at all: the usual case */
+    if (is_marked(getpid()))
+        return 0; /* the mark would say nothing */
     DIR *processes = opendir("/proc");
     if (!processes)
         return 0;
@@ -77,7 +96,7 @@ static unsigned kill_strays(void)
     long self = getpid();
     for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
         long pid = strtol(entry->d_name, NULL, 10);
-        if (pid <= 1 || parent_of(entry->d_name) != self || is_ours(pid))
+        if (pid <= 1 || parent_of(entry->d_name) != self || is_ours(pid) || !is_marked((pid_t)pid))
             continue;
         kill((pid_t)pid, SIGKILL);
         if (waitpid((pid_t)pid, NULL, WNOHANG) != (pid_t)pid)

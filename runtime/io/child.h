@@ -22,8 +22,8 @@ struct fl_child_options {
      * start), or one of the above. */
     int fds[FL_CHILD_FDS];
     /* Kill also what outlives it after leaving its session: this process adopts orphans (it
-     * becomes a child subreaper), and at the end of such a child every process below us that
-     * this file did not start is killed. */
+     * becomes a child subreaper), and at the end of such a child every orphan is killed that
+     * carries the mark of fl_child_mark_strays. */
     bool kills_strays;
 };
 
@@ -60,6 +60,9 @@ enum fl_code fl_child_start(struct fl_child *child, struct fl_loop *loop,
                             struct fl_err *err) FL_MUST_CHECK;
 /* To its whole session's group; harmless when it has ended. */
 void fl_child_kill(struct fl_child *child, int signal);
+
+/* In the child, before code that is not trusted runs: marks it and all that it will start. */
+enum fl_code fl_child_mark_strays(struct fl_err *err) FL_MUST_CHECK;
 
 /* A clause on how a process ended: "exited with code 1", "was ended by signal 11 (Segmentation
  * fault)". */

@@ -48,6 +48,9 @@ void fl_buf_be64(struct fl_buf *buf, uint64_t value);
 void fl_buf_json_str(struct fl_buf *buf, struct fl_str s);
 /* `"key":` - for hand-built objects; key needs no escaping. */
 void fl_buf_json_key(struct fl_buf *buf, const char *key);
+/* Back to its first n bytes, without error: undoes appends that failed (they leave what was there
+ * before as it was). */
+void fl_buf_cut(struct fl_buf *buf, size_t n);
 /* Takes the first n bytes out of the front. */
 void fl_buf_drop(struct fl_buf *buf, size_t n);
 /* Gives the memory away (NUL-terminated, free with fl_free) and empties the buffer; NULL if failed.
