@@ -10,7 +10,7 @@
 
 struct fl_http_limits {
     uint32_t head_bytes;       /* request line and headers together; over: 431 */
-    uint32_t header_count;     /* at most 200; over: 431 */
+    uint32_t header_count;     /* at most 128; over: 431 */
     uint32_t target_bytes;     /* over: 414 */
     uint64_t body_bytes;       /* over: 413 */
     uint32_t head_ms;          /* from the first byte (or the connection) to the end of the head */
@@ -93,7 +93,7 @@ struct fl_http_client {
 /* Who really asks. X-Forwarded-* is read only when the socket's peer is a trusted proxy: from
  * right to left over all instances, past trusted hops (at most 20), to the first that is not
  * trusted; a hop that is not an address ends the walk at the hop before. FL_BAD_REQUEST when a
- * trusted proxy names no client, or names the protocol twice. */
+ * trusted proxy sends no X-Forwarded-For, or names the protocol twice. */
 enum fl_code fl_http_client_address(const struct fl_http_exchange *ex,
                                     const struct fl_http_proxies *proxies,
                                     struct fl_http_client *ret, struct fl_err *err) FL_MUST_CHECK;
