@@ -264,7 +264,7 @@ static void settle(struct fl_http_conn *conn)
     fl_stream_read(conn->stream,
                    is_idle || is_in_head || is_in_body || conn->in.n < BEHIND_BYTES_MAX);
     if (is_idle) {
-        if (conn->server->is_draining) {
+        if (conn->server->is_draining || conn->server->is_full) {
             fl_http_conn_close_idle(conn);
             return;
         }
