@@ -17,10 +17,18 @@ static void run_list(struct fl_list *list)
     }
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+    FL_UNUSED(idle);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct fl_loop *loop = timer->data;
     loop->tick_at_ms = -1;
+    /* What is due fires in the prepare phase; were this the last active handle, and the turn
+     * about to end, no further turn would come. */
+    uv_idle_start(&loop->idle, on_idle);
 }
 
 /* After every poll: due timers. (uv_timer callbacks run before the poll; the check phase sees the
@@ -29,11 +37,6 @@ static void on_check(uv_check_t *check)
 {
     struct fl_loop *loop = check->data;
     fl_wheel_advance(&loop->wheel, fl_mono_ms());
-}
-
-static void on_idle(uv_idle_t *idle)
-{
-    FL_UNUSED(idle);
 }
 
 static void on_async(uv_async_t *async)
