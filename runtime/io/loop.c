@@ -139,6 +139,10 @@ int fl_loop_fini(struct fl_loop *loop)
 void fl_loop_timer(struct fl_loop *loop, struct fl_timer *timer, int64_t delay_ms)
 {
     fl_timer_set(&loop->wheel, timer, fl_mono_ms() + delay_ms);
+    /* The tick is armed in the prepare phase. Without any active handle there would be no turn to
+     * reach it, and the loop would end before the timer fires. */
+    if (loop->tick_at_ms < 0)
+        uv_idle_start(&loop->idle, on_idle);
 }
 
 void fl_loop_timer_cancel(struct fl_loop *loop, struct fl_timer *timer)

@@ -19,17 +19,17 @@ struct fl_post {
 
 struct fl_loop {
     uv_loop_t uv;
-    struct fl_wheel wheel;      /* by fl_mono_ms */
-    uv_timer_t tick;            /* wakes the loop for the wheel */
-    uv_prepare_t prepare;       /* end of the turn: posts, then turn ends */
-    uv_check_t check;           /* after the poll: due timers */
-    uv_idle_t idle;             /* active while something is posted: the poll does not block */
-    uv_async_t async;           /* wakes the loop for `remote` */
+    struct fl_wheel wheel; /* by fl_mono_ms */
+    uv_timer_t tick;       /* wakes the loop for the wheel */
+    uv_prepare_t prepare;  /* end of the turn: posts, then turn ends */
+    uv_check_t check;      /* after the poll: due timers */
+    uv_idle_t idle;        /* active while something is posted: the poll does not block */
+    uv_async_t async;      /* wakes the loop for `remote` */
     uv_mutex_t remote_lock;
-    struct fl_list remote;      /* posts from other threads, under remote_lock */
+    struct fl_list remote; /* posts from other threads, under remote_lock */
     struct fl_list posts;
     struct fl_list turn_ends;
-    int64_t tick_at_ms;         /* when `tick` is set to fire; -1 = not set */
+    int64_t tick_at_ms; /* when `tick` is set to fire; -1 = not set */
 };
 
 enum fl_code fl_loop_init(struct fl_loop *loop, struct fl_err *err) FL_MUST_CHECK;

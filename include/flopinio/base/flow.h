@@ -22,14 +22,14 @@ struct fl_step {
 };
 
 struct fl_flow {
-    struct fl_op op;           /* the one pending operation */
-    fl_next then;              /* where to go when it completes */
-    fl_next failed;            /* first error goes here; every exit passes through it */
-    fl_next at;                /* the step that ran last, for logs and the admin page */
-    struct fl_err first;       /* the first error of the flow */
+    struct fl_op op;                  /* the one pending operation */
+    fl_next then;                     /* where to go when it completes */
+    fl_next failed;                   /* first error goes here; every exit passes through it */
+    fl_next at;                       /* the step that ran last, for logs and the admin page */
+    struct fl_err first;              /* the first error of the flow */
     void (*ended)(struct fl_flow *f); /* after a step returned fl_end(); may free the owner */
-    struct fl_list in_step;    /* membership of the owner's list of flows, for printing */
-    bool is_running;           /* inside the driver: catches completion inside a start */
+    struct fl_list in_step;           /* membership of the owner's list of flows, for printing */
+    bool is_running;                  /* inside the driver: catches completion inside a start */
     bool is_ended;
 };
 
