@@ -20,16 +20,13 @@ struct victim {
 static int look(struct call *call, struct victim *v)
 {
     const flopinio_instance *in = call->in;
-    char name[TEXT_NAME_BYTES], digest[SHA256_HEX_BYTES];
+    char digest[SHA256_HEX_BYTES];
     struct stat st;
     enum kind kind;
     if (call_path(call, "/path", false, &v->path) != 0 ||
         place_open(&in->root, &v->path, false, &v->place, &call->problem) != 0 ||
         place_stat(&in->root, &v->place, &st, &kind, &call->problem) != 0)
         return -1;
-    text_name(v->path.text, name);
-    if (kind == KIND_ABSENT)
-        return problem_set(&call->problem, "\"%s\" does not exist", name);
     if (kind != KIND_DIR)
         return state_of(&in->root, &v->place, in->max_file_bytes, &v->state,
                         call->is_preview ? &v->content : NULL, &call->problem);
@@ -50,6 +47,8 @@ static int check(struct call *call, const struct victim *v)
     if (call_check(call, v->state.text, v->path.text) != 0)
         return -1;
     text_name(v->path.text, name);
+    if (v->state.kind == KIND_ABSENT)
+        return problem_set(&call->problem, "\"%s\" does not exist", name);
     if (v->tree.count && !call_flag(call, "/recursive"))
         return problem_set(&call->problem,
                            "\"%s\" is a directory with %zu entries; it goes only "

@@ -27,12 +27,15 @@ static int target_open(struct call *call, bool may_lack_parents, struct target *
         place_open(root, &t->path, may_lack_parents, &t->place, &call->problem) != 0 ||
         place_stat(root, &t->place, &st, &kind, &call->problem) != 0)
         return -1;
-    if (kind != KIND_FILE && kind != KIND_ABSENT)
+    if (kind != KIND_FILE && kind != KIND_ABSENT) {
+        if (call_check(call, kind_name(kind), t->path.text) != 0)
+            return -1;
         return problem_set(&call->problem, "\"%s\" is %s, not a file",
                            text_name(t->path.text, name),
                            kind == KIND_DIR    ? "a directory"
                            : kind == KIND_LINK ? "a symbolic link (links are not followed)"
                                                : "a device, FIFO or socket");
+    }
     return state_of(root, &t->place, call->in->max_file_bytes, &t->state, &t->content,
                     &call->problem);
 }

@@ -138,6 +138,9 @@ static void test_write_refuses_what_is_no_file(void)
             "\"a\\x0ab\" holds a control character; such names are not created");
     refuses(&f, "write", "{\"path\": \"x\", \"content\": \"Zh==\", \"encoding\": \"base64\"}",
             "the content is not base64");
+    files_expect(&f, "write", ABC, "{\"path\": \"l\", \"content\": \"\", \"overwrite\": true}",
+                 FLOPINIO_TARGET_CHANGED,
+                 "\"l\" is not as it was shown (then " ABC ", now symlink); nothing was changed");
     char args[2000], name[300];
     snprintf(args, sizeof args, "{\"path\": \"x\", \"content\": \"%01025d\"}", 0);
     refuses(&f, "write", args,
