@@ -79,7 +79,9 @@ static inline void ask_session(struct ask *a, enum fl_mcp_version version)
 
 static inline void ask_read(struct ask *a, const char *body)
 {
-    a->code = fl_mcp_read(a->arena, fl_str_of(body), &a->facts, &a->msg, &a->refusal);
+    struct fl_str text = fl_arena_str(a->arena, fl_str_of(body)); /* spans borrow from it */
+    CHECK(text.p);
+    a->code = fl_mcp_read(a->arena, text, &a->facts, &a->msg, &a->refusal);
     CHECK_INT(a->code, a->code == FL_OK ? FL_OK : a->refusal.err.code);
 }
 
