@@ -375,7 +375,7 @@ static void test_every_allocation_of_a_reading_may_fail(void)
             if (!is_nomem)
                 break;
         }
-        CHECK_MSG(failures >= rows[i].at_least, "row %zu: %u", i, failures);
+        CHECK_FAILURES(failures, rows[i].at_least);
     }
 }
 

@@ -459,7 +459,7 @@ static void test_every_allocation_may_fail(void)
         CHECK_INT(code, FL_NOMEM);
         failures++;
     }
-    CHECK(failures >= 12);
+    CHECK_FAILURES(failures, 12u);
 }
 
 static const struct fl_test tests[] = {
