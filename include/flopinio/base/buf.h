@@ -34,7 +34,7 @@ void fl_buf_putc(struct fl_buf *buf, char c);
 void fl_buf_puts(struct fl_buf *buf, const char *text);
 void fl_buf_str(struct fl_buf *buf, struct fl_str s);
 void fl_buf_printf(struct fl_buf *buf, const char *fmt, ...) FL_PRINTF(2, 3);
-void fl_buf_vprintf(struct fl_buf *buf, const char *fmt, va_list ap);
+void fl_buf_vprintf(struct fl_buf *buf, const char *fmt, va_list ap) FL_PRINTF(2, 0);
 void fl_buf_u64(struct fl_buf *buf, uint64_t value);
 void fl_buf_i64(struct fl_buf *buf, int64_t value);
 /* Big-endian integers, for length-prefixed encodings. */
