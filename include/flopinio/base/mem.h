@@ -15,6 +15,10 @@ char *fl_strdup(const char *text);
 char *fl_strndup(const char *text, size_t n);
 void fl_free(void *ptr);
 
+/* How many allocations of this thread failed so far. For callers of a library that may go on after
+ * one without telling: jansson's parser then leaves bytes out of a string. */
+uint64_t fl_mem_failures(void);
+
 /* Once, before anything else: routes jansson through fl_malloc and seeds its hash tables. */
 void fl_mem_init(void);
 
