@@ -38,10 +38,10 @@ uint64_t fl_mem_fail_at(uint64_t n, int only_once)
     return before;
 }
 
-static void *noted(void *p)
+static void *counted(void *ptr)
 {
-    failures += p == NULL;
-    return p;
+    failures += !ptr;
+    return ptr;
 }
 
 uint64_t fl_mem_failures(void)
@@ -51,19 +51,19 @@ uint64_t fl_mem_failures(void)
 
 void *fl_malloc(size_t size)
 {
-    return noted(must_fail() ? NULL : malloc(size ? size : 1));
+    return counted(must_fail() ? NULL : malloc(size ? size : 1));
 }
 
 void *fl_calloc(size_t count, size_t size)
 {
     if (must_fail())
-        return noted(NULL);
-    return noted(count && size ? calloc(count, size) : calloc(1, 1));
+        return counted(NULL);
+    return counted(count && size ? calloc(count, size) : calloc(1, 1));
 }
 
 void *fl_realloc(void *ptr, size_t size)
 {
-    return noted(must_fail() ? NULL : realloc(ptr, size ? size : 1));
+    return counted(must_fail() ? NULL : realloc(ptr, size ? size : 1));
 }
 
 void *fl_reallocarray(void *ptr, size_t count, size_t size)

