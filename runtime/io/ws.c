@@ -230,7 +230,13 @@ static void give(struct fl_ws *ws, const char *p, size_t n)
         begin_close(ws, CODE_INTERNAL, NULL);
         return;
     }
-    fl_ws_lws_serve(ws, ws->far);
+    fl_ws_lws_read(ws);
+    /* Its answer goes before anything that comes later; left to the loop it would answer the first
+     * of several pings only. */
+    if (ws->wsi && (ws->guard.has_pinged || ws->guard.has_closed)) {
+        fl_ws_lws_write(ws);
+        pump_out(ws);
+    }
 }
 
 /* Looks at what came and passes it on, message by message; returns the bytes used up. */
@@ -371,7 +377,7 @@ static bool shake_hands(struct fl_ws *ws, struct fl_str key)
                      FL_STR_ARG(key));
     if (send(ws->pair, head, (size_t)n, MSG_NOSIGNAL) != n)
         return false;
-    fl_ws_lws_serve(ws, ws->far);
+    fl_ws_lws_read(ws);
     pump_out(ws);
     return ws->is_established && ws->wsi && !ws->early.is_failed && ws->early.n > 13 &&
            memcmp(ws->early.p, "HTTP/1.1 101 ", 13) == 0;
