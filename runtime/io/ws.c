@@ -87,10 +87,12 @@ void fl_ws_break(struct fl_ws *ws)
     finish(ws, false);
 }
 
-/* Both have said Close, or libwebsockets has nothing more to say. */
+/* Both have said Close, or the peer broke a rule and no Close of it could be found (RFC 6455
+ * 7.1.7), or libwebsockets has nothing more to say. */
 static void finish_if_said(struct fl_ws *ws)
 {
-    if (ws->is_closing && !ws->is_over && ((ws->guard.has_closed && ws->is_close_sent) || !ws->wsi))
+    if (ws->is_closing && !ws->is_over &&
+        ((ws->is_close_sent && (ws->guard.has_closed || ws->guard_code)) || !ws->wsi))
         finish(ws, true);
 }
 
