@@ -87,10 +87,12 @@ void fl_ws_break(struct fl_ws *ws)
     finish(ws, false);
 }
 
-/* Both have said Close, or libwebsockets has nothing more to say. */
+/* Both have said Close, or the peer broke a rule and no Close of it could be found (RFC 6455
+ * 7.1.7), or libwebsockets has nothing more to say. */
 static void finish_if_said(struct fl_ws *ws)
 {
-    if (ws->is_closing && !ws->is_over && ((ws->guard.has_closed && ws->is_close_sent) || !ws->wsi))
+    if (ws->is_closing && !ws->is_over &&
+        ((ws->is_close_sent && (ws->guard.has_closed || ws->guard_code)) || !ws->wsi))
         finish(ws, true);
 }
 
@@ -230,7 +232,13 @@ static void give(struct fl_ws *ws, const char *p, size_t n)
         begin_close(ws, CODE_INTERNAL, NULL);
         return;
     }
-    fl_ws_lws_serve(ws, ws->far);
+    fl_ws_lws_read(ws);
+    /* Its answer goes before anything that comes later; left to the loop it would answer the first
+     * of several pings only. */
+    if (ws->wsi && (ws->guard.has_pinged || ws->guard.has_closed)) {
+        fl_ws_lws_write(ws);
+        pump_out(ws);
+    }
 }
 
 /* Looks at what came and passes it on, message by message; returns the bytes used up. */
@@ -371,7 +379,7 @@ static bool shake_hands(struct fl_ws *ws, struct fl_str key)
                      FL_STR_ARG(key));
     if (send(ws->pair, head, (size_t)n, MSG_NOSIGNAL) != n)
         return false;
-    fl_ws_lws_serve(ws, ws->far);
+    fl_ws_lws_read(ws);
     pump_out(ws);
     return ws->is_established && ws->wsi && !ws->early.is_failed && ws->early.n > 13 &&
            memcmp(ws->early.p, "HTTP/1.1 101 ", 13) == 0;

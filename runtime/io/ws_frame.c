@@ -94,7 +94,8 @@ static bool end_frame(struct fl_ws_guard *g)
 {
     g->state = S_FIRST;
     g->has_closed = g->opcode == FL_WS_CLOSE;
-    return g->has_closed || (g->opcode < FL_WS_CLOSE && g->is_final);
+    g->has_pinged = g->opcode == FL_WS_PING;
+    return g->has_closed || g->has_pinged || (g->opcode < FL_WS_CLOSE && g->is_final);
 }
 
 uint16_t fl_ws_guard_look(struct fl_ws_guard *g, const uint8_t *p, size_t n, size_t *ret_used)
@@ -102,6 +103,7 @@ uint16_t fl_ws_guard_look(struct fl_ws_guard *g, const uint8_t *p, size_t n, siz
     size_t i = 0;
     uint16_t code = 0;
     FL_ASSERT(!g->has_closed);
+    g->has_pinged = false;
     while (i < n) {
         switch (g->state) {
         case S_FIRST: code = first_byte(g, p[i]); break;
