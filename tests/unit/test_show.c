@@ -350,7 +350,8 @@ static void test_known_secrets_are_found_and_nothing_around_them(void)
     check_found("eyJhbGciOiJIUzI1NiJ9 rm -rf", "", NULL);
     check_found("use <fla_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzx>", "",
                 "flopinio token");
-    check_found("fla_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzy", "", NULL);
+    check_found("<flp_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzy>", "", "flopinio token");
+    check_found("flx_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzy", "", NULL);
     check_found("postgres://app:<s3cr%23t>@db.internal/prod", "", "password in an address");
     check_found("postgres://app@db.internal:5432/prod", "", NULL);
     check_found("https://x:rm -rf /@y", "", NULL); /* nothing with blanks hides there */
