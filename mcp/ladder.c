@@ -15,8 +15,8 @@ static bool is_http(const struct fl_mcp_reader *r)
 /* Step 6: what every modern request must say of itself. */
 static enum fl_code check_meta_required(struct fl_mcp_reader *r)
 {
-    bool has_version = fl_span_type(r->claim) == FL_SPAN_STRING;
-    bool has_caps = fl_span_type(r->caps) == FL_SPAN_OBJECT;
+    bool has_version = fl_span_type(r->at[P_CLAIM]) == FL_SPAN_STRING;
+    bool has_caps = fl_span_type(r->at[P_CAPS]) == FL_SPAN_OBJECT;
     static const char version[] = FL_MCP_META "protocolVersion (a string)";
     static const char caps[] = FL_MCP_META "clientCapabilities (an object)";
     if (has_version && has_caps)
@@ -107,10 +107,10 @@ static enum fl_code check_name_header(struct fl_mcp_reader *r)
 /* Step 11. */
 static enum fl_code check_log_level(struct fl_mcp_reader *r)
 {
-    if (!r->log_level.p)
+    if (!r->at[P_LOG_LEVEL].p)
         return FL_OK;
-    if (fl_span_type(r->log_level) == FL_SPAN_STRING) {
-        struct fl_str text = fl_span_string(r->arena, r->log_level);
+    if (fl_span_type(r->at[P_LOG_LEVEL]) == FL_SPAN_STRING) {
+        struct fl_str text = fl_span_string(r->arena, r->at[P_LOG_LEVEL]);
         if (!text.p)
             return REFUSE_NOMEM(r);
         r->msg->log_level = fl_mcp_level_parse(text);
@@ -164,20 +164,20 @@ static enum fl_code check_param_headers(struct fl_mcp_reader *r)
     if (!declared)
         return FL_OK;
     enum fl_code code =
-        fl_mcp_param_headers_check(declared, facts->headers, r->arguments, r->arena, &err);
+        fl_mcp_param_headers_check(declared, facts->headers, r->at[P_ARGUMENTS], r->arena, &err);
     return code == FL_OK ? FL_OK : REFUSE(r, code, 0, "%s", err.text);
 }
 
 static enum fl_code read_claim(struct fl_mcp_reader *r)
 {
-    r->msg->requested_version = fl_span_string(r->arena, r->claim);
+    r->msg->requested_version = fl_span_string(r->arena, r->at[P_CLAIM]);
     return r->msg->requested_version.p ? FL_OK : REFUSE_NOMEM(r);
 }
 
 static enum fl_code read_client(struct fl_mcp_reader *r)
 {
-    r->msg->client_caps = fl_mcp_read_client_caps(r->caps, FL_MCP_MODERN);
-    return fl_mcp_read_client_info(r, r->client_info);
+    r->msg->client_caps = fl_mcp_read_client_caps(r->at[P_CAPS], FL_MCP_MODERN);
+    return fl_mcp_read_client_info(r, r->at[P_CLIENT_INFO]);
 }
 
 enum fl_code fl_mcp_modern_request(struct fl_mcp_reader *r)
@@ -207,8 +207,8 @@ enum fl_code fl_mcp_modern_notification(struct fl_mcp_reader *r)
 {
     r->msg->era = FL_MCP_MODERN;
     r->msg->version = FL_MCP_NEWEST;
-    if (r->claim.p) {
-        if (fl_span_type(r->claim) != FL_SPAN_STRING)
+    if (r->at[P_CLAIM].p) {
+        if (fl_span_type(r->at[P_CLAIM]) != FL_SPAN_STRING)
             return REFUSE(r, FL_BAD_PARAMS, 0, FL_MCP_META "protocolVersion must be a string");
         enum fl_code code = read_claim(r);
         if (code == FL_OK && is_http(r))

@@ -6,31 +6,14 @@
 
 #include "mcp/message_priv.h"
 
-/* The members that a message may have, and those inside that nearly every message needs. */
-enum pick {
-    P_JSONRPC,
-    P_ID,
-    P_METHOD,
-    P_PARAMS,
-    P_RESULT,
-    P_ERROR,
-    P_ENVELOPE, /* how many of them are the envelope's own */
-    P_META = P_ENVELOPE,
-    P_NAME,
-    P_ARGUMENTS,
-    P_COUNT
-};
 static const struct fl_scan_pick picks[P_COUNT] = {
-    [P_JSONRPC] = { { "jsonrpc" } },
-    [P_ID] = { { "id" } },
-    [P_METHOD] = { { "method" } },
-    [P_PARAMS] = { { "params" } },
-    [P_RESULT] = { { "result" } },
-    [P_ERROR] = { { "error" } },
-    [P_META] = { { "params", "_meta" } },
-    [P_NAME] = { { "params", "name" } },
-    [P_ARGUMENTS] = { { "params", "arguments" } },
+#define PARAMS       "params"
+#define META         "_meta"
+#define X(name, ...) [P_##name] = { { __VA_ARGS__ } },
+    FL_MCP_PICKS(X)
+#undef X
 };
+#define ENVELOPE_END (P_ERROR + 1)
 
 /* ---- refusing ---- */
 enum fl_code fl_mcp_refuse(struct fl_mcp_refusal *ret, const struct fl_mcp_message *msg,
@@ -93,7 +76,7 @@ static size_t skip_blanks(struct fl_str text, size_t at)
 /* Is every member of the (valid) message one of the envelope's? Each of those was found by the
  * scan, so the values are stepped over, however large; the first unknown one ends the walk. A
  * foreign member, "Method" or "paramſ", is what parsers disagree about. */
-static bool has_only_envelope(struct fl_str text, const struct fl_str *found)
+static bool has_only_envelope(struct fl_str text, const struct fl_str *at_pick)
 {
     size_t at = skip_blanks(text, 0) + 1;
     for (;;) {
@@ -110,18 +93,18 @@ static bool has_only_envelope(struct fl_str text, const struct fl_str *found)
         at = skip_blanks(text, at);
 
         size_t i = 0;
-        while (i < P_ENVELOPE && found[i].p != text.p + at)
+        while (i < ENVELOPE_END && at_pick[i].p != text.p + at)
             i++;
-        if (i == P_ENVELOPE)
+        if (i == ENVELOPE_END)
             return false;
-        at += found[i].n;
+        at += at_pick[i].n;
     }
 }
 
-static enum fl_code read_envelope(struct fl_mcp_reader *r, struct fl_str text,
-                                  const struct fl_str *found)
+static enum fl_code read_envelope(struct fl_mcp_reader *r, struct fl_str text)
 {
     struct fl_mcp_message *msg = r->msg;
+    const struct fl_str *found = r->at;
     const char *wrong = NULL;
 
     /* The id first: every other refusal repeats it. */
@@ -160,9 +143,6 @@ static enum fl_code read_envelope(struct fl_mcp_reader *r, struct fl_str text,
     msg->params = found[P_PARAMS].p ? found[P_PARAMS] : FL_STR("{}");
     msg->result = found[P_RESULT];
     msg->error = found[P_ERROR];
-    r->name = found[P_NAME];
-    r->arguments = found[P_ARGUMENTS];
-    r->meta = found[P_META];
     if (is_answer)
         return FL_OK;
     msg->method_text = fl_span_string(r->arena, found[P_METHOD]);
@@ -191,13 +171,12 @@ static enum fl_code classify(struct fl_mcp_reader *r)
             return REFUSE(r, FL_BAD_REQUEST, 0, "clients send no responses in this version");
         return fl_mcp_legacy(r);
     }
-    enum fl_code code = fl_mcp_find_meta(r);
-    if (code != FL_OK)
-        return code;
-    if (!r->claim.p && header_is_modern && msg->method == FL_MCP_M_INITIALIZE)
+    if (r->at[P_META].p && fl_span_type(r->at[P_META]) != FL_SPAN_OBJECT)
+        return REFUSE(r, FL_BAD_PARAMS, 0, "params._meta must be an object");
+    if (!r->at[P_CLAIM].p && header_is_modern && msg->method == FL_MCP_M_INITIALIZE)
         return REFUSE(r, FL_HEADER_MISMATCH, 0,
                       "initialize is of an older version than header MCP-Protocol-Version names");
-    if (!r->claim.p && !header_is_modern)
+    if (!r->at[P_CLAIM].p && !header_is_modern)
         return fl_mcp_legacy(r);
     return msg->kind == FL_MCP_REQUEST ? fl_mcp_modern_request(r) : fl_mcp_modern_notification(r);
 }
@@ -249,11 +228,10 @@ enum fl_code fl_mcp_read(struct fl_arena *arena, struct fl_str text,
 {
     FL_ASSERT((facts->transport == FL_MCP_HTTP) == (facts->headers != NULL));
     struct fl_mcp_reader r = { .arena = arena, .facts = facts, .msg = ret, .refusal = ret_refusal };
-    struct fl_str found[P_COUNT];
     struct fl_err err;
 
     *ret = (struct fl_mcp_message){ 0 };
-    enum fl_code code = fl_scan(text, &fl_scan_call, picks, P_COUNT, found, &err);
+    enum fl_code code = fl_scan(text, &fl_scan_call, picks, P_COUNT, r.at, &err);
     if (code != FL_OK)
         return REFUSE(&r, code, 0, "%s", err.text);
     if (facts->headers) {
@@ -267,7 +245,7 @@ enum fl_code fl_mcp_read(struct fl_arena *arena, struct fl_str text,
     case FL_SPAN_OBJECT: break;
     default: return REFUSE(&r, FL_BAD_REQUEST, 0, "a message must be an object");
     }
-    code = read_envelope(&r, text, found);
+    code = read_envelope(&r, text);
     return code == FL_OK ? classify(&r) : code;
 }
 

@@ -6,17 +6,43 @@
 #include "flopinio/base/scan.h"
 #include "mcp/message.h"
 
+/* What the one scan picks out of the message: the envelope, and whatever nearly every request or a
+ * large one has, so that nothing of it is walked through again. X(name, path) */
+#define FL_MCP_PICKS(X)                                                                            \
+    X(JSONRPC, "jsonrpc")                                                                          \
+    X(ID, "id")                                                                                    \
+    X(METHOD, "method")                                                                            \
+    X(PARAMS, PARAMS)                                                                              \
+    X(RESULT, "result")                                                                            \
+    X(ERROR, "error") /* the last one of the envelope */                                           \
+    X(NAME, PARAMS, "name")                                                                        \
+    X(ARGUMENTS, PARAMS, "arguments")                                                              \
+    X(INPUT_RESPONSES, PARAMS, "inputResponses")                                                   \
+    X(REQUEST_STATE, PARAMS, "requestState")                                                       \
+    X(META, PARAMS, META)                                                                          \
+    X(CLAIM, PARAMS, META, FL_MCP_META "protocolVersion")                                          \
+    X(CAPS, PARAMS, META, FL_MCP_META "clientCapabilities")                                        \
+    X(CLIENT_INFO, PARAMS, META, FL_MCP_META "clientInfo")                                         \
+    X(LOG_LEVEL, PARAMS, META, FL_MCP_META "logLevel")                                             \
+    X(PROGRESS_TOKEN, PARAMS, META, "progressToken")                                               \
+    X(IDEMPOTENCY_KEY, PARAMS, META, FL_MCP_OURS "idempotencyKey")                                 \
+    X(JUSTIFICATION, PARAMS, META, FL_MCP_OURS "justification")                                    \
+    X(TRACEPARENT, PARAMS, META, "traceparent")
+
+enum fl_mcp_pick {
+#define X(name, ...) P_##name,
+    FL_MCP_PICKS(X)
+#undef X
+        P_COUNT
+};
+
 /* One reading. Everything but `msg` and `refusal` is gone when fl_mcp_read returns. */
 struct fl_mcp_reader {
     struct fl_arena *arena;
     const struct fl_mcp_facts *facts;
     struct fl_mcp_message *msg;
     struct fl_mcp_refusal *refusal;
-    struct fl_str name, arguments; /* spans of params.name and params.arguments */
-    struct fl_str meta;            /* span of params._meta */
-    /* spans of members of _meta; p NULL when absent */
-    struct fl_str claim, caps, client_info, log_level, progress_token, idempotency_key,
-        justification, traceparent;
+    struct fl_str at[P_COUNT]; /* spans; p NULL when absent */
     /* MCP-Protocol-Version: how often, and which */
     size_t version_headers;
     struct fl_str version_header;
@@ -27,9 +53,7 @@ struct fl_mcp_reader {
 bool fl_mcp_is_id(struct fl_str value);
 /* One spelling for one id; p NULL when there is no memory. */
 struct fl_str fl_mcp_normal_id(struct fl_arena *arena, struct fl_str id);
-/* Finds the members of _meta; FL_BAD_PARAMS if it is no object. */
-enum fl_code fl_mcp_find_meta(struct fl_mcp_reader *r) FL_MUST_CHECK;
-/* Checks and decodes the members that both eras have. */
+/* Checks and decodes the members of _meta that both eras have. */
 enum fl_code fl_mcp_read_meta(struct fl_mcp_reader *r) FL_MUST_CHECK;
 /* Decodes msg->name if it is a string. */
 enum fl_code fl_mcp_read_name(struct fl_mcp_reader *r) FL_MUST_CHECK;

@@ -38,39 +38,6 @@ static bool decode(struct fl_mcp_reader *r, struct fl_str span, struct fl_str *r
     return ret->p != NULL;
 }
 
-enum fl_code fl_mcp_find_meta(struct fl_mcp_reader *r)
-{
-    const struct {
-        const char *key;
-        struct fl_str *span;
-    } wanted[] = {
-        { FL_MCP_META "protocolVersion", &r->claim },
-        { FL_MCP_META "clientCapabilities", &r->caps },
-        { FL_MCP_META "clientInfo", &r->client_info },
-        { FL_MCP_META "logLevel", &r->log_level },
-        { "progressToken", &r->progress_token },
-        { FL_MCP_OURS "idempotencyKey", &r->idempotency_key },
-        { FL_MCP_OURS "justification", &r->justification },
-        { "traceparent", &r->traceparent },
-    };
-    struct fl_str key, value;
-    size_t pos = 0;
-
-    if (!r->meta.p)
-        return FL_OK;
-    if (fl_span_type(r->meta) != FL_SPAN_OBJECT)
-        return REFUSE(r, FL_BAD_PARAMS, 0, "params._meta must be an object");
-    while (fl_span_next_member(r->meta, &pos, &key, &value)) {
-        for (size_t i = 0; i < FL_COUNTOF(wanted); i++) {
-            if (!wanted[i].span->p && fl_span_is(key, wanted[i].key)) {
-                *wanted[i].span = value;
-                break;
-            }
-        }
-    }
-    return FL_OK;
-}
-
 /* W3C trace context, level 1, section 3.2: only what we would pass on without a doubt. */
 static bool is_traceparent(struct fl_str s)
 {
@@ -90,21 +57,22 @@ enum fl_code fl_mcp_read_meta(struct fl_mcp_reader *r)
     struct fl_mcp_message *msg = r->msg;
     struct fl_str trace = { NULL, 0 };
 
-    if (r->progress_token.p && !fl_mcp_is_id(r->progress_token))
+    if (r->at[P_PROGRESS_TOKEN].p && !fl_mcp_is_id(r->at[P_PROGRESS_TOKEN]))
         return REFUSE(r, FL_BAD_PARAMS, 0,
                       "progressToken must be an integer or a string of at most %d bytes",
                       FL_MCP_ID_BYTES);
-    msg->progress_token = r->progress_token;
+    msg->progress_token = r->at[P_PROGRESS_TOKEN];
 
-    if (!decode(r, r->idempotency_key, &msg->idempotency_key) ||
-        !decode(r, r->justification, &msg->justification) || !decode(r, r->traceparent, &trace))
+    if (!decode(r, r->at[P_IDEMPOTENCY_KEY], &msg->idempotency_key) ||
+        !decode(r, r->at[P_JUSTIFICATION], &msg->justification) ||
+        !decode(r, r->at[P_TRACEPARENT], &trace))
         return REFUSE_NOMEM(r);
-    if (r->idempotency_key.p &&
+    if (r->at[P_IDEMPOTENCY_KEY].p &&
         (msg->idempotency_key.n == 0 || msg->idempotency_key.n > FL_MCP_IDEMPOTENCY_KEY_BYTES))
         return REFUSE(r, FL_BAD_PARAMS, 0,
                       FL_MCP_OURS "idempotencyKey must be a string of 1 to %d bytes",
                       FL_MCP_IDEMPOTENCY_KEY_BYTES);
-    if (r->justification.p &&
+    if (r->at[P_JUSTIFICATION].p &&
         (!msg->justification.p || msg->justification.n > FL_MCP_JUSTIFICATION_BYTES))
         return REFUSE(r, FL_BAD_PARAMS, 0,
                       FL_MCP_OURS "justification must be a string of at most %d bytes",
@@ -120,7 +88,7 @@ enum fl_code fl_mcp_read_name(struct fl_mcp_reader *r)
     if (!member[0])
         return FL_OK;
     struct fl_str span =
-        strcmp(member, "name") == 0 ? r->name : fl_span_get(r->msg->params, member);
+        strcmp(member, "name") == 0 ? r->at[P_NAME] : fl_span_get(r->msg->params, member);
     return decode(r, span, &r->msg->name) ? FL_OK : REFUSE_NOMEM(r);
 }
 
@@ -177,17 +145,16 @@ static enum fl_code need_name(struct fl_mcp_reader *r)
 
 static enum fl_code read_arguments(struct fl_mcp_reader *r)
 {
-    if (r->arguments.p && fl_span_type(r->arguments) != FL_SPAN_OBJECT)
+    if (r->at[P_ARGUMENTS].p && fl_span_type(r->at[P_ARGUMENTS]) != FL_SPAN_OBJECT)
         return REFUSE(r, FL_BAD_PARAMS, 200, "params.arguments must be an object");
-    r->msg->arguments = r->arguments.p ? r->arguments : FL_STR("{}");
+    r->msg->arguments = r->at[P_ARGUMENTS].p ? r->at[P_ARGUMENTS] : FL_STR("{}");
     return FL_OK;
 }
 
 /* What a client sends when it answers an input request of ours. */
 static enum fl_code read_inputs(struct fl_mcp_reader *r)
 {
-    struct fl_str inputs = fl_span_get(r->msg->params, "inputResponses");
-    struct fl_str state = fl_span_get(r->msg->params, "requestState");
+    struct fl_str inputs = r->at[P_INPUT_RESPONSES], state = r->at[P_REQUEST_STATE];
     if (inputs.p && fl_span_type(inputs) != FL_SPAN_OBJECT)
         return REFUSE(r, FL_BAD_PARAMS, 200, "params.inputResponses must be an object");
     if (state.p && fl_span_type(state) != FL_SPAN_STRING)
@@ -238,7 +205,7 @@ enum fl_code fl_mcp_read_params(struct fl_mcp_reader *r)
         return code == FL_OK && r->msg->era == FL_MCP_MODERN ? read_inputs(r) : code;
     case FL_MCP_M_RESOURCES_READ: return r->msg->era == FL_MCP_MODERN ? read_inputs(r) : FL_OK;
     case FL_MCP_M_TASKS_UPDATE:
-        if (!fl_span_get(r->msg->params, "inputResponses").p)
+        if (!r->at[P_INPUT_RESPONSES].p)
             return REFUSE(r, FL_BAD_PARAMS, 200, "params.inputResponses must be an object");
         return read_inputs(r);
     case FL_MCP_M_TOOLS_LIST:

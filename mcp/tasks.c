@@ -52,8 +52,9 @@ enum fl_code fl_mcp_state_result(struct fl_arena *arena, enum fl_mcp_state state
     case FL_MCP_STATE_REJECTED: outcome.kind = FL_MCP_OUTCOME_REJECTED; break;
     case FL_MCP_STATE_EXPIRED: outcome.kind = FL_MCP_OUTCOME_EXPIRED; break;
     case FL_MCP_STATE_CANCELLED: outcome.kind = FL_MCP_OUTCOME_CANCELLED; break;
-    case FL_MCP_STATE_VOIDED: outcome.kind = FL_MCP_OUTCOME_VOIDED; break;
-    default: FL_ASSERT(!"a final state");
+    default:
+        FL_ASSERT(state == FL_MCP_STATE_VOIDED); /* no others are final */
+        outcome.kind = FL_MCP_OUTCOME_VOIDED;
     }
     return fl_mcp_outcome_result(arena, &outcome, ret, err);
 }

@@ -11,6 +11,14 @@ static const struct cel_type *failed(struct cel_compile *c, const struct cel_typ
     return c->code == FL_OK ? type : NULL;
 }
 
+/* What was printed of a type, or `instead` when it was too long. */
+static const char *shown(struct cel_compile *c, const struct fl_buf *text, const char *instead)
+{
+    if (text->is_failed && !text->is_over)
+        cel_nomem(c);
+    return text->is_failed ? instead : text->p ? text->p : "";
+}
+
 /* "cannot apply '+' to (int, string)" */
 static const struct cel_type *no_overload(struct cel_compile *c, const struct cel_node *node,
                                           const struct cel_type *const *args)
@@ -23,9 +31,7 @@ static const struct cel_type *no_overload(struct cel_compile *c, const struct ce
     }
     struct fl_str name = cel_fn_shown(node->name);
     cel_error(c, node->at, "cannot apply '%.*s' to (%s)", FL_STR_ARG(name),
-              list.is_failed ? "types too long to print"
-              : list.p       ? list.p
-                             : "");
+              shown(c, &list, "types too long to print"));
     fl_buf_fini(&list);
     return NULL;
 }
@@ -97,7 +103,7 @@ static const struct cel_type *check_select(struct cel_compile *c, struct cel_nod
         struct fl_buf text;
         fl_buf_init(&text, 200);
         cel_type_put(&text, operand);
-        cel_error(c, node->at, "%s has no field '%.*s'", text.is_failed ? "this" : text.p,
+        cel_error(c, node->at, "%s has no field '%.*s'", shown(c, &text, "this"),
                   FL_STR_ARG(node->name));
         fl_buf_fini(&text);
         return NULL;
@@ -172,7 +178,7 @@ static bool must_be_bool(struct cel_compile *c, const struct cel_node *node,
     struct fl_buf text;
     fl_buf_init(&text, 200);
     cel_type_put(&text, type);
-    cel_error(c, node->at, "%s is %s, not bool", what, text.is_failed ? "another type" : text.p);
+    cel_error(c, node->at, "%s is %s, not bool", what, shown(c, &text, "another type"));
     fl_buf_fini(&text);
     return false;
 }
@@ -237,7 +243,7 @@ static const struct cel_type *check_loop(struct cel_compile *c, struct cel_node 
         struct fl_buf text;
         fl_buf_init(&text, 200);
         cel_type_put(&text, range);
-        cel_error(c, node->at, "cannot walk over %s", text.is_failed ? "this" : text.p);
+        cel_error(c, node->at, "cannot walk over %s", shown(c, &text, "this"));
         fl_buf_fini(&text);
         return NULL;
     }
@@ -307,7 +313,7 @@ bool cel_check(struct cel_compile *c, struct cel_node *root)
     struct fl_buf text;
     fl_buf_init(&text, 200);
     cel_type_put(&text, type);
-    c->program->type_text = text.is_failed ? "dyn" : fl_arena_strndup(c->arena, text.p, text.n);
+    c->program->type_text = fl_arena_strdup(c->arena, shown(c, &text, "dyn"));
     c->program->may_be_bool = cel_type_is_dyn(type) || cel_type_of(type)->kind == FL_CEL_BOOL;
     fl_buf_fini(&text);
     if (!c->program->type_text)

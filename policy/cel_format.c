@@ -86,6 +86,10 @@ static outcome put_list(struct cel_ev *ev, struct fl_buf *out, const struct fl_c
 static outcome put_text(struct cel_ev *ev, struct fl_buf *out, const struct fl_cel_value *v,
                         unsigned depth)
 {
+    if (out->is_failed && !out->is_over) {
+        cel_fatal(ev, FL_NOMEM);
+        return "";
+    }
     if (depth > CEL_DEPTH_MAX || out->is_failed ||
         !cel_charge(ev, v->kind == FL_CEL_STRING || v->kind == FL_CEL_BYTES ? v->s.n : 0)) {
         cel_fatal(ev, FL_TOO_LARGE);

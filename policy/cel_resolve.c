@@ -199,6 +199,12 @@ static bool unknown(struct cel_compile *c, struct cel_node *node, const char *wh
     return false;
 }
 
+/* How far a name may be from one that exists to be taken for a slip of it, and one more. */
+static unsigned reach(struct fl_str name)
+{
+    return name.n >= 6 ? 4 : (unsigned)name.n / 2 + 1;
+}
+
 static void nearer(struct fl_str name, const char *known, struct fl_str *best, unsigned *distance)
 {
     unsigned d = fl_str_distance(name, fl_str_of(known));
@@ -211,7 +217,7 @@ static void nearer(struct fl_str name, const char *known, struct fl_str *best, u
 static bool unknown_name(struct cel_compile *c, struct cel_node *node, struct fl_str name)
 {
     struct fl_str best = { NULL, 0 };
-    unsigned distance = 4;
+    unsigned distance = reach(name);
     for (size_t i = 0; i < c->env->var_count; i++)
         nearer(name, c->env->vars[i].name, &best, &distance);
     return unknown(c, node, "unknown name", name, best);
@@ -220,7 +226,7 @@ static bool unknown_name(struct cel_compile *c, struct cel_node *node, struct fl
 static bool unknown_function(struct cel_compile *c, struct cel_node *node)
 {
     struct fl_str best = { NULL, 0 };
-    unsigned distance = 4;
+    unsigned distance = reach(node->name);
     if (cel_fn_find(node->name, !node->is_method)) {
         struct fl_str none = { NULL, 0 };
         return unknown(c, node,
@@ -241,8 +247,10 @@ static bool resolve_select(struct cel_compile *c, struct cel_node *node, bool is
     struct fl_str name = dotted(c, node, none, &root);
     if (c->code)
         return false;
-    if (name.p && !is_local(c, root) && become_named(c, node, name, root->is_absolute))
+    if (name.p && !is_local(c, root) && become_named(c, node, name, root->is_absolute)) {
+        node->at = root->at;
         return true;
+    }
     if (c->code)
         return false;
     if (name.p && !is_local(c, root) && !c->env->is_unchecked) {
@@ -259,8 +267,10 @@ static bool resolve_select(struct cel_compile *c, struct cel_node *node, bool is
         }
         if (c->code)
             return false;
-        if (!is_known)
+        if (!is_known) {
+            node->at = root->at;
             return unknown_name(c, node, name);
+        }
     }
     if (!resolve(c, node->kids[0], true))
         return false;

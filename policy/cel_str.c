@@ -249,9 +249,9 @@ IMPL(join)
     struct fl_buf out;
     cel_buf_init(ev, &out);
     size_t n = fl_cel_size(&args[0]);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !out.is_failed && cel_charge(ev, by.n); i++) {
         struct fl_cel_value item = fl_cel_item(&args[0], i);
-        if (item.kind != FL_CEL_STRING || out.is_failed || !cel_charge(ev, item.s.n + by.n)) {
+        if (item.kind != FL_CEL_STRING) {
             fl_buf_fini(&out);
             return cel_fail(ev,
                             "no such overload: join() of a list with other values than strings");
@@ -260,7 +260,7 @@ IMPL(join)
             fl_buf_str(&out, by);
         fl_buf_str(&out, item.s);
     }
-    return cel_take(ev, &out);
+    return cel_take(ev, &out); /* out of steps is fatal, and seen by the caller */
 }
 
 IMPL(reverse)

@@ -142,7 +142,9 @@ FL_STEP(validate)
     struct fl_err err;
     if (!c->tree && !(c->tree = fl_json_parse(c->arguments, &err)))
         return fl_fail_with(f, err.code == FL_NOMEM ? FL_NOMEM : FL_BAD_PARAMS, "%s", err.text);
-    enum fl_code code = fl_org_tool_validate(c->found, c->tree, &err);
+    enum fl_code code = fl_call_take_reason(c, &err);
+    if (code == FL_OK)
+        code = fl_org_tool_validate(c->found, c->tree, &err);
     if (code == FL_OK)
         return &S_policy;
     if (code == FL_NOMEM)
@@ -361,7 +363,10 @@ static fl_next over(struct fl_call *c)
     case FL_APPROVAL_FAILED: return take_result(c, &c->look.result, row->outcome);
     case FL_APPROVAL_REJECTED: return outcome(c, FL_OUTCOME_REJECTED, reason);
     case FL_APPROVAL_EXPIRED: return outcome(c, FL_OUTCOME_EXPIRED, reason);
-    case FL_APPROVAL_CANCELLED: return outcome(c, FL_OUTCOME_CANCELLED, reason);
+    case FL_APPROVAL_CANCELLED:
+        /* Its client cancelled it by another way: such a request is not answered any more. */
+        c->is_silent = c->is_held_here && fl_str_is(reason, FL_CALL_AGENT_CANCELLED);
+        return outcome(c, FL_OUTCOME_CANCELLED, reason);
     case FL_APPROVAL_VOIDED: return outcome(c, FL_OUTCOME_VOIDED, reason);
     case FL_APPROVAL_UNKNOWN: return outcome(c, FL_OUTCOME_UNKNOWN, reason);
     default: return NULL;
@@ -475,7 +480,7 @@ FL_STEP(cancel)
                                     .actor = FL_ACTOR_AGENT,
                                     .actor_id = c->principal->agent_id,
                                     .only_agent = c->principal->agent_id,
-                                    .reason = "the agent cancelled the call" };
+                                    .reason = FL_CALL_AGENT_CANCELLED };
     return fl_await(f, &S_cancelled, fl_cancel_start(&f->op, &c->cancel));
 }
 

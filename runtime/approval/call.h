@@ -16,6 +16,9 @@
 #include "runtime/approval/run.h"
 #include "runtime/identity/principal.h"
 
+/* The reason of a cancellation by the agent itself. */
+#define FL_CALL_AGENT_CANCELLED "the agent cancelled the call"
+
 enum fl_call_end {
     FL_CALL_RESULT,     /* `result` (and `approval_id` if there was one) */
     FL_CALL_OUTCOME,    /* it did not simply run: `outcome` and its words */
@@ -51,9 +54,10 @@ struct fl_call {
     struct fl_str tool, arguments, idempotency_key, justification;
     bool can_task;            /* the client declared the tasks extension */
     bool is_break_cancelling; /* in this client's era a broken stream is a cancellation */
-    int64_t hold_ms;          /* answer "pending" after so long */
-    struct fl_uuid wait_for;  /* approval_wait, approval_status: this approval instead of a call */
-    bool is_status;           /* approval_status: look once, wait for nothing, run nothing */
+    struct fl_str mcp_session, mcp_request, mcp_stream; /* legacy HTTP: kept on the row */
+    int64_t hold_ms;                                    /* answer "pending" after so long */
+    struct fl_uuid wait_for; /* approval_wait, approval_status: this approval instead of a call */
+    bool is_status;          /* approval_status: look once, wait for nothing, run nothing */
     void *user;
     void (*on_waiting)(struct fl_call *call); /* people are asked; may be NULL; may come again */
     void (*on_progress)(struct fl_call *call, double progress, double total, struct fl_str message);
@@ -70,6 +74,7 @@ struct fl_call {
     enum fl_approval_state state;
     int64_t created_at_ms, expires_at_ms, changed_at_ms;
     bool has_output_schema;
+    bool is_silent;      /* with CANCELLED: by its own client, who expects no answer */
     bool is_deliverable; /* an outcome of a row: say fl_call_delivered when it was sent */
     /* ---- private ---- */
     struct fl_arena *arena;
@@ -109,6 +114,8 @@ struct fl_call *fl_call_new(struct fl_core *core, struct fl_principal *principal
 void fl_call_start(struct fl_call *call);
 /* The endpoint does not want an answer any more; no callback follows, the call ends by itself. */
 void fl_call_leave(struct fl_call *call, enum fl_call_leave how);
+/* Answers "pending" now instead of waiting any longer (the worker drains). */
+void fl_call_hold_over(struct fl_call *call);
 /* The outcome was handed to the client: recorded, best effort. Before fl_call_free. */
 void fl_call_delivered(struct fl_call *call);
 /* The same for an outcome that was read otherwise (tasks/get). */

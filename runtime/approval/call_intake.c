@@ -4,8 +4,43 @@
 
 #include "flopinio/base/jcs.h"
 #include "flopinio/base/json.h"
+#include "flopinio/base/scan.h"
 #include "runtime/approval/call_priv.h"
 #include "runtime/approval/content.h"
+
+enum fl_code fl_call_take_reason(struct fl_call *c, struct fl_err *err)
+{
+    json_t *reason = c->found->takes_reason ? json_object_get(c->tree, FL_REASON_ARGUMENT) : NULL;
+    if (!reason)
+        return FL_OK;
+    if (!json_is_string(reason))
+        return fl_err_set(err, FL_BAD_PARAMS, "/" FL_REASON_ARGUMENT ": must be a string");
+    if (!c->justification.n)
+        c->justification = fl_arena_str(c->arena, fl_json_str(reason));
+    json_object_del(c->tree, FL_REASON_ARGUMENT);
+    /* Out of the text too, member by member, so that every other byte stays as it was sent. */
+    struct fl_buf out = FL_BUF_INIT;
+    struct fl_str key, value;
+    fl_buf_putc(&out, '{');
+    for (size_t pos = 0; fl_span_next_member(c->arguments, &pos, &key, &value);) {
+        if (fl_span_is(key, FL_REASON_ARGUMENT))
+            continue;
+        if (out.n > 1)
+            fl_buf_putc(&out, ',');
+        fl_buf_str(&out, key);
+        fl_buf_putc(&out, ':');
+        fl_buf_str(&out, value);
+    }
+    fl_buf_putc(&out, '}');
+    enum fl_code code = fl_buf_code(&out, err);
+    if (code == FL_OK) {
+        c->arguments = fl_arena_str(c->arena, fl_buf_view(&out));
+        if (!c->arguments.p || !c->justification.p)
+            code = fl_err_code(err, FL_NOMEM);
+    }
+    fl_buf_fini(&out);
+    return code;
+}
 
 enum fl_code fl_call_canonical(struct fl_call *c, struct fl_err *err)
 {
@@ -158,6 +193,9 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .rule = c->verdict.rule ? c->verdict.rule->name : FL_STR(""),
         .policy_version = c->org->policy_version,
         .wait_mode = is_task ? FL_WAIT_TASK : FL_WAIT_HELD,
+        .mcp_session = c->mcp_session,
+        .mcp_request = c->mcp_request,
+        .mcp_stream = c->mcp_stream,
         .expires_ms = expires_ms,
         .pending_max = c->core->limits.pending_max,
     };

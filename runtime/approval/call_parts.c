@@ -198,6 +198,12 @@ static void on_hold_over(struct fl_timer *timer)
         fl_op_cancel(&c->flow.op);
 }
 
+void fl_call_hold_over(struct fl_call *c)
+{
+    fl_loop_timer_cancel(c->core->loop, &c->hold);
+    on_hold_over(&c->hold);
+}
+
 void fl_call_arm_hold(struct fl_call *c)
 {
     if (fl_timer_is_armed(&c->hold) || c->is_hold_over)

@@ -14,6 +14,9 @@ static inline struct fl_call *fl_call_of(struct fl_flow *f)
 /* ---- call_parts.c ---- */
 /* Begins c->event about this call, by the agent. */
 void fl_call_event(struct fl_call *c, enum fl_audit_kind kind);
+/* Takes our optional argument out of the arguments, as the justification. FL_BAD_PARAMS if it is no
+ * text. */
+enum fl_code fl_call_take_reason(struct fl_call *c, struct fl_err *err) FL_MUST_CHECK;
 /* Starts the tool for an allowed read; c->flow.op completes when it ended. */
 enum fl_code fl_call_read_start(struct fl_call *c) FL_MUST_CHECK;
 /* [{"type":"text","text":..}] in the arena; p NULL on no memory. */

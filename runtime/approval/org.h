@@ -27,6 +27,10 @@ enum fl_tool_state {
     FL_TOOL_GONE         /* not offered any more, or its server is switched off */
 };
 
+/* Added to the input schema of tools that may be held, so that the agent can say why; taken out
+ * again before anything else looks at the arguments. */
+#define FL_REASON_ARGUMENT "approval_reason"
+
 struct fl_org_tool {
     const struct fl_org_server *server;
     struct fl_str name, published;
@@ -35,6 +39,8 @@ struct fl_org_tool {
     struct fl_str digest;     /* of `definition` */
     bool is_read;             /* an accepted pin says so */
     struct fl_str secrets;    /* JSON array of pointers */
+    struct fl_str listed;     /* the definition as agents are shown it */
+    bool takes_reason;        /* it has our optional argument, FL_REASON_ARGUMENT */
     /* taken from the definition */
     struct fl_str title, description, card;
     bool destroys, reaches_out, is_slow, has_preview, has_output_schema;

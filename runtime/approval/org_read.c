@@ -92,6 +92,34 @@ static bool read_servers(struct fl_org *org, struct fl_org_entry *e)
     return org->servers != NULL;
 }
 
+/* Agents cannot set _meta, but they fill in arguments. */
+static bool add_reason(struct fl_org *org, struct fl_org_tool *t, json_t *d)
+{
+    json_t *schema = json_object_get(d, "inputSchema");
+    json_t *properties = json_object_get(schema, "properties");
+    if (!properties) {
+        properties = json_object();
+        json_object_set_new(schema, "properties", properties);
+        properties = json_object_get(schema, "properties");
+    }
+    t->listed = t->definition;
+    if (t->is_read || !json_is_object(properties) ||
+        json_object_get(properties, FL_REASON_ARGUMENT))
+        return true;
+    json_t *reason = json_pack("{s:s, s:i, s:s}", "type", "string", "maxLength", 500, "description",
+                               "Optional: why this call is needed. Shown to the people who approve "
+                               "it.");
+    struct fl_buf out = FL_BUF_INIT;
+    if (json_object_set_new(properties, FL_REASON_ARGUMENT, reason) == 0) {
+        fl_json_put(&out, d);
+        t->listed = fl_arena_str(org->arena, fl_buf_view(&out));
+        t->takes_reason = true;
+    }
+    bool is_fine = !out.is_failed && t->takes_reason && t->listed.p;
+    fl_buf_fini(&out);
+    return is_fine;
+}
+
 /* What the life of a call needs of the definition (runtime/host/definition.h has its form). */
 static bool read_definition(struct fl_org *org, struct fl_org_tool *t)
 {
@@ -116,8 +144,10 @@ static bool read_definition(struct fl_org *org, struct fl_org_tool *t)
     fl_json_put(&schema, json_object_get(d, "inputSchema"));
     struct fl_str text = fl_arena_str(org->arena, fl_buf_view(&schema));
     fl_buf_fini(&schema);
+    bool has_reason = add_reason(org, t, d);
     json_decref(d);
-    return text.p && fl_mcp_param_headers_read(org->arena, text, &t->params, &err) == FL_OK;
+    return text.p && has_reason &&
+           fl_mcp_param_headers_read(org->arena, text, &t->params, &err) == FL_OK;
 }
 
 static const struct fl_org_server *server_of(const struct fl_org *org, const struct fl_uuid *id)

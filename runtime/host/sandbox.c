@@ -81,11 +81,14 @@ static uint64_t mapped_bytes(void)
     return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static enum fl_code limit(int which, const char *name, uint64_t value, struct fl_err *err)
+static enum fl_code limit(int which, const char *name, uint64_t value, uint64_t hard,
+                          struct fl_err *err)
 {
-    struct rlimit now, want = { value, value };
-    if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_max < value)
-        want.rlim_cur = want.rlim_max = now.rlim_max; /* already tighter */
+    struct rlimit now, want = { value, hard };
+    if (getrlimit((__rlimit_resource_t)which, &now) == 0 && now.rlim_max < hard)
+        want.rlim_max = now.rlim_max; /* already tighter */
+    if (want.rlim_cur > want.rlim_max)
+        want.rlim_cur = want.rlim_max;
     if (setrlimit((__rlimit_resource_t)which, &want) != 0)
         return fl_err_set(err, FL_PLUGIN, "could not limit %s to %llu: %s", name,
                           (unsigned long long)value, strerror(errno));
@@ -134,17 +137,19 @@ static enum fl_code drop_privileges(const struct fl_setup *setup, struct fl_err 
 
 static enum fl_code limit_all(const struct fl_setup *setup, uint64_t threads, struct fl_err *err)
 {
+    uint64_t processes = threads + setup->processes;
+    uint64_t memory = mapped_bytes() + setup->memory_bytes;
     enum fl_code code = fl_child_mark_strays(err);
     if (!code)
-        code = limit(RLIMIT_CORE, "core dumps", 0, err);
+        code = limit(RLIMIT_CORE, "core dumps", 0, 0, err);
     if (!code)
-        code = limit(RLIMIT_NOFILE, "descriptors", setup->descriptors, err);
+        code = limit(RLIMIT_NOFILE, "descriptors", setup->descriptors, setup->descriptors, err);
     if (!code)
-        code = limit(RLIMIT_NPROC, "processes", threads + setup->processes, err);
+        code = limit(RLIMIT_NPROC, "processes", processes, processes, err);
+    if (!code) /* SIGXCPU first, which says why; SIGKILL for who catches it */
+        code = limit(RLIMIT_CPU, "CPU seconds", setup->cpu_s, (uint64_t)setup->cpu_s + 1, err);
     if (!code)
-        code = limit(RLIMIT_CPU, "CPU seconds", setup->cpu_s, err);
-    if (!code)
-        code = limit(RLIMIT_AS, "memory", mapped_bytes() + setup->memory_bytes, err);
+        code = limit(RLIMIT_AS, "memory", memory, memory, err);
     return code;
 }
 

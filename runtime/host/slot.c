@@ -205,8 +205,7 @@ void fl_slot_on_ended(struct fl_slot *slot, const char *how)
     slot->state = FL_SLOT_ENDING;
     clear_timer(slot);
     if (slot->death.code == FL_OK && !was_told)
-        fl_err_set(&slot->death, FL_PLUGIN, "the plugin process %s%s", how,
-                   slot->has_closed_socket ? " after it had closed its socket" : "");
+        fl_err_set(&slot->death, FL_PLUGIN, "the plugin process %s", how);
     if (slot->is_poll_open)
         uv_close((uv_handle_t *)&slot->poll, on_poll_closed);
     else

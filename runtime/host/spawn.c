@@ -28,7 +28,8 @@ static void on_child_end(struct fl_child *child)
     struct fl_slot *slot = FL_CONTAINER(child, struct fl_slot, child);
     char how[128];
     fl_child_end_text(child, how, sizeof how);
-    fl_slot_on_ended(slot, how);
+    bool is_ours = child->exit_signal == SIGKILL && slot->has_closed_socket;
+    fl_slot_on_ended(slot, is_ours ? "was killed, because it had closed its socket" : how);
 }
 
 /* NAME=value of the allowed names that are set; what is filled is freed by free_environment. */

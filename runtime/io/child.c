@@ -59,25 +59,40 @@ static bool is_ours(long pid)
     return false;
 }
 
-/* The parent of a process, 0 if it has gone: the second field behind the name in /proc/N/stat. */
-static long parent_of(const char *pid_text)
+/* A file of /proc/PID, cut at the buffer; false if the process has gone. */
+static bool read_of(long pid, const char *file, char *text, size_t size)
 {
-    char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/%.20s/stat", pid_text);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%ld/%s", pid, file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
+        return false;
+    ssize_t n = read(fd, text, size - 1);
     close(fd);
     text[n > 0 ? n : 0] = 0;
-    const char *behind_name = strrchr(text, ')'); /* a name may hold anything, also ')' */
+    return n > 0;
+}
+
+/* The second field behind the name, which may hold anything, also brackets. */
+static long parent_of(long pid)
+{
+    char text[512];
+    if (!read_of(pid, "stat", text, sizeof text))
+        return 0;
+    const char *behind_name = strrchr(text, ')');
     return behind_name && strlen(behind_name) > 4 ? strtol(behind_name + 4, NULL, 10) : 0;
 }
 
-static bool is_marked(pid_t pid)
+/* prlimit() would need a privilege for another user's process; reading does not. */
+static bool is_marked(long pid)
 {
-    struct rlimit now;
-    return prlimit(pid, RLIMIT_MSGQUEUE, NULL, &now) == 0 && now.rlim_max == 0;
+    static const char name[] = "Max msgqueue size";
+    char text[4096], hard[16];
+    if (!read_of(pid, "limits", text, sizeof text))
+        return false;
+    const char *line = strstr(text, name);
+    return line && sscanf(line + sizeof name - 1, "%*15s %15s", hard) == 1 &&
+           strcmp(hard, "0") == 0;
 }
 
 /* Kills every marked child of this process that was not started here; how many are still there. A
@@ -96,7 +111,7 @@ static unsigned kill_strays(void)
     long self = getpid();
     for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
         long pid = strtol(entry->d_name, NULL, 10);
-        if (pid <= 1 || parent_of(entry->d_name) != self || is_ours(pid) || !is_marked((pid_t)pid))
+        if (pid <= 1 || parent_of(pid) != self || is_ours(pid) || !is_marked(pid))
             continue;
         kill((pid_t)pid, SIGKILL);
         if (waitpid((pid_t)pid, NULL, WNOHANG) != (pid_t)pid)

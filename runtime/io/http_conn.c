@@ -264,7 +264,7 @@ static void settle(struct fl_http_conn *conn)
     fl_stream_read(conn->stream,
                    is_idle || is_in_head || is_in_body || conn->in.n < BEHIND_BYTES_MAX);
     if (is_idle) {
-        if (conn->server->is_draining) {
+        if (conn->server->is_draining || conn->server->is_full) {
             fl_http_conn_close_idle(conn);
             return;
         }
@@ -425,6 +425,10 @@ void fl_http_conn_start(struct fl_http_server *server, int fd, const struct fl_h
 
 void fl_http_conn_break(struct fl_http_conn *conn)
 {
+    if (conn->ex && conn->ex->state == FL_HTTP_S_TAKEN) {
+        hand_over(conn, fl_buf_view(&conn->in)); /* it is not ours any more */
+        return;
+    }
     tell_gone(conn);
     release(conn);
     conn->is_closing = true;

@@ -26,6 +26,7 @@ struct fl_http_server {
     int64_t logged_ms;     /* when the want of descriptors was last logged */
     uint64_t logged_refused;
     bool is_unix, is_accepting, is_poll_open;
+    bool is_full; /* someone waits and there is no room */
     uint16_t port;
     /* Ending. */
     struct fl_timer drain_timer;

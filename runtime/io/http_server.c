@@ -50,6 +50,7 @@ static void accept_on(struct fl_http_server *server)
     if (!server->is_poll_open || server->is_accepting || server->listen_fd < 0)
         return;
     server->is_accepting = uv_poll_start(&server->poll, UV_READABLE, on_listen) == 0;
+    server->is_full = false;
 }
 
 static void accept_off(struct fl_http_server *server)
@@ -158,13 +159,14 @@ static void on_listen(uv_poll_t *poll, int status, int events)
     struct fl_http_server *server = poll->data;
     FL_UNUSED(status);
     FL_UNUSED(events);
+    if (server->counts.open >= server->config.limits.connections) {
+        close_longest_idle(server);
+        accept_off(server); /* goes on when one is gone; the next to become idle goes */
+        server->is_full = true;
+        return;
+    }
     for (int i = 0; i < ACCEPTS_A_TURN && server->is_accepting; i++) {
-        if (server->counts.open >= server->config.limits.connections) {
-            close_longest_idle(server);
-            accept_off(server); /* goes on when one is gone */
-            return;
-        }
-        if (!accept_one(server))
+        if (server->counts.open >= server->config.limits.connections || !accept_one(server))
             return;
     }
 }

@@ -96,6 +96,14 @@ static struct fl_sql sql_content_by_task = {
     "WHERE organization_id = (SELECT org()) AND task_id = $1",
     0
 };
+static struct fl_sql sql_by_request = {
+    "approval_by_request",
+    "SELECT approval_id, mcp_request FROM approval WHERE organization_id = (SELECT org()) AND "
+    "mcp_session = $1 "
+    "AND ($2::text IS NULL OR mcp_request = $2) AND ($3::text IS NULL OR mcp_stream = $3) "
+    "ORDER BY created_at DESC LIMIT 1",
+    0
+};
 
 /* The agent's intakes run one behind the other, so that the limit of waiting ones is exact and a
  * repeat finds what the call before it wrote. A statement of its own: the next one must see what
@@ -175,9 +183,9 @@ static struct fl_sql sql_intake = {
               "kind, tool, tool_name, definition_digest, server_id, arguments, arguments_bytes, binding_salt, "
               "binding_digest, fingerprint, idempotency_key, justification, preview, preview_kind, "
               "precondition, policy_version, rule, ask, is_standing, is_isolated, card, wait_mode, holder, "
-              "task_id, after_leave, retry_of, break_cancels, asked_count, preview_at, decided_at, expires_at) "
+              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, asked_count, preview_at, decided_at, expires_at) "
               "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
-              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, f.asked, "
+              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, f.asked, "
               "CASE WHEN $20 <> 'none' THEN now() END, CASE WHEN $6 = 'approved' THEN now() END, "
               "now() + " SPAN(
                   "$37") " FROM facts f WHERE f.is_same_policy AND f.is_same_tool AND "
@@ -241,6 +249,9 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
     fl_bind_int(tx, q, r->expires_ms);
     fl_store_audit_bind(tx, q, audit); /* 38..44 */
     fl_bind_bool(tx, q, r->break_cancels);
+    fl_bind_bytes(tx, q, r->mcp_session);
+    fl_bind_text(tx, q, r->mcp_request);
+    fl_bind_text(tx, q, r->mcp_stream);
     return q;
 }
 
@@ -311,6 +322,16 @@ struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_s
 {
     struct fl_query *q = fl_tx_add(tx, &sql_content_by_task);
     fl_bind_text(tx, q, task_id);
+    return q;
+}
+
+struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
+                                              struct fl_str request, struct fl_str stream)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_by_request);
+    fl_bind_bytes(tx, q, session);
+    fl_bind_text(tx, q, request);
+    fl_bind_text(tx, q, stream);
     return q;
 }
 

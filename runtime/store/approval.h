@@ -53,8 +53,9 @@ struct fl_approval_new {
     const char *task_id; /* NULL: none */
     const char *after_leave;
     bool break_cancels;
-    int64_t expires_ms; /* from now, by the database's clock */
-    int pending_max;    /* waiting approvals an agent may have */
+    struct fl_str mcp_session, mcp_request, mcp_stream; /* legacy HTTP; p NULL otherwise */
+    int64_t expires_ms;                                 /* from now, by the database's clock */
+    int pending_max;                                    /* waiting approvals an agent may have */
 };
 
 enum fl_intake_result {
@@ -92,6 +93,11 @@ bool fl_store_approval_read(const struct fl_query *q, int row, struct fl_arena *
 /* Columns: arguments, justification, preview, result (sealed bytes). */
 struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id);
 struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id);
+
+/* Of a legacy HTTP session: by the request's id, or by the stream's name (the other one p NULL);
+ * the newest. Columns: approval_id, mcp_request. */
+struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
+                                              struct fl_str request, struct fl_str stream);
 
 struct fl_approval_filter {
     const char *states; /* "pending,unknown"; NULL: every one */

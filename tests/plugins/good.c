@@ -106,10 +106,12 @@ static void later(flopinio_instance *self, flopinio_job *job)
     }
     delayed->job = job;
     delayed->ms = (long)ms;
-    if (pthread_create(&thread, NULL, end_later, delayed) == 0)
+    if (pthread_create(&thread, NULL, end_later, delayed) == 0) {
         pthread_detach(thread);
-    else
+    } else {
         free(delayed);
+        h->done(job, FLOPINIO_TOOL_ERROR);
+    }
 }
 
 static void wait_cancelled(flopinio_instance *self, flopinio_job *job)
@@ -183,7 +185,7 @@ static void content(flopinio_instance *self, flopinio_job *job)
 {
     static const unsigned char bytes[] = { 0, 1, 2, 255 };
     (void)self;
-    h->text(job, "a \"b\"\n\xff!", 9);
+    h->text(job, "a \"b\"\n\xff!", 8);
     h->media(job, "image", "image/png", bytes, sizeof bytes);
     h->media(job, "audio", "audio/wav", bytes, 1);
     h->media(job, "video", "video/mp4", bytes, 1); /* MCP has none */

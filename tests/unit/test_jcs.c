@@ -469,7 +469,29 @@ static void test_out_of_memory_is_an_error(void)
     json_decref(tree);
 }
 
+/* jansson's lexer loses a byte when its buffer cannot grow, and goes on. */
+static void test_a_tree_parsed_without_memory_is_not_shortened(void)
+{
+    char text[400];
+    bool has_passed = false;
+    memset(text, 'x', sizeof text);
+    memcpy(text, "[\"", 2);
+    memcpy(text + sizeof text - 2, "\"]", 2);
+    for (uint64_t n = 1; !has_passed; n++) {
+        struct fl_err err;
+        fl_mem_fail_at(n, 1);
+        json_t *root = fl_json_parse((struct fl_str){ text, sizeof text }, &err);
+        has_passed = fl_mem_fail_at(0, 0) < n;
+        CHECK_INT(root != NULL, has_passed);
+        CHECK_INT(root ? FL_OK : err.code, has_passed ? FL_OK : FL_NOMEM);
+        if (root)
+            CHECK_INT(json_string_length(json_array_get(root, 0)), sizeof text - 4);
+        json_decref(root);
+    }
+}
+
 static const struct fl_test tests[] = {
+    T(a_tree_parsed_without_memory_is_not_shortened),
     T(published_pairs_come_out_byte_for_byte),
     T(numbers_are_those_of_rfc_8785_appendix_b),
     T(powers_of_two_have_their_shortest_form),

@@ -501,7 +501,7 @@ static void test_every_allocation_may_fail(void)
         CHECK_INT(code, FL_NOMEM);
         failures++;
     }
-    CHECK(failures >= 15);
+    CHECK_FAILURES(failures, 15u);
 }
 
 static const struct fl_test tests[] = {

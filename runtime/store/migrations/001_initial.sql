@@ -255,6 +255,9 @@ CREATE TABLE approval (
     wait_mode text NOT NULL CHECK (wait_mode IN ('held', 'task', 'left')),
     holder uuid,                                 -- worker that holds the call
     task_id text,
+    mcp_session bytea,                           -- legacy HTTP: whose request, and on which stream,
+    mcp_request text,                            -- so that any worker can cancel or resume it
+    mcp_stream text,
     left_at timestamptz,
     grace_until timestamptz,                     -- cancelled then, unless somebody collects it
     after_leave text NOT NULL DEFAULT 'wait' CHECK (after_leave IN ('wait', 'cancel')),
@@ -283,6 +286,8 @@ CREATE TABLE approval (
     FOREIGN KEY (organization_id, agent_id) REFERENCES agent
 );
 CREATE UNIQUE INDEX approval_task ON approval (organization_id, task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX approval_session ON approval (organization_id, mcp_session)
+    WHERE mcp_session IS NOT NULL;
 CREATE UNIQUE INDEX approval_idempotency ON approval (organization_id, agent_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX approval_fingerprint ON approval (organization_id, agent_id, fingerprint, created_at);
