@@ -81,10 +81,10 @@ static const struct {
                 { "xoxs-", ALNUM | DASH, 10, 250, "Slack token" },
                 { "xapp-", ALNUM | DASH, 10, 250, "Slack token" },
                 { "https://hooks.slack.com/services/", B64, 20, 120, "Slack webhook" },
-                { "sk_live_", ALNUM, 10, 250, "Stripe key" },
-                { "sk_test_", ALNUM, 10, 250, "Stripe key" },
-                { "rk_live_", ALNUM, 10, 250, "Stripe key" },
-                { "rk_test_", ALNUM, 10, 250, "Stripe key" },
+                { "sk_live_", ALNUM, 16, 250, "Stripe key" },
+                { "sk_test_", ALNUM, 16, 250, "Stripe key" },
+                { "rk_live_", ALNUM, 16, 250, "Stripe key" },
+                { "rk_test_", ALNUM, 16, 250, "Stripe key" },
                 { "whsec_", B64 | PAD, 24, 120, "webhook secret" },
                 { "AIza", URL64, 35, 35, "Google API key" },
                 { "sk-", URL64, 20, 250, "API key" },
@@ -98,6 +98,19 @@ static const struct {
 #undef X
 };
 
+/* Characters of two kinds among small letters, capitals and digits: a name of words is none, so an
+ * agent cannot hide the name of a thing so easily. */
+static bool is_random(struct fl_str s, size_t from, size_t n)
+{
+    bool has[3] = { false, false, false };
+    for (size_t i = from; i < from + n; i++) {
+        has[0] |= is_of(s.p[i], LOWER);
+        has[1] |= is_of(s.p[i], UPPER);
+        has[2] |= is_of(s.p[i], DIGIT);
+    }
+    return has[0] + has[1] + has[2] >= 2;
+}
+
 static bool find_prefixed(struct fl_str s, size_t at, struct fl_detected *ret)
 {
     for (size_t i = 0; i < FL_COUNTOF(formats); i++) {
@@ -105,7 +118,8 @@ static bool find_prefixed(struct fl_str s, size_t at, struct fl_detected *ret)
             continue;
         size_t head = strlen(formats[i].prefix);
         size_t n = run_of(s, at + head, formats[i].alphabet, formats[i].most);
-        if (n >= formats[i].least && n <= formats[i].most)
+        if (n >= formats[i].least && n <= formats[i].most &&
+            (!(formats[i].alphabet & LOWER) || is_random(s, at + head, n)))
             return found(ret, at, head + n, formats[i].what);
     }
     return false;

@@ -43,9 +43,9 @@ static inline bool inverse_path(struct inverse *v, struct fl_str line, struct in
         return true;
     }
     while (pos < line.n && line.p[pos] != ':') {
-        struct inverse_step *step = &path[depth++];
         if (depth == 64)
             return false;
+        struct inverse_step *step = &path[depth++];
         size_t from = pos;
         if (line.p[pos] == '[') {
             while (pos < line.n && line.p[pos] != ']')

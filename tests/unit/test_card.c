@@ -118,7 +118,7 @@ static void test_a_whole_card_reads_as_documented(void)
               "  0 of 2 approvals from ops\n"
               "  asked 3 times: the policy changed\n"
               "Votes:\n"
-              "  Bob approved at 12:01 UTC via Slack: looks right\n"
+              "  approved by Bob at 12:01 UTC via Slack: looks right\n"
               "Approval: 01890000-0000-7000-8000-000000000001\n"
               "The agent says (unverified):\n"
               "  | The parcel came late.\n");
@@ -226,8 +226,8 @@ static void test_the_sentence_is_filled_from_the_stored_bytes(void)
                 "To \"x\\\" (approved by \\\"CFO\".");
     check_title("To {a}", "{\"a\":\"x\\nStatus: done\"}", "To \"x\\nStatus: done\"");
     check_title("To {a}", "{\"a\":\"p\xd0\xb0y\"}",
-                "To p\xd0\xb0y (mixed scripts: Latin, Cyrillic)");
-    check_title("To {a} now", "{\"a\":\"\xd7\x90\"}", "To \\u{5D0} now");
+                "To \"p\xd0\xb0y\" (mixed scripts: Latin, Cyrillic)");
+    check_title("To {a} now", "{\"a\":\"\xd7\x90\"}", "To \"\\u{5D0}\" now");
     /* Nothing is cut off silently. */
     check_title("Run {a}",
                 "{\"a\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
@@ -312,6 +312,12 @@ static void test_arguments_are_lines_that_nothing_else_can_be(void)
     check_args("[]", "(arguments): (empty list)\n");
     check_args("\"x\"", "(arguments): x\n");
     check_args("[[[]],7]", "[0][0]: (empty list)\n[1]: 7\n");
+    check_args(
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[7]]]]]]]]]]]]]]]]]]]]]]]]"
+        "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+        "[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]"
+        "[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]"
+        "[0][0][0][0][0][0][0][0][0][0]: 7\n"); /* as deep as a call may be */
     check_args("{\"host\":\"p\xd0\xb0y\",\"t\":\"\xd7\x90\"}",
                "host: p\xd0\xb0y\n! (mixed scripts: Latin, Cyrillic)\nt: \xd7\x90\n"
                "! (right-to-left text)\n");
@@ -457,7 +463,7 @@ static void test_what_does_not_fit_is_named_with_its_size(void)
     check_has(&m, "Arguments:\n  (6043 bytes, sha256:");
     check_has(&m, ", not shown here)\n  a: (list of 2)\n  b: (object of 1)\n  text: (text of 3000 "
                   "characters)\n  zz: (one value)\n");
-    check_has(&m, "\xe2\x80\xa6 (3000 characters)\n"); /* not "whole below" */
+    check_has(&m, "\xe2\x80\xa6\" (3000 characters)\n"); /* not "whole below" */
     drop(&m);
     f.preview = fl_buf_view(&preview);
     m = make(&f, 4096);
@@ -690,6 +696,37 @@ static void test_a_secret_cannot_hide_words_in_other_arguments(void)
     struct made m = make(&f, 0);
     CHECK_SPAN(line_of(&m, FL_CARD_ARGS, 0), "command: drop table users");
     drop(&m);
+}
+
+static void test_more_secrets_than_are_looked_for_close_the_preview(void)
+{
+    struct fl_str pointer = FL_STR("/k");
+    struct fl_card_facts f = refund();
+    struct fl_buf args = FL_BUF_INIT;
+    fl_buf_puts(&args, "{\"k\":[\"first-0\"");
+    for (int i = 1; i < 70; i++)
+        fl_buf_printf(&args, ",\"secret-%d\"", i);
+    fl_buf_puts(&args, "]}");
+    f.arguments = fl_buf_view(&args);
+    f.secrets = &pointer;
+    f.secret_count = 1;
+    f.preview = f.justification = FL_STR("with secret-69");
+    struct made m = make(&f, 0);
+    CHECK_SPAN(line_of(&m, FL_CARD_ARGS, 0),
+               "k: (secret, hmac-sha256:6007916c, 830 characters)"); /* the list as a whole */
+    CHECK(!m.card.is_whole);
+    CHECK_SPAN(m.card.why_not, "there are too many secrets to look for them in the preview");
+    CHECK(!strstr(m.text.p, "secret-69"));
+    drop(&m);
+    fl_buf_reset(&args);
+    fl_buf_puts(&args, "{\"k\":[\"first-0\",{\"pin\":246810}]}");
+    f.arguments = fl_buf_view(&args);
+    f.preview = f.justification = FL_STR("with first-0 and 246810");
+    m = make(&f, 0);
+    CHECK(m.card.is_whole);
+    CHECK(!strstr(m.text.p, "first-0") && !strstr(m.text.p, "246810"));
+    drop(&m);
+    fl_buf_fini(&args);
 }
 
 static void test_in_summary_nothing_of_the_arguments_leaves(void)
@@ -937,6 +974,7 @@ static const struct fl_test tests[] = {
     T(secrets_are_shown_as_digest_and_length),
     T(pointers_that_are_none_hide_rather_too_much),
     T(a_secret_cannot_hide_words_in_other_arguments),
+    T(more_secrets_than_are_looked_for_close_the_preview),
     T(in_summary_nothing_of_the_arguments_leaves),
     T(push_texts_are_short_and_never_cut_silently),
     T(a_terminal_gets_no_control_character_but_ours),

@@ -337,6 +337,7 @@ static void test_known_secrets_are_found_and_nothing_around_them(void)
     check_found("<xapp-1-" A20 ">", "", "Slack token");
     check_found("<https://hooks.slack.com/services/T0000/B0000/" A20 ">", "", "Slack webhook");
     check_found("<sk_live_" A20 ">", "", "Stripe key");
+    check_found("sk_live_productiondatabasename", "", NULL); /* words hide no name */
     check_found("<whsec_" A20 A10 ">", "", "webhook secret");
     check_found("<AIza" A20 A10 "_-_-_>", "", "Google API key");
     check_found("<sk-ant-api03-" A40 ">", "", "API key");
