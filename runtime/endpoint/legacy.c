@@ -247,7 +247,7 @@ static struct fl_talk *talk_of(struct fl_session *session, struct fl_str request
         struct fl_http_stream *s = FL_CONTAINER(link, struct fl_http_stream, link);
         FL_LIST_FOREACH (l, &s->talks) {
             struct fl_talk *t = FL_CONTAINER(l, struct fl_talk, mine);
-            if (fl_mcp_id_equal(t->msg.id, request_id))
+            if (fl_str_eq(t->msg.id, request_id))
                 return t;
         }
     }
