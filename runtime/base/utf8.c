@@ -38,7 +38,14 @@ bool fl_utf8_is_valid(struct fl_str s)
 {
     size_t at = 0;
     while (at < s.n) {
-        if ((unsigned char)s.p[at] < 0x80)
+        uint64_t eight = 0;
+        if (s.n - at >= sizeof eight)
+            memcpy(&eight, s.p + at, sizeof eight);
+        else
+            eight = UINT64_MAX;
+        if (!(eight & 0x8080808080808080u)) /* mostly ASCII: eight bytes at a time */
+            at += sizeof eight;
+        else if ((unsigned char)s.p[at] < 0x80)
             at++;
         else if (fl_utf8_next(s, &at) < 0)
             return false;

@@ -153,7 +153,7 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
         app->held = ex;
     } else if (is_path(ex, "/flow")) {
         struct job *job = new_job(ex);
-        job->left = 64u << 20;
+        job->left = 16u << 20;
         CHECK_OK(fl_http_start(ex, 200, NULL, 0));
         write_flow(job);
     } else if (is_path(ex, "/big")) {
@@ -714,7 +714,7 @@ static void test_a_slow_reader_holds_the_writer_back(void)
         t.n = 0;
     }
     cl_free(&t);
-    CHECK_INT(seen, 64u << 20);
+    CHECK_INT(seen, 16u << 20);
     CHECK(app.drained > 1);
     close(fd);
     finish(&app);

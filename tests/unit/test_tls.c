@@ -134,7 +134,7 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     struct app *app = ex->server_user;
     atomic_fetch_add(&app->requests, 1);
     if (fl_str_is(ex->path, "/flow")) {
-        app->left = 32u << 20;
+        app->left = 8u << 20;
         CHECK_OK(fl_http_start(ex, 200, NULL, 0));
         write_flow(ex);
     } else if (!fl_str_is(ex->path, "/hang")) {
@@ -360,7 +360,7 @@ static void test_a_slow_reader_holds_the_writer_back(void)
         for (size_t i = 0; i < got; i++)
             seen += bytes[i] == '#';
     }
-    CHECK_INT(seen, 32u << 20);
+    CHECK_INT(seen, 8u << 20);
     tls_close(&c);
     finish(&app);
 }
