@@ -690,6 +690,11 @@ static void test_clear_text_garbage_and_silence_end_the_connection(void)
         cl_free(&t);
         close(fd);
     }
+    finish(&app);
+    CHECK_INT(app.requests, 0);
+    prepare(&app);
+    app.limits.head_ms = 1500;
+    port = start(&app);
     struct client c; /* the handshake is done, the head does not come */
     CHECK(tls_connect(&c, port, &(struct wishes){ 0 }));
     tls_puts(&c, "GET / HT");
