@@ -168,6 +168,15 @@ void fl_buf_json_key(struct fl_buf *buf, const char *key)
     fl_buf_put(buf, "\":", 2);
 }
 
+void fl_buf_cut(struct fl_buf *buf, size_t n)
+{
+    FL_ASSERT(n <= buf->n);
+    buf->n = n;
+    if (buf->p)
+        buf->p[n] = 0;
+    buf->is_failed = buf->is_over = false;
+}
+
 void fl_buf_drop(struct fl_buf *buf, size_t n)
 {
     FL_ASSERT(n <= buf->n);

@@ -150,8 +150,12 @@ bool fl_time_parse(struct fl_str s, int64_t *ret_utc_ms)
     }
     if (at != s.n)
         return false;
-    struct tm tm = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day,
-                     .tm_hour = hour, .tm_min = minute, .tm_sec = second };
+    struct tm tm = { .tm_year = year - 1900,
+                     .tm_mon = month - 1,
+                     .tm_mday = day,
+                     .tm_hour = hour,
+                     .tm_min = minute,
+                     .tm_sec = second };
     *ret_utc_ms = ((int64_t)timegm(&tm) - offset) * 1000 + ms;
     return true;
 }

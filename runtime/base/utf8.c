@@ -7,56 +7,30 @@ int32_t fl_utf8_next(struct fl_str s, size_t *pos)
     if (at >= s.n)
         return -1;
     const unsigned char *p = (const unsigned char *)s.p + at;
-    size_t left = s.n - at;
-    *pos = at + 1;
-    if (p[0] < 0x80)
-        return p[0];
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return -2;
-    size_t len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (left < len)
-        return -2;
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return -2;
+    size_t len = fl_utf8_len(s.p + at, s.n - at);
+    *pos = at + (len ? len : 1);
+    switch (len) {
+    case 1: return p[0];
+    case 2: return (p[0] & 0x1f) << 6 | (p[1] & 0x3f);
+    case 3: return (p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+    case 4: return (p[0] & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f);
+    default: return -2;
     }
-    int32_t cp;
-    if (len == 2)
-        cp = (p[0] & 0x1f) << 6 | (p[1] & 0x3f);
-    else if (len == 3)
-        cp = (p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f);
-    else
-        cp = (p[0] & 0x07) << 18 | (p[1] & 0x3f) << 12 | (p[2] & 0x3f) << 6 | (p[3] & 0x3f);
-    if ((len == 3 && cp < 0x800) || (len == 4 && (cp < 0x10000 || cp > 0x10ffff)) ||
-        (cp >= 0xd800 && cp <= 0xdfff))
-        return -2;
-    *pos = at + len;
-    return cp;
 }
 
 bool fl_utf8_is_valid(struct fl_str s)
 {
-    size_t at = 0;
-    while (at < s.n) {
-        uint64_t eight = 0;
-        if (s.n - at >= sizeof eight)
-            memcpy(&eight, s.p + at, sizeof eight);
-        else
-            eight = UINT64_MAX;
-        if (!(eight & 0x8080808080808080u)) /* mostly ASCII: eight bytes at a time */
-            at += sizeof eight;
-        else if ((unsigned char)s.p[at] < 0x80)
-            at++;
-        else if (fl_utf8_next(s, &at) < 0)
+    for (size_t at = 0, len; at < s.n; at += len) {
+        len = fl_utf8_len(s.p + at, s.n - at);
+        if (len == 0)
             return false;
     }
     return true;
 }
 
-void fl_utf8_put(struct fl_buf *out, uint32_t cp)
+size_t fl_utf8_encode(uint32_t cp, char b[4])
 {
     FL_ASSERT(cp <= 0x10ffff && !(cp >= 0xd800 && cp <= 0xdfff));
-    char b[4];
     size_t n = 0;
     if (cp < 0x80) {
         b[n++] = (char)cp;
@@ -73,7 +47,13 @@ void fl_utf8_put(struct fl_buf *out, uint32_t cp)
         b[n++] = (char)(0x80 | (cp >> 6 & 0x3f));
         b[n++] = (char)(0x80 | (cp & 0x3f));
     }
-    fl_buf_put(out, b, n);
+    return n;
+}
+
+void fl_utf8_put(struct fl_buf *out, uint32_t cp)
+{
+    char b[4];
+    fl_buf_put(out, b, fl_utf8_encode(cp, b));
 }
 
 size_t fl_utf8_count(struct fl_str s)

@@ -95,7 +95,10 @@ int fl_test_main(int argc, char **argv, const struct fl_test *tests, size_t coun
             failed++;
         else
             passed++;
-        printf("%s %s\n", rc == 0 ? "ok  " : rc == EXIT_SKIP && !is_ci ? "skip" : "FAIL",
+        printf("%s %s\n",
+               rc == 0                     ? "ok  "
+               : rc == EXIT_SKIP && !is_ci ? "skip"
+                                           : "FAIL",
                tests[i].name);
     }
     printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);

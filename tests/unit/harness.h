@@ -18,8 +18,14 @@ struct fl_test {
     unsigned limit_s; /* 0 = 20 s (times 4 under a sanitizer) */
 };
 
-#define T(name) { #name, test_##name, 0 }
-#define T_LIMIT(name, s) { #name, test_##name, (s) }
+#define T(name)                                                                                    \
+    {                                                                                              \
+#name, test_##name, 0                                                                      \
+    }
+#define T_LIMIT(name, s)                                                                           \
+    {                                                                                              \
+#name, test_##name, (s)                                                                    \
+    }
 
 int fl_test_main(int argc, char **argv, const struct fl_test *tests, size_t count);
 #define TEST_MAIN(tests)                                                                           \
@@ -60,8 +66,8 @@ _Noreturn void fl_test_skip(const char *why);
     do {                                                                                           \
         struct fl_str got_ = (got), want_ = fl_str_of(want);                                       \
         if (!fl_str_eq(got_, want_))                                                               \
-            fl_test_fail(__FILE__, __LINE__, "%s is \"%.*s\", not \"%s\"", #got,                   \
-                         FL_STR_ARG(got_), (want));                                                \
+            fl_test_fail(__FILE__, __LINE__, "%s is \"%.*s\", not \"%s\"", #got, FL_STR_ARG(got_), \
+                         (want));                                                                  \
     } while (0)
 #define CHECK_OK(call)                                                                             \
     do {                                                                                           \

@@ -61,10 +61,10 @@ static void test_arena_gives_zeroed_aligned_memory(void)
 
 static void test_encodings_round_trip_and_refuse_junk(void)
 {
-    static const char *const b64[] = { "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=",
-                                       "Zm9vYmFy" };
-    static const char *const b32[] = { "", "MY", "MZXQ", "MZXW6", "MZXW6YQ", "MZXW6YTB",
-                                       "MZXW6YTBOI" };
+    static const char *const b64[] = { "",         "Zg==",     "Zm8=",    "Zm9v",
+                                       "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy" };
+    static const char *const b32[] = { "",        "MY",       "MZXQ",      "MZXW6",
+                                       "MZXW6YQ", "MZXW6YTB", "MZXW6YTBOI" };
     for (size_t n = 0; n <= 6; n++) { /* RFC 4648 section 10 */
         struct fl_buf b = FL_BUF_INIT;
         fl_b64(&b, "foobar", n);
@@ -80,8 +80,8 @@ static void test_encodings_round_trip_and_refuse_junk(void)
         CHECK(b.n == n);
         fl_buf_fini(&b);
     }
-    static const char *const bad[] = { "Zg=", "Zg", "Z", "Zh==", "Zg==Zg==", "Z===", "====",
-                                       "Zm9v\n", "Zm9_", "Zm 9" };
+    static const char *const bad[] = { "Zg=",  "Zg",   "Z",      "Zh==", "Zg==Zg==",
+                                       "Z===", "====", "Zm9v\n", "Zm9_", "Zm 9" };
     for (size_t i = 0; i < FL_COUNTOF(bad); i++) {
         struct fl_buf b = FL_BUF_INIT;
         CHECK_MSG(!fl_b64_decode(&b, fl_str_of(bad[i])), "%s was accepted", bad[i]);
@@ -120,9 +120,13 @@ static void test_times_and_durations(void)
     CHECK(fl_time_parse(FL_STR("2026-11-23T16:30:00.1239+01:30"), &ms));
     CHECK_STR(fl_time_format(ms, out), "2026-11-23T15:00:00.123Z");
     CHECK_STR(fl_time_format_s(ms, out), "2026-11-23T15:00:00Z");
-    static const char *const bad[] = { "", "2026-11-23", "2026-02-29T00:00:00Z",
-                                       "2026-11-23T24:00:00Z", "2026-11-23T16:30:00",
-                                       "2026-11-23T16:30:00.Z", "2026-11-23T16:30:00Zx",
+    static const char *const bad[] = { "",
+                                       "2026-11-23",
+                                       "2026-02-29T00:00:00Z",
+                                       "2026-11-23T24:00:00Z",
+                                       "2026-11-23T16:30:00",
+                                       "2026-11-23T16:30:00.Z",
+                                       "2026-11-23T16:30:00Zx",
                                        "2026-13-01T00:00:00Z" };
     for (size_t i = 0; i < FL_COUNTOF(bad); i++)
         CHECK_MSG(!fl_time_parse(fl_str_of(bad[i]), &ms), "%s was accepted", bad[i]);
@@ -140,9 +144,16 @@ static void test_times_and_durations(void)
 
 static void test_utf8_refuses_what_rfc_3629_refuses(void)
 {
-    static const char *const bad[] = { "\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80",
-                                       "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
-                                       "\xf5\x80\x80\x80", "\xe2\x82", "a\xff" };
+    static const char *const bad[] = { "\x80",
+                                       "\xc0\x80",
+                                       "\xc1\xbf",
+                                       "\xe0\x80\x80",
+                                       "\xed\xa0\x80",
+                                       "\xf0\x80\x80\x80",
+                                       "\xf4\x90\x80\x80",
+                                       "\xf5\x80\x80\x80",
+                                       "\xe2\x82",
+                                       "a\xff" };
     for (size_t i = 0; i < FL_COUNTOF(bad); i++)
         CHECK(!fl_utf8_is_valid(fl_str_of(bad[i])));
     for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
@@ -217,8 +228,7 @@ static void test_wheel_fires_each_timer_once_and_never_early(void)
         if (c[i].fires)
             CHECK_MSG(c[i].fired_at == c[i].timer.at_ms ||
                           (c[i].timer.at_ms <= start && c[i].fired_at == start + 1),
-                      "due %lld fired %lld", (long long)c[i].timer.at_ms,
-                      (long long)c[i].fired_at);
+                      "due %lld fired %lld", (long long)c[i].timer.at_ms, (long long)c[i].fired_at);
     }
 }
 

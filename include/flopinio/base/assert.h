@@ -19,9 +19,9 @@ void fl_assert_context(const char *text);
 /* An object reached through `void *` starts with `uint32_t magic`; checked on the cast. */
 #define FL_CHECK_MAGIC(obj, value) FL_ASSERT((obj) != 0 && (obj)->magic == (value))
 
-#define FL_MUST_CHECK __attribute__((warn_unused_result))
+#define FL_MUST_CHECK        __attribute__((warn_unused_result))
 #define FL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define FL_UNUSED(x) ((void)(x))
-#define FL_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
+#define FL_UNUSED(x)         ((void)(x))
+#define FL_COUNTOF(a)        (sizeof(a) / sizeof((a)[0]))
 
 #endif

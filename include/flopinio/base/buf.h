@@ -20,7 +20,10 @@ struct fl_buf {
     bool is_over;   /* it was `max` that was hit */
 };
 
-#define FL_BUF_INIT { 0 }
+#define FL_BUF_INIT                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void fl_buf_init(struct fl_buf *buf, size_t max_bytes);
 /* Frees the memory and makes the buffer empty and usable again (max stays). */
@@ -34,7 +37,7 @@ void fl_buf_putc(struct fl_buf *buf, char c);
 void fl_buf_puts(struct fl_buf *buf, const char *text);
 void fl_buf_str(struct fl_buf *buf, struct fl_str s);
 void fl_buf_printf(struct fl_buf *buf, const char *fmt, ...) FL_PRINTF(2, 3);
-void fl_buf_vprintf(struct fl_buf *buf, const char *fmt, va_list ap);
+void fl_buf_vprintf(struct fl_buf *buf, const char *fmt, va_list ap) FL_PRINTF(2, 0);
 void fl_buf_u64(struct fl_buf *buf, uint64_t value);
 void fl_buf_i64(struct fl_buf *buf, int64_t value);
 /* Big-endian integers, for length-prefixed encodings. */
@@ -45,9 +48,13 @@ void fl_buf_be64(struct fl_buf *buf, uint64_t value);
 void fl_buf_json_str(struct fl_buf *buf, struct fl_str s);
 /* `"key":` - for hand-built objects; key needs no escaping. */
 void fl_buf_json_key(struct fl_buf *buf, const char *key);
+/* Back to its first n bytes, without error: undoes appends that failed (they leave what was there
+ * before as it was). */
+void fl_buf_cut(struct fl_buf *buf, size_t n);
 /* Takes the first n bytes out of the front. */
 void fl_buf_drop(struct fl_buf *buf, size_t n);
-/* Gives the memory away (NUL-terminated, free with fl_free) and empties the buffer; NULL if failed. */
+/* Gives the memory away (NUL-terminated, free with fl_free) and empties the buffer; NULL if failed.
+ */
 char *fl_buf_take(struct fl_buf *buf, size_t *ret_n);
 static inline struct fl_str fl_buf_view(const struct fl_buf *buf)
 {

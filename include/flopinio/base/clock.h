@@ -6,10 +6,10 @@
 
 #include "flopinio/base/str.h"
 
-int64_t fl_mono_ms(void);     /* CLOCK_MONOTONIC: for timers; stands still in suspend */
+int64_t fl_mono_ms(void); /* CLOCK_MONOTONIC: for timers; stands still in suspend */
 int64_t fl_mono_us(void);
-int64_t fl_boot_ms(void);     /* CLOCK_BOOTTIME: runs on in suspend */
-int64_t fl_real_ms(void);     /* CLOCK_REALTIME: for people and evidence, never for order */
+int64_t fl_boot_ms(void); /* CLOCK_BOOTTIME: runs on in suspend */
+int64_t fl_real_ms(void); /* CLOCK_REALTIME: for people and evidence, never for order */
 
 /* Tests: added to each clock's reading. */
 struct fl_clock_skew {

@@ -22,18 +22,19 @@ struct fl_step {
 };
 
 struct fl_flow {
-    struct fl_op op;           /* the one pending operation */
-    fl_next then;              /* where to go when it completes */
-    fl_next failed;            /* first error goes here; every exit passes through it */
-    fl_next at;                /* the step that ran last, for logs and the admin page */
-    struct fl_err first;       /* the first error of the flow */
+    struct fl_op op;                  /* the one pending operation */
+    fl_next then;                     /* where to go when it completes */
+    fl_next failed;                   /* first error goes here; every exit passes through it */
+    fl_next at;                       /* the step that ran last, for logs and the admin page */
+    struct fl_err first;              /* the first error of the flow */
     void (*ended)(struct fl_flow *f); /* after a step returned fl_end(); may free the owner */
-    struct fl_list in_step;    /* membership of the owner's list of flows, for printing */
-    bool is_running;           /* inside the driver: catches completion inside a start */
+    struct fl_list in_step;           /* membership of the owner's list of flows, for printing */
+    bool is_running;                  /* inside the driver: catches completion inside a start */
     bool is_ended;
 };
 
-#define FL_STEP_DECLARE(prefix, s) static const struct fl_step S_##s
+/* Declared in front, so that the steps can stand in the order of the story. */
+#define FL_STEP_DECLARE(s) static const struct fl_step S_##s
 #define FL_STEP(s)                                                                                 \
     static fl_next step_##s(struct fl_flow *f);                                                    \
     static const struct fl_step S_##s = { #s, step_##s };                                          \

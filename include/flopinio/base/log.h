@@ -24,10 +24,22 @@ struct fl_kv {
     const struct fl_uuid *id;
 };
 
-#define FL_KS(k, v) { .key = (k), .type = FL_KV_STR, .str = fl_str_of(v) }
-#define FL_KV(k, v) { .key = (k), .type = FL_KV_STR, .str = (v) }
-#define FL_KI(k, v) { .key = (k), .type = FL_KV_INT, .num = (int64_t)(v) }
-#define FL_KU(k, v) { .key = (k), .type = FL_KV_UUID, .id = (v) }
+#define FL_KS(k, v)                                                                                \
+    {                                                                                              \
+        .key = (k), .type = FL_KV_STR, .str = fl_str_of(v)                                         \
+    }
+#define FL_KV(k, v)                                                                                \
+    {                                                                                              \
+        .key = (k), .type = FL_KV_STR, .str = (v)                                                  \
+    }
+#define FL_KI(k, v)                                                                                \
+    {                                                                                              \
+        .key = (k), .type = FL_KV_INT, .num = (int64_t)(v)                                         \
+    }
+#define FL_KU(k, v)                                                                                \
+    {                                                                                              \
+        .key = (k), .type = FL_KV_UUID, .id = (v)                                                  \
+    }
 
 #define FL_LOG(level, event, ...)                                                                  \
     do {                                                                                           \

@@ -10,11 +10,11 @@
 #include "flopinio/base/err.h"
 
 struct fl_op {
-    void (*done)(struct fl_op *op); /* set by the starter's owner before the start; runs once */
+    void (*done)(struct fl_op *op);   /* set by the starter's owner before the start; runs once */
     void (*cancel)(struct fl_op *op); /* set by the provider; NULL: cannot be cancelled */
-    void *provider;                 /* the provider's own */
-    enum fl_code code;              /* valid in done */
-    struct fl_err err;              /* valid in done when code is not FL_OK */
+    void *provider;                   /* the provider's own */
+    enum fl_code code;                /* valid in done */
+    struct fl_err err;                /* valid in done when code is not FL_OK */
     bool is_pending;
 };
 

@@ -15,7 +15,7 @@ struct fl_str {
 
 #define FL_STR(literal) ((struct fl_str){ (literal), sizeof(literal) - 1 })
 /* For printf: "%.*s", FL_STR_ARG(s). Cut at INT_MAX. */
-#define FL_STR_ARG(s) (int)((s).n > 0x7fffffff ? 0x7fffffff : (s).n), ((s).n ? (s).p : "")
+#define FL_STR_ARG(s)   (int)((s).n > 0x7fffffff ? 0x7fffffff : (s).n), ((s).n ? (s).p : "")
 
 static inline struct fl_str fl_str_of(const char *text)
 {

@@ -7,8 +7,8 @@
 
 #include "flopinio/base/list.h"
 
-#define FL_WHEEL_BITS 6
-#define FL_WHEEL_SLOTS (1 << FL_WHEEL_BITS)
+#define FL_WHEEL_BITS   6
+#define FL_WHEEL_SLOTS  (1 << FL_WHEEL_BITS)
 #define FL_WHEEL_LEVELS 7 /* 64^7 ms = 139 years */
 
 struct fl_timer {

@@ -1,0 +1,15 @@
+# Turns text files into one C file: cmake -DOUT=x.c -DNAME=symbol -DFILES="a;b" -P embed.cmake
+# gives `const struct fl_embedded NAME[] = { { "a", "..." }, ..., { 0, 0 } };`
+set(code "/* generated */\n#include \"runtime/store/embedded.h\"\n\n")
+set(table "")
+set(i 0)
+foreach(file ${FILES})
+    get_filename_component(base ${file} NAME)
+    file(READ ${file} hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    string(APPEND code "static const unsigned char file_${i}[] = { ${bytes} 0 };\n")
+    string(APPEND table "    { \"${base}\", (const char *)file_${i} },\n")
+    math(EXPR i "${i} + 1")
+endforeach()
+string(APPEND code "const struct fl_embedded ${NAME}[] = {\n${table}    { 0, 0 },\n};\n")
+file(WRITE ${OUT} "${code}")

@@ -1,0 +1,139 @@
+/* Batches of audit rows: up to two inserts in flight, everything that gathers meanwhile goes with
+ * the next one. */
+#include "runtime/audit/batch.h"
+
+#include "flopinio/base/mem.h"
+
+#define IN_FLIGHT 2
+#define ROWS_MAX  1024
+
+struct shot {
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena;
+    struct fl_audit_batch *batch;
+    struct fl_list entries;
+    bool is_busy;
+};
+
+struct fl_audit_batch {
+    struct fl_loop *loop;
+    struct fl_pg *pg;
+    struct fl_post turn;
+    struct fl_list waiting;
+    struct shot shots[IN_FLIGHT];
+};
+
+static void on_done(struct fl_op *op);
+
+static void finish(struct fl_list *entries, enum fl_code code, const struct fl_err *err)
+{
+    while (!fl_list_is_empty(entries)) {
+        struct fl_audit_entry *e = FL_CONTAINER(entries->next, struct fl_audit_entry, link);
+        struct fl_op *op = e->op;
+        fl_list_remove(&e->link);
+        if (code)
+            op->err = *err;
+        fl_op_finish(op, code);
+    }
+}
+
+static void shoot(struct shot *s)
+{
+    const struct fl_audit_row *rows[ROWS_MAX];
+    size_t count = 0;
+    struct fl_audit_batch *b = s->batch;
+    struct fl_err err;
+    while (count < ROWS_MAX && !fl_list_is_empty(&b->waiting)) {
+        struct fl_list *link = b->waiting.next;
+        fl_list_remove(link);
+        fl_list_push_back(&s->entries, link);
+        rows[count++] = FL_CONTAINER(link, struct fl_audit_entry, link)->row;
+    }
+    s->arena = fl_arena_new(count * 512 + 4096);
+    enum fl_code code = s->arena ? FL_OK : fl_err_code(&err, FL_NOMEM);
+    if (code == FL_OK) {
+        fl_tx_init(&s->tx, b->pg, s->arena, NULL);
+        fl_store_audit_insert_many(&s->tx, rows, count);
+        code = fl_tx_submit(&s->op, &s->tx);
+        err = s->op.err;
+    }
+    if (code == FL_OK) {
+        s->is_busy = true;
+        return;
+    }
+    if (s->arena)
+        fl_tx_fini(&s->tx);
+    fl_arena_free(&s->arena);
+    finish(&s->entries, code, &err);
+}
+
+static void on_turn(struct fl_post *post)
+{
+    struct fl_audit_batch *b = FL_CONTAINER(post, struct fl_audit_batch, turn);
+    for (int i = 0; i < IN_FLIGHT && !fl_list_is_empty(&b->waiting); i++) {
+        if (!b->shots[i].is_busy)
+            shoot(&b->shots[i]);
+    }
+}
+
+static void on_done(struct fl_op *op)
+{
+    struct shot *s = FL_CONTAINER(op, struct shot, op);
+    struct fl_audit_batch *b = s->batch;
+    struct fl_list entries;
+    enum fl_code code = op->code;
+    struct fl_err err = op->err;
+    fl_list_init(&entries);
+    fl_list_splice(&entries, &s->entries);
+    fl_tx_fini(&s->tx);
+    fl_arena_free(&s->arena);
+    s->is_busy = false;
+    if (!fl_list_is_empty(&b->waiting))
+        fl_loop_at_turn_end(b->loop, &b->turn);
+    finish(&entries, code, &err);
+}
+
+enum fl_code fl_audit_batch_new(struct fl_loop *loop, struct fl_pg *pg, struct fl_audit_batch **ret,
+                                struct fl_err *err)
+{
+    struct fl_audit_batch *b = fl_calloc(1, sizeof *b);
+    if (!b)
+        return fl_err_code(err, FL_NOMEM);
+    b->loop = loop;
+    b->pg = pg;
+    b->turn.run = on_turn;
+    fl_list_init(&b->waiting);
+    for (int i = 0; i < IN_FLIGHT; i++) {
+        b->shots[i].batch = b;
+        b->shots[i].op.done = on_done;
+        fl_list_init(&b->shots[i].entries);
+    }
+    *ret = b;
+    return FL_OK;
+}
+
+void fl_audit_batch_free(struct fl_audit_batch **batch)
+{
+    struct fl_audit_batch *b = *batch;
+    if (!b)
+        return;
+    FL_ASSERT(fl_list_is_empty(&b->waiting));
+    for (int i = 0; i < IN_FLIGHT; i++)
+        FL_ASSERT(!b->shots[i].is_busy);
+    fl_loop_post_cancel(b->loop, &b->turn);
+    fl_free(b);
+    *batch = NULL;
+}
+
+enum fl_code fl_audit_batch_add(struct fl_op *op, struct fl_audit_batch *b,
+                                struct fl_audit_entry *entry, const struct fl_audit_event *event)
+{
+    FL_ASSERT(event->row.leaf.p);
+    fl_op_start(op, NULL, b);
+    entry->op = op;
+    entry->row = &event->row;
+    fl_list_push_back(&b->waiting, &entry->link);
+    fl_loop_at_turn_end(b->loop, &b->turn);
+    return FL_OK;
+}

@@ -1,0 +1,187 @@
+/* The table of jobs of this process. */
+#include "runtime/host/job.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "flopinio/base/clock.h"
+#include "flopinio/base/json.h"
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/host/serve.h"
+
+#define SLOTS 1024 /* a power of two: the low digits of a ticket */
+
+#define NOTES_PER_S 20
+#define NOTES_BURST 20
+
+static struct {
+    pthread_mutex_t lock;
+    struct fl_job *jobs[SLOTS];
+    uintptr_t generation;
+    struct fl_bucket warnings;
+} table = { .lock = PTHREAD_MUTEX_INITIALIZER, .warnings = { .rate_per_s = 1, .burst = 5 } };
+
+static enum fl_code add(struct fl_job *job, struct fl_err *err)
+{
+    enum fl_code code = FL_OK;
+    pthread_mutex_lock(&table.lock);
+    size_t slot = 0;
+    while (slot < SLOTS && table.jobs[slot])
+        slot++;
+    if (slot < SLOTS) {
+        job->ticket = ++table.generation * SLOTS + slot;
+        job->refs = 1;
+        table.jobs[slot] = job;
+    } else {
+        code = fl_err_set(err, FL_TOO_MANY, "more than %d jobs in one process", SLOTS);
+    }
+    pthread_mutex_unlock(&table.lock);
+    return code;
+}
+
+static void free_job(struct fl_job *job)
+{
+    pthread_mutex_destroy(&job->lock);
+    json_decref(job->tree);
+    fl_arena_free(&job->texts);
+    fl_buf_fini(&job->content);
+    fl_buf_fini(&job->structured);
+    fl_buf_fini(&job->preview);
+    fl_free(job->arguments);
+    fl_free(job->precondition);
+    fl_free(job);
+}
+
+enum fl_code fl_job_new(struct fl_serve *serve, const struct flopinio_tool *tool, uint64_t id,
+                        enum fl_host_kind kind, struct fl_str precondition, struct fl_str arguments,
+                        struct fl_job **ret, struct fl_err *err)
+{
+    struct fl_job *job = fl_calloc(1, sizeof *job);
+    if (!job)
+        return fl_err_code(err, FL_NOMEM);
+    pthread_mutex_init(&job->lock, NULL);
+    job->serve = serve;
+    job->tool = tool;
+    job->id = id;
+    job->kind = kind;
+    job->last_progress = -INFINITY; /* a plugin may start at 0 */
+    job->notes = fl_bucket_of(NOTES_PER_S, NOTES_BURST);
+    fl_buf_init(&job->content, serve->output_bytes);
+    fl_buf_init(&job->structured, serve->output_bytes);
+    fl_buf_init(&job->preview, serve->output_bytes);
+    job->arguments_n = arguments.n;
+    job->arguments = fl_strndup(arguments.p, arguments.n);
+    if (precondition.p)
+        job->precondition = fl_strndup(precondition.p, precondition.n);
+    enum fl_code code = FL_OK;
+    if (!job->arguments || (precondition.p && !job->precondition))
+        code = fl_err_code(err, FL_NOMEM);
+    else
+        code = add(job, err);
+    if (code)
+        free_job(job);
+    else
+        *ret = job;
+    return code;
+}
+
+/* Under the table's lock: takes a reference. */
+static struct fl_job *referenced(struct fl_job *job)
+{
+    if (job)
+        job->refs++;
+    return job;
+}
+
+/* Locks a referenced job, unless it ended in between. */
+static struct fl_job *locked(struct fl_job *job)
+{
+    if (!job)
+        return NULL;
+    pthread_mutex_lock(&job->lock);
+    if (!job->is_ended)
+        return job;
+    fl_job_leave(job);
+    return NULL;
+}
+
+struct fl_job *fl_job_enter(flopinio_job *handle)
+{
+    uintptr_t ticket = (uintptr_t)handle;
+    pthread_mutex_lock(&table.lock);
+    struct fl_job *job = table.jobs[ticket % SLOTS];
+    if (job && job->ticket != ticket)
+        job = NULL;
+    referenced(job);
+    bool may_warn = !job && fl_bucket_take(&table.warnings, fl_mono_ms());
+    pthread_mutex_unlock(&table.lock);
+    if (may_warn)
+        FL_LOG(WARN, "plugin_used_an_ended_job", FL_KI("ticket", ticket));
+    return locked(job);
+}
+
+struct fl_job *fl_job_enter_id(const struct fl_serve *serve, uint64_t id)
+{
+    struct fl_job *job = NULL;
+    pthread_mutex_lock(&table.lock);
+    for (size_t i = 0; i < SLOTS && !job; i++) {
+        if (table.jobs[i] && table.jobs[i]->serve == serve && table.jobs[i]->id == id)
+            job = referenced(table.jobs[i]);
+    }
+    pthread_mutex_unlock(&table.lock);
+    return locked(job);
+}
+
+void fl_job_leave(struct fl_job *job)
+{
+    pthread_mutex_unlock(&job->lock);
+    pthread_mutex_lock(&table.lock);
+    bool is_last = --job->refs == 0;
+    pthread_mutex_unlock(&table.lock);
+    if (is_last)
+        free_job(job);
+}
+
+void fl_job_end(struct fl_job *job)
+{
+    FL_ASSERT(!job->is_ended);
+    job->is_ended = true;
+    pthread_mutex_lock(&table.lock);
+    table.jobs[job->ticket % SLOTS] = NULL;
+    job->refs--; /* the table's; ours keeps it */
+    pthread_mutex_unlock(&table.lock);
+}
+
+size_t fl_jobs_orphan(const struct fl_serve *serve)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SLOTS; i++) {
+        pthread_mutex_lock(&table.lock);
+        struct fl_job *job = table.jobs[i];
+        if (job && job->serve != serve)
+            job = NULL;
+        referenced(job);
+        pthread_mutex_unlock(&table.lock);
+        job = locked(job);
+        if (job) {
+            pthread_mutex_lock(&table.lock); /* for fl_job_enter_id of another thread */
+            job->serve = NULL;
+            pthread_mutex_unlock(&table.lock);
+            atomic_store(&job->is_cancelled, true);
+            count++;
+            fl_job_leave(job);
+        }
+    }
+    return count;
+}
+
+json_t *fl_job_tree(struct fl_job *job)
+{
+    if (!job->is_parsed) {
+        struct fl_err err;
+        job->is_parsed = true;
+        job->tree = fl_json_parse((struct fl_str){ job->arguments, job->arguments_n }, &err);
+    }
+    return job->tree;
+}

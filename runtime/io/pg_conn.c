@@ -1,0 +1,761 @@
+/* One PostgreSQL connection: connecting, checking, running one unit at a time in pipeline mode,
+ * breaking. The pool (pg.c) hands it members; results are matched to what was sent by the queue
+ * `expected`. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/io/pg_priv.h"
+
+#define CONNECT_TIMEOUT_MS  5000
+#define ROLLBACK_TIMEOUT_MS 5000
+#define RETRY_FIRST_MS      50
+#define RETRY_MAX_MS        2000
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+static void on_retry(struct fl_timer *timer);
+static void on_deadline(struct fl_timer *timer);
+static void on_break_soon(struct fl_post *post);
+static void connect_poll(struct fl_pg_conn *conn);
+
+void fl_pg_conn_init(struct fl_pg_conn *conn, struct fl_pg *pool, enum fl_pg_kind kind)
+{
+    *conn = (struct fl_pg_conn){ .pool = pool, .kind = kind, .fd = -1 };
+    fl_list_init(&conn->members);
+    fl_list_init(&conn->alone);
+    fl_timer_init(&conn->retry, on_retry);
+    fl_timer_init(&conn->deadline, on_deadline);
+    conn->breaker.run = on_break_soon;
+}
+
+/* ---- the socket ---- */
+static void free_poll(uv_handle_t *handle)
+{
+    fl_free(handle);
+}
+
+static void drop_poll(struct fl_pg_conn *conn)
+{
+    if (conn->poll) {
+        uv_poll_stop(conn->poll);
+        uv_close((uv_handle_t *)conn->poll, free_poll);
+    }
+    conn->poll = NULL;
+    conn->fd = -1;
+    conn->events = 0;
+}
+
+/* libpq may change its descriptor while connecting: a new handle for each one. */
+static bool watch(struct fl_pg_conn *conn, int events)
+{
+    int fd = PQsocket(conn->pg);
+    if (fd < 0)
+        return false;
+    if (fd != conn->fd) {
+        drop_poll(conn);
+        conn->poll = fl_calloc(1, sizeof *conn->poll);
+        if (!conn->poll)
+            return false;
+        if (uv_poll_init(&conn->pool->loop->uv, conn->poll, fd) != 0) {
+            fl_free(conn->poll);
+            conn->poll = NULL;
+            return false;
+        }
+        conn->poll->data = conn;
+        conn->fd = fd;
+    }
+    if (events != conn->events && uv_poll_start(conn->poll, events, on_poll) != 0)
+        return false;
+    conn->events = events;
+    return true;
+}
+
+/* ---- connecting ---- */
+static const char *option(const struct fl_pg *pool, const char *keyword)
+{
+    for (const PQconninfoOption *o = pool->options; o->keyword; o++) {
+        if (strcmp(o->keyword, keyword) == 0)
+            return o->val;
+    }
+    return NULL;
+}
+
+static void schedule_retry(struct fl_pg_conn *conn)
+{
+    int64_t delay = RETRY_FIRST_MS << (conn->attempts < 6 ? conn->attempts : 6);
+    uint16_t jitter;
+    if (delay > RETRY_MAX_MS)
+        delay = RETRY_MAX_MS;
+    fl_random(&jitter, sizeof jitter);
+    delay += delay * jitter / 65536 / 2;
+    conn->attempts++;
+    conn->state = FL_PG_DOWN;
+    fl_loop_timer(conn->pool->loop, &conn->retry, delay);
+}
+
+static void fail_connect(struct fl_pg_conn *conn, const char *why)
+{
+    struct fl_pg *pool = conn->pool;
+    size_t n = strcspn(why, "\r\n");
+    if (pool->last_error.code == FL_OK) /* once, not for each connection and attempt */
+        FL_LOG(WARN, "database_connect_failed", FL_KV("reason", ((struct fl_str){ why, n })));
+    fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the database is not reachable: %.*s", (int)n,
+               why);
+    drop_poll(conn);
+    PQfinish(conn->pg);
+    conn->pg = NULL;
+    fl_loop_timer_cancel(pool->loop, &conn->deadline);
+    schedule_retry(conn);
+    fl_pg_became_down(conn);
+}
+
+static void start_libpq(struct fl_pg_conn *conn)
+{
+    static const char own_options[] =
+        "-c statement_timeout=5000 -c lock_timeout=2000 "
+        "-c idle_in_transaction_session_timeout=10000 -c synchronous_commit=on "
+        "-c client_min_messages=warning -c bytea_output=hex -c timezone=UTC";
+    enum { MOST = 64 };
+    const char *keys[MOST], *values[MOST];
+    struct fl_pg *pool = conn->pool;
+    char options[1024];
+    int n = 0;
+    for (const PQconninfoOption *o = pool->options; o->keyword && n < MOST - 10; o++) {
+        if (!o->val || !*o->val || strcmp(o->keyword, "options") == 0)
+            continue;
+        keys[n] = o->keyword;
+        values[n++] = o->val;
+    }
+    const char *given = option(pool, "options");
+    snprintf(options, sizeof options, "%s %s", given ? given : "", own_options);
+    static const char *const defaults[][2] = { { "application_name", "flopinio" },
+                                               { "tcp_user_timeout", "5000" },
+                                               { "keepalives_idle", "5" },
+                                               { "keepalives_interval", "2" },
+                                               { "keepalives_count", "3" } };
+    for (size_t i = 0; i < FL_COUNTOF(defaults); i++) {
+        const char *set = option(pool, defaults[i][0]);
+        if (set && *set)
+            continue;
+        keys[n] = defaults[i][0];
+        values[n++] = defaults[i][1];
+    }
+    keys[n] = "options";
+    values[n++] = options;
+    if (conn->address[0]) {
+        keys[n] = "hostaddr";
+        values[n++] = conn->address;
+    }
+    keys[n] = values[n] = NULL;
+    conn->pg = PQconnectStartParams(keys, values, 0);
+    if (!conn->pg) {
+        fail_connect(conn, "out of memory");
+        return;
+    }
+    if (PQstatus(conn->pg) == CONNECTION_BAD) {
+        fail_connect(conn, PQerrorMessage(conn->pg));
+        return;
+    }
+    if (!watch(conn, UV_WRITABLE))
+        fail_connect(conn, "could not watch the socket");
+}
+
+/* libpq would resolve a host name on the loop's time: do it on the thread pool and give it the
+ * address. Several hosts and unix sockets are left to libpq. */
+static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+{
+    struct fl_pg_conn *conn = req->data;
+    bool is_current = conn && conn->resolving == req;
+    if (is_current) {
+        conn->resolving = NULL;
+        if (status == 0 && found &&
+            getnameinfo(found->ai_addr, found->ai_addrlen, conn->address, sizeof conn->address,
+                        NULL, 0, NI_NUMERICHOST) == 0)
+            start_libpq(conn);
+        else
+            fail_connect(conn, status ? uv_strerror(status) : "the host has no address");
+    }
+    uv_freeaddrinfo(found);
+    fl_free(req);
+}
+
+static bool must_resolve(const struct fl_pg *pool)
+{
+    const char *host = option(pool, "host"), *addr = option(pool, "hostaddr");
+    return host && *host && *host != '/' && *host != '@' && !strchr(host, ',') && !(addr && *addr);
+}
+
+void fl_pg_conn_start(struct fl_pg_conn *conn)
+{
+    struct fl_pg *pool = conn->pool;
+    conn->state = FL_PG_CONNECTING;
+    conn->address[0] = 0;
+    memset(conn->prepared, 0, sizeof conn->prepared);
+    fl_loop_timer(pool->loop, &conn->deadline, CONNECT_TIMEOUT_MS);
+    if (!must_resolve(pool)) {
+        start_libpq(conn);
+        return;
+    }
+    conn->resolving = fl_calloc(1, sizeof *conn->resolving);
+    if (conn->resolving) {
+        conn->resolving->data = conn;
+        struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+        if (uv_getaddrinfo(&pool->loop->uv, conn->resolving, on_resolved, option(pool, "host"),
+                           NULL, &hints) == 0)
+            return;
+        fl_free(conn->resolving);
+        conn->resolving = NULL;
+    }
+    fail_connect(conn, "could not resolve the host");
+}
+
+static void on_retry(struct fl_timer *timer)
+{
+    struct fl_pg_conn *conn = FL_CONTAINER(timer, struct fl_pg_conn, retry);
+    fl_pg_conn_start(conn);
+}
+
+static const char setup_sql[] =
+    "SELECT r.rolsuper OR r.rolbypassrls, r.rolname, current_setting('fsync'), "
+    "current_setting('server_version_num')::int FROM pg_roles r WHERE r.rolname = current_user";
+
+static void refuse(struct fl_pg_conn *conn, const char *why)
+{
+    struct fl_pg *pool = conn->pool;
+    if (!pool->refusal[0])
+        FL_LOG(ERROR, "database_refused", FL_KS("reason", why));
+    snprintf(pool->refusal, sizeof pool->refusal, "%s", why);
+    fail_connect(conn, why);
+}
+
+/* Notices would go to stderr past the log; what matters arrives as an error. */
+static void drop_notice(void *arg, const char *message)
+{
+    FL_UNUSED(arg);
+    FL_UNUSED(message);
+}
+
+/* After the handshake: one simple query, then pipeline mode (or LISTEN). */
+static void begin_setup(struct fl_pg_conn *conn)
+{
+    conn->state = FL_PG_SETUP;
+    PQsetnonblocking(conn->pg, 1);
+    PQsetNoticeProcessor(conn->pg, drop_notice, NULL);
+    char sql[sizeof setup_sql + 32];
+    snprintf(sql, sizeof sql, "%s%s", setup_sql,
+             conn->kind == FL_PG_LISTEN ? "; LISTEN flopinio" : "");
+    if (!PQsendQuery(conn->pg, sql) || !watch(conn, UV_READABLE | UV_WRITABLE))
+        fail_connect(conn, PQerrorMessage(conn->pg));
+}
+
+static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
+{
+    char why[FL_ERR_TEXT_BYTES];
+    if (PQresultStatus(res) == PGRES_COMMAND_OK)
+        return true; /* LISTEN */
+    if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1) {
+        fail_connect(conn, PQresultErrorMessage(res));
+        return false;
+    }
+    if (strcmp(PQgetvalue(res, 0, 0), "t") == 0 && !conn->pool->config.may_bypass_rls) {
+        snprintf(why, sizeof why,
+                 "the database role %s can bypass row security (superuser or bypassrls); "
+                 "use the role made by flopinio migrate",
+                 PQgetvalue(res, 0, 1));
+        refuse(conn, why);
+        return false;
+    }
+    if (strcmp(PQgetvalue(res, 0, 2), "on") != 0) {
+        refuse(conn, "the database runs with fsync=off and could lose approvals");
+        return false;
+    }
+    if (atoi(PQgetvalue(res, 0, 3)) < 150000) {
+        refuse(conn, "the database is older than PostgreSQL 15");
+        return false;
+    }
+    return true;
+}
+
+static void finish_setup(struct fl_pg_conn *conn)
+{
+    struct fl_pg *pool = conn->pool;
+    fl_loop_timer_cancel(pool->loop, &conn->deadline);
+    if (conn->kind != FL_PG_LISTEN && !PQenterPipelineMode(conn->pg)) {
+        fail_connect(conn, PQerrorMessage(conn->pg));
+        return;
+    }
+    bool was_down = conn->attempts > 0;
+    conn->attempts = 0;
+    conn->state = FL_PG_IDLE;
+    pool->refusal[0] = 0;
+    if (!watch(conn, UV_READABLE)) {
+        fl_pg_conn_break(conn, "could not watch the socket");
+        return;
+    }
+    if (was_down)
+        pool->stats.reconnects++;
+    fl_pg_became_up(conn);
+}
+
+static void read_setup(struct fl_pg_conn *conn)
+{
+    if (!PQconsumeInput(conn->pg)) {
+        fail_connect(conn, PQerrorMessage(conn->pg));
+        return;
+    }
+    if (PQflush(conn->pg) == 0 && !watch(conn, UV_READABLE)) {
+        fail_connect(conn, "could not watch the socket");
+        return;
+    }
+    while (!PQisBusy(conn->pg)) {
+        PGresult *res = PQgetResult(conn->pg);
+        if (!res) {
+            finish_setup(conn);
+            return;
+        }
+        bool is_fine = check_setup(conn, res);
+        PQclear(res);
+        if (!is_fine)
+            return;
+    }
+}
+
+static void connect_poll(struct fl_pg_conn *conn)
+{
+    bool is_watched = true;
+    switch (PQconnectPoll(conn->pg)) {
+    case PGRES_POLLING_READING: is_watched = watch(conn, UV_READABLE); break;
+    case PGRES_POLLING_WRITING: is_watched = watch(conn, UV_WRITABLE); break;
+    case PGRES_POLLING_OK: begin_setup(conn); return;
+    default: fail_connect(conn, PQerrorMessage(conn->pg)); return;
+    }
+    if (!is_watched)
+        fail_connect(conn, "could not watch the socket");
+}
+
+/* ---- breaking ---- */
+static void fail_members(struct fl_pg_conn *conn, struct fl_list *list, bool was_sent,
+                         const char *why)
+{
+    bool may_have_committed =
+        was_sent && (conn->unit == FL_PG_UNIT_GROUP || conn->unit == FL_PG_UNIT_COMMIT);
+    while (!fl_list_is_empty(list)) {
+        struct fl_tx *tx = FL_CONTAINER(list->next, struct fl_tx, link);
+        struct fl_err err;
+        enum fl_code code = may_have_committed && !tx->is_read_only ? FL_AMBIGUOUS : FL_UNAVAILABLE;
+        fl_err_set(&err, code, "the connection to the database was lost: %s", why);
+        fl_list_remove(&tx->link);
+        tx->conn = NULL;
+        fl_pg_finish(tx, code, &err);
+    }
+}
+
+void fl_pg_conn_break(struct fl_pg_conn *conn, const char *why)
+{
+    struct fl_pg *pool = conn->pool;
+    char reason[200];
+    struct fl_list members, alone;
+    fl_loop_post_cancel(pool->loop, &conn->breaker);
+    if (conn->holder)
+        conn->holder->conn = NULL;
+    conn->holder = NULL;
+    snprintf(reason, sizeof reason, "%.*s", (int)strcspn(why, "\r\n"), why);
+    drop_poll(conn);
+    PQfinish(conn->pg);
+    conn->pg = NULL;
+    fl_loop_timer_cancel(pool->loop, &conn->deadline);
+    conn->expected_head = conn->expected_count = 0;
+    conn->is_separator_due = conn->is_unit_failed = false;
+    fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the connection to the database was lost: %s",
+               reason);
+    if (!pool->is_closing && pool->is_up)
+        FL_LOG(WARN, "database_connection_lost", FL_KS("reason", reason));
+    fl_list_init(&members);
+    fl_list_init(&alone);
+    fl_list_splice(&members, &conn->members);
+    fl_list_splice(&alone, &conn->alone);
+    schedule_retry(conn);
+    fl_pg_became_down(conn);
+    fail_members(conn, &members, true, reason);
+    fail_members(conn, &alone, false, reason); /* their group was rolled back as a whole */
+    conn->unit = FL_PG_UNIT_NONE;
+}
+
+static void on_break_soon(struct fl_post *post)
+{
+    struct fl_pg_conn *conn = FL_CONTAINER(post, struct fl_pg_conn, breaker);
+    fl_pg_conn_break(conn, conn->break_reason);
+}
+
+/* A send that fails does so inside somebody's start, where nothing may complete. */
+static void break_soon(struct fl_pg_conn *conn, const char *why)
+{
+    snprintf(conn->break_reason, sizeof conn->break_reason, "%s", why);
+    fl_loop_post(conn->pool->loop, &conn->breaker);
+}
+
+void fl_pg_conn_close(struct fl_pg_conn *conn)
+{
+    if (conn->resolving) {
+        conn->resolving->data = NULL;
+        uv_cancel((uv_req_t *)conn->resolving);
+        conn->resolving = NULL;
+    }
+    fl_pg_conn_break(conn, "the runtime is stopping");
+    fl_loop_timer_cancel(conn->pool->loop, &conn->retry);
+}
+
+void fl_pg_conn_fini(struct fl_pg_conn *conn)
+{
+    FL_ASSERT(!conn->pg && !conn->poll);
+    fl_free(conn->expected);
+}
+
+static void on_deadline(struct fl_timer *timer)
+{
+    struct fl_pg_conn *conn = FL_CONTAINER(timer, struct fl_pg_conn, deadline);
+    if (conn->resolving) {
+        conn->resolving->data = NULL; /* its callback frees it */
+        conn->resolving = NULL;
+    }
+    if (conn->state == FL_PG_CONNECTING || conn->state == FL_PG_SETUP)
+        fail_connect(conn, "connecting took too long");
+    else
+        fl_pg_conn_break(conn, "rolling back took too long");
+}
+
+/* ---- sending a unit ---- */
+static bool expect(struct fl_pg_conn *conn, struct fl_pg_expected what)
+{
+    size_t at = conn->expected_head + conn->expected_count;
+    if (at == conn->expected_cap) {
+        size_t cap = conn->expected_cap ? conn->expected_cap * 2 : 64;
+        struct fl_pg_expected *more = fl_reallocarray(conn->expected, cap, sizeof *conn->expected);
+        if (!more)
+            return false;
+        conn->expected = more;
+        conn->expected_cap = cap;
+    }
+    conn->expected[at] = what;
+    conn->expected_count++;
+    return true;
+}
+
+static bool send_plain(struct fl_pg_conn *conn, struct fl_tx *tx, const char *sql,
+                       enum fl_pg_expected_kind kind)
+{
+    return expect(conn, (struct fl_pg_expected){ .kind = kind, .tx = tx }) &&
+           PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+static bool send_organization(struct fl_pg_conn *conn, struct fl_tx *tx)
+{
+    static struct fl_sql sql = { "set_organization",
+                                 "SELECT set_config('flopinio.organization', $1, true)", 0 };
+    char text[FL_UUID_TEXT] = "";
+    if (tx->has_organization)
+        fl_uuid_format(&tx->organization, text);
+    const char *values[] = { text };
+    return expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_PLAIN, .tx = tx }) &&
+           PQsendQueryParams(conn->pg, sql.text, 1, NULL, values, NULL, NULL, 0);
+}
+
+static bool send_query(struct fl_pg_conn *conn, struct fl_tx *tx, struct fl_query *q)
+{
+    static int next_id = 1;
+    if (q->sql->id == 0) {
+        FL_ASSERT(next_id < FL_SQL_MAX);
+        q->sql->id = next_id++;
+    }
+    int id = q->sql->id;
+    if (!(conn->prepared[id / 8] >> (id % 8) & 1)) {
+        if (!expect(conn,
+                    (struct fl_pg_expected){ .kind = FL_PG_E_PREPARE, .tx = tx, .sql = q->sql }) ||
+            !PQsendPrepare(conn->pg, q->sql->name, q->sql->text, 0, NULL))
+            return false;
+        conn->prepared[id / 8] |= (uint8_t)(1 << id % 8); /* taken back if it is not carried out */
+    }
+    return expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_QUERY, .tx = tx, .query = q }) &&
+           PQsendQueryPrepared(conn->pg, q->sql->name, q->count, q->values, q->lengths, q->formats,
+                               0);
+}
+
+static bool send_queries(struct fl_pg_conn *conn, struct fl_tx *tx)
+{
+    for (struct fl_query *q = tx->first; q; q = q->next) {
+        PQclear(q->result);
+        q->result = NULL;
+        if (!send_query(conn, tx, q))
+            return false;
+    }
+    return true;
+}
+
+static void send_sync(struct fl_pg_conn *conn)
+{
+    conn->is_unit_failed = false;
+    int rc =
+        expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_SYNC }) && PQpipelineSync(conn->pg)
+            ? PQflush(conn->pg)
+            : -1;
+    if (rc < 0 || !watch(conn, rc ? UV_READABLE | UV_WRITABLE : UV_READABLE))
+        break_soon(conn, PQerrorMessage(conn->pg));
+}
+
+void fl_pg_conn_group(struct fl_pg_conn *conn)
+{
+    conn->state = FL_PG_BUSY;
+    conn->unit = FL_PG_UNIT_GROUP;
+    FL_LIST_FOREACH (link, &conn->members) {
+        struct fl_tx *tx = FL_CONTAINER(link, struct fl_tx, link);
+        tx->conn = conn;
+        if (!send_organization(conn, tx) || !send_queries(conn, tx)) {
+            break_soon(conn, PQerrorMessage(conn->pg));
+            return;
+        }
+    }
+    send_sync(conn);
+}
+
+void fl_pg_conn_round(struct fl_pg_conn *conn, struct fl_tx *tx, bool with_commit)
+{
+    conn->state = FL_PG_BUSY;
+    conn->unit = with_commit ? FL_PG_UNIT_COMMIT : FL_PG_UNIT_ROUND;
+    fl_list_push_back(&conn->members, &tx->link);
+    bool is_sent = true;
+    if (!tx->is_begun) {
+        tx->is_begun = true;
+        is_sent = send_plain(conn, tx, "BEGIN", FL_PG_E_PLAIN) && send_organization(conn, tx);
+    }
+    is_sent = is_sent && send_queries(conn, tx);
+    if (with_commit)
+        is_sent = is_sent && send_plain(conn, tx, "COMMIT", FL_PG_E_COMMIT);
+    if (is_sent)
+        send_sync(conn);
+    else
+        break_soon(conn, PQerrorMessage(conn->pg));
+}
+
+void fl_pg_conn_rollback(struct fl_pg_conn *conn)
+{
+    conn->state = FL_PG_BUSY;
+    conn->unit = FL_PG_UNIT_ROLLBACK;
+    fl_loop_timer(conn->pool->loop, &conn->deadline, ROLLBACK_TIMEOUT_MS);
+    if (send_plain(conn, NULL, "ROLLBACK", FL_PG_E_PLAIN))
+        send_sync(conn);
+    else
+        break_soon(conn, PQerrorMessage(conn->pg));
+}
+
+/* ---- results ---- */
+static enum fl_code code_of(const char *sqlstate)
+{
+    static const struct {
+        const char *prefix;
+        enum fl_code code;
+    } classes[] = { { "23505", FL_CONFLICT },    { "23", FL_DB_REFUSED },
+                    { "40", FL_CONFLICT },       { "53", FL_UNAVAILABLE },
+                    { "55P03", FL_UNAVAILABLE }, { "57", FL_UNAVAILABLE },
+                    { "58", FL_UNAVAILABLE },    { "08", FL_UNAVAILABLE },
+                    { "25006", FL_UNAVAILABLE } };
+    for (size_t i = 0; sqlstate && i < FL_COUNTOF(classes); i++) {
+        if (strncmp(sqlstate, classes[i].prefix, strlen(classes[i].prefix)) == 0)
+            return classes[i].code;
+    }
+    return FL_DB_REFUSED;
+}
+
+static void note_failure(struct fl_pg_conn *conn, struct fl_tx *tx, const PGresult *res)
+{
+    if (conn->is_unit_failed)
+        return;
+    conn->is_unit_failed = true;
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+    enum fl_code code = code_of(state);
+    fl_err_set(&conn->unit_err, code, "%s: %s",
+               code == FL_UNAVAILABLE ? "the database could not do it now"
+                                      : "the database refused it",
+               text ? text : "no reason given");
+    if (tx) {
+        snprintf(tx->sqlstate, sizeof tx->sqlstate, "%s", state ? state : "");
+        snprintf(tx->constraint, sizeof tx->constraint, "%s", constraint ? constraint : "");
+    }
+}
+
+static void take_result(struct fl_pg_conn *conn, const struct fl_pg_expected *e, PGresult *res)
+{
+    ExecStatusType status = PQresultStatus(res);
+    bool is_done = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+    if (e->kind == FL_PG_E_COMMIT && is_done && strcmp(PQcmdStatus(res), "COMMIT") != 0) {
+        is_done = false; /* "ROLLBACK": the transaction had been aborted */
+        conn->is_unit_failed = true;
+        fl_err_set(&conn->unit_err, FL_CONFLICT, "the database rolled the transaction back");
+    }
+    if (e->kind == FL_PG_E_PREPARE && !is_done) {
+        int id = e->sql->id;
+        conn->prepared[id / 8] &= (uint8_t) ~(1 << id % 8);
+    }
+    if (!is_done && status != PGRES_PIPELINE_ABORTED)
+        note_failure(conn, e->tx, res);
+    if (e->kind == FL_PG_E_QUERY && is_done)
+        e->query->result = res;
+    else
+        PQclear(res);
+}
+
+static void end_group(struct fl_pg_conn *conn, bool is_failed)
+{
+    struct fl_pg *pool = conn->pool;
+    struct fl_list members;
+    fl_list_init(&members);
+    fl_list_splice(&members, &conn->members);
+    bool is_single = members.next == members.prev;
+    pool->stats.batches++;
+    if (is_failed && !is_single) {
+        /* Nothing of the batch was committed: each member again, alone. */
+        pool->stats.retried++;
+        fl_list_splice(&conn->alone, &members);
+    }
+    struct fl_err err = conn->unit_err;
+    if (!fl_list_is_empty(&conn->alone)) {
+        struct fl_list *next = conn->alone.next;
+        fl_list_remove(next);
+        fl_list_push_back(&conn->members, next);
+    } else {
+        conn->state = FL_PG_IDLE;
+        conn->unit = FL_PG_UNIT_NONE;
+    }
+    if (conn->state == FL_PG_BUSY)
+        fl_pg_conn_group(conn);
+    while (!fl_list_is_empty(&members)) {
+        struct fl_tx *tx = FL_CONTAINER(members.next, struct fl_tx, link);
+        fl_list_remove(&tx->link);
+        tx->conn = NULL;
+        fl_pg_finish(tx, is_failed ? err.code : FL_OK, &err);
+    }
+    if (conn->state == FL_PG_IDLE)
+        fl_pg_became_idle(conn);
+}
+
+static void end_round(struct fl_pg_conn *conn, bool is_failed, bool is_commit)
+{
+    struct fl_tx *tx = FL_CONTAINER(conn->members.next, struct fl_tx, link);
+    struct fl_err err = conn->unit_err;
+    fl_list_remove(&tx->link);
+    if (!is_failed && !is_commit) {
+        conn->state = FL_PG_HELD;
+        conn->unit = FL_PG_UNIT_NONE;
+        fl_pg_finish(tx, FL_OK, NULL);
+        return;
+    }
+    tx->conn = NULL;
+    conn->holder = NULL;
+    tx->is_begun = false;
+    if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
+        fl_pg_conn_rollback(conn);
+    } else {
+        conn->state = FL_PG_IDLE;
+        conn->unit = FL_PG_UNIT_NONE;
+        fl_pg_became_idle(conn);
+    }
+    fl_pg_finish(tx, is_failed ? err.code : FL_OK, &err);
+}
+
+static void end_unit(struct fl_pg_conn *conn)
+{
+    bool is_failed = conn->is_unit_failed;
+    conn->is_unit_failed = false;
+    switch (conn->unit) {
+    case FL_PG_UNIT_GROUP: end_group(conn, is_failed); break;
+    case FL_PG_UNIT_ROUND: end_round(conn, is_failed, false); break;
+    case FL_PG_UNIT_COMMIT: end_round(conn, is_failed, true); break;
+    case FL_PG_UNIT_ROLLBACK:
+        fl_loop_timer_cancel(conn->pool->loop, &conn->deadline);
+        if (PQtransactionStatus(conn->pg) != PQTRANS_IDLE) {
+            fl_pg_conn_break(conn, "could not roll back");
+            break;
+        }
+        conn->state = FL_PG_IDLE;
+        conn->unit = FL_PG_UNIT_NONE;
+        fl_pg_became_idle(conn);
+        break;
+    case FL_PG_UNIT_NONE: fl_pg_conn_break(conn, "an answer to nothing"); break;
+    }
+}
+
+static void pass_notifications(struct fl_pg_conn *conn)
+{
+    struct fl_pg *pool = conn->pool;
+    PGnotify *note;
+    while (conn->pg && (note = PQnotifies(conn->pg)) != NULL) {
+        if (pool->on_notify)
+            pool->on_notify(pool->on_notify_ctx, note->extra);
+        PQfreemem(note);
+    }
+}
+
+static void read_results(struct fl_pg_conn *conn)
+{
+    PGconn *pg = conn->pg;
+    while (conn->pg == pg && conn->expected_count && !PQisBusy(pg)) {
+        PGresult *res = PQgetResult(pg);
+        if (!res) {
+            if (!conn->is_separator_due)
+                break;
+            conn->is_separator_due = false;
+            continue;
+        }
+        struct fl_pg_expected e = conn->expected[conn->expected_head];
+        ExecStatusType status = PQresultStatus(res);
+        if ((status == PGRES_PIPELINE_SYNC) != (e.kind == FL_PG_E_SYNC)) {
+            /* A fatal error (the server is going away) comes instead of what was awaited. */
+            char why[200];
+            snprintf(why, sizeof why, "%s", PQresultErrorMessage(res));
+            PQclear(res);
+            fl_pg_conn_break(conn, why[0] ? why : "an unexpected answer");
+            return;
+        }
+        conn->expected_head++;
+        if (--conn->expected_count == 0)
+            conn->expected_head = 0;
+        if (e.kind == FL_PG_E_SYNC) {
+            PQclear(res);
+            end_unit(conn);
+        } else {
+            conn->is_separator_due = true;
+            take_result(conn, &e, res);
+        }
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct fl_pg_conn *conn = poll->data;
+    if (conn->state == FL_PG_CONNECTING) {
+        connect_poll(conn);
+        return;
+    }
+    if (conn->state == FL_PG_SETUP) {
+        read_setup(conn);
+        return;
+    }
+    if (status < 0 || ((events & UV_READABLE) && !PQconsumeInput(conn->pg))) {
+        fl_pg_conn_break(conn, status < 0 ? uv_strerror(status) : PQerrorMessage(conn->pg));
+        return;
+    }
+    if (events & UV_WRITABLE) {
+        int rc = PQflush(conn->pg);
+        if (rc < 0 || (rc == 0 && !watch(conn, UV_READABLE))) {
+            fl_pg_conn_break(conn, PQerrorMessage(conn->pg));
+            return;
+        }
+    }
+    if (conn->kind == FL_PG_LISTEN)
+        pass_notifications(conn);
+    else
+        read_results(conn);
+}

@@ -1,0 +1,111 @@
+/* Shared by pg.c (the pool), pg_conn.c (one connection) and pg_tx.c (the builder). */
+#ifndef FLOPINIO_IO_PG_PRIV_H
+#define FLOPINIO_IO_PG_PRIV_H
+
+#include "runtime/io/pg.h"
+
+#define FL_SQL_MAX 512 /* statements in the program */
+
+enum fl_pg_kind { FL_PG_SHARED, FL_PG_EXCLUSIVE, FL_PG_LISTEN };
+
+enum fl_pg_conn_state {
+    FL_PG_DOWN,       /* waiting for the retry timer */
+    FL_PG_CONNECTING, /* resolving or in PQconnectPoll */
+    FL_PG_SETUP,      /* checking role and server */
+    FL_PG_IDLE,
+    FL_PG_BUSY, /* a unit is running */
+    FL_PG_HELD  /* exclusive, between rounds */
+};
+
+/* What the running unit is: decides what a lost connection means for its members. */
+enum fl_pg_unit {
+    FL_PG_UNIT_NONE,
+    FL_PG_UNIT_GROUP,   /* members up to one Sync: commits at the Sync */
+    FL_PG_UNIT_ROUND,   /* inside an explicit transaction */
+    FL_PG_UNIT_COMMIT,  /* the round that ends with COMMIT */
+    FL_PG_UNIT_ROLLBACK /* cleaning up; its result is not reported */
+};
+
+enum fl_pg_expected_kind {
+    FL_PG_E_PREPARE,
+    FL_PG_E_PLAIN,
+    FL_PG_E_QUERY,
+    FL_PG_E_COMMIT,
+    FL_PG_E_SYNC
+};
+
+struct fl_pg_expected {
+    enum fl_pg_expected_kind kind;
+    struct fl_tx *tx;
+    struct fl_query *query;
+    struct fl_sql *sql;
+};
+
+struct fl_pg_conn {
+    struct fl_pg *pool;
+    enum fl_pg_kind kind;
+    enum fl_pg_conn_state state;
+    PGconn *pg;
+    uv_poll_t *poll;
+    int fd;
+    int events;
+    struct fl_timer retry;
+    struct fl_timer deadline; /* of connecting and of cleaning up */
+    unsigned attempts;
+    uint8_t prepared[FL_SQL_MAX / 8];
+    struct fl_tx *holder;   /* the open transaction that holds it exclusively */
+    struct fl_post breaker; /* a send failed inside a start: break from the loop */
+    char break_reason[200];
+    struct fl_list members; /* transactions of the running unit, in order */
+    struct fl_list alone;   /* members of a failed group, to be run one by one */
+    enum fl_pg_unit unit;
+    struct fl_pg_expected *expected;
+    size_t expected_head, expected_count, expected_cap;
+    bool is_separator_due; /* PQgetResult owes a NULL before the next result */
+    bool is_unit_failed;
+    struct fl_err unit_err;
+    uv_getaddrinfo_t *resolving;
+    char address[64];
+};
+
+struct fl_pg {
+    struct fl_loop *loop;
+    PQconninfoOption *options;
+    struct fl_pg_config config;
+    struct fl_pg_conn *conns;
+    int conn_count;
+    struct fl_list submitted; /* fl_tx, waiting for a shared connection */
+    struct fl_list waiting;   /* fl_tx, waiting for an exclusive connection */
+    struct fl_post turn;
+    struct fl_pg_stats stats;
+    struct fl_err last_error;
+    char refusal[FL_ERR_TEXT_BYTES];
+    bool is_up, is_closing;
+    void (*on_state)(void *ctx, bool is_up);
+    void *on_state_ctx;
+    void (*on_notify)(void *ctx, const char *payload);
+    void *on_notify_ctx;
+    struct fl_retired retired;
+};
+
+/* ---- pg_conn.c ---- */
+void fl_pg_conn_init(struct fl_pg_conn *conn, struct fl_pg *pool, enum fl_pg_kind kind);
+void fl_pg_conn_start(struct fl_pg_conn *conn);
+/* Closes it now; members of the running unit get their end; `why` is shown to them. */
+void fl_pg_conn_break(struct fl_pg_conn *conn, const char *why);
+void fl_pg_conn_close(struct fl_pg_conn *conn);
+void fl_pg_conn_fini(struct fl_pg_conn *conn);
+/* Runs conn->members as one group. */
+void fl_pg_conn_group(struct fl_pg_conn *conn);
+/* Runs the round of the one member; with_commit: COMMIT behind it. */
+void fl_pg_conn_round(struct fl_pg_conn *conn, struct fl_tx *tx, bool with_commit);
+void fl_pg_conn_rollback(struct fl_pg_conn *conn);
+
+/* ---- pg.c ---- */
+void fl_pg_became_idle(struct fl_pg_conn *conn);
+void fl_pg_became_down(struct fl_pg_conn *conn);
+void fl_pg_became_up(struct fl_pg_conn *conn);
+/* The one completion of a transaction's operation. */
+void fl_pg_finish(struct fl_tx *tx, enum fl_code code, const struct fl_err *err);
+
+#endif

@@ -1,0 +1,64 @@
+/* Blocking libpq for administration. */
+#include "runtime/store/admin.h"
+
+#include <string.h>
+
+static enum fl_code refused(PGconn *pg, const PGresult *res, struct fl_err *err)
+{
+    const char *text = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    if (!text)
+        text = PQerrorMessage(pg);
+    return fl_err_set(err, FL_DB_REFUSED, "the database refused it: %.*s",
+                      (int)strcspn(text, "\r\n"), text);
+}
+
+static void drop_notice(void *arg, const char *message)
+{
+    FL_UNUSED(arg);
+    FL_UNUSED(message);
+}
+
+enum fl_code fl_admin_connect(const char *conninfo, PGconn **ret, struct fl_err *err)
+{
+    const char *keys[] = { "dbname", "connect_timeout", "application_name", NULL };
+    const char *values[] = { conninfo, "5", "flopinio-admin", NULL };
+    PGconn *pg = PQconnectdbParams(keys, values, 1);
+    if (!pg)
+        return fl_err_code(err, FL_NOMEM);
+    if (PQstatus(pg) != CONNECTION_OK) {
+        const char *text = PQerrorMessage(pg);
+        fl_err_set(err, FL_UNAVAILABLE, "could not connect to the database: %.*s",
+                   (int)strcspn(text, "\r\n"), text);
+        PQfinish(pg);
+        return FL_UNAVAILABLE;
+    }
+    PQsetNoticeProcessor(pg, drop_notice, NULL);
+    *ret = pg;
+    return FL_OK;
+}
+
+static enum fl_code take(PGconn *pg, PGresult *res, PGresult **ret, struct fl_err *err)
+{
+    ExecStatusType status = PQresultStatus(res);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
+        enum fl_code code = refused(pg, res, err);
+        PQclear(res);
+        return code;
+    }
+    if (ret)
+        *ret = res;
+    else
+        PQclear(res);
+    return FL_OK;
+}
+
+enum fl_code fl_admin_exec(PGconn *pg, const char *sql, PGresult **ret, struct fl_err *err)
+{
+    return take(pg, PQexec(pg, sql), ret, err);
+}
+
+enum fl_code fl_admin_query(PGconn *pg, const char *sql, int count, const char *const *values,
+                            PGresult **ret, struct fl_err *err)
+{
+    return take(pg, PQexecParams(pg, sql, count, NULL, values, NULL, NULL, 0), ret, err);
+}

@@ -1,0 +1,385 @@
+/* Table approval: reading and intake. The transitions are in approval_move.c. */
+#include "runtime/store/approval.h"
+
+#include "runtime/store/sql.h"
+
+/* X(kind of cell, member, SQL) in the order of the select list. */
+#define HEAD(X)                                                                                    \
+    X(uuid, id, "a.approval_id")                                                                   \
+    X(state, state, "a.state")                                                                     \
+    X(text, kind, "a.kind")                                                                        \
+    X(uuid, agent_id, "a.agent_id")                                                                \
+    X(uuid, credential_id, "a.credential_id")                                                      \
+    X(uuid, owner_id, "a.owner_id")                                                                \
+    X(uuid, server_id, "a.server_id")                                                              \
+    X(text, tool, "a.tool")                                                                        \
+    X(text, tool_name, "a.tool_name")                                                              \
+    X(text, agent, "g.name")                                                                       \
+    X(text, owner, "p.name")                                                                       \
+    X(bytes, definition_digest, "a.definition_digest")                                             \
+    X(bytes, binding_salt, "a.binding_salt")                                                       \
+    X(bytes, binding_digest, "a.binding_digest")                                                   \
+    X(bytes, fingerprint, "a.fingerprint")                                                         \
+    X(number, arguments_bytes, "a.arguments_bytes")                                                \
+    X(number, result_bytes, "a.result_bytes")                                                      \
+    X(text, idempotency_key, "a.idempotency_key")                                                  \
+    X(text, preview_kind, "a.preview_kind")                                                        \
+    X(text, precondition, "a.precondition")                                                        \
+    X(text, card, "a.card")                                                                        \
+    X(number, preview_at_ms, MS("a.preview_at"))                                                   \
+    X(number, asked_count, "a.asked_count")                                                        \
+    X(uuid, retry_of, "a.retry_of")                                                                \
+    X(flag, is_isolated, "a.is_isolated")                                                          \
+    X(number, policy_version, "a.policy_version")                                                  \
+    X(text, rule, "a.rule")                                                                        \
+    X(text, ask, "a.ask")                                                                          \
+    X(flag, is_standing, "a.is_standing")                                                          \
+    X(number, decided_at_ms, MS("a.decided_at"))                                                   \
+    X(text, decided_by, "a.decided_by")                                                            \
+    X(text, reason, "a.reason")                                                                    \
+    X(flag, may_ask_again, "a.may_ask_again")                                                      \
+    X(wait, wait_mode, "a.wait_mode")                                                              \
+    X(uuid, holder, "a.holder")                                                                    \
+    X(text, task_id, "a.task_id")                                                                  \
+    X(number, left_at_ms, MS("a.left_at"))                                                         \
+    X(number, grace_until_ms, MS("a.grace_until"))                                                 \
+    X(text, after_leave, "a.after_leave")                                                          \
+    X(number, created_at_ms, MS("a.created_at"))                                                   \
+    X(number, expires_at_ms, MS("a.expires_at"))                                                   \
+    X(number, frozen_at_ms, MS("a.frozen_at"))                                                     \
+    X(number, changed_at_ms, MS("a.changed_at"))                                                   \
+    X(number, fence, "a.fence")                                                                    \
+    X(uuid, claim_owner, "a.claim_owner")                                                          \
+    X(number, dispatch_number, "a.dispatch_number")                                                \
+    X(number, dispatched_at_ms, MS("a.dispatched_at"))                                             \
+    X(number, dispatch_deadline_ms, MS("a.dispatch_deadline"))                                     \
+    X(number, unknown_after_ms, MS("a.unknown_after"))                                             \
+    X(number, settled_at_ms, MS("a.settled_at"))                                                   \
+    X(text, settled_by, "a.settled_by")                                                            \
+    X(text, outcome, "a.outcome")                                                                  \
+    X(number, delivered_at_ms, MS("a.delivered_at"))                                               \
+    X(flag, is_expired, "a.frozen_at IS NULL AND a.expires_at <= clock_timestamp()")               \
+    X(flag, is_unknown_over, "coalesce(a.unknown_after <= clock_timestamp(), false)")
+
+#define COLUMN(kind, member, sql) sql ", "
+#define SELECT_HEAD                                                                                \
+    "SELECT " HEAD(COLUMN) "1 FROM approval a JOIN agent g USING (organization_id, agent_id) "     \
+                           "LEFT JOIN person p ON p.person_id = a.owner_id "                       \
+                           "WHERE a.organization_id = (SELECT org()) "
+
+static struct fl_sql sql_get = { "approval_get", SELECT_HEAD "AND a.approval_id = $1", 0 };
+static struct fl_sql sql_lock = { "approval_lock",
+                                  SELECT_HEAD "AND a.approval_id = $1 FOR NO KEY UPDATE OF a", 0 };
+static struct fl_sql sql_by_task = { "approval_by_task", SELECT_HEAD "AND a.task_id = $1", 0 };
+static struct fl_sql sql_list = {
+    "approval_list",
+    SELECT_HEAD
+    "AND ($1::text IS NULL OR a.state = ANY (string_to_array($1, ','))) "
+    "AND ($2::uuid IS NULL OR a.agent_id = $2) AND ($3::uuid IS NULL OR a.owner_id = $3) "
+    "AND ($4::bigint = 0 OR a.created_at >= " AT(
+        "$4") ") "
+              "AND ($5::uuid IS NULL OR (a.created_at, a.approval_id) < "
+              "(SELECT b.created_at, b.approval_id FROM approval b "
+              "WHERE b.organization_id = (SELECT org()) AND b.approval_id = $5)) "
+              "ORDER BY a.created_at DESC, a.approval_id DESC LIMIT $6",
+    0
+};
+static struct fl_sql sql_content = {
+    "approval_content",
+    "SELECT arguments, justification, preview, result FROM approval "
+    "WHERE organization_id = (SELECT org()) AND approval_id = $1",
+    0
+};
+static struct fl_sql sql_content_by_task = {
+    "approval_content_by_task",
+    "SELECT arguments, justification, preview, result FROM approval "
+    "WHERE organization_id = (SELECT org()) AND task_id = $1",
+    0
+};
+static struct fl_sql sql_by_request = {
+    "approval_by_request",
+    "SELECT approval_id, mcp_request FROM approval WHERE organization_id = (SELECT org()) AND "
+    "mcp_session = $1 "
+    "AND ($2::text IS NULL OR mcp_request = $2) AND ($3::text IS NULL OR mcp_stream = $3) "
+    "ORDER BY created_at DESC LIMIT 1",
+    0
+};
+
+/* The agent's intakes run one behind the other, so that the limit of waiting ones is exact and a
+ * repeat finds what the call before it wrote. A statement of its own: the next one must see what
+ * was committed while this one waited. */
+static struct fl_sql sql_intake_lock = { "approval_intake_lock",
+                                         "SELECT pg_advisory_xact_lock(hashtextextended($1, 7337))",
+                                         0 };
+
+#define STOPPED(agent, owner, server, tool)                                                        \
+    "(s.scope = 'org' OR (s.scope = 'agent' AND s.name = " agent ") OR (s.scope = 'person' AND "   \
+    "s.name = " owner ") OR (s.scope = 'server' AND s.name = " server ") OR (s.scope = 'tool' "    \
+    "AND s.name = " tool ") OR (s.scope = 'group' AND EXISTS (SELECT 1 FROM org_group og JOIN "    \
+    "group_member gm USING (organization_id, group_id) JOIN person sp ON sp.person_id = "          \
+    "gm.person_id WHERE og.organization_id = (SELECT org()) AND og.name = s.name AND sp.name = "   \
+    "" owner ")))"
+
+static struct fl_sql sql_recheck = {
+    "approval_recheck",
+    "SELECT o.policy_version, "
+    "coalesce((SELECT t.accepted_digest = a.definition_digest AND t.digest = a.definition_digest "
+    "AND NOT t.is_quarantined AND NOT t.is_gone AND v.is_enabled FROM tool t JOIN server v USING "
+    "(organization_id, server_id) WHERE t.organization_id = a.organization_id AND t.published = "
+    "a.tool AND t.server_id = a.server_id), false), "
+    "g.state = 'active' AND coalesce(p.is_active, false), "
+    "a.credential_id IS NULL OR coalesce((SELECT c.revoked_at IS NULL AND (c.expires_at IS NULL OR "
+    "c.expires_at > now()) FROM agent_credential c WHERE c.organization_id = a.organization_id AND "
+    "c.credential_id = a.credential_id), false), "
+    "(SELECT s.reason FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS "
+    "NULL AND (s.until IS NULL OR s.until > now()) AND " STOPPED(
+        "g.name", "p.name",
+        "(SELECT v.name FROM server v WHERE v.organization_id = a.organization_id AND v.server_id = "
+        "a.server_id)",
+        "a.tool") " LIMIT 1) "
+                  "FROM approval a JOIN organization o USING (organization_id) JOIN agent g USING "
+                  "(organization_id, agent_id) LEFT JOIN person p ON p.person_id = a.owner_id "
+                  "WHERE a.organization_id = (SELECT org()) AND a.approval_id = $1",
+    0
+};
+
+/* $1..$33 the row, then names for stops, limits, and the audit row. */
+static struct fl_sql sql_intake = {
+    "approval_intake",
+    "WITH facts AS ("
+    "SELECT o.policy_version = $22 AS is_same_policy, "
+    "coalesce((SELECT t.accepted_digest = $10 AND t.digest = $10 AND NOT t.is_quarantined AND NOT "
+    "t.is_gone FROM tool t WHERE t.organization_id = $1 AND t.published = $8), false) "
+    "AS is_same_tool, "
+    "coalesce((SELECT g.state = 'active' AND g.owner_id = $5 AND p.is_active FROM agent g JOIN "
+    "person p ON p.person_id = g.owner_id WHERE g.organization_id = $1 AND g.agent_id = $3), "
+    "false) AND ($4::uuid IS NULL OR coalesce((SELECT c.revoked_at IS NULL AND "
+    "(c.expires_at IS NULL OR c.expires_at > now()) FROM agent_credential c "
+    "WHERE c.organization_id = $1 AND c.credential_id = $4), false)) AS is_agent_fine, "
+    "(SELECT s.reason FROM stop s WHERE s.organization_id = $1 AND s.lifted_at IS NULL "
+    "AND (s.until IS NULL OR s.until > now()) AND " STOPPED(
+        "$30", "$31", "$32",
+        "$8") " LIMIT 1) "
+              "AS stop_reason, "
+              "$6 <> 'pending' OR (SELECT count(*) FROM (SELECT 1 FROM approval w WHERE w.organization_id = "
+              "$1 AND w.agent_id = $3 AND w.state = 'pending' LIMIT $33) n) < $33 AS has_room, "
+              "1 + (SELECT count(*) FROM approval w WHERE w.organization_id = $1 AND w.agent_id = $3 AND "
+              "w.fingerprint = $16 AND w.created_at > now() - interval '24 hours') AS asked "
+              "FROM organization o WHERE o.organization_id = $1), "
+              "earlier AS ("
+              "SELECT e.approval_id, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
+              "e.organization_id = $1 AND e.agent_id = $3 AND "
+              "((e.idempotency_key = $17) OR (e.fingerprint = $16 AND $17::text IS NULL AND "
+              "e.wait_mode = 'left' AND "
+              "(e.state IN ('pending', 'approved', 'claimed', 'dispatched') OR "
+              "(e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
+              "interval '24 hours'))) OR "
+              "(e.fingerprint = $16 AND $17::text IS NULL AND e.state = 'rejected' AND NOT e.may_ask_again "
+              "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
+              "e.policy_version = $22)) "
+              "ORDER BY e.created_at DESC LIMIT 1), "
+              "made AS ("
+              "INSERT INTO approval (organization_id, approval_id, agent_id, credential_id, owner_id, state, "
+              "kind, tool, tool_name, definition_digest, server_id, arguments, arguments_bytes, binding_salt, "
+              "binding_digest, fingerprint, idempotency_key, justification, preview, preview_kind, "
+              "precondition, policy_version, rule, ask, is_standing, is_isolated, card, wait_mode, holder, "
+              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, asked_count, preview_at, decided_at, expires_at) "
+              "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
+              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, f.asked, "
+              "CASE WHEN $20 <> 'none' THEN now() END, CASE WHEN $6 = 'approved' THEN now() END, "
+              "now() + " SPAN(
+                  "$37") " FROM facts f WHERE f.is_same_policy AND f.is_same_tool AND "
+                         "f.is_agent_fine AND f.stop_reason IS NULL AND f.has_room AND NOT EXISTS "
+                         "(SELECT 1 FROM earlier) RETURNING created_at, expires_at), "
+                         "noted AS ("
+                         "INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, actor_id, subject_kind, "
+                         "subject_id, leaf) SELECT $1, $38, $39, $40, $41, $42, $43, $44 FROM made) "
+                         "SELECT f.is_same_policy, f.is_same_tool, f.is_agent_fine, f.stop_reason, f.has_room, f.asked, "
+                         "(SELECT e.approval_id FROM earlier e), coalesce((SELECT e.is_other FROM earlier e), false), "
+                         "(SELECT " MS("m.created_at") " FROM made m), (SELECT " MS(
+                             "m.expires_at") " FROM made m) "
+                                             "FROM facts f",
+    0
+};
+
+static const char *const wait_modes[] = { "held", "task", "left" };
+
+struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *r,
+                                          const struct fl_audit_row *audit)
+{
+    char agent[FL_UUID_TEXT];
+    fl_bind_z(tx, fl_tx_add(tx, &sql_intake_lock), fl_uuid_format(&r->agent_id, agent));
+    struct fl_query *q = fl_tx_add(tx, &sql_intake);
+    fl_bind_uuid(tx, q, &r->organization);
+    fl_bind_uuid(tx, q, &r->id);
+    fl_bind_uuid(tx, q, &r->agent_id);
+    fl_bind_uuid(tx, q, &r->credential_id);
+    fl_bind_uuid(tx, q, &r->owner_id);
+    fl_bind_z(tx, q, fl_state_text(r->state)); /* 6 */
+    fl_bind_z(tx, q, r->kind);
+    fl_bind_text(tx, q, r->tool);
+    fl_bind_text(tx, q, r->tool_name);
+    fl_bind_bytes(tx, q, r->definition_digest); /* 10 */
+    fl_bind_uuid(tx, q, &r->server_id);
+    fl_bind_bytes(tx, q, r->arguments);
+    fl_bind_int(tx, q, r->arguments_bytes);
+    fl_bind_bytes(tx, q, r->binding_salt);
+    fl_bind_bytes(tx, q, r->binding_digest); /* 15 */
+    fl_bind_bytes(tx, q, r->fingerprint);
+    fl_bind_text(tx, q, r->idempotency_key);
+    fl_bind_bytes(tx, q, r->justification);
+    fl_bind_bytes(tx, q, r->preview);
+    fl_bind_z(tx, q, r->preview_kind); /* 20 */
+    fl_bind_text(tx, q, r->precondition);
+    fl_bind_int(tx, q, r->policy_version);
+    fl_bind_text(tx, q, r->rule);
+    fl_bind_text(tx, q, r->ask);
+    fl_bind_bool(tx, q, r->is_standing); /* 25 */
+    fl_bind_bool(tx, q, r->is_isolated);
+    fl_bind_text(tx, q, r->card);
+    fl_bind_z(tx, q, wait_modes[r->wait_mode]);
+    fl_bind_uuid(tx, q, &r->holder);
+    fl_bind_text(tx, q, r->agent); /* 30 */
+    fl_bind_text(tx, q, r->owner);
+    fl_bind_text(tx, q, r->server);
+    fl_bind_int(tx, q, r->pending_max);
+    fl_bind_z(tx, q, r->task_id);
+    fl_bind_z(tx, q, r->after_leave); /* 35 */
+    fl_bind_uuid(tx, q, &r->retry_of);
+    fl_bind_int(tx, q, r->expires_ms);
+    fl_store_audit_bind(tx, q, audit); /* 38..44 */
+    fl_bind_bool(tx, q, r->break_cancels);
+    fl_bind_bytes(tx, q, r->mcp_session);
+    fl_bind_text(tx, q, r->mcp_request);
+    fl_bind_text(tx, q, r->mcp_stream);
+    return q;
+}
+
+void fl_store_approval_intake_read(const struct fl_query *q, struct fl_arena *arena,
+                                   struct fl_intake *ret)
+{
+    *ret = (struct fl_intake){ .result = FL_INTAKE_AGENT_REFUSED };
+    if (fl_rows(q) != 1)
+        return; /* the organization is gone */
+    ret->asked_count = fl_cell_int(q, 0, 5);
+    if (!fl_cell_is_null(q, 0, 8)) {
+        ret->result = FL_INTAKE_CREATED;
+        ret->created_at_ms = fl_cell_int(q, 0, 8);
+        ret->expires_at_ms = fl_cell_int(q, 0, 9);
+    } else if (!fl_cell_bool(q, 0, 2)) {
+        ret->result = FL_INTAKE_AGENT_REFUSED;
+    } else if (!fl_cell_is_null(q, 0, 3)) {
+        ret->result = FL_INTAKE_STOPPED;
+        ret->stop_reason = fl_cell_copy(q, arena, 0, 3);
+    } else if (!fl_cell_is_null(q, 0, 6)) {
+        ret->result = FL_INTAKE_REPEAT;
+        ret->repeat = fl_cell_uuid(q, 0, 6);
+        ret->is_other_arguments = fl_cell_bool(q, 0, 7);
+    } else if (!fl_cell_bool(q, 0, 1)) {
+        ret->result = FL_INTAKE_TOOL_CHANGED;
+    } else if (!fl_cell_bool(q, 0, 0)) {
+        ret->result = FL_INTAKE_POLICY_MOVED;
+    } else {
+        ret->result = FL_INTAKE_TOO_MANY;
+    }
+}
+
+static struct fl_query *by_id(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id)
+{
+    struct fl_query *q = fl_tx_add(tx, sql);
+    fl_bind_uuid(tx, q, id);
+    return q;
+}
+
+struct fl_query *fl_store_approval_get(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_get, id);
+}
+
+struct fl_query *fl_store_approval_lock(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_lock, id);
+}
+
+struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_recheck, id);
+}
+
+struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_content, id);
+}
+
+struct fl_query *fl_store_approval_by_task(struct fl_tx *tx, struct fl_str task_id)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_by_task);
+    fl_bind_text(tx, q, task_id);
+    return q;
+}
+
+struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_content_by_task);
+    fl_bind_text(tx, q, task_id);
+    return q;
+}
+
+struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
+                                              struct fl_str request, struct fl_str stream)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_by_request);
+    fl_bind_bytes(tx, q, session);
+    fl_bind_text(tx, q, request);
+    fl_bind_text(tx, q, stream);
+    return q;
+}
+
+struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approval_filter *f)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_list);
+    fl_bind_z(tx, q, f->states);
+    fl_bind_uuid(tx, q, &f->agent);
+    fl_bind_uuid(tx, q, &f->owner);
+    fl_bind_int(tx, q, f->since_ms);
+    fl_bind_uuid(tx, q, &f->after);
+    fl_bind_int(tx, q, f->most);
+    return q;
+}
+
+static enum fl_wait_mode wait_mode_of(struct fl_str text)
+{
+    for (size_t i = 0; i < FL_COUNTOF(wait_modes); i++) {
+        if (fl_str_is(text, wait_modes[i]))
+            return (enum fl_wait_mode)i;
+    }
+    FL_ASSERT(!"a wait mode that the table's check admits");
+    return FL_WAIT_LEFT;
+}
+
+static enum fl_approval_state state_of(struct fl_str text)
+{
+    enum fl_approval_state state = FL_APPROVAL_UNKNOWN;
+    FL_ASSERT(fl_state_parse(text, &state)); /* the guard lets no other in */
+    return state;
+}
+
+#define READ_uuid(m)            ret->m = fl_cell_uuid(q, row, col++)
+#define READ_state(m)           ret->m = state_of(fl_cell(q, row, col++))
+#define READ_text(m)            ret->m = fl_cell_copy(q, arena, row, col++)
+#define READ_bytes(m)           ret->m = fl_cell_bytes(q, arena, row, col++)
+#define READ_number(m)          ret->m = fl_cell_int(q, row, col++)
+#define READ_flag(m)            ret->m = fl_cell_bool(q, row, col++)
+#define READ_wait(m)            ret->m = wait_mode_of(fl_cell(q, row, col++))
+#define READ(kind, member, sql) READ_##kind(member);
+
+bool fl_store_approval_read(const struct fl_query *q, int row, struct fl_arena *arena,
+                            struct fl_approval *ret)
+{
+    if (row >= fl_rows(q))
+        return false;
+    int col = 0;
+    *ret = (struct fl_approval){ 0 };
+    HEAD(READ)
+    return true;
+}

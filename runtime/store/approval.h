@@ -1,0 +1,184 @@
+/* Table approval: the rows behind the life of a call. Statements are appended to a transaction;
+ * results are read after it ran. Loop thread. */
+#ifndef FLOPINIO_STORE_APPROVAL_H
+#define FLOPINIO_STORE_APPROVAL_H
+
+#include "runtime/io/pg.h"
+#include "runtime/store/audit.h"
+#include "runtime/store/states.h"
+
+#define FL_DIGEST_BYTES 32
+#define FL_BINDING_SALT 16
+
+enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
+
+/* A row without its sealed contents, joined with names. Texts live in the arena given to the
+ * reader. Times are UTC milliseconds by the database's clock, 0 = null. */
+struct fl_approval {
+    struct fl_uuid id, agent_id, credential_id, owner_id, server_id, retry_of, holder, claim_owner;
+    enum fl_approval_state state;
+    struct fl_str kind, tool, tool_name, agent, owner;
+    struct fl_str definition_digest, binding_salt, binding_digest, fingerprint;
+    int64_t arguments_bytes, result_bytes;
+    struct fl_str idempotency_key, preview_kind, precondition, card;
+    int64_t preview_at_ms, asked_count;
+    bool is_isolated, is_standing, may_ask_again;
+    int64_t policy_version;
+    struct fl_str rule, ask, decided_by, reason, outcome, settled_by, task_id, after_leave;
+    enum fl_wait_mode wait_mode;
+    int64_t created_at_ms, expires_at_ms, frozen_at_ms, decided_at_ms, left_at_ms, grace_until_ms;
+    int64_t changed_at_ms, dispatched_at_ms, dispatch_deadline_ms, unknown_after_ms, settled_at_ms;
+    int64_t delivered_at_ms, fence, dispatch_number;
+    bool is_expired;      /* by the database's clock, when it was read */
+    bool is_unknown_over; /* unknown_after has passed */
+};
+
+/* The row as it is first written. Digests and sealed texts are bytes. */
+struct fl_approval_new {
+    struct fl_uuid organization, id, agent_id, credential_id, owner_id, server_id, retry_of, holder;
+    struct fl_str agent, owner, server; /* names, for stops */
+    const char *kind;
+    enum fl_approval_state state; /* PENDING or APPROVED */
+    struct fl_str tool, tool_name, definition_digest;
+    struct fl_str arguments; /* sealed */
+    int64_t arguments_bytes;
+    struct fl_str binding_salt, binding_digest, fingerprint, idempotency_key;
+    struct fl_str justification, preview; /* sealed; p NULL: none */
+    const char *preview_kind;             /* "none", "text", "diff" */
+    struct fl_str precondition;
+    bool is_isolated, is_standing;
+    struct fl_str card, ask, rule;
+    int64_t policy_version;
+    enum fl_wait_mode wait_mode;
+    const char *task_id; /* NULL: none */
+    const char *after_leave;
+    bool break_cancels;
+    struct fl_str mcp_session, mcp_request, mcp_stream; /* legacy HTTP; p NULL otherwise */
+    int64_t expires_ms;                                 /* from now, by the database's clock */
+    int pending_max;                                    /* waiting approvals an agent may have */
+};
+
+enum fl_intake_result {
+    FL_INTAKE_CREATED,
+    FL_INTAKE_REPEAT,        /* `repeat` is what it repeats */
+    FL_INTAKE_POLICY_MOVED,  /* evaluated with another policy version than today's */
+    FL_INTAKE_TOOL_CHANGED,  /* the pin is not what was evaluated, or the tool is quarantined */
+    FL_INTAKE_AGENT_REFUSED, /* frozen, revoked, credential gone, owner not active */
+    FL_INTAKE_STOPPED,       /* `stop_reason` says why */
+    FL_INTAKE_TOO_MANY       /* pending_max reached */
+};
+
+struct fl_intake {
+    enum fl_intake_result result;
+    int64_t created_at_ms, expires_at_ms, asked_count;
+    struct fl_uuid repeat;
+    bool is_other_arguments; /* the repeat has the same idempotency key and other arguments */
+    struct fl_str stop_reason;
+};
+
+/* One transaction: serialises the agent's intakes, refuses or answers by what holds now, else
+ * inserts the row and its audit row. `audit` must be sealed. */
+struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *row,
+                                          const struct fl_audit_row *audit);
+void fl_store_approval_intake_read(const struct fl_query *q, struct fl_arena *arena,
+                                   struct fl_intake *ret);
+
+/* Reading one; `q` has 0 or 1 rows. */
+struct fl_query *fl_store_approval_get(struct fl_tx *tx, const struct fl_uuid *id);
+struct fl_query *fl_store_approval_by_task(struct fl_tx *tx, struct fl_str task_id);
+/* Locks the row until the transaction ends. */
+struct fl_query *fl_store_approval_lock(struct fl_tx *tx, const struct fl_uuid *id);
+bool fl_store_approval_read(const struct fl_query *q, int row, struct fl_arena *arena,
+                            struct fl_approval *ret);
+/* Columns: arguments, justification, preview, result (sealed bytes). */
+struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id);
+struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id);
+
+/* Of a legacy HTTP session: by the request's id, or by the stream's name (the other one p NULL);
+ * the newest. Columns: approval_id, mcp_request. */
+struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
+                                              struct fl_str request, struct fl_str stream);
+
+struct fl_approval_filter {
+    const char *states; /* "pending,unknown"; NULL: every one */
+    struct fl_uuid agent, owner;
+    int64_t since_ms;
+    struct fl_uuid after; /* page: strictly older than this one */
+    int most;             /* 1..500 */
+};
+/* Newest first. */
+struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approval_filter *filter);
+
+/* ---- transitions; each updates at most one row and returns it (approval_id), so that 0 rows says
+ * that somebody else was first. The caller holds the lock or relies on the condition. ---- */
+struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
+                                          enum fl_approval_state to, struct fl_str person,
+                                          struct fl_str reason, bool may_ask_again);
+/* approved -> claimed: fence + 1; the audit row only with it. Columns: fence. */
+struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid *organization,
+                                         const struct fl_uuid *id, const struct fl_uuid *worker,
+                                         int64_t lease_ms, const struct fl_audit_row *audit);
+/* What must still hold when it is sent, read in the transaction that holds the lock. Columns:
+ * policy_version, tool is as pinned, agent may act, credential may be used, reason of a stop or
+ * null. */
+struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id);
+/* claimed -> dispatched by fence. Columns: dispatch_number. */
+struct fl_query *fl_store_approval_dispatch(struct fl_tx *tx, const struct fl_uuid *id,
+                                            int64_t fence, int64_t deadline_ms, int64_t timeout_ms,
+                                            int64_t grace_ms);
+/* dispatched or unknown -> to, by fence; the audit row only with it. result: sealed or p NULL. */
+struct fl_query *fl_store_approval_settle(struct fl_tx *tx, const struct fl_uuid *organization,
+                                          const struct fl_uuid *id, int64_t fence,
+                                          enum fl_approval_state to, struct fl_str outcome,
+                                          struct fl_str result, int64_t result_bytes,
+                                          bool is_delivered, const struct fl_audit_row *audit);
+/* unknown -> to, by a person. */
+struct fl_query *fl_store_approval_settle_by(struct fl_tx *tx, const struct fl_uuid *id,
+                                             enum fl_approval_state to, struct fl_str person,
+                                             struct fl_str reason);
+/* Any other transition to a state, under the lock: expired, cancelled, voided, unknown, and
+ * claimed -> approved. `reason` may be empty. */
+struct fl_query *fl_store_approval_move(struct fl_tx *tx, const struct fl_uuid *id,
+                                        enum fl_approval_state from, enum fl_approval_state to,
+                                        struct fl_str reason);
+/* The caller went away; `grace_ms` 0: no grace, stays until it expires. Audit only with it. */
+struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid *organization,
+                                         const struct fl_uuid *id, const struct fl_uuid *holder,
+                                         int64_t grace_ms, const struct fl_audit_row *audit);
+/* Somebody waits again; only when nobody does. Audit only with it. */
+struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid *organization,
+                                          const struct fl_uuid *id, const struct fl_uuid *holder,
+                                          const struct fl_audit_row *audit);
+/* The agent took the outcome; audit only the first time. */
+struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_uuid *organization,
+                                             const struct fl_uuid *id,
+                                             const struct fl_audit_row *audit);
+
+/* What time has decided, for many at once, in an open transaction of their organization. Each
+ * returns the rows that it moved: approval_id, the state before. Frees the array. */
+enum fl_due {
+    FL_DUE_EXPIRE,
+    FL_DUE_RELEASE,
+    FL_DUE_CANCEL,
+    FL_DUE_UNKNOWN,
+    FL_DUE_ORPHAN,
+    FL_DUE_COUNT
+};
+/* `leave_ms`: the grace of orphans whose break cancels. */
+struct fl_query *fl_store_approval_due(struct fl_tx *tx, enum fl_due what, struct fl_array *ids,
+                                       int64_t leave_ms);
+
+/* ---- finding what is due, over all organizations ---- */
+struct fl_query *fl_store_sweep_due(struct fl_tx *tx, int most); /* organization, id, what */
+struct fl_query *fl_store_sweep_dispatched(struct fl_tx *tx,
+                                           int most); /* org, id, fence, window ms, over */
+struct fl_query *fl_store_sweep_ready(struct fl_tx *tx, int most);   /* organization, id */
+struct fl_query *fl_store_sweep_orphans(struct fl_tx *tx, int most); /* organization, id, holder */
+/* When did these change last? Columns: id, changed_at in microseconds. Frees the arrays. */
+struct fl_query *fl_store_sweep_look(struct fl_tx *tx, struct fl_array *organizations,
+                                     struct fl_array *approvals);
+struct fl_query *fl_store_sweep_counts(struct fl_tx *tx); /* state, how many */
+/* Wakes other processes; one per batch, not per row. */
+void fl_store_notify(struct fl_tx *tx, const char *payload);
+
+#endif

@@ -1,0 +1,121 @@
+/* Table audit_event. */
+#include "runtime/store/audit.h"
+
+#include "runtime/store/sql.h"
+
+static struct fl_sql sql_insert = {
+    "audit_insert",
+    "INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, actor_id, subject_kind, "
+    "subject_id, leaf) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    0
+};
+static struct fl_sql sql_insert_many = {
+    "audit_insert_many",
+    "INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, actor_id, subject_kind, "
+    "subject_id, leaf) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], "
+    "$5::uuid[], $6::text[], $7::uuid[], $8::bytea[])",
+    0
+};
+static struct fl_sql sql_list = {
+    "audit_list",
+    "SELECT event_id, " US(
+        "recorded_at") ", kind, leaf FROM audit_event "
+                       "WHERE organization_id = (SELECT org()) AND ($1::uuid IS NULL OR actor_id = $1) "
+                       "AND ($2::uuid IS NULL OR subject_id = $2) AND ($3::text IS NULL OR starts_with(kind, $3)) "
+                       "AND ($4::bigint = 0 OR recorded_at >= " AT(
+                           "$4") ") "
+                                 "AND ($5::bigint = 0 OR recorded_at < " AT(
+                                     "$5") ") "
+                                           "AND ($6::uuid IS NULL OR (recorded_at, event_id) > (" AT_US(
+                                               "$7") ", $6)) "
+                                                     "ORDER BY recorded_at, event_id LIMIT $8",
+    0
+};
+static struct fl_sql sql_list_newest = {
+    "audit_list_newest",
+    "SELECT event_id, " US(
+        "recorded_at") ", kind, leaf FROM audit_event "
+                       "WHERE organization_id = (SELECT org()) AND ($1::uuid IS NULL OR actor_id = $1) "
+                       "AND ($2::uuid IS NULL OR subject_id = $2) AND ($3::text IS NULL OR starts_with(kind, $3)) "
+                       "AND ($4::bigint = 0 OR recorded_at >= " AT(
+                           "$4") ") "
+                                 "AND ($5::bigint = 0 OR recorded_at < " AT(
+                                     "$5") ") "
+                                           "AND ($6::uuid IS NULL OR (recorded_at, event_id) < (" AT_US(
+                                               "$7") ", $6)) "
+                                                     "ORDER BY recorded_at DESC, event_id DESC LIMIT $8",
+    0
+};
+static struct fl_sql sql_partitions = {
+    "audit_partitions",
+    "SELECT audit_partition(now()), audit_partition(now() + interval '1 month')", 0
+};
+
+void fl_store_audit_bind(struct fl_tx *tx, struct fl_query *q, const struct fl_audit_row *row)
+{
+    fl_bind_uuid(tx, q, &row->id);
+    fl_bind_z(tx, q, row->kind);
+    fl_bind_z(tx, q, row->actor_kind);
+    fl_bind_uuid(tx, q, &row->actor_id);
+    fl_bind_z(tx, q, row->subject_kind);
+    fl_bind_uuid(tx, q, &row->subject_id);
+    fl_bind_bytes(tx, q, row->leaf);
+}
+
+void fl_store_audit_insert(struct fl_tx *tx, const struct fl_audit_row *row)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_insert);
+    char text[FL_UUID_TEXT];
+    /* As text: the nil id stands for the installation itself and is a value here, not null. */
+    fl_bind_z(tx, q, fl_uuid_format(&row->organization, text));
+    fl_store_audit_bind(tx, q, row);
+}
+
+static void put_id(struct fl_array *array, const struct fl_uuid *id)
+{
+    fl_array_put(array, fl_uuid_is_zero(id) ? NULL : id->b, sizeof id->b);
+}
+
+void fl_store_audit_insert_many(struct fl_tx *tx, const struct fl_audit_row *const *rows,
+                                size_t count)
+{
+    struct fl_array a[8];
+    static const enum fl_array_type types[8] = { FL_ARRAY_UUID, FL_ARRAY_UUID, FL_ARRAY_TEXT,
+                                                 FL_ARRAY_TEXT, FL_ARRAY_UUID, FL_ARRAY_TEXT,
+                                                 FL_ARRAY_UUID, FL_ARRAY_BYTES };
+    for (int i = 0; i < 8; i++)
+        fl_array_init(&a[i], types[i]);
+    for (size_t i = 0; i < count; i++) {
+        const struct fl_audit_row *r = rows[i];
+        fl_array_put(&a[0], r->organization.b, sizeof r->organization.b);
+        put_id(&a[1], &r->id);
+        fl_array_put(&a[2], r->kind, strlen(r->kind));
+        fl_array_put(&a[3], r->actor_kind, strlen(r->actor_kind));
+        put_id(&a[4], &r->actor_id);
+        fl_array_put(&a[5], r->subject_kind, strlen(r->subject_kind));
+        put_id(&a[6], &r->subject_id);
+        fl_array_put(&a[7], r->leaf.p, r->leaf.n);
+    }
+    struct fl_query *q = fl_tx_add(tx, &sql_insert_many);
+    for (int i = 0; i < 8; i++)
+        fl_bind_array(tx, q, &a[i]);
+}
+
+struct fl_query *fl_store_audit_list(struct fl_tx *tx, const struct fl_audit_filter *f)
+{
+    struct fl_query *q = fl_tx_add(tx, f->newest_first ? &sql_list_newest : &sql_list);
+    fl_bind_uuid(tx, q, &f->actor);
+    fl_bind_uuid(tx, q, &f->subject);
+    fl_bind_z(tx, q, f->kind_prefix);
+    fl_bind_int(tx, q, f->since_ms);
+    fl_bind_int(tx, q, f->until_ms);
+    fl_bind_uuid(tx, q, &f->after);
+    fl_bind_int(tx, q, f->after_us);
+    fl_bind_int(tx, q, f->most);
+    return q;
+}
+
+void fl_store_audit_partitions(struct fl_tx *tx)
+{
+    fl_tx_add(tx, &sql_partitions);
+}

@@ -1,0 +1,28 @@
+/* Roles and schema. Migrations are numbered files in migrations/, applied in order under an
+ * advisory lock, each in a transaction of its own with its number; what is generated from tables in
+ * the code (the guard of the approval's states) is written again after every run. A binary works
+ * with schema N (its own) and N+1 (expand, then contract). Blocking. */
+#ifndef FLOPINIO_STORE_MIGRATE_H
+#define FLOPINIO_STORE_MIGRATE_H
+
+#include <libpq-fe.h>
+
+#include "flopinio/base/err.h"
+
+struct fl_role_passwords {
+    const char *owner, *app, *verifier, *backup; /* NULL: leave that role's password alone */
+};
+
+/* As a role that may create roles and databases: makes the roles, the database `flopinio` and its
+ * schema's owner, idempotently. `pg` is connected to any database of the server. */
+enum fl_code fl_migrate_bootstrap(PGconn *pg, const struct fl_role_passwords *passwords,
+                                  struct fl_err *err) FL_MUST_CHECK;
+/* As the owner, connected to the database: brings the schema to fl_schema_version(). */
+enum fl_code fl_migrate_run(PGconn *pg, int *ret_from, int *ret_to,
+                            struct fl_err *err) FL_MUST_CHECK;
+/* The schema this binary is made for. */
+int fl_schema_version(void);
+/* The schema of the connected database, 0 if there is none. Any role. */
+enum fl_code fl_migrate_current(PGconn *pg, int *ret, struct fl_err *err) FL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,81 @@
+/* Tables organization, org_group, group_member, membership, stop, policy, worker, lease,
+ * installation. Loop thread. */
+#ifndef FLOPINIO_STORE_ORGANIZATION_H
+#define FLOPINIO_STORE_ORGANIZATION_H
+
+#include "runtime/io/pg.h"
+
+/* ---- organizations ---- */
+/* All of them. Columns: id, name, title, policy_version, revision, created_at ms. */
+struct fl_query *fl_store_organizations(struct fl_tx *tx);
+/* Columns: id, revision, changed_at in microseconds; changed since then. */
+struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_us);
+/* Returns a row, or none if the name is taken. The transaction's organization must be `id`. */
+struct fl_query *fl_store_organization_create(struct fl_tx *tx, const struct fl_uuid *id,
+                                              struct fl_str name, struct fl_str title);
+/* Columns: name, title, policy_version, revision, settings. */
+struct fl_query *fl_store_organization_get(struct fl_tx *tx);
+struct fl_query *fl_store_organization_settings(struct fl_tx *tx, struct fl_str title,
+                                                struct fl_str settings_json);
+/* Workers' caches of this organization are out of date: to be appended to every change. */
+void fl_store_organization_touch(struct fl_tx *tx);
+
+/* ---- groups and membership ---- */
+/* Columns: group_id, name, title, member names joined with commas. */
+struct fl_query *fl_store_groups(struct fl_tx *tx);
+struct fl_query *fl_store_group_create(struct fl_tx *tx, const struct fl_uuid *id,
+                                       struct fl_str name, struct fl_str title);
+struct fl_query *fl_store_group_remove(struct fl_tx *tx, struct fl_str name);
+/* Returns a row if the group and the member exist and something changed. */
+struct fl_query *fl_store_group_member_add(struct fl_tx *tx, struct fl_str group,
+                                           const struct fl_uuid *person);
+struct fl_query *fl_store_group_member_remove(struct fl_tx *tx, struct fl_str group,
+                                              const struct fl_uuid *person);
+void fl_store_membership_put(struct fl_tx *tx, const struct fl_uuid *person, const char *role);
+struct fl_query *fl_store_membership_remove(struct fl_tx *tx, const struct fl_uuid *person);
+/* One member. Columns: person_id, name, role, is_active. By name. */
+struct fl_query *fl_store_member(struct fl_tx *tx, struct fl_str name);
+
+/* ---- policy ---- */
+/* Returns the new version, or no row when the current version is not `expected` any more. */
+struct fl_query *fl_store_policy_apply(struct fl_tx *tx, int64_t expected, struct fl_str document,
+                                       struct fl_str digest, struct fl_str applied_by,
+                                       struct fl_str note);
+/* version 0: the active one. Columns: version, document, digest, applied_by, applied_at ms, note.
+ */
+struct fl_query *fl_store_policy_get(struct fl_tx *tx, int64_t version);
+/* Newest first. Columns: version, applied_by, applied_at ms, note. */
+struct fl_query *fl_store_policy_list(struct fl_tx *tx, int most);
+
+/* ---- stops ---- */
+/* Active ones. Columns: stop_id, scope, name, reason, set_by, set_at ms, until ms. */
+struct fl_query *fl_store_stops(struct fl_tx *tx);
+void fl_store_stop_put(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
+                       struct fl_str name, struct fl_str reason, struct fl_str set_by,
+                       int64_t for_ms);
+/* Lifts by id, or by scope and name when id is NULL. Columns: stop_id, scope, name. */
+struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
+                                    struct fl_str name, struct fl_str lifted_by);
+/* Deadlines of what active stops cover stand still; what none covers runs on, later by as long as
+ * it stood. To be appended behind each put and lift. Columns of the first: approvals frozen. */
+void fl_store_stop_refreeze(struct fl_tx *tx);
+struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
+
+/* ---- workers, leases, the installation ---- */
+/* Registers, or tells that it is alive; removes workers that were silent for a minute. */
+void fl_store_worker_beat(struct fl_tx *tx, const struct fl_uuid *id, const char *node, int pid,
+                          const char *version);
+void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id);
+/* Takes or renews; returns a row (fence) if it is ours now. */
+struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct fl_uuid *owner,
+                                int64_t for_ms);
+void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner);
+/* Columns: id, key_checks. Makes the row at the first start. */
+struct fl_query *fl_store_installation(struct fl_tx *tx, const struct fl_uuid *id);
+void fl_store_installation_keys(struct fl_tx *tx, struct fl_str key_checks_json);
+/* Columns: schema version. */
+struct fl_query *fl_store_schema_version(struct fl_tx *tx);
+/* Columns: milliseconds of the database's clock. */
+struct fl_query *fl_store_clock(struct fl_tx *tx);
+
+#endif

@@ -1,0 +1,23 @@
+/* Shared by the table files of this folder, the only ones that contain SQL. */
+#ifndef FLOPINIO_STORE_SQL_H
+#define FLOPINIO_STORE_SQL_H
+
+#include "runtime/io/pg.h"
+
+/* A timestamp column as milliseconds since 1970 (null stays null). */
+#define MS(column)   "(extract(epoch FROM " column ") * 1000)::bigint"
+#define US(column)   "(extract(epoch FROM " column ") * 1000000)::bigint"
+#define AT_US(param) "(timestamptz 'epoch' + " param "::bigint * interval '1 microsecond')"
+/* A bigint parameter in milliseconds as a timestamp / an interval. */
+#define AT(param)    "to_timestamp(" param "::bigint / 1000.0)"
+#define SPAN(param)  "(" param "::bigint * interval '1 millisecond')"
+
+/* Copies a cell into the arena; null: p NULL. */
+static inline struct fl_str fl_cell_copy(const struct fl_query *q, struct fl_arena *arena, int row,
+                                         int col)
+{
+    struct fl_str s = fl_cell(q, row, col);
+    return s.p ? fl_arena_str(arena, s) : s;
+}
+
+#endif

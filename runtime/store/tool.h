@@ -1,0 +1,37 @@
+/* Tables server and tool. Loop thread. */
+#ifndef FLOPINIO_STORE_TOOL_H
+#define FLOPINIO_STORE_TOOL_H
+
+#include "runtime/io/pg.h"
+
+/* Columns: server_id, name, kind, plugin, config, environment, account, is_enabled, note. */
+struct fl_query *fl_store_servers(struct fl_tx *tx);
+/* Returns server_id, or no row when the name is taken. */
+struct fl_query *fl_store_server_create(struct fl_tx *tx, const struct fl_uuid *id,
+                                        struct fl_str name, struct fl_str plugin,
+                                        struct fl_str config_json, struct fl_str environment,
+                                        struct fl_str account);
+/* p NULL leaves that as it is; is_enabled < 0 too. Returns server_id. */
+struct fl_query *fl_store_server_update(struct fl_tx *tx, struct fl_str name,
+                                        struct fl_str config_json, struct fl_str environment,
+                                        struct fl_str account, int is_enabled);
+void fl_store_server_note(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str note);
+struct fl_query *fl_store_server_remove(struct fl_tx *tx, struct fl_str name);
+
+/* Columns: server_id, name, published, definition, digest, accepted_definition, accepted_digest,
+ * accepted_effects, secrets, is_quarantined, is_gone, changed_at ms. server NULL: of all. */
+struct fl_query *fl_store_tools(struct fl_tx *tx, const struct fl_uuid *server);
+/* What the server says today; a pin stays as it is, so that a changed digest quarantines by
+ * itself. Columns: was_new, was_changed. */
+struct fl_query *fl_store_tool_seen(struct fl_tx *tx, const struct fl_uuid *server,
+                                    struct fl_str name, struct fl_str published,
+                                    struct fl_str definition, struct fl_str digest);
+struct fl_query *fl_store_tool_gone(struct fl_tx *tx, const struct fl_uuid *server,
+                                    struct fl_str name);
+/* Pins today's definition if its digest is still `digest`. Returns published. */
+struct fl_query *fl_store_tool_accept(struct fl_tx *tx, struct fl_str published,
+                                      struct fl_str digest, const char *effects,
+                                      struct fl_str secrets_json);
+struct fl_query *fl_store_tool_quarantine(struct fl_tx *tx, struct fl_str published);
+
+#endif

@@ -1,0 +1,23 @@
+/* Table vote, and the people of an organization as those who decide. Loop thread. */
+#ifndef FLOPINIO_STORE_VOTE_H
+#define FLOPINIO_STORE_VOTE_H
+
+#include "runtime/io/pg.h"
+
+/* A person's one vote on an approval; voting again replaces it, withdrawing empties it. */
+void fl_store_vote_put(struct fl_tx *tx, const struct fl_uuid *approval,
+                       const struct fl_uuid *person, bool approves, struct fl_str reason,
+                       const char *via, bool has_second_factor, bool is_owner);
+/* Returns a row when there was one to withdraw. */
+struct fl_query *fl_store_vote_withdraw(struct fl_tx *tx, const struct fl_uuid *approval,
+                                        const struct fl_uuid *person);
+/* Withdraws the person's votes on everything that was not dispatched yet (offboarding). */
+struct fl_query *fl_store_vote_withdraw_all(struct fl_tx *tx, const struct fl_uuid *person);
+/* Standing votes. Columns: person_id, verdict, second factor, reason, via, voted_at ms, name,
+ * is_owner. */
+struct fl_query *fl_store_votes(struct fl_tx *tx, const struct fl_uuid *approval);
+/* Members. Columns: person_id, name, role, is_active, groups joined with commas, display name,
+ * mail. */
+struct fl_query *fl_store_people(struct fl_tx *tx);
+
+#endif

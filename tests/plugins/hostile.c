@@ -1,0 +1,425 @@
+/* A plugin that does everything that it must not, one tool each, for test_host.c. What could harm
+ * the machine is bounded here as well as by the sandbox. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "flopinio/plugin.h"
+
+#define SOCKET 3 /* the worker's other end */
+
+static const struct flopinio_host *h;
+
+static void nap(long ms)
+{
+    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+    nanosleep(&t, NULL);
+}
+
+static void finish(flopinio_job *job, const char *text)
+{
+    h->text(job, text, strlen(text));
+    h->done(job, FLOPINIO_OK);
+}
+
+static void finish_errno(flopinio_job *job, int rc)
+{
+    finish(job, rc < 0 ? strerror(errno) : "it worked");
+}
+
+#define TOOL_FUNCTION(name) static void name(flopinio_instance *self, flopinio_job *job)
+#define UNUSED                                                                                     \
+    (void)self;                                                                                    \
+    (void)job
+
+TOOL_FUNCTION(fine)
+{
+    UNUSED;
+    finish(job, "fine");
+}
+
+/* ---- ends of the process ---- */
+
+TOOL_FUNCTION(segv)
+{
+    UNUSED;
+    raise(SIGSEGV);
+    finish(job, "survived");
+}
+
+TOOL_FUNCTION(do_abort)
+{
+    UNUSED;
+    abort();
+}
+
+TOOL_FUNCTION(exit_0)
+{
+    UNUSED;
+    _exit(0);
+}
+
+TOOL_FUNCTION(spin)
+{
+    UNUSED;
+    for (volatile unsigned i = 0;; i++)
+        ;
+}
+
+TOOL_FUNCTION(sleep_long)
+{
+    UNUSED;
+    for (;;)
+        nap(1000);
+}
+
+TOOL_FUNCTION(never_done)
+{
+    UNUSED;
+}
+
+TOOL_FUNCTION(close_socket)
+{
+    UNUSED;
+    close(SOCKET);
+    nap(60000);
+}
+
+/* ---- floods ---- */
+
+TOOL_FUNCTION(memory)
+{
+    UNUSED;
+    size_t got = 0, chunk = 16u << 20;
+    for (int i = 0; i < 64; i++, got += chunk) { /* at most 1 GiB */
+        void *p = mmap(NULL, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+            break;
+        memset(p, 1, chunk);
+    }
+    char text[64];
+    snprintf(text, sizeof text, "%zu MiB", got >> 20);
+    finish(job, text);
+}
+
+static void be_a_bomb(int must_escape)
+{
+    if (must_escape) {
+        if (setsid() < 0)
+            _exit(1);
+        if (fork() != 0) /* an orphan of an orphan */
+            _exit(0);
+    }
+    signal(SIGTERM, SIG_IGN);
+    close(SOCKET);
+    close(1);
+    close(2);
+    nap(120000);
+    _exit(0);
+}
+
+static void forks(flopinio_job *job, int must_escape)
+{
+    int count = 0;
+    char text[64];
+    for (int i = 0; i < 200; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            be_a_bomb(must_escape);
+        if (pid > 0)
+            count++;
+    }
+    snprintf(text, sizeof text, "%d", count);
+    finish(job, text);
+}
+
+TOOL_FUNCTION(fork_bomb)
+{
+    UNUSED;
+    forks(job, 0);
+}
+
+TOOL_FUNCTION(fork_escape)
+{
+    UNUSED;
+    forks(job, 1);
+}
+
+TOOL_FUNCTION(descriptor_flood)
+{
+    UNUSED;
+    int count = 0;
+    char text[64];
+    while (count < 10000 && open("/dev/null", O_RDONLY) >= 0)
+        count++;
+    snprintf(text, sizeof text, "%d", count);
+    finish(job, text);
+}
+
+TOOL_FUNCTION(text_flood)
+{
+    UNUSED;
+    char chunk[65536];
+    memset(chunk, 'x', sizeof chunk);
+    for (int i = 0; i < 1024; i++) /* 64 MiB */
+        h->text(job, chunk, sizeof chunk);
+    h->done(job, FLOPINIO_OK);
+}
+
+TOOL_FUNCTION(output_flood)
+{
+    UNUSED;
+    char line[1000];
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 100000; i++) { /* far more than is read in time */
+        line[sizeof line - 1] = '\n';
+        if (write(1, line, sizeof line) < 0)
+            break;
+    }
+    finish(job, "written");
+}
+
+/* ---- the frame socket ---- */
+
+static void send_frame(uint32_t type, uint32_t n, uint64_t id, const void *payload, size_t sent)
+{
+    char head[16];
+    memcpy(head, &type, 4);
+    memcpy(head + 4, &n, 4);
+    memcpy(head + 8, &id, 8);
+    (void)!write(SOCKET, head, sizeof head);
+    if (sent)
+        (void)!write(SOCKET, payload, sent);
+}
+
+TOOL_FUNCTION(garbage)
+{
+    UNUSED;
+    unsigned char bytes[512];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * 167 + 13);
+    (void)!write(SOCKET, bytes, sizeof bytes);
+    nap(60000);
+}
+
+TOOL_FUNCTION(oversize)
+{
+    UNUSED;
+    send_frame(18, UINT32_MAX - 16, 1, "", 0);
+    nap(60000);
+}
+
+TOOL_FUNCTION(foreign_job)
+{
+    UNUSED;
+    send_frame(18, 0, 987654321, "", 0);
+    nap(60000);
+}
+
+/* A result in the right form whose content is no JSON. */
+TOOL_FUNCTION(bad_json)
+{
+    UNUSED;
+    uint32_t none = UINT32_MAX, zero = 0, n = 4;
+    char p[64];
+    size_t at = 0;
+    int64_t id = 0;
+    h->arg_int(job, "/job", &id);
+    const uint32_t fields[] = { 0, 0, 0, none, 0, none, none, none };
+    memcpy(p, fields, sizeof fields);
+    at = sizeof fields;
+    memcpy(p + at, &n, 4);
+    memcpy(p + at + 4, "{]{]", 4);
+    (void)zero;
+    send_frame(18, (uint32_t)at + 8, (uint64_t)id, p, at + 8);
+    nap(60000);
+}
+
+TOOL_FUNCTION(note_flood)
+{
+    UNUSED;
+    uint32_t level = 1, n = 1;
+    char p[9];
+    memcpy(p, &level, 4);
+    memcpy(p + 4, &n, 4);
+    p[8] = 'x';
+    for (int i = 0; i < 100000; i++)
+        send_frame(21, sizeof p, 0, p, sizeof p);
+    nap(60000);
+}
+
+TOOL_FUNCTION(ready_again)
+{
+    UNUSED;
+    const uint32_t n = 2;
+    char p[6];
+    memcpy(p, &n, 4);
+    memcpy(p + 4, "{}", 2);
+    send_frame(16, sizeof p, 0, p, sizeof p);
+    nap(60000);
+}
+
+/* ---- misuse of the host table ---- */
+
+static void *done_again(void *arg)
+{
+    flopinio_job *job = arg;
+    nap(20);
+    h->text(job, "from the grave", 14);
+    h->done(job, FLOPINIO_TOOL_ERROR);
+    return NULL;
+}
+
+TOOL_FUNCTION(done_twice)
+{
+    UNUSED;
+    pthread_t thread;
+    finish(job, "once");
+    h->done(job, FLOPINIO_TOOL_ERROR);
+    h->text(job, "more", 4);
+    if (pthread_create(&thread, NULL, done_again, job) == 0)
+        pthread_detach(thread);
+}
+
+TOOL_FUNCTION(bad_outcome)
+{
+    UNUSED;
+    h->done(job, (enum flopinio_outcome)17);
+}
+
+static flopinio_job *late;
+
+TOOL_FUNCTION(late_done)
+{
+    UNUSED;
+    late = job;
+}
+
+static void late_cancel(flopinio_instance *self, flopinio_job *job)
+{
+    UNUSED;
+    nap(100); /* after the caller has lost interest, within the grace */
+    h->done(late, FLOPINIO_OK);
+}
+
+/* ---- reaching out ---- */
+
+TOOL_FUNCTION(shadow)
+{
+    UNUSED;
+    finish_errno(job, open("/etc/shadow", O_RDONLY));
+}
+
+TOOL_FUNCTION(connect_loopback)
+{
+    UNUSED;
+    int64_t port = 0;
+    h->arg_int(job, "/port", &port);
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    finish_errno(job, connect(fd, (struct sockaddr *)&address, sizeof address));
+}
+
+TOOL_FUNCTION(trace_parent)
+{
+    UNUSED;
+    finish_errno(job, (int)ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+}
+
+TOOL_FUNCTION(stop_parent)
+{
+    UNUSED;
+    pid_t parent = getppid();
+    int rc = kill(parent, SIGSTOP), error = errno;
+    if (rc == 0) { /* the test must not hang, only fail */
+        nap(50);
+        kill(parent, SIGCONT);
+    }
+    errno = error;
+    finish_errno(job, rc);
+}
+
+TOOL_FUNCTION(run_program)
+{
+    UNUSED;
+    char *arguments[] = { (char[]){ "/bin/true" }, NULL };
+    pid_t pid = fork();
+    if (pid == 0) {
+        execv(arguments[0], arguments);
+        _exit(errno);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    finish(job, WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "it worked"
+                                                              : strerror(WEXITSTATUS(status)));
+}
+
+static int open_hostile(const struct flopinio_host *host, flopinio_instance **ret)
+{
+    int64_t signal_number;
+    h = host;
+    if (host->config_int(host, "/die_in_open", &signal_number))
+        raise((int)signal_number);
+    if (host->config_int(host, "/hang_in_open", &signal_number))
+        nap(60000);
+    *ret = NULL;
+    return 0;
+}
+
+static void close_hostile(flopinio_instance *self)
+{
+    (void)self;
+}
+
+#define TOOL(run)                                                                                  \
+    {                                                                                              \
+        .size = sizeof(struct flopinio_tool), .effects = FLOPINIO_WRITES, .name = #run,            \
+        .description = "For tests.", .input_schema = "{\"type\":\"object\"}", .start = (run),      \
+    }
+
+static struct flopinio_tool tools[] = {
+    TOOL(fine),        TOOL(segv),         TOOL(do_abort),     TOOL(exit_0),
+    TOOL(spin),        TOOL(sleep_long),   TOOL(never_done),   TOOL(close_socket),
+    TOOL(memory),      TOOL(fork_bomb),    TOOL(fork_escape),  TOOL(descriptor_flood),
+    TOOL(text_flood),  TOOL(garbage),      TOOL(output_flood), TOOL(oversize),
+    TOOL(bad_json),    TOOL(foreign_job),  TOOL(note_flood),   TOOL(ready_again),
+    TOOL(done_twice),  TOOL(bad_outcome),  TOOL(late_done),    TOOL(shadow),
+    TOOL(stop_parent), TOOL(trace_parent), TOOL(run_program),  TOOL(connect_loopback),
+};
+#define COUNT (sizeof tools / sizeof tools[0])
+
+const struct flopinio_plugin *flopinio_plugin(void)
+{
+    static const struct flopinio_tool *table[COUNT + 1];
+    static const struct flopinio_plugin plugin = {
+        .magic = FLOPINIO_PLUGIN_MAGIC,
+        .size = sizeof(struct flopinio_plugin),
+        .abi_major = FLOPINIO_PLUGIN_ABI_MAJOR,
+        .abi_minor = FLOPINIO_PLUGIN_ABI_MINOR,
+        .name = "hostile",
+        .version = "6.6.6",
+        .description = "Does not behave.",
+        .tools = table,
+        .open = open_hostile,
+        .close = close_hostile,
+    };
+    for (size_t i = 0; i < COUNT; i++) {
+        if (tools[i].start == late_done)
+            tools[i].cancel = late_cancel;
+        table[i] = &tools[i];
+    }
+    return &plugin;
+}

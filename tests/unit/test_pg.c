@@ -1,0 +1,538 @@
+/* PostgreSQL on the loop, against a real private cluster in a temporary directory. */
+#include <dirent.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "flopinio/base/mem.h"
+#include "harness.h"
+#include "runtime/io/pg.h"
+#include "runtime/store/admin.h"
+#include "runtime/store/cluster.h"
+#include "runtime/store/migrate.h"
+
+static char data_dir[64];
+
+/* One cluster for the whole program: made by the first case, kept by number of the parent. */
+static struct fl_cluster *cluster(void)
+{
+    static struct fl_cluster *c;
+    struct fl_err err = { 0 };
+    if (c)
+        return c;
+    snprintf(data_dir, sizeof data_dir, "/var/tmp/fl-test-pg-%d", (int)getppid());
+    mkdir(data_dir, 0755);
+    enum fl_code code =
+        fl_cluster_start(&(struct fl_cluster_config){ .data_dir = data_dir }, &c, &err);
+    if (code == FL_CONFIG && strstr(err.text, "not installed"))
+        fl_test_skip(err.text);
+    CHECK_MSG(code == FL_OK, "%s", err.text);
+    return c;
+}
+
+static char *conninfo(const char *role)
+{
+    struct fl_buf b = FL_BUF_INIT;
+    struct fl_err err = { 0 };
+    CHECK_OK(fl_cluster_conninfo(cluster(), role, &b, &err));
+    if (strcmp(role, "super") != 0)
+        fl_buf_puts(&b, " options=-csearch_path=flopinio");
+    return fl_buf_take(&b, NULL);
+}
+
+static void migrate(void)
+{
+    char *info = conninfo("owner");
+    PGconn *pg;
+    int from, to;
+    struct fl_err err = { 0 };
+    CHECK_OK(fl_admin_connect(info, &pg, &err));
+    enum fl_code code = fl_migrate_run(pg, &from, &to, &err);
+    CHECK_MSG(code == FL_OK, "%s", err.text);
+    CHECK_INT(to, fl_schema_version());
+    PQfinish(pg);
+    fl_free(info);
+}
+
+static void sql_as(const char *role, const char *sql)
+{
+    char *info = conninfo(role);
+    PGconn *pg;
+    struct fl_err err = { 0 };
+    CHECK_OK(fl_admin_connect(info, &pg, &err));
+    enum fl_code code = fl_admin_exec(pg, sql, NULL, &err);
+    CHECK_MSG(code == FL_OK, "%s", err.text);
+    PQfinish(pg);
+    fl_free(info);
+}
+
+struct waiter {
+    struct fl_op op;
+    struct fl_loop *loop;
+    bool is_done;
+    enum fl_code code;
+    struct fl_err err;
+};
+static void on_done(struct fl_op *op)
+{
+    struct waiter *w = FL_CONTAINER(op, struct waiter, op);
+    w->is_done = true;
+    w->code = op->code;
+    w->err = op->err;
+}
+static void spin(struct fl_loop *loop, bool *flag)
+{
+    while (!*flag)
+        uv_run(&loop->uv, UV_RUN_ONCE);
+}
+static enum fl_code await(struct waiter *w, enum fl_code started)
+{
+    if (started)
+        return started;
+    spin(w->loop, &w->is_done);
+    w->is_done = false;
+    return w->code;
+}
+
+struct world {
+    struct fl_loop loop;
+    struct fl_pg *pg;
+    struct fl_arena *arena;
+    struct waiter w;
+    bool is_up;
+};
+static void on_state(void *ctx, bool is_up)
+{
+    ((struct world *)ctx)->is_up = is_up;
+}
+static void open_world(struct world *x, const char *role)
+{
+    struct fl_err err = { 0 };
+    char *info = conninfo(role);
+    memset(x, 0, sizeof *x);
+    CHECK_OK(fl_loop_init(&x->loop, &err));
+    CHECK_OK(fl_pg_new(&x->loop, &(struct fl_pg_config){ .conninfo = info }, &x->pg, &err));
+    fl_free(info);
+    fl_pg_on_state(x->pg, on_state, x);
+    x->arena = fl_arena_new(0);
+    x->w = (struct waiter){ .op.done = on_done, .loop = &x->loop };
+}
+static void close_world(struct world *x)
+{
+    fl_pg_free(&x->pg);
+    fl_arena_free(&x->arena);
+    CHECK_INT(fl_loop_fini(&x->loop), 0);
+}
+
+static struct fl_sql sql_one = { "t_one", "SELECT $1::bigint + 1, $2::text, $3::bytea, $4::uuid",
+                                 0 };
+static struct fl_sql sql_bad = { "t_bad", "SELECT 1 / $1::int", 0 };
+static struct fl_sql sql_put = { "t_put",
+                                 "INSERT INTO worker (id, node, pid, version) "
+                                 "VALUES ($1, $2, $3, 'test')",
+                                 0 };
+static struct fl_sql sql_count = { "t_count", "SELECT count(*) FROM worker WHERE node = $1", 0 };
+static struct fl_sql sql_sleep = { "t_sleep", "SELECT pg_sleep($1::float8)", 0 };
+static struct fl_sql sql_array = { "t_array",
+                                   "SELECT count(*), min(a), max(octet_length(b)) FROM "
+                                   "unnest($1::bigint[], $2::bytea[]) AS t(a, b)",
+                                   0 };
+static struct fl_sql sql_org = { "t_org", "SELECT org()::text", 0 };
+static struct fl_sql sql_notify = { "t_notify", "SELECT pg_notify('flopinio', $1)", 0 };
+
+static void test_types_go_there_and_back(void)
+{
+    struct world x;
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    struct fl_tx tx;
+    struct fl_uuid id = fl_uuid_new();
+    fl_tx_init(&tx, x.pg, x.arena, NULL);
+    struct fl_query *q = fl_tx_add(&tx, &sql_one);
+    fl_bind_int(&tx, q, 41);
+    fl_bind_z(&tx, q, "a'b\\c");
+    fl_bind_bytes(&tx, q, (struct fl_str){ "\0\x01\xff", 3 });
+    fl_bind_uuid(&tx, q, &id);
+    struct fl_query *r = fl_tx_add(&tx, &sql_array);
+    struct fl_array a, b;
+    fl_array_init(&a, FL_ARRAY_INT8);
+    fl_array_init(&b, FL_ARRAY_BYTES);
+    for (int i = 0; i < 1000; i++) {
+        fl_array_put_int(&a, i - 7);
+        fl_array_put(&b, i == 5 ? NULL : "xyz", 3);
+    }
+    fl_bind_array(&tx, r, &a);
+    fl_bind_array(&tx, r, &b);
+    struct fl_query *e = fl_tx_add(&tx, &sql_array);
+    fl_array_init(&a, FL_ARRAY_INT8);
+    fl_array_init(&b, FL_ARRAY_BYTES);
+    fl_bind_array(&tx, e, &a);
+    fl_bind_array(&tx, e, &b);
+    enum fl_code code = await(&x.w, fl_tx_submit(&x.w.op, &tx));
+    CHECK_MSG(code == FL_OK, "%s", x.w.err.text);
+    CHECK_INT(fl_cell_int(q, 0, 0), 42);
+    CHECK_SPAN(fl_cell(q, 0, 1), "a'b\\c");
+    struct fl_str bytes = fl_cell_bytes(q, x.arena, 0, 2);
+    CHECK(bytes.n == 3 && memcmp(bytes.p, "\0\x01\xff", 3) == 0);
+    struct fl_uuid back = fl_cell_uuid(q, 0, 3);
+    CHECK(fl_uuid_cmp(&id, &back) == 0);
+    CHECK_INT(fl_cell_int(r, 0, 0), 1000);
+    CHECK_INT(fl_cell_int(r, 0, 1), -7);
+    CHECK_INT(fl_cell_int(r, 0, 2), 3);
+    CHECK_INT(fl_cell_int(e, 0, 0), 0);
+    fl_tx_fini(&tx);
+    close_world(&x);
+}
+
+static struct fl_query *put(struct fl_tx *tx, const char *node, int64_t pid)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_put);
+    struct fl_uuid id = fl_uuid_new();
+    fl_bind_uuid(tx, q, &id);
+    fl_bind_z(tx, q, node);
+    fl_bind_int(tx, q, pid);
+    return q;
+}
+
+static int64_t count(struct world *x, const char *node)
+{
+    struct fl_tx tx;
+    fl_tx_init(&tx, x->pg, x->arena, NULL);
+    struct fl_query *q = fl_tx_add(&tx, &sql_count);
+    fl_bind_z(&tx, q, node);
+    CHECK_OK(await(&x->w, fl_tx_submit(&x->w.op, &tx)));
+    int64_t n = fl_cell_int(q, 0, 0);
+    fl_tx_fini(&tx);
+    return n;
+}
+
+/* A batch of many with one bad member: only that one is refused. */
+static void test_one_bad_member_refuses_only_itself(void)
+{
+    enum { N = 40 };
+    struct world x;
+    struct fl_tx tx[N];
+    struct waiter w[N];
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    for (int i = 0; i < N; i++) {
+        struct fl_uuid org = fl_uuid_new();
+        fl_tx_init(&tx[i], x.pg, x.arena, &org);
+        put(&tx[i], "bad-member", i);
+        if (i == 17)
+            fl_bind_int(&tx[i], fl_tx_add(&tx[i], &sql_bad), 0);
+        w[i] = (struct waiter){ .op.done = on_done, .loop = &x.loop };
+        CHECK_OK(fl_tx_submit(&w[i].op, &tx[i]));
+    }
+    for (int i = 0; i < N; i++) {
+        spin(&x.loop, &w[i].is_done);
+        CHECK_INT(w[i].code, i == 17 ? FL_DB_REFUSED : FL_OK);
+        if (i == 17)
+            CHECK_STR(w[i].err.text, "the database refused it: division by zero");
+        fl_tx_fini(&tx[i]);
+    }
+    CHECK_INT(count(&x, "bad-member"), N - 1);
+    struct fl_pg_stats stats;
+    fl_pg_stats(x.pg, &stats);
+    CHECK_INT(stats.retried, 1);
+    close_world(&x);
+}
+
+static void test_each_member_sees_its_own_organization(void)
+{
+    enum { N = 20 };
+    struct world x;
+    struct fl_tx tx[N];
+    struct fl_query *q[N];
+    struct waiter w[N];
+    struct fl_uuid org[N];
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    for (int i = 0; i < N; i++) {
+        org[i] = fl_uuid_new();
+        fl_tx_init(&tx[i], x.pg, x.arena, i % 5 ? &org[i] : NULL);
+        q[i] = fl_tx_add(&tx[i], &sql_org);
+        w[i] = (struct waiter){ .op.done = on_done, .loop = &x.loop };
+        CHECK_OK(fl_tx_submit(&w[i].op, &tx[i]));
+    }
+    for (int i = 0; i < N; i++) {
+        spin(&x.loop, &w[i].is_done);
+        CHECK_OK(w[i].code);
+        char text[FL_UUID_TEXT];
+        if (i % 5)
+            CHECK_SPAN(fl_cell(q[i], 0, 0), fl_uuid_format(&org[i], text));
+        else
+            CHECK(fl_cell_is_null(q[i], 0, 0));
+        fl_tx_fini(&tx[i]);
+    }
+    close_world(&x);
+}
+
+static void test_open_transactions_commit_or_vanish(void)
+{
+    struct world x;
+    struct fl_tx tx;
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    /* two rounds and a commit */
+    fl_tx_init(&tx, x.pg, x.arena, NULL);
+    CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &tx)));
+    put(&tx, "opened", 1);
+    CHECK_OK(await(&x.w, fl_tx_round(&x.w.op, &tx)));
+    CHECK_INT(count(&x, "opened"), 0);
+    put(&tx, "opened", 2);
+    CHECK_OK(await(&x.w, fl_tx_commit(&x.w.op, &tx)));
+    CHECK_INT(count(&x, "opened"), 2);
+    fl_tx_fini(&tx);
+    /* a failing round undoes the whole; the connection works on */
+    for (int i = 0; i < 10; i++) {
+        fl_tx_init(&tx, x.pg, x.arena, NULL);
+        CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &tx)));
+        put(&tx, "opened", 3);
+        CHECK_OK(await(&x.w, fl_tx_round(&x.w.op, &tx)));
+        fl_bind_int(&tx, fl_tx_add(&tx, &sql_bad), 0);
+        CHECK_INT(await(&x.w, i % 2 ? fl_tx_round(&x.w.op, &tx) : fl_tx_commit(&x.w.op, &tx)),
+                  FL_DB_REFUSED);
+        CHECK_STR(tx.sqlstate, "22012");
+        fl_tx_fini(&tx);
+    }
+    /* abandoned */
+    fl_tx_init(&tx, x.pg, x.arena, NULL);
+    CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &tx)));
+    put(&tx, "opened", 4);
+    CHECK_OK(await(&x.w, fl_tx_round(&x.w.op, &tx)));
+    fl_tx_abandon(&tx);
+    fl_tx_fini(&tx);
+    CHECK_INT(count(&x, "opened"), 2);
+    /* everything in the commit's own round */
+    fl_tx_init(&tx, x.pg, x.arena, NULL);
+    CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &tx)));
+    put(&tx, "opened", 5);
+    CHECK_OK(await(&x.w, fl_tx_commit(&x.w.op, &tx)));
+    fl_tx_fini(&tx);
+    CHECK_INT(count(&x, "opened"), 3);
+    close_world(&x);
+}
+
+static void test_waiting_transactions_are_served_in_turn(void)
+{
+    enum { N = 30 };
+    struct world x;
+    struct fl_tx tx[N];
+    struct waiter w[N];
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    for (int i = 0; i < N; i++) {
+        fl_tx_init(&tx[i], x.pg, x.arena, NULL);
+        w[i] = (struct waiter){ .op.done = on_done, .loop = &x.loop };
+        CHECK_OK(fl_tx_open(&w[i].op, &tx[i]));
+    }
+    for (int i = 0; i < N; i++) {
+        CHECK_OK(await(&w[i], FL_OK));
+        put(&tx[i], "turns", i);
+        CHECK_OK(await(&w[i], fl_tx_commit(&w[i].op, &tx[i])));
+        fl_tx_fini(&tx[i]);
+    }
+    CHECK_INT(count(&x, "turns"), N);
+    close_world(&x);
+}
+
+/* The server goes away under a running commit and under a held transaction, then comes back. */
+static void test_a_lost_connection_is_told_as_what_it_is(void)
+{
+    struct world x;
+    struct fl_tx tx, held, read;
+    struct waiter w2 = { .op.done = on_done, .loop = &x.loop }, w3 = w2;
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    fl_tx_init(&held, x.pg, x.arena, NULL);
+    CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &held)));
+    put(&held, "lost", 1);
+    CHECK_OK(await(&x.w, fl_tx_round(&x.w.op, &held)));
+    fl_tx_init(&tx, x.pg, x.arena, NULL);
+    put(&tx, "lost", 2);
+    fl_bind_z(&tx, fl_tx_add(&tx, &sql_sleep), "2");
+    CHECK_OK(fl_tx_submit(&w2.op, &tx));
+    uv_run(&x.loop.uv, UV_RUN_NOWAIT); /* leaves alone in its batch */
+    fl_tx_init(&read, x.pg, x.arena, NULL);
+    read.is_read_only = true;
+    fl_bind_z(&read, fl_tx_add(&read, &sql_sleep), "2");
+    CHECK_OK(fl_tx_submit(&w3.op, &read));
+    for (int64_t until = fl_mono_ms() + 300; fl_mono_ms() < until;)
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    sql_as("super", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE usename = 'flopinio_app'");
+    CHECK_INT(await(&w2, FL_OK), FL_AMBIGUOUS);
+    CHECK_INT(await(&w3, FL_OK), FL_UNAVAILABLE);
+    for (int64_t until = fl_mono_ms() + 100; fl_mono_ms() < until;)
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    put(&held, "lost", 3);
+    CHECK_INT(fl_tx_commit(&x.w.op, &held), FL_UNAVAILABLE);
+    spin(&x.loop, &x.is_up);
+    CHECK_INT(count(&x, "lost"), 0);
+    fl_tx_fini(&tx);
+    fl_tx_fini(&held);
+    fl_tx_fini(&read);
+    close_world(&x);
+}
+
+static void test_a_role_that_could_bypass_row_security_is_refused(void)
+{
+    struct world x;
+    migrate();
+    open_world(&x, "super");
+    for (int64_t until = fl_mono_ms() + 10000; !fl_pg_refusal(x.pg) && fl_mono_ms() < until;)
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    CHECK(fl_pg_refusal(x.pg) && strstr(fl_pg_refusal(x.pg), "can bypass row security"));
+    CHECK(!x.is_up);
+    close_world(&x);
+    open_world(&x, "backup");
+    for (int64_t until = fl_mono_ms() + 10000; !fl_pg_refusal(x.pg) && fl_mono_ms() < until;)
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    CHECK(fl_pg_refusal(x.pg) && !x.is_up);
+    close_world(&x);
+}
+
+static char noted[64];
+static bool has_note;
+static void on_notify(void *ctx, const char *payload)
+{
+    FL_UNUSED(ctx);
+    if (payload) {
+        snprintf(noted, sizeof noted, "%s", payload);
+        has_note = true;
+    }
+}
+static void test_notifications_arrive(void)
+{
+    struct world x;
+    struct fl_tx tx;
+    migrate();
+    open_world(&x, "app");
+    fl_pg_listen(x.pg, on_notify, NULL);
+    spin(&x.loop, &x.is_up);
+    while (!has_note) {
+        fl_tx_init(&tx, x.pg, x.arena, NULL);
+        fl_bind_z(&tx, fl_tx_add(&tx, &sql_notify), "hello");
+        CHECK_OK(await(&x.w, fl_tx_submit(&x.w.op, &tx)));
+        fl_tx_fini(&tx);
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    }
+    CHECK_STR(noted, "hello");
+    close_world(&x);
+}
+
+static void test_a_database_that_is_away_is_said_at_once(void)
+{
+    struct world x;
+    struct fl_tx tx;
+    struct fl_err err = { 0 };
+    memset(&x, 0, sizeof x);
+    CHECK_OK(fl_loop_init(&x.loop, &err));
+    CHECK_INT(fl_pg_new(&x.loop, &(struct fl_pg_config){ .conninfo = "nonsense" }, &x.pg, &err),
+              FL_CONFIG);
+    CHECK_OK(fl_pg_new(&x.loop,
+                       &(struct fl_pg_config){ .conninfo = "host=localhost port=1 user=x" }, &x.pg,
+                       &err));
+    x.arena = fl_arena_new(0);
+    x.w = (struct waiter){ .op.done = on_done, .loop = &x.loop };
+    for (int64_t until = fl_mono_ms() + 500; fl_mono_ms() < until;)
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    fl_tx_init(&tx, x.pg, x.arena, NULL);
+    put(&tx, "away", 1);
+    CHECK_INT(await(&x.w, fl_tx_submit(&x.w.op, &tx)), FL_UNAVAILABLE);
+    CHECK_MSG(strstr(x.w.err.text, "the database is not reachable"), "%s", x.w.err.text);
+    fl_tx_fini(&tx);
+    close_world(&x);
+}
+
+static void test_migrations_run_once_and_are_guarded(void)
+{
+    migrate();
+    migrate();
+    char *info = conninfo("app");
+    PGconn *pg;
+    struct fl_err err = { 0 };
+    CHECK_OK(fl_admin_connect(info, &pg, &err));
+    static const char *const refused[] = {
+        "CREATE TABLE flopinio.x (y int)",
+        "UPDATE flopinio.audit_event SET kind = 'x'",
+        "DELETE FROM flopinio.audit_event",
+        "TRUNCATE flopinio.audit_event",
+        "UPDATE flopinio.approval SET arguments = '\\x00'",
+        "UPDATE flopinio.approval SET binding_digest = '\\x00'",
+        "UPDATE flopinio.policy SET document = ''",
+        "DELETE FROM flopinio.approval",
+        "DELETE FROM flopinio.policy",
+        "SELECT passphrase_hash FROM flopinio.person",
+        "SELECT * FROM flopinio.personal_token",
+        "SELECT * FROM flopinio.audit_event_default",
+        "SET ROLE flopinio_owner",
+        "SET row_security = off; SELECT * FROM flopinio.approval",
+    };
+    for (size_t i = 0; i < FL_COUNTOF(refused); i++)
+        CHECK_MSG(fl_admin_exec(pg, refused[i], NULL, &err) == FL_DB_REFUSED, "%s was allowed",
+                  refused[i]);
+    PQfinish(pg);
+    fl_free(info);
+}
+
+static void test_the_cluster_is_found_again_and_moves_on(void)
+{
+    struct fl_err err = { 0 };
+    struct fl_cluster *first = cluster(), *second = NULL;
+    pid_t pid = fl_cluster_pid(first);
+    CHECK(pid > 0);
+    CHECK_OK(fl_cluster_start(&(struct fl_cluster_config){ .data_dir = data_dir }, &second, &err));
+    CHECK_INT(fl_cluster_pid(second), pid);
+    kill(pid, SIGKILL); /* as a crash would leave it */
+    for (int i = 0; i < 500 && fl_cluster_is_running(second); i++)
+        usleep(10000);
+    fl_cluster_free(&second);
+    enum fl_code code =
+        fl_cluster_start(&(struct fl_cluster_config){ .data_dir = data_dir }, &second, &err);
+    CHECK_MSG(code == FL_OK, "%s", err.text);
+    CHECK(fl_cluster_pid(second) != pid);
+    struct stat st;
+    char path[128];
+    snprintf(path, sizeof path, "%s/postgres", data_dir);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0700);
+    snprintf(path, sizeof path, "%s/secrets/database-app", data_dir);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    fl_cluster_free(&second);
+}
+
+static void test_zz_the_cluster_stops(void)
+{
+    struct fl_err err = { 0 };
+    char command[128];
+    struct fl_cluster *c = cluster();
+    CHECK_OK(fl_cluster_stop(c, 20000, &err));
+    CHECK(!fl_cluster_is_running(c));
+    snprintf(command, sizeof command, "rm -rf '%s'", data_dir);
+    CHECK(system(command) == 0);
+    fl_cluster_free(&c);
+}
+
+static const struct fl_test tests[] = {
+    T_LIMIT(types_go_there_and_back, 60),
+    T(one_bad_member_refuses_only_itself),
+    T(each_member_sees_its_own_organization),
+    T(open_transactions_commit_or_vanish),
+    T(waiting_transactions_are_served_in_turn),
+    T(a_lost_connection_is_told_as_what_it_is),
+    T(a_role_that_could_bypass_row_security_is_refused),
+    T(notifications_arrive),
+    T(a_database_that_is_away_is_said_at_once),
+    T(migrations_run_once_and_are_guarded),
+    T_LIMIT(the_cluster_is_found_again_and_moves_on, 60),
+    T(zz_the_cluster_stops),
+};
+TEST_MAIN(tests)
