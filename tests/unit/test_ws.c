@@ -677,6 +677,7 @@ static void test_a_peer_that_does_not_read_is_closed_with_1013(void)
 {
     struct app app;
     prepare(&app);
+    app.limits.close_ms = 200;
     uint16_t port = start(&app);
     int fd = ws_connect(port, "/mcp/ws");
     ws_text(fd, "flood me", 8);
@@ -719,7 +720,7 @@ static void test_a_silent_peer_is_asked_twice_and_dropped(void)
 {
     struct app app;
     prepare(&app);
-    app.limits.ping_ms = 60;
+    app.limits.ping_ms = 150;
     uint16_t port = start(&app);
     int silent = ws_connect(port, "/mcp/ws");
     struct cl_text t = cl_read_all(silent); /* two pings, then the end */
