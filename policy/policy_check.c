@@ -71,7 +71,7 @@ static void check_hidden(struct checking *c, size_t at)
         hidden += by != NULL;
         hider = by ? by : hider;
     }
-    if (hidden == rule->shown.tool_count) {
+    if (hider && hidden == rule->shown.tool_count) {
         report(c, FL_SEVERITY_WARNING, rule,
                "it is never reached: rule '%.*s' above it takes all of its calls",
                FL_STR_ARG(hider->shown.name));
