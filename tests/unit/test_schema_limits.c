@@ -374,7 +374,8 @@ static void test_running_out_of_memory_is_an_error_everywhere(void)
         "{'$id':'http://x/a','type':'object','required':['name','list'],"
         "'properties':{'name':{'type':'string','pattern':'^\\\\p{L}(a|b)*$'},"
         "'list':{'uniqueItems':true,'allOf':[{'contains':{'const':1}}],'unevaluatedItems':"
-        "{'type':'integer'}},'old':{'$id':'old','$schema':'http://json-schema.org/draft-07/schema#',"
+        "{'type':'integer'}},"
+        "'old':{'$id':'old','$schema':'http://json-schema.org/draft-07/schema#',"
         "'definitions':{'p':{'$id':'#p','type':'null'}},'properties':{'q':{'$ref':'#p'}}},"
         "'meta':{'$ref':'https://json-schema.org/draft/2020-12/schema'},"
         "'far':{'$ref':'#/unknown/a~1b'},'dyn':{'$dynamicRef':'#d'}},"
@@ -382,9 +383,9 @@ static void test_running_out_of_memory_is_an_error_everywhere(void)
         "'patternProperties':{'^(x)\\\\1':{'format':'regex'}},'propertyNames':{'maxLength':9},"
         "'dependentRequired':{'old':['meta']},'dependentSchemas':{'meta':{'minProperties':2}},"
         "'unevaluatedProperties':false}");
-    json_t *value = json_of("{'name':'\xc3\xa9"
-                            "ab','old':{'q':null},'meta':{'not':{'minLength':2}},'far':{'y':[1]},"
-                            "'xx':'a+'}");
+    json_t *value = json_of(
+        "{'name':'\\u00e9ab','old':{'q':null},'meta':{'not':{'minLength':2}},'far':{'y':[1]},"
+        "'xx':'a+'}");
     json_t *list = json_array();
     for (int i = 0; i < 3000; i++) /* more than fits beside the stack: sets are allocated */
         json_array_append_new(list, json_integer(i));
