@@ -372,10 +372,7 @@ enum fl_code fl_schema_new(const json_t *json, const struct fl_schema_options *o
     if (!b.schema)
         return fl_err_code(err, FL_NOMEM);
     b.pending_end = &b.pending;
-    uint64_t failures = fl_mem_failures();
     enum fl_code code = compile_document(&b, json);
-    if (code == FL_OK && fl_mem_failures() != failures) /* a library went on without its memory */
-        code = fl_err_code(err, FL_NOMEM);
     fl_free(b.known);
     if (code == FL_OK)
         *ret = b.schema;

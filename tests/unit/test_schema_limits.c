@@ -324,6 +324,14 @@ static void test_subschemas_and_values_are_bounded(void)
     CHECK_STR(verdict(schema, "[1,2]"), "");
     CHECK_STR(verdict(schema, "[1,2,3]"), "checking it against the schema takes more than 3 steps");
     fl_schema_free(&schema);
+    few.max_steps = 5; /* a member takes one even where nothing is said about it */
+    json = json_of("{'properties':{'a':true}}");
+    CHECK_OK(fl_schema_new(json, &few, &schema, &err));
+    json_decref(json);
+    CHECK_STR(verdict(schema, "{'b':1,'c':1,'d':1}"), "");
+    CHECK_STR(verdict(schema, "{'b':1,'c':1,'d':1,'e':1,'f':1}"),
+              "checking it against the schema takes more than 5 steps");
+    fl_schema_free(&schema);
 }
 
 static void test_a_long_uri_does_not_grow_without_bound(void)
