@@ -15,7 +15,13 @@ json_t *fl_json_parse(struct fl_str text, struct fl_err *err)
     json_error_t why;
     if (fl_scan(text, &fl_scan_call, NULL, 0, NULL, err))
         return NULL;
+    uint64_t failures = fl_mem_failures();
     json_t *root = json_loadb(text.p, text.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
+    if (fl_mem_failures() != failures) { /* the tree, if there is one, may lack bytes of the text */
+        json_decref(root);
+        fl_err_code(err, FL_NOMEM);
+        return NULL;
+    }
     /* The scan has settled all else: only numbers are left to be refused, or memory is out. */
     if (!root && json_error_code(&why) == json_error_numeric_overflow)
         fl_err_set(err, FL_BAD_JSON, "line %d, column %d: the number is too large", why.line,

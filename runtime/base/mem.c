@@ -14,6 +14,7 @@ static _Atomic uint64_t alloc_count;
 static _Atomic uint64_t fail_from; /* 0 = never */
 static _Atomic bool fail_once;
 static _Atomic bool is_counting;
+static _Thread_local uint64_t failures;
 
 static bool must_fail(void)
 {
@@ -37,21 +38,32 @@ uint64_t fl_mem_fail_at(uint64_t n, int only_once)
     return before;
 }
 
+static void *counted(void *ptr)
+{
+    failures += !ptr;
+    return ptr;
+}
+
+uint64_t fl_mem_failures(void)
+{
+    return failures;
+}
+
 void *fl_malloc(size_t size)
 {
-    return must_fail() ? NULL : malloc(size ? size : 1);
+    return counted(must_fail() ? NULL : malloc(size ? size : 1));
 }
 
 void *fl_calloc(size_t count, size_t size)
 {
     if (must_fail())
-        return NULL;
-    return count && size ? calloc(count, size) : calloc(1, 1);
+        return counted(NULL);
+    return counted(count && size ? calloc(count, size) : calloc(1, 1));
 }
 
 void *fl_realloc(void *ptr, size_t size)
 {
-    return must_fail() ? NULL : realloc(ptr, size ? size : 1);
+    return counted(must_fail() ? NULL : realloc(ptr, size ? size : 1));
 }
 
 void *fl_reallocarray(void *ptr, size_t count, size_t size)

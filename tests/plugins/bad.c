@@ -6,8 +6,10 @@
 #include "flopinio/plugin.h"
 
 #if defined(BAD_NO_SYMBOL)
-#define flopinio_plugin another_name
+#define ENTRY another_name
 const struct flopinio_plugin *another_name(void);
+#else
+#define ENTRY flopinio_plugin
 #endif
 
 #if defined(BAD_DIES_LOADING)
@@ -102,7 +104,7 @@ static const struct flopinio_tool *const tools[] = {
 };
 #endif
 
-FLOPINIO_EXPORT const struct flopinio_plugin *flopinio_plugin(void)
+const struct flopinio_plugin *ENTRY(void)
 {
     static const struct flopinio_plugin plugin = {
 #if defined(BAD_MAGIC)
@@ -143,6 +145,7 @@ FLOPINIO_EXPORT const struct flopinio_plugin *flopinio_plugin(void)
         .close = close_bad,
     };
     (void)tool;
+    (void)start;
     (void)open_bad;
 #if defined(BAD_NOTHING)
     (void)plugin;

@@ -195,6 +195,8 @@ static void test_numbers_that_keep_their_value_are_rewritten(void)
         { "9007199254740994", "9007199254740994" },
         { "-9007199254740992.000", "-9007199254740992" },
         { "1.7976931348623157e308", "1.7976931348623157e+308" },
+        { "1e308", "1e+308" },
+        { "1e-307", "1e-307" },
         { "5e-324", "5e-324" },
         { "0.5e-323", "5e-324" },
         { "2.2250738585072014E-308", "2.2250738585072014e-308" },
@@ -219,6 +221,8 @@ static void test_numbers_that_would_change_are_refused(void)
                                            "-9007199254740993",
                                            "9223372036854775807",
                                            "18446744073709551616",
+                                           "1e309",
+                                           "2e308",
                                            "1e400",
                                            "-1e400",
                                            "1e-400",
@@ -469,7 +473,29 @@ static void test_out_of_memory_is_an_error(void)
     json_decref(tree);
 }
 
+/* jansson's lexer loses a byte when its buffer cannot grow, and goes on. */
+static void test_a_tree_parsed_without_memory_is_not_shortened(void)
+{
+    char text[400];
+    bool has_passed = false;
+    memset(text, 'x', sizeof text);
+    memcpy(text, "[\"", 2);
+    memcpy(text + sizeof text - 2, "\"]", 2);
+    for (uint64_t n = 1; !has_passed; n++) {
+        struct fl_err err;
+        fl_mem_fail_at(n, 1);
+        json_t *root = fl_json_parse((struct fl_str){ text, sizeof text }, &err);
+        has_passed = fl_mem_fail_at(0, 0) < n;
+        CHECK_INT(root != NULL, has_passed);
+        CHECK_INT(root ? FL_OK : err.code, has_passed ? FL_OK : FL_NOMEM);
+        if (root)
+            CHECK_INT(json_string_length(json_array_get(root, 0)), sizeof text - 4);
+        json_decref(root);
+    }
+}
+
 static const struct fl_test tests[] = {
+    T(a_tree_parsed_without_memory_is_not_shortened),
     T(published_pairs_come_out_byte_for_byte),
     T(numbers_are_those_of_rfc_8785_appendix_b),
     T(powers_of_two_have_their_shortest_form),

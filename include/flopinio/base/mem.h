@@ -18,6 +18,10 @@ void fl_free(void *ptr);
 /* Once, before anything else: routes jansson through fl_malloc and seeds its hash tables. */
 void fl_mem_init(void);
 
+/* How many allocations of this thread have failed so far. For libraries that go on without the
+ * memory: jansson's lexer loses a byte of the text when its buffer cannot grow, and says nothing. */
+uint64_t fl_mem_failures(void);
+
 /* Tests only. The n-th allocation from now on (1 = the next) of this process fails, once if
  * `only_once`, else it and all later ones; 0 switches failing off. Returns the count so far. */
 uint64_t fl_mem_fail_at(uint64_t n, int only_once);

@@ -210,12 +210,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
                     AND w.seen_at > now() - interval '10 seconds')
     LIMIT most $$;
 
--- The feed behind every wake-up: what changed since (with an overlap for running transactions).
-CREATE FUNCTION sweep_changed(since timestamptz, most integer)
-RETURNS TABLE (organization_id uuid, approval_id uuid, state text, changed_at timestamptz)
+-- The truth behind every wake-up: when did these, which somebody waits for, change last?
+CREATE FUNCTION sweep_look(organizations uuid[], approvals uuid[])
+RETURNS TABLE (approval_id uuid, changed_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    SELECT a.organization_id, a.approval_id, a.state, a.changed_at FROM approval a
-    WHERE a.changed_at >= since ORDER BY a.changed_at LIMIT most $$;
+    SELECT a.approval_id, a.changed_at
+    FROM unnest(organizations, approvals) AS w (organization_id, approval_id)
+    JOIN approval a ON a.organization_id = w.organization_id AND a.approval_id = w.approval_id $$;
 
 CREATE FUNCTION sweep_stops_over(most integer)
 RETURNS TABLE (organization_id uuid, stop_id uuid)
