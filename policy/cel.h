@@ -101,7 +101,7 @@ struct fl_cel_var {
     const char *type; /* "s", "[s", "{s*" */
 };
 
-#define FL_CEL_PATHS_MAX 64
+#define FL_CEL_PATHS_MAX 64 /* places that are remembered, see fl_cel_path */
 
 /* Gives the TZif bytes (RFC 8536) of an IANA time zone: appends to `out`, false if there is no such
  * zone. `name` has only letters, digits, and "_+-/" inside, and no empty or dotted part. */
