@@ -33,7 +33,7 @@
 extern "C" {
 #endif
 
-#define FLOPINIO_PLUGIN_MAGIC 0x504c4f46u /* "FLOP" */
+#define FLOPINIO_PLUGIN_MAGIC     0x504c4f46u /* "FLOP" */
 #define FLOPINIO_PLUGIN_ABI_MAJOR 1
 #define FLOPINIO_PLUGIN_ABI_MINOR 0
 
@@ -73,14 +73,14 @@ enum flopinio_outcome {
 };
 
 enum flopinio_level { /* RFC 5424 names, as MCP logging uses them */
-    FLOPINIO_DEBUG,
-    FLOPINIO_INFO,
-    FLOPINIO_NOTICE,
-    FLOPINIO_WARNING,
-    FLOPINIO_ERROR,
-    FLOPINIO_CRITICAL,
-    FLOPINIO_ALERT,
-    FLOPINIO_EMERGENCY
+                      FLOPINIO_DEBUG,
+                      FLOPINIO_INFO,
+                      FLOPINIO_NOTICE,
+                      FLOPINIO_WARNING,
+                      FLOPINIO_ERROR,
+                      FLOPINIO_CRITICAL,
+                      FLOPINIO_ALERT,
+                      FLOPINIO_EMERGENCY
 };
 
 #define FLOPINIO_PRECONDITION_MAX 256 /* bytes */
@@ -99,7 +99,8 @@ struct flopinio_host {
     int (*arg_bool)(flopinio_job *job, const char *pointer, int *ret);
     /* Members of an object or items of an array. */
     int (*arg_count)(flopinio_job *job, const char *pointer, size_t *ret);
-    /* The value as JSON text. */
+    /* The value's JSON text, byte for byte as it was approved: counted, NOT NUL-terminated (but for
+     * pointer "", the whole). */
     int (*arg_json)(flopinio_job *job, const char *pointer, const char **ret, size_t *ret_n);
     /* The precondition that preview() gave for this very call, or NULL. */
     const char *(*precondition)(flopinio_job *job);
@@ -146,14 +147,14 @@ struct flopinio_host {
 };
 
 struct flopinio_tool {
-    uint32_t size; /* sizeof(struct flopinio_tool) */
-    uint32_t effects;     /* enum flopinio_effects, or-ed */
-    const char *name;     /* [A-Za-z0-9_-]{1,64}; unique in the plugin */
-    const char *title;    /* for people; may be NULL */
+    uint32_t size;     /* sizeof(struct flopinio_tool) */
+    uint32_t effects;  /* enum flopinio_effects, or-ed */
+    const char *name;  /* [A-Za-z0-9_-]{1,64}; unique in the plugin */
+    const char *title; /* for people; may be NULL */
     const char *description;
     const char *input_schema;  /* JSON Schema 2020-12, an object; JSON text */
     const char *output_schema; /* or NULL */
-    const char *card;     /* a sentence for the people who decide: "Delete file {path}"; or NULL */
+    const char *card; /* a sentence for the people who decide: "Delete file {path}"; or NULL */
     enum flopinio_task task;
     /* Does it. */
     void (*start)(flopinio_instance *instance, flopinio_job *job);

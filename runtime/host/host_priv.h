@@ -16,7 +16,6 @@ struct fl_host {
     struct fl_loop *loop;
     char *program;
     unsigned instance_count;
-    unsigned abandoned_threads; /* of in-process instances that do not end */
 };
 
 /* Where a slot stands. A slot is one place for a plugin process: an instance has one for the work

@@ -3,7 +3,6 @@
  * depend on the agent's own words: those come last, into what room is left. */
 #include "runtime/notify/card.h"
 
-#include "flopinio/base/clock.h"
 #include "flopinio/base/jcs.h"
 #include "flopinio/base/scan.h"
 #include "flopinio/base/utf8.h"
@@ -12,385 +11,10 @@
 
 enum {
     NO_LIMIT = 16 << 20,
-    MAX_BLOCKS = FL_CARD_AGENT + 1,
-    AGENT_RESERVE = 160, /* bytes: its label and "(... more characters not shown)" */
-    OUTCOME_CHARS = 500,
-    ID_BYTES = 64,
+    AGENT_RESERVE = 160, /* bytes: the label and "(... more characters not shown)" */
 };
 
-/* What a try leaves out. */
-enum fit {
-    FIT_ALL,
-    FIT_NO_PREVIEW,
-    FIT_NO_ARGS,
-    FIT_NEITHER,
-    FIT_LEAST, /* title, status, id */
-};
-
-struct build {
-    struct fl_card_ctx ctx;
-    const struct fl_card_facts *facts;
-    struct fl_arena *arena;
-    size_t max;
-    enum fit fit;
-    const char *unreadable; /* why the arguments cannot be shown at all; NULL: they can */
-    struct fl_card_block blocks[MAX_BLOCKS];
-    size_t count;
-    bool is_over, has_no_memory;
-};
-
-/* ---- blocks ---- */
-
-static struct fl_buf start(const struct build *b)
-{
-    struct fl_buf lines;
-    fl_buf_init(&lines, b->max);
-    return lines;
-}
-
-static void next_line(struct fl_buf *lines)
-{
-    if (lines->n)
-        fl_buf_putc(lines, '\n');
-}
-
-/* Makes a block of the lines (none: no block) and frees the buffer. */
-static void add(struct build *b, enum fl_card_kind kind, const char *label, struct fl_buf *lines)
-{
-    struct fl_str text = fl_arena_str(b->arena, fl_buf_view(lines));
-    size_t count = 1;
-    for (size_t i = 0; i < text.n; i++)
-        count += text.p && text.p[i] == '\n';
-    struct fl_str *list = fl_arena_array(b->arena, count, sizeof *list);
-    b->is_over |= lines->is_over;
-    b->has_no_memory |= (lines->is_failed && !lines->is_over) || !text.p || !list || !label;
-    bool is_good = !b->is_over && !b->has_no_memory && text.n;
-    fl_buf_fini(lines);
-    if (!is_good)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        const char *end = memchr(text.p, '\n', text.n);
-        list[i] = (struct fl_str){ text.p, end ? (size_t)(end - text.p) : text.n };
-        text = (struct fl_str){ text.p + list[i].n + 1, text.n - list[i].n - (end ? 1 : 0) };
-    }
-    FL_ASSERT(b->count < MAX_BLOCKS);
-    b->blocks[b->count++] =
-        (struct fl_card_block){ .kind = kind, .label = label, .lines = list, .line_count = count };
-}
-
-/* Appends "<before><name>" if there is a name. */
-static bool put_named(struct build *b, struct fl_buf *out, const char *before, struct fl_str name,
-                      unsigned flags)
-{
-    if (name.n == 0)
-        return false;
-    fl_buf_puts(out, before);
-    fl_card_name(&b->ctx, out, name, flags);
-    return true;
-}
-
-/* "17:00 UTC", with the date if it is another day than that of the request. */
-static void put_time(const struct build *b, struct fl_buf *out, int64_t at_utc_ms)
-{
-    char at[FL_TIME_BYTES], created[FL_TIME_BYTES];
-    int64_t zone_ms = (int64_t)b->facts->utc_offset_min * 60000;
-    fl_time_format_s(at_utc_ms + zone_ms, at);
-    fl_time_format_s(b->facts->created_utc_ms + zone_ms, created);
-    if (strncmp(at, created, 10) != 0)
-        fl_buf_printf(out, "%.10s ", at);
-    fl_buf_printf(out, "%.5s UTC", strlen(at) > 16 ? at + 11 : at);
-    int minutes = b->facts->utc_offset_min;
-    if (minutes) {
-        char sign = minutes < 0 ? '-' : '+';
-        minutes = minutes < 0 ? -minutes : minutes;
-        fl_buf_printf(out, "%c%02d:%02d", sign, minutes / 60, minutes % 60);
-    }
-}
-
-/* ---- the parts ---- */
-
-static bool shows_args(const struct build *b)
-{
-    return !b->unreadable && b->facts->disclose == FL_DISCLOSE_FULL &&
-           (b->fit == FIT_ALL || b->fit == FIT_NO_PREVIEW);
-}
-
-static bool shows_preview(const struct build *b)
-{
-    return b->facts->disclose == FL_DISCLOSE_FULL && (b->fit == FIT_ALL || b->fit == FIT_NO_ARGS);
-}
-
-static bool is_open(const struct build *b)
-{
-    enum fl_approval_state s = b->facts->state;
-    return s == FL_APPROVAL_PENDING || s == FL_APPROVAL_APPROVED || s == FL_APPROVAL_CLAIMED;
-}
-
-static void add_title(struct build *b)
-{
-    struct fl_buf lines = start(b);
-    enum fl_code code = FL_OK;
-    if (b->fit == FIT_LEAST || b->facts->disclose == FL_DISCLOSE_SUMMARY)
-        fl_card_plain_title(&b->ctx, &lines);
-    else
-        code = fl_card_title(&b->ctx, shows_args(b), &lines, NULL);
-    b->has_no_memory |= code != FL_OK;
-    add(b, FL_CARD_TITLE, "", &lines);
-}
-
-static void add_where(struct build *b)
-{
-    struct fl_buf lines = start(b);
-    put_named(b, &lines, "server ", b->facts->server, FL_SHOW_ASCII);
-    put_named(b, &lines, lines.n ? ", environment " : "environment ", b->facts->environment, 0);
-    put_named(b, &lines, lines.n ? ", account " : "account ", b->facts->account, 0);
-    add(b, FL_CARD_WHERE, "Where", &lines);
-}
-
-static void add_who(struct build *b)
-{
-    static const char *const callers[] = { [FL_CALLER_WAITS] = "the caller waits",
-                                           [FL_CALLER_GONE] = "the caller has gone",
-                                           [FL_CALLER_TASK] = "the caller polls a task" };
-    struct fl_buf lines = start(b);
-    if (put_named(b, &lines, "agent ", b->facts->agent, 0))
-        put_named(b, &lines, " of ", b->facts->owner, 0);
-    if (is_open(b)) {
-        fl_buf_puts(&lines, lines.n ? "; " : "");
-        fl_buf_puts(&lines, callers[b->facts->caller]);
-        fl_buf_puts(&lines, "; expires ");
-        put_time(b, &lines, b->facts->expires_utc_ms);
-    }
-    if (b->facts->is_not_isolated)
-        fl_buf_puts(&lines, "\nnot isolated from the agent: this approval is advisory");
-    add(b, FL_CARD_WHO, "Who", &lines);
-}
-
-/* What happens next, or what happened. */
-static void put_next(struct build *b, struct fl_buf *out)
-{
-    const struct fl_card_facts *f = b->facts;
-    fl_buf_puts(out, fl_state_word(f->state));
-    if (f->state != FL_APPROVAL_PENDING && f->state != FL_APPROVAL_APPROVED &&
-        f->state != FL_APPROVAL_CLAIMED && f->changed_utc_ms) {
-        fl_buf_puts(out, f->state == FL_APPROVAL_DISPATCHED ? " since " : ", at ");
-        put_time(b, out, f->changed_utc_ms);
-    }
-    if (f->next.n && b->fit != FIT_LEAST) {
-        put_named(b, out, "; ", f->next, 0);
-        return;
-    }
-    switch (f->state) {
-    case FL_APPROVAL_PENDING:
-        fl_buf_puts(out, f->caller == FL_CALLER_GONE
-                             ? "; when approved it runs once the agent collects it, until "
-                             : "; when approved it runs at once; without a decision it ends at ");
-        put_time(b, out, f->expires_utc_ms);
-        break;
-    case FL_APPROVAL_APPROVED:
-    case FL_APPROVAL_CLAIMED:
-        if (f->caller != FL_CALLER_GONE) {
-            fl_buf_puts(out, "; runs now");
-        } else {
-            fl_buf_puts(out, "; runs when the agent collects it, until ");
-            put_time(b, out, f->expires_utc_ms);
-        }
-        break;
-    case FL_APPROVAL_REJECTED:
-    case FL_APPROVAL_EXPIRED:
-    case FL_APPROVAL_CANCELLED: fl_buf_puts(out, "; it did not run"); break;
-    case FL_APPROVAL_VOIDED:
-        fl_buf_puts(out, "; a check failed before it was sent, so it did not run");
-        break;
-    case FL_APPROVAL_UNKNOWN: fl_buf_puts(out, "; a person has to settle it"); break;
-    default: break;
-    }
-}
-
-/* Text that no decision rests on: its first characters, and how many more there are. */
-static void put_capped(struct build *b, struct fl_buf *out, struct fl_card_shown *shown,
-                       size_t chars)
-{
-    size_t pos = 0, count = 0;
-    while (count < chars && fl_utf8_next(shown->text, &pos) != -1)
-        count++;
-    shown->cut = pos;
-    fl_card_show(&b->ctx, out, shown);
-    size_t more = 0;
-    for (pos = shown->end; fl_utf8_next(shown->text, &pos) != -1;)
-        more++;
-    fl_card_notes(out, shown->has_lines ? "\n! " : " ", &shown->notes);
-    if (more)
-        fl_buf_printf(out, "%s(%zu more character%s not shown)", shown->has_lines ? "\n" : " ",
-                      more, more == 1 ? "" : "s");
-}
-
-/* Why this card is not whole; nothing if it is. */
-static void put_why_not(const struct build *b, struct fl_buf *out)
-{
-    const struct fl_card_facts *f = b->facts;
-    bool has_preview = f->preview.n > 0;
-    if (f->disclose == FL_DISCLOSE_SUMMARY)
-        fl_buf_puts(out, "the arguments are not shown in this channel");
-    else if (b->unreadable)
-        fl_buf_puts(out, b->unreadable);
-    else if (b->fit == FIT_NO_PREVIEW)
-        fl_buf_printf(out, "the preview (%zu bytes) does not fit here", f->preview.n);
-    else if (b->fit == FIT_NO_ARGS || (b->fit == FIT_NEITHER && !has_preview))
-        fl_buf_printf(out, "the arguments (%zu bytes) do not fit here", f->arguments.n);
-    else if (b->fit == FIT_NEITHER)
-        fl_buf_printf(out, "the arguments (%zu bytes) and the preview (%zu bytes) do not fit here",
-                      f->arguments.n, f->preview.n);
-    else if (b->fit == FIT_LEAST)
-        fl_buf_puts(out, "most of it does not fit here");
-}
-
-static void add_status(struct build *b)
-{
-    struct fl_buf lines = start(b), why = FL_BUF_INIT;
-    put_next(b, &lines);
-    if (b->facts->outcome.n && b->facts->disclose == FL_DISCLOSE_FULL && b->fit != FIT_LEAST) {
-        struct fl_card_shown shown = { .text = b->facts->outcome,
-                                       .flags = FL_SHOW_COMPOSED,
-                                       .has_needles = true };
-        fl_buf_puts(&lines, "\nreason: ");
-        put_capped(b, &lines, &shown, OUTCOME_CHARS);
-    }
-    put_why_not(b, &why);
-    if (why.n && b->facts->state == FL_APPROVAL_PENDING)
-        fl_buf_printf(&lines, "\ncannot be approved from here: %s; it can be rejected", why.p);
-    else if (why.n)
-        fl_buf_printf(&lines, "\nnot everything is shown: %s", why.p);
-    b->has_no_memory |= why.is_failed;
-    fl_buf_fini(&why);
-    add(b, FL_CARD_STATUS, "Status", &lines);
-}
-
-static void add_args(struct build *b)
-{
-    struct fl_buf lines = start(b);
-    enum fl_code code = FL_OK;
-    if (b->facts->disclose == FL_DISCLOSE_SUMMARY)
-        fl_buf_puts(&lines, "(not shown in this channel)");
-    else if (b->unreadable)
-        fl_buf_printf(&lines, "(%zu bytes, not shown: %s)", b->facts->arguments.n, b->unreadable);
-    else if (shows_args(b))
-        code = fl_card_args(&b->ctx, &lines, NULL);
-    else
-        code = fl_card_args_summary(&b->ctx, &lines, NULL);
-    b->has_no_memory |= code != FL_OK;
-    add(b, FL_CARD_ARGS, "Arguments", &lines);
-}
-
-/* "| " before each line of the text. */
-static void put_margin(struct fl_buf *out, struct fl_str text)
-{
-    fl_buf_puts(out, text.n && text.p[0] == '\n' ? "|" : "| ");
-}
-
-static void add_preview(struct build *b)
-{
-    const struct fl_card_facts *f = b->facts;
-    struct fl_buf lines = start(b), label = FL_BUF_INIT;
-    if (f->preview.n == 0 && f->precondition.n == 0)
-        return;
-    fl_buf_puts(&label, "Preview");
-    if (put_named(b, &label, " (", f->preview_kind, FL_SHOW_ASCII))
-        fl_buf_putc(&label, ')');
-    if (f->preview_utc_ms) {
-        fl_buf_puts(&label, ", as of ");
-        put_time(b, &label, f->preview_utc_ms);
-    }
-    if (f->disclose == FL_DISCLOSE_SUMMARY) {
-        fl_buf_puts(&lines, "(not shown in this channel)");
-    } else if (f->preview.n && !shows_preview(b)) {
-        fl_buf_printf(&lines, "(%zu bytes, not shown here)", f->preview.n);
-    } else if (f->preview.n) {
-        struct fl_card_shown shown = {
-            .text = f->preview, .has_needles = true, .has_lines = true, .cut = f->preview.n
-        };
-        put_margin(&lines, f->preview);
-        fl_card_show(&b->ctx, &lines, &shown);
-        fl_card_notes(&lines, "\n! ", &shown.notes);
-    }
-    if (f->precondition.n && f->disclose == FL_DISCLOSE_FULL) {
-        next_line(&lines);
-        put_named(b, &lines, "runs only if unchanged: ", f->precondition, 0);
-    }
-    b->has_no_memory |= label.is_failed;
-    add(b, FL_CARD_PREVIEW, fl_arena_strdup(b->arena, label.p ? label.p : ""), &lines);
-    fl_buf_fini(&label);
-}
-
-static void add_rule(struct build *b)
-{
-    const struct fl_card_facts *f = b->facts;
-    struct fl_buf lines = start(b);
-    if (put_named(b, &lines, "", f->rule, 0))
-        put_named(b, &lines, ": ", f->rule_reason, 0);
-    if (f->risk.n) {
-        next_line(&lines);
-        put_named(b, &lines, "risk: ", f->risk, 0);
-    }
-    if (f->progress.n) {
-        next_line(&lines);
-        put_named(b, &lines, "", f->progress, 0);
-    }
-    if (f->asked_count > 1) {
-        next_line(&lines);
-        fl_buf_printf(&lines, "asked %u times", f->asked_count);
-        put_named(b, &lines, ": ", f->asked_again, 0);
-    }
-    add(b, FL_CARD_RULE, "Rule", &lines);
-}
-
-static void add_votes(struct build *b)
-{
-    struct fl_buf lines = start(b);
-    for (size_t i = 0; i < b->facts->vote_count; i++) {
-        const struct fl_card_vote *v = &b->facts->votes[i];
-        next_line(&lines);
-        fl_card_name(&b->ctx, &lines, v->who, 0);
-        fl_buf_puts(&lines, v->is_approve ? " approved at " : " rejected at ");
-        put_time(b, &lines, v->at_utc_ms);
-        put_named(b, &lines, " via ", v->via, 0);
-        put_named(b, &lines, ": ", v->reason, 0);
-    }
-    add(b, FL_CARD_VOTES, "Votes", &lines);
-}
-
-static void add_id(struct build *b)
-{
-    struct fl_buf lines = start(b);
-    struct fl_str id = b->facts->id;
-    if (b->fit == FIT_LEAST)
-        id.n = fl_utf8_cut(id, ID_BYTES);
-    fl_card_name(&b->ctx, &lines, id, FL_SHOW_ASCII);
-    add(b, FL_CARD_ID, "Approval", &lines);
-}
-
-/* Everything but the agent's own words. */
-static void add_all(struct build *b)
-{
-    b->count = 0;
-    b->is_over = false;
-    add_title(b);
-    if (b->fit == FIT_LEAST) {
-        add_status(b);
-        add_id(b);
-        return;
-    }
-    add_where(b);
-    add_who(b);
-    add_status(b);
-    add_args(b);
-    add_preview(b);
-    add_rule(b);
-    add_votes(b);
-    add_id(b);
-}
-
-static size_t text_bytes(struct build *b)
+static size_t text_bytes(struct fl_card_build *b)
 {
     struct fl_card card = { .blocks = b->blocks, .block_count = b->count };
     struct fl_buf text = FL_BUF_INIT;
@@ -401,24 +25,13 @@ static size_t text_bytes(struct build *b)
     return n;
 }
 
-static void add_agent_words(struct build *b, size_t room)
+/* The agent's words, fewer and fewer until they fit. */
+static void add_words(struct fl_card_build *b)
 {
-    static const char label[] = "The agent says (unverified)";
-    struct fl_str words = b->facts->justification;
-    if (words.n == 0)
-        return;
+    size_t before = b->count;
     for (size_t chars = FL_CARD_WORDS;; chars /= 2) {
-        struct fl_buf lines = start(b);
-        struct fl_card_shown shown = { .text = words, .has_needles = true, .has_lines = true };
-        if (b->facts->disclose == FL_DISCLOSE_SUMMARY) {
-            fl_buf_puts(&lines, "(not shown in this channel)");
-        } else {
-            put_margin(&lines, words);
-            put_capped(b, &lines, &shown, chars);
-        }
-        size_t before = b->count;
-        add(b, FL_CARD_AGENT, label, &lines);
-        if (b->has_no_memory || (!b->is_over && text_bytes(b) <= room))
+        fl_card_add_words(b, chars);
+        if (b->has_no_memory || (!b->is_over && text_bytes(b) <= b->max))
             return;
         FL_ASSERT(chars > 0); /* the reserve holds what is left then */
         b->count = before;
@@ -426,11 +39,9 @@ static void add_agent_words(struct build *b, size_t room)
     }
 }
 
-/* ---- the whole ---- */
-
-static enum fl_code check_arguments(struct build *b, struct fl_err *err)
+static enum fl_code check_arguments(struct fl_card_build *b, struct fl_err *err)
 {
-    struct fl_str arguments = b->facts->arguments;
+    struct fl_str arguments = b->ctx.facts->arguments;
     struct fl_buf canonical = FL_BUF_INIT;
     enum fl_code code = fl_scan(arguments, &fl_scan_call, NULL, 0, NULL, err);
     if (code != FL_OK && code != FL_NOMEM) {
@@ -450,21 +61,24 @@ static enum fl_code check_arguments(struct build *b, struct fl_err *err)
 }
 
 /* A sentence for a lock screen: the fullest that fits. */
-static enum fl_code make_push(struct build *b, struct fl_card *card, struct fl_err *err)
+static enum fl_code make_push(struct fl_card_build *b, struct fl_card *card, struct fl_err *err)
 {
     struct fl_buf text = FL_BUF_INIT;
     enum fl_code code = FL_OK;
-    bool is_summary = b->facts->disclose == FL_DISCLOSE_SUMMARY;
+    bool is_summary = b->ctx.facts->disclose == FL_DISCLOSE_SUMMARY;
     for (int i = is_summary ? 2 : 0; i < 3; i++) {
         fl_buf_reset(&text);
-        fl_buf_puts(&text, fl_state_word(b->facts->state));
+        fl_buf_puts(&text, fl_state_word(b->ctx.facts->state));
         fl_buf_puts(&text, ": ");
         if (i == 2)
             fl_card_plain_title(&b->ctx, &text);
         else
             code = fl_card_title(&b->ctx, false, &text, err);
-        if (i == 0 && put_named(b, &text, " (", b->facts->server, FL_SHOW_ASCII)) {
-            put_named(b, &text, ", ", b->facts->environment, 0);
+        if (i == 0 && b->ctx.facts->server.n) {
+            fl_buf_puts(&text, " (");
+            fl_card_name(&b->ctx, &text, b->ctx.facts->server, FL_SHOW_ASCII);
+            fl_buf_puts(&text, b->ctx.facts->environment.n ? ", " : "");
+            fl_card_name(&b->ctx, &text, b->ctx.facts->environment, 0);
             fl_buf_putc(&text, ')');
         }
         if (code != FL_OK || fl_utf8_count(fl_buf_view(&text)) <= FL_CARD_PUSH_CHARS)
@@ -476,10 +90,10 @@ static enum fl_code make_push(struct build *b, struct fl_card *card, struct fl_e
         (void)fl_utf8_next(push, &pos);
     bool is_cut = fl_utf8_count(push) > FL_CARD_PUSH_CHARS;
     if (code == FL_OK && is_cut) {
-        push.p = fl_arena_printf(b->arena, "%.*s\xe2\x80\xa6", (int)pos, push.p);
+        push.p = fl_arena_printf(b->ctx.arena, "%.*s\xe2\x80\xa6", (int)pos, push.p);
         push.n = pos + 3;
     } else if (code == FL_OK) {
-        push = fl_arena_str(b->arena, push);
+        push = fl_arena_str(b->ctx.arena, push);
     }
     if (code == FL_OK && (text.is_failed || !push.p))
         code = fl_err_code(err, FL_NOMEM);
@@ -488,16 +102,16 @@ static enum fl_code make_push(struct build *b, struct fl_card *card, struct fl_e
     return code;
 }
 
-static enum fl_code finish(struct build *b, struct fl_card *ret, struct fl_err *err)
+static enum fl_code finish(struct fl_card_build *b, struct fl_card *ret, struct fl_err *err)
 {
-    struct fl_card card = { .state = b->facts->state, .block_count = b->count };
+    struct fl_card card = { .state = b->ctx.facts->state, .block_count = b->count };
     struct fl_buf why = FL_BUF_INIT;
-    put_why_not(b, &why);
+    fl_card_put_why_not(b, &why);
     card.is_whole = why.n == 0;
-    card.why_not = fl_arena_str(b->arena, fl_buf_view(&why));
+    card.why_not = fl_arena_str(b->ctx.arena, fl_buf_view(&why));
     card.can_reject = card.state == FL_APPROVAL_PENDING;
     card.can_approve = card.can_reject && card.is_whole;
-    card.blocks = fl_arena_array(b->arena, b->count, sizeof *card.blocks);
+    card.blocks = fl_arena_array(b->ctx.arena, b->count, sizeof *card.blocks);
     bool is_good = !why.is_failed && card.why_not.p && card.blocks && b->count;
     fl_buf_fini(&why);
     if (!is_good)
@@ -512,25 +126,23 @@ static enum fl_code finish(struct build *b, struct fl_card *ret, struct fl_err *
 enum fl_code fl_card_make(struct fl_arena *arena, const struct fl_card_facts *facts,
                           size_t max_bytes, struct fl_card *ret, struct fl_err *err)
 {
-    struct build b = { .ctx = { .facts = facts, .arena = arena },
-                       .facts = facts,
-                       .arena = arena,
-                       .max = max_bytes ? max_bytes : NO_LIMIT };
+    struct fl_card_build b = { .ctx = { .facts = facts, .arena = arena },
+                               .max = max_bytes ? max_bytes : NO_LIMIT };
     FL_ASSERT(b.max >= FL_CARD_MIN_BYTES);
     enum fl_code code = check_arguments(&b, err);
     if (code == FL_OK && b.ctx.is_readable)
         code = fl_card_find_needles(&b.ctx, err);
     if (code != FL_OK)
         return code;
-    for (b.fit = FIT_ALL;; b.fit++) {
-        add_all(&b);
+    for (b.fit = FL_CARD_FIT_ALL;; b.fit++) {
+        fl_card_add_blocks(&b);
         if (b.has_no_memory)
             return fl_err_code(err, FL_NOMEM);
         if (!b.is_over && text_bytes(&b) <= b.max - AGENT_RESERVE)
             break;
-        FL_ASSERT(b.fit < FIT_LEAST); /* which fits FL_CARD_MIN_BYTES */
+        FL_ASSERT(b.fit < FL_CARD_FIT_LEAST); /* which fits FL_CARD_MIN_BYTES */
     }
-    add_agent_words(&b, b.max);
+    add_words(&b);
     if (b.has_no_memory)
         return fl_err_code(err, FL_NOMEM);
     return finish(&b, ret, err);

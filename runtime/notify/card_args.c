@@ -6,7 +6,7 @@
 #include "runtime/crypto/digest.h"
 #include "runtime/notify/card_priv.h"
 
-enum { SUMMARY_MEMBERS = 12, SUMMARY_NAME = 40, NEEDLE_BYTES = 8 };
+enum { SUMMARY_MEMBERS = 12, SUMMARY_NAME = 40, NEEDLE_BYTES = 4 };
 
 /* ---- the walk ---- */
 
@@ -23,7 +23,8 @@ struct walk {
     struct fl_card_step path[FL_CARD_DEPTH]; /* path[i]: the child of frames[i] */
     size_t depth;                            /* frames in use */
     bool is_begun, has_no_memory;
-    struct fl_str value; /* the leaf; its path has `depth` steps */
+    bool is_into_secrets; /* goes down into secret containers too */
+    struct fl_str value;  /* the leaf; its path has `depth` steps */
     bool is_secret;
 };
 
@@ -38,7 +39,7 @@ static bool enter(struct walk *w, struct fl_str value)
 {
     w->value = value;
     w->is_secret = fl_card_is_secret(w->ctx->facts, w->path, w->depth);
-    if (w->is_secret || !is_container(value))
+    if ((w->is_secret && !w->is_into_secrets) || !is_container(value))
         return true;
     FL_ASSERT(w->depth < FL_CARD_DEPTH); /* fl_scan_call saw to it */
     w->frames[w->depth] =
@@ -215,17 +216,24 @@ enum fl_code fl_card_args(const struct fl_card_ctx *ctx, struct fl_buf *out, str
 
 enum fl_code fl_card_find_needles(struct fl_card_ctx *ctx, struct fl_err *err)
 {
-    struct walk w = { .ctx = ctx };
+    struct walk w = { .ctx = ctx, .is_into_secrets = true };
     if (ctx->facts->secret_count == 0)
         return FL_OK;
-    while (next_leaf(&w) && ctx->needle_count < FL_CARD_NEEDLES) {
-        if (!w.is_secret || fl_span_type(w.value) != FL_SPAN_STRING)
+    while (next_leaf(&w)) {
+        enum fl_span_type type = fl_span_type(w.value);
+        if (!w.is_secret || (type != FL_SPAN_STRING && type != FL_SPAN_NUMBER))
             continue;
-        struct fl_str value = fl_span_string(ctx->arena, w.value);
+        struct fl_str value = w.value;
+        if (type == FL_SPAN_STRING)
+            value = fl_span_string(ctx->arena, value);
         if (!value.p)
             return fl_err_code(err, FL_NOMEM);
-        if (value.n >= NEEDLE_BYTES)
+        if (value.n < NEEDLE_BYTES)
+            continue;
+        if (ctx->needle_count < FL_CARD_NEEDLES)
             ctx->needles[ctx->needle_count++] = value;
+        else
+            ctx->has_too_many = true;
     }
     return w.has_no_memory ? fl_err_code(err, FL_NOMEM) : FL_OK;
 }

@@ -8,7 +8,7 @@
 #include "runtime/notify/show.h"
 
 #define FL_CARD_DEPTH   64 /* containers in one another (fl_scan_call) */
-#define FL_CARD_NEEDLES 16
+#define FL_CARD_NEEDLES 64
 
 /* One step of a path into the arguments. */
 struct fl_card_step {
@@ -25,7 +25,37 @@ struct fl_card_ctx {
      * not: an agent could choose a secret so as to hide other words. */
     struct fl_str needles[FL_CARD_NEEDLES];
     size_t needle_count;
+    bool has_too_many; /* more than there is room for */
 };
+
+/* What a try leaves out. */
+enum fl_card_fit {
+    FL_CARD_FIT_ALL,
+    FL_CARD_FIT_NO_PREVIEW,
+    FL_CARD_FIT_NO_ARGS,
+    FL_CARD_FIT_NEITHER,
+    FL_CARD_FIT_LEAST, /* title, status, id */
+};
+
+/* One try at a card. */
+struct fl_card_build {
+    struct fl_card_ctx ctx;
+    size_t max; /* bytes of any block */
+    enum fl_card_fit fit;
+    const char *unreadable; /* why the arguments cannot be shown at all; NULL: they can */
+    struct fl_card_block blocks[FL_CARD_AGENT + 1];
+    size_t count;
+    bool is_over; /* a block is larger than max */
+    bool has_no_memory;
+};
+
+/* ---- card_blocks.c ---- */
+/* Makes all blocks but the agent's words anew. */
+void fl_card_add_blocks(struct fl_card_build *b);
+/* Adds the agent's words, `chars` of them at most; no block if there are none. */
+void fl_card_add_words(struct fl_card_build *b, size_t chars);
+/* Why this card is not whole; nothing if it is. */
+void fl_card_put_why_not(const struct fl_card_build *b, struct fl_buf *out);
 
 /* ---- card_secret.c ---- */
 /* "secret, GitHub token, hmac-sha256:ab12cd34, 40 characters"; `what` may be NULL. */

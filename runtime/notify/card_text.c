@@ -74,6 +74,17 @@ static void put_coloured(struct fl_buf *out, struct fl_str text, const char *col
     fl_buf_puts(out, *colour ? SGR_END : "");
 }
 
+/* How much of the line goes into a row: up to the last space of its second half, if it has one. */
+static size_t row_of(struct fl_str line, size_t cells)
+{
+    size_t n = fl_show_cut(line, cells), at = n;
+    if (n == line.n)
+        return n;
+    while (at > n / 2 && line.p[at - 1] != ' ')
+        at--;
+    return at > n / 2 ? at : n;
+}
+
 /* One line, folded into rows behind `indent` cells; a row that goes on starts with "> ", which no
  * line of a card starts with. The first row's indent is already there if `is_indented`. */
 static void put_folded(struct fl_buf *out, struct fl_str line, size_t indent, bool is_indented,
@@ -83,7 +94,7 @@ static void put_folded(struct fl_buf *out, struct fl_str line, size_t indent, bo
     for (bool is_first = true; is_first || line.n; is_first = false) {
         if (!is_first || !is_indented)
             put_cells(out, indent);
-        size_t n = fl_show_cut(line, is_first ? room : room - MARK_CELLS);
+        size_t n = row_of(line, is_first ? room : room - MARK_CELLS);
         fl_buf_puts(out, is_first ? "" : "> ");
         put_coloured(out, (struct fl_str){ line.p, n }, colour);
         fl_buf_putc(out, '\n');
@@ -101,13 +112,15 @@ void fl_card_terminal(struct fl_buf *out, const struct fl_card *card, unsigned w
         bool is_indented = b->kind == FL_CARD_TITLE;
         if (b->kind != FL_CARD_TITLE) {
             struct fl_str label = fl_str_of(b->label);
-            put_coloured(out, label, has_colour ? SGR_DIM : "");
+            const char *dim = has_colour ? SGR_DIM : "";
             size_t used = fl_show_width(label);
             is_indented = used < LABEL_CELLS;
-            if (is_indented)
+            if (is_indented) {
+                put_coloured(out, label, dim);
                 put_cells(out, LABEL_CELLS - used);
-            else
-                fl_buf_putc(out, '\n');
+            } else {
+                put_folded(out, label, 0, true, cells, dim);
+            }
         }
         for (size_t k = 0; k < b->line_count; k++)
             put_folded(out, b->lines[k], indent, k == 0 && is_indented, cells,

@@ -157,14 +157,13 @@ static struct fl_str resolve(const struct fl_card_ctx *ctx, struct fl_str placeh
     return value;
 }
 
-/* Words of one kind of characters need no quotes to be seen as one value. */
+/* What needs no quotes to be seen as one value: no blanks, and no punctuation of other scripts. */
 static bool is_one_word(struct fl_str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || (c && strchr("._/@:+-#", c)) ||
-                        (unsigned char)c >= 0x80;
+                        (c >= '0' && c <= '9') || (c && strchr("._/@:+-#", c));
         if (!is_plain)
             return false;
     }

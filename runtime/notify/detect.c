@@ -59,39 +59,57 @@ static const struct {
     unsigned alphabet;
     size_t least, most;
     const char *what;
-} formats[] = {
-    { "AKIA", UPPER | DIGIT, 16, 16, "AWS access key" },
-    { "ASIA", UPPER | DIGIT, 16, 16, "AWS access key" },
-    { "ghp_", ALNUM, 36, 251, "GitHub token" },
-    { "gho_", ALNUM, 36, 251, "GitHub token" },
-    { "ghu_", ALNUM, 36, 251, "GitHub token" },
-    { "ghs_", ALNUM, 36, 251, "GitHub token" },
-    { "ghr_", ALNUM, 36, 251, "GitHub token" },
-    { "github_pat_", ALNUM | LINE, 22, 244, "GitHub token" },
-    { "glpat-", URL64, 20, 250, "GitLab token" },
-    { "xoxa-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxb-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxc-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxd-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxe-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxe.xoxb-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxe.xoxp-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxo-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxp-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxr-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xoxs-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "xapp-", ALNUM | DASH, 10, 250, "Slack token" },
-    { "https://hooks.slack.com/services/", B64, 20, 120, "Slack webhook" },
-    { "sk_live_", ALNUM, 10, 250, "Stripe key" },
-    { "sk_test_", ALNUM, 10, 250, "Stripe key" },
-    { "rk_live_", ALNUM, 10, 250, "Stripe key" },
-    { "rk_test_", ALNUM, 10, 250, "Stripe key" },
-    { "whsec_", B64 | PAD, 24, 120, "webhook secret" },
-    { "AIza", URL64, 35, 35, "Google API key" },
-    { "sk-", URL64, 20, 250, "API key" },
-    { "npm_", ALNUM, 36, 36, "npm token" },
-    { "pypi-AgEI", URL64, 50, 250, "PyPI token" },
+} formats[] = { { "AKIA", UPPER | DIGIT, 16, 16, "AWS access key" },
+                { "ASIA", UPPER | DIGIT, 16, 16, "AWS access key" },
+                { "ghp_", ALNUM, 36, 251, "GitHub token" },
+                { "gho_", ALNUM, 36, 251, "GitHub token" },
+                { "ghu_", ALNUM, 36, 251, "GitHub token" },
+                { "ghs_", ALNUM, 36, 251, "GitHub token" },
+                { "ghr_", ALNUM, 36, 251, "GitHub token" },
+                { "github_pat_", ALNUM | LINE, 22, 244, "GitHub token" },
+                { "glpat-", URL64, 20, 250, "GitLab token" },
+                { "xoxa-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxb-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxc-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxd-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxe-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxe.xoxb-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxe.xoxp-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxo-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxp-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxr-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xoxs-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "xapp-", ALNUM | DASH, 10, 250, "Slack token" },
+                { "https://hooks.slack.com/services/", B64, 20, 120, "Slack webhook" },
+                { "sk_live_", ALNUM, 16, 250, "Stripe key" },
+                { "sk_test_", ALNUM, 16, 250, "Stripe key" },
+                { "rk_live_", ALNUM, 16, 250, "Stripe key" },
+                { "rk_test_", ALNUM, 16, 250, "Stripe key" },
+                { "whsec_", B64 | PAD, 24, 120, "webhook secret" },
+                { "AIza", URL64, 35, 35, "Google API key" },
+                { "sk-", URL64, 20, 250, "API key" },
+                { "npm_", ALNUM, 36, 36, "npm token" },
+                { "pypi-AgEI", URL64, 50, 250, "PyPI token" },
+/* Ours, mistyped or not. */
+#define X(name, prefix)                                                                            \
+    { prefix "_", URL64, FL_TOKEN_CHARS - sizeof prefix, FL_TOKEN_CHARS - sizeof prefix,           \
+      "flopinio token" },
+                FL_TOKEN_KINDS(X)
+#undef X
 };
+
+/* Characters of two kinds among small letters, capitals and digits: a name of words is none, so an
+ * agent cannot hide the name of a thing so easily. */
+static bool is_random(struct fl_str s, size_t from, size_t n)
+{
+    bool has[3] = { false, false, false };
+    for (size_t i = from; i < from + n; i++) {
+        has[0] |= is_of(s.p[i], LOWER);
+        has[1] |= is_of(s.p[i], UPPER);
+        has[2] |= is_of(s.p[i], DIGIT);
+    }
+    return has[0] + has[1] + has[2] >= 2;
+}
 
 static bool find_prefixed(struct fl_str s, size_t at, struct fl_detected *ret)
 {
@@ -100,18 +118,11 @@ static bool find_prefixed(struct fl_str s, size_t at, struct fl_detected *ret)
             continue;
         size_t head = strlen(formats[i].prefix);
         size_t n = run_of(s, at + head, formats[i].alphabet, formats[i].most);
-        if (n >= formats[i].least && n <= formats[i].most)
+        if (n >= formats[i].least && n <= formats[i].most &&
+            (!(formats[i].alphabet & LOWER) || is_random(s, at + head, n)))
             return found(ret, at, head + n, formats[i].what);
     }
     return false;
-}
-
-static bool find_own_token(struct fl_str s, size_t at, struct fl_detected *ret)
-{
-    enum fl_token_kind kind;
-    return s.n - at >= FL_TOKEN_CHARS && run_of(s, at, URL64, FL_TOKEN_CHARS) == FL_TOKEN_CHARS &&
-           fl_token_parse((struct fl_str){ s.p + at, FL_TOKEN_CHARS }, &kind) &&
-           found(ret, at, FL_TOKEN_CHARS, "flopinio token");
 }
 
 /* "123456789:AA...": bot id, colon, 35 characters. */
@@ -139,6 +150,7 @@ static bool find_jwt(struct fl_str s, size_t at, struct fl_detected *ret)
     struct fl_buf raw = FL_BUF_INIT;
     bool is_one = fl_b64url_decode(&raw, (struct fl_str){ s.p + at, head }) && raw.n &&
                   memmem(raw.p, raw.n, "\"alg\"", 5);
+    is_one |= raw.is_failed; /* no memory: hide rather too much */
     fl_buf_fini(&raw);
     return is_one && found(ret, at, n, "JSON web token");
 }
@@ -255,8 +267,7 @@ bool fl_detect_secret(struct fl_str s, struct fl_str name, size_t from, struct f
             continue;
         if (!is_of(before, ALNUM | LINE) && find_prefixed(s, at, ret))
             return true;
-        if (!is_of(before, URL64) &&
-            (find_own_token(s, at, ret) || find_telegram(s, at, ret) || find_jwt(s, at, ret)))
+        if (!is_of(before, URL64) && (find_telegram(s, at, ret) || find_jwt(s, at, ret)))
             return true;
         if (!is_of(before, B64) && find_aws_secret(s, name, at, ret))
             return true;

@@ -94,7 +94,7 @@ static void follow_host(struct reading *r, int32_t cp, struct glyph glyph)
     else if (cp == '@' && is_ascii_word(r->last[0]))
         r->is_host = true;
     else if (cp >= 0 && cp < 0x80)
-        r->is_host = r->is_host && (is_ascii_word(cp) || strchr(".-_:@%", cp));
+        r->is_host = r->is_host && (is_ascii_word(cp) || (cp && strchr(".-_:@%", cp)));
     else if (cp >= 0x80 && !(glyph.flags & FL_RUN_WORD) && cp != 0x3002 && cp != 0xff61)
         r->is_host = false; /* those two are dots to a browser */
     r->last[1] = r->last[0];

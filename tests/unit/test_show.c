@@ -337,6 +337,7 @@ static void test_known_secrets_are_found_and_nothing_around_them(void)
     check_found("<xapp-1-" A20 ">", "", "Slack token");
     check_found("<https://hooks.slack.com/services/T0000/B0000/" A20 ">", "", "Slack webhook");
     check_found("<sk_live_" A20 ">", "", "Stripe key");
+    check_found("sk_live_productiondatabasename", "", NULL); /* words hide no name */
     check_found("<whsec_" A20 A10 ">", "", "webhook secret");
     check_found("<AIza" A20 A10 "_-_-_>", "", "Google API key");
     check_found("<sk-ant-api03-" A40 ">", "", "API key");
@@ -350,7 +351,8 @@ static void test_known_secrets_are_found_and_nothing_around_them(void)
     check_found("eyJhbGciOiJIUzI1NiJ9 rm -rf", "", NULL);
     check_found("use <fla_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzx>", "",
                 "flopinio token");
-    check_found("fla_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzy", "", NULL);
+    check_found("<flp_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzy>", "", "flopinio token");
+    check_found("flx_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8CGLNzy", "", NULL);
     check_found("postgres://app:<s3cr%23t>@db.internal/prod", "", "password in an address");
     check_found("postgres://app@db.internal:5432/prod", "", NULL);
     check_found("https://x:rm -rf /@y", "", NULL); /* nothing with blanks hides there */
