@@ -367,7 +367,8 @@ static void on_asked(struct fl_op *op)
     struct asked *a = FL_CONTAINER(op, struct asked, op);
     struct fl_registry *g = a->registry;
     if (op->code)
-        FL_LOG(WARN, "server_not_asked", FL_KU("server", &a->server), FL_KS("reason", op->err.text));
+        FL_LOG(WARN, "server_not_asked", FL_KU("server", &a->server),
+               FL_KS("reason", op->err.text));
     fl_list_remove(&a->link);
     g->running_count--;
     fl_loop_retire(g->core->loop, &a->retired, free_asked, a);
