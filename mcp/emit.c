@@ -35,6 +35,19 @@ void fl_emit_text(struct fl_buf *out, struct fl_str text)
     fl_buf_fini(&clean);
 }
 
+void fl_emit_json(struct fl_buf *out, struct fl_str json)
+{
+    size_t from = out->n;
+    fl_buf_str(out, json);
+    if (out->is_failed || json.n == 0)
+        return;
+    /* Inside of strings these are escaped, so that what is found here stands between tokens. */
+    for (char *p = out->p + from, *end = out->p + out->n; (p = memchr(p, '\n', (size_t)(end - p)));)
+        *p = ' ';
+    for (char *p = out->p + from, *end = out->p + out->n; (p = memchr(p, '\r', (size_t)(end - p)));)
+        *p = ' ';
+}
+
 void fl_emit_str(struct fl_buf *out, const char *key, struct fl_str text)
 {
     if (!text.p)
@@ -53,7 +66,7 @@ void fl_emit_raw(struct fl_buf *out, const char *key, struct fl_str json)
     if (!json.p)
         return;
     fl_emit_key(out, key);
-    fl_buf_str(out, json);
+    fl_emit_json(out, json);
 }
 
 void fl_emit_int(struct fl_buf *out, const char *key, int64_t value)

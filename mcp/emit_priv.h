@@ -11,7 +11,10 @@ void fl_emit_comma(struct fl_buf *out);
 void fl_emit_key(struct fl_buf *out, const char *key);
 /* A JSON string of text from outside: what is not UTF-8 becomes U+FFFD. */
 void fl_emit_text(struct fl_buf *out, struct fl_str text);
-/* Members; the JSON text of _raw is copied. _str and _raw leave out the absent (p NULL). */
+/* JSON text as it is, on one line: stdio ends a message at a line's end. */
+void fl_emit_json(struct fl_buf *out, struct fl_str json);
+/* Members; the JSON text of _raw goes through fl_emit_json. _str and _raw leave out the absent (p
+ * NULL). */
 void fl_emit_str(struct fl_buf *out, const char *key, struct fl_str text);
 void fl_emit_cstr(struct fl_buf *out, const char *key, const char *text);
 void fl_emit_raw(struct fl_buf *out, const char *key, struct fl_str json);

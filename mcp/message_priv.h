@@ -7,7 +7,8 @@
 #include "mcp/message.h"
 
 /* What the one scan picks out of the message: the envelope, and whatever nearly every request or a
- * large one has, so that nothing of it is walked through again. X(name, path) */
+ * large one has, so that nothing of it is walked through again. PARAMS and META are message.c's,
+ * one literal each: the scan knows equal names by their pointers. X(name, path) */
 #define FL_MCP_PICKS(X)                                                                            \
     X(JSONRPC, "jsonrpc")                                                                          \
     X(ID, "id")                                                                                    \

@@ -151,7 +151,7 @@ void fl_mcp_put_members(struct fl_buf *out, const struct fl_mcp_server *server,
     fl_mcp_open_result(out, to);
     if (members.n) {
         fl_emit_comma(out);
-        fl_buf_str(out, members);
+        fl_emit_json(out, members);
     }
     if (is_cacheable)
         fl_mcp_put_cache_hints(out, to, ttl_ms);

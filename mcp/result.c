@@ -74,7 +74,7 @@ static void put_items(struct fl_buf *out, enum fl_mcp_version version, struct fl
             put_unknown_item(out, "a link to", fl_span_get(item, "uri"));
         } else {
             fl_emit_comma(out);
-            fl_buf_str(out, item);
+            fl_emit_json(out, item);
         }
     }
 }
@@ -92,7 +92,7 @@ static void put_content(struct fl_buf *out, enum fl_mcp_version version,
     fl_emit_key(out, "content");
     if (result->content.p && !structured_is_text && fl_mcp_has(version, FL_MCP_HAS_AUDIO) &&
         fl_mcp_has(version, FL_MCP_HAS_RESOURCE_LINKS)) {
-        fl_buf_str(out, result->content);
+        fl_emit_json(out, result->content);
         return;
     }
     fl_buf_putc(out, '[');
@@ -135,7 +135,7 @@ static void put_meta(struct fl_buf *out, enum fl_mcp_version version,
     while (result->meta.p && fl_span_next_member(result->meta, &pos, &key, &value)) {
         if (is_foreign_key(key)) {
             put_meta_key(out, &is_open, key);
-            fl_buf_str(out, value);
+            fl_emit_json(out, value);
         }
     }
     if (result->approval_id.n) {
@@ -144,7 +144,7 @@ static void put_meta(struct fl_buf *out, enum fl_mcp_version version,
     }
     if (result->approval.p) {
         put_meta_key(out, &is_open, FL_STR("\"" FL_MCP_OURS "approval\""));
-        fl_buf_str(out, result->approval);
+        fl_emit_json(out, result->approval);
     }
     if (server && fl_mcp_has(version, FL_MCP_HAS_RESULT_TYPE)) {
         put_meta_key(out, &is_open, FL_STR("\"" FL_MCP_META "serverInfo\""));

@@ -12,7 +12,6 @@
 #define MAX_SUBSCHEMAS 2000
 #define MAX_STEPS      200000
 #define MAX_VALUES     20000 /* JSON values in a schema: ten for each subschema */
-#define MAX_URI_BYTES  4096
 
 void *fl_schema_array_new(struct fl_schema_builder *b, size_t count, size_t size,
                           enum fl_code *code)
@@ -118,7 +117,7 @@ static enum fl_code open_resource(struct fl_schema_site *site, json_t *json,
                                   enum fl_schema_dialect dialect)
 {
     struct fl_schema_builder *b = site->b;
-    struct fl_str id = fl_schema_value_str(site->kw.at[FL_KW_ID]);
+    struct fl_str id = fl_json_str(site->kw.at[FL_KW_ID]);
     struct fl_schema_uri uri = fl_schema_uri_parse(id);
     if (uri.fragment.p)
         id.n = (size_t)(uri.fragment.p - 1 - id.p);
@@ -128,6 +127,8 @@ static enum fl_code open_resource(struct fl_schema_site *site, json_t *json,
     fl_buf_init(&absolute, MAX_URI_BYTES);
     fl_schema_uri_resolve(&absolute, site->resource->uri, id);
     enum fl_code code = fl_buf_code(&absolute, b->err);
+    if (code == FL_TOO_LARGE)
+        fl_schema_place_error(b->err, code, site->place, "/$id: leads to a URI that is too long");
     if (code == FL_OK)
         code = fl_schema_resource_new(b, fl_buf_view(&absolute), json, dialect, site->place,
                                       &site->resource);
@@ -140,11 +141,11 @@ static enum fl_code find_dialect(struct fl_schema_site *site, json_t *json,
                                  enum fl_schema_dialect *ret)
 {
     json_t *value = json_object_get(json, "$schema");
-    if (!json_is_string(value) || fl_schema_dialect_find(fl_schema_value_str(value), ret))
+    if (!json_is_string(value) || fl_schema_dialect_find(fl_json_str(value), ret))
         return FL_OK;
     struct fl_schema_text text = { .n = 0 };
     fl_schema_text_puts(&text, "/$schema: the dialect ");
-    fl_schema_text_quote(&text, fl_schema_value_str(value), 100);
+    fl_schema_text_quote(&text, fl_json_str(value), 100);
     fl_schema_text_puts(&text, " is not supported (2020-12, 2019-09 and draft-07 are)");
     return fl_schema_place_error(site->b->err, FL_BAD_PARAMS, site->place, text.p);
 }
@@ -184,15 +185,14 @@ static enum fl_code identify(struct fl_schema_site *site, json_t *json, bool is_
         return fl_schema_place_error(site->b->err, FL_BAD_PARAMS, site->place,
                                      "/$schema: another dialect needs an $id beside it");
     if (kw->at[FL_KW_ID]) { /* draft-07; in the others it has no fragment that says anything */
-        struct fl_str fragment =
-            fl_schema_uri_parse(fl_schema_value_str(kw->at[FL_KW_ID])).fragment;
+        struct fl_str fragment = fl_schema_uri_parse(fl_json_str(kw->at[FL_KW_ID])).fragment;
         if (fragment.n)
             code = add_anchor(site, fragment, false);
     }
     if (code == FL_OK && kw->at[FL_KW_ANCHOR])
-        code = add_anchor(site, fl_schema_value_str(kw->at[FL_KW_ANCHOR]), false);
+        code = add_anchor(site, fl_json_str(kw->at[FL_KW_ANCHOR]), false);
     if (code == FL_OK && kw->at[FL_KW_DYNAMIC_ANCHOR])
-        code = add_anchor(site, fl_schema_value_str(kw->at[FL_KW_DYNAMIC_ANCHOR]), true);
+        code = add_anchor(site, fl_json_str(kw->at[FL_KW_DYNAMIC_ANCHOR]), true);
     if (code == FL_OK && opens && json_is_true(kw->at[FL_KW_RECURSIVE_ANCHOR]))
         code = add_anchor(site, FL_STR(""), true);
     return code;
@@ -299,11 +299,13 @@ static enum fl_code open_document(struct fl_schema_builder *b, json_t *root,
         return code;
     json_t *id = json_object_get(root, "$id");
     bool is_ignored = dialect == FL_DIALECT_07 && json_object_get(root, "$ref");
-    struct fl_str uri = json_is_string(id) && !is_ignored ? fl_schema_value_str(id) : FL_STR("");
+    struct fl_str uri = json_is_string(id) && !is_ignored ? fl_json_str(id) : FL_STR("");
     struct fl_buf absolute;
     fl_buf_init(&absolute, MAX_URI_BYTES);
     fl_schema_uri_resolve(&absolute, FL_STR(""), uri);
     code = fl_buf_code(&absolute, b->err);
+    if (code == FL_TOO_LARGE)
+        fl_err_set(b->err, code, "/$id: leads to a URI that is too long");
     if (code == FL_OK)
         code = fl_schema_resource_new(b, fl_buf_view(&absolute), root, dialect, NULL, ret);
     fl_buf_fini(&absolute);
@@ -365,7 +367,7 @@ static struct fl_schema *schema_new(const struct fl_schema_options *options)
 enum fl_code fl_schema_new(const json_t *json, const struct fl_schema_options *options,
                            struct fl_schema **ret, struct fl_err *err)
 {
-    struct fl_err own;
+    struct fl_err own = { FL_OK, "" };
     struct fl_schema_builder b = { .schema = schema_new(options), .err = err ? err : &own };
     if (!b.schema)
         return fl_err_code(err, FL_NOMEM);

@@ -25,7 +25,7 @@ static enum fl_schema_verdict eval_values(struct fl_schema_run *run,
                                           const json_t *value, const struct fl_schema_place *place)
 {
     if (json_is_string(value)) {
-        struct fl_str text = fl_schema_value_str(value);
+        struct fl_str text = fl_json_str(value);
         struct fl_str *longest =
             values->string_count ? &values->strings[values->string_count - 1] : NULL;
         if (!longest || text.n > longest->n)
@@ -50,7 +50,7 @@ static enum fl_schema_verdict eval_string(struct fl_schema_run *run,
                                           const struct fl_schema_string *rules, const json_t *value,
                                           const struct fl_schema_place *place)
 {
-    struct fl_str text = fl_schema_value_str(value);
+    struct fl_str text = fl_json_str(value);
     if (!fl_schema_run_take(run, 0, text.n))
         return fl_schema_stop(run, FL_TOO_LARGE, NULL);
     /* A code point has one to four bytes: most lengths are told without counting. */
@@ -187,6 +187,7 @@ enum fl_code fl_schema_validate(const struct fl_schema *schema, const json_t *va
                                 struct fl_err *err)
 {
     FL_CHECK_MAGIC(schema, FL_SCHEMA_MAGIC);
+    FL_ASSERT(value);
     struct fl_schema_run run;
     run.schema = schema;
     run.err = err;

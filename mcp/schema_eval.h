@@ -129,6 +129,10 @@ enum fl_schema_verdict fl_schema_fail_missing(struct fl_schema_run *run,
                                               const struct fl_schema_object *rules,
                                               const json_t *object,
                                               const struct fl_schema_place *place);
+/* `name` is missing, and `because` is there. */
+enum fl_schema_verdict fl_schema_fail_needed(struct fl_schema_run *run,
+                                             const struct fl_schema_place *place,
+                                             struct fl_str name, struct fl_str because);
 /* None of `nodes` fits: the words of the one that was meant, if that can be told. */
 enum fl_schema_verdict fl_schema_fail_choice(struct fl_schema_run *run,
                                              const struct fl_schema_nodes *nodes,

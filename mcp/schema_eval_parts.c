@@ -89,16 +89,12 @@ static enum fl_schema_verdict eval_dependencies(struct fl_schema_run *run,
         if (!json_object_getn(object, row->name.p, row->name.n))
             continue;
         for (size_t k = 0; k < json_array_size(row->needs); k++) {
-            struct fl_str need = fl_schema_value_str(json_array_get(row->needs, k));
+            struct fl_str need = fl_json_str(json_array_get(row->needs, k));
             if (!fl_schema_run_take(run, 1, need.n))
                 return fl_schema_stop(run, FL_TOO_LARGE, NULL);
             if (json_object_getn(object, need.p, need.n))
                 continue;
-            struct fl_schema_text because = { .n = 0 };
-            if (!run->quiet)
-                fl_schema_text_quote(&because, row->name, 60);
-            struct fl_schema_place missing = { .up = place, .name = need };
-            return fl_schema_fail(run, &missing, "is required together with %s", because.p);
+            return fl_schema_fail_needed(run, place, need, row->name);
         }
         if (row->node) {
             enum fl_schema_verdict verdict = fl_schema_eval(run, row->node, object, place, seen);

@@ -79,15 +79,13 @@ enum fl_schema_verdict fl_schema_fail_values(struct fl_schema_run *run,
     struct fl_schema_text list = { .n = 0 };
     if (run->quiet)
         return FL_FAILS;
-    if (values->is_const) {
-        fl_schema_text_value(&list, values->shown, SHOWN_BYTES);
-        return fl_schema_fail(run, place, "must be %s", list.p);
-    }
-    size_t count = json_array_size(values->shown), i = 0;
+    size_t count = values->string_count + values->other_count, i = 0;
     if (count == 0)
         return fl_schema_fail(run, place, "is not allowed");
     for (; i < count && list.n < LIST_BYTES - SHOWN_BYTES; i++) {
-        const json_t *value = json_array_get(values->shown, i);
+        const json_t *value = values->is_const ? values->shown : json_array_get(values->shown, i);
+        if ((json_is_object(value) || json_is_array(value)) && count == 1)
+            return fl_schema_fail(run, place, "must be the one value that is listed");
         if (json_is_object(value) || json_is_array(value))
             return fl_schema_fail(run, place, "must be one of the %zu values that are listed",
                                   count);
@@ -146,8 +144,20 @@ enum fl_schema_verdict fl_schema_fail_missing(struct fl_schema_run *run,
             !json_object_getn(object, missing.name.p, missing.name.n))
             return fl_schema_fail(run, &missing, "is required");
     }
-    FL_ASSERT(!"a required member is counted as missing and is there");
-    return FL_FAILS;
+    fl_assert_fail("a required member is counted as missing and is there", __FILE__, __LINE__,
+                   __func__);
+}
+
+enum fl_schema_verdict fl_schema_fail_needed(struct fl_schema_run *run,
+                                             const struct fl_schema_place *place,
+                                             struct fl_str name, struct fl_str because)
+{
+    struct fl_schema_place missing = { .up = place, .name = name };
+    struct fl_schema_text other = { .n = 0 };
+    if (run->quiet)
+        return FL_FAILS;
+    fl_schema_text_quote(&other, because, SHOWN_BYTES);
+    return fl_schema_fail(run, &missing, "is required together with %s", other.p);
 }
 
 /* ---- choices ---- */

@@ -35,7 +35,7 @@ static const struct {
 static unsigned kind_named(const json_t *name)
 {
     for (size_t i = 0; json_is_string(name) && i < FL_COUNTOF(types); i++) {
-        if (fl_str_is(fl_schema_value_str(name), types[i].name))
+        if (fl_str_is(fl_json_str(name), types[i].name))
             return types[i].kind;
     }
     return 0;
@@ -146,7 +146,7 @@ static const char *fault(enum fl_schema_keyword_shape shape, enum fl_schema_dial
                          const json_t *value)
 {
     uint64_t count;
-    struct fl_str text = fl_schema_value_str(value);
+    struct fl_str text = fl_json_str(value);
     switch (shape) {
     case FL_SHAPE_ANY: return NULL;
     case FL_SHAPE_SCHEMA:
@@ -193,8 +193,7 @@ static const char *fault(enum fl_schema_keyword_shape shape, enum fl_schema_dial
     case FL_SHAPE_ANCHOR:
         return json_is_string(value) && is_anchor(text) ? NULL : "must be a plain name";
     }
-    FL_ASSERT(!"a shape without a check");
-    return NULL;
+    fl_assert_fail("a shape without a check", __FILE__, __LINE__, __func__);
 }
 
 /* Annotations that nobody reads here may look as they like. */

@@ -231,7 +231,7 @@ static bool allows(struct question *q, const struct fl_schema_node *node, const 
     bool may_object = node->kinds & FL_KIND_OBJECT, may_array = node->kinds & FL_KIND_ARRAY;
     if (node->kinds == 0 || (count > 0 && !may_object && !may_array))
         return false;
-    if (!node->has_rules || q->steps == 0 || q->depth == FL_EVAL_DEPTH)
+    if (q->steps == 0 || q->depth == FL_EVAL_DEPTH)
         return true;
     q->steps--;
     q->depth++;

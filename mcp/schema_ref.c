@@ -2,11 +2,11 @@
  * nothing else exists. For schema_compile.c. */
 #include <string.h>
 
+#include "flopinio/base/json.h"
 #include "mcp/schema_build.h"
 #include "mcp/schema_uri.h"
 
-#define MAX_URI_BYTES 4096
-#define MAX_TOKENS    64 /* a schema nests no deeper */
+#define MAX_TOKENS 64 /* a schema nests no deeper */
 
 static enum fl_code refuse(const struct fl_schema_builder *b, const struct fl_schema_pending *p,
                            const char *why)
@@ -35,8 +35,7 @@ static enum fl_code load_metaschema(struct fl_schema_builder *b, struct fl_str u
         return is_known ? fl_err_code(b->err, FL_NOMEM) : FL_OK;
     if (json_array_append_new(b->schema->documents, json) != 0)
         return fl_err_code(b->err, FL_NOMEM);
-    bool is_ours =
-        fl_schema_dialect_find(fl_schema_value_str(json_object_get(json, "$schema")), &dialect);
+    bool is_ours = fl_schema_dialect_find(fl_json_str(json_object_get(json, "$schema")), &dialect);
     FL_ASSERT(is_ours);
     enum fl_code code = fl_schema_resource_new(b, uri, json, dialect, NULL, ret);
     if (code == FL_OK)
@@ -55,6 +54,8 @@ static enum fl_code find_resource(struct fl_schema_builder *b, const struct fl_s
     fl_buf_init(&absolute, MAX_URI_BYTES);
     fl_schema_uri_resolve(&absolute, p->resource->uri, target);
     enum fl_code code = fl_buf_code(&absolute, b->err);
+    if (code == FL_TOO_LARGE)
+        code = refuse(b, p, ": it leads to a URI that is too long");
     struct fl_str uri = fl_buf_view(&absolute);
     for (struct fl_schema_resource *r = b->schema->resources; r && !found; r = r->next) {
         if (fl_str_eq(r->uri, uri))
@@ -72,30 +73,12 @@ static enum fl_code find_resource(struct fl_schema_builder *b, const struct fl_s
 
 /* ---- the place in it ---- */
 
-/* The next token of a pointer (RFC 6901), unescaped in place; false at the end. */
-static bool next_token(char **at, const char *end, struct fl_str *ret)
-{
-    if (*at >= end)
-        return false;
-    char *from = ++*at, *to = from; /* behind the '/' */
-    for (; *at < end && **at != '/'; (*at)++) {
-        if (**at == '~' && *at + 1 < end && ((*at)[1] == '0' || (*at)[1] == '1'))
-            *to++ = *++*at == '0' ? '~' : '/';
-        else
-            *to++ = **at;
-    }
-    *ret = (struct fl_str){ from, (size_t)(to - from) };
-    return true;
-}
-
 static json_t *step(json_t *json, struct fl_str token)
 {
-    unsigned long long index;
+    size_t index;
     if (json_is_object(json))
         return json_object_getn(json, token.p, token.n);
-    if (!json_is_array(json) || !fl_str_to_u64(token, &index) || (token.n > 1 && token.p[0] == '0'))
-        return NULL;
-    return index < json_array_size(json) ? json_array_get(json, (size_t)index) : NULL;
+    return fl_json_pointer_index(token, &index) ? json_array_get(json, index) : NULL;
 }
 
 /* Follows a JSON pointer. What it finds may lie under a keyword that we do not know; then it is
@@ -105,19 +88,30 @@ static enum fl_code find_pointer(struct fl_schema_builder *b, const struct fl_sc
                                  const struct fl_schema_node **ret)
 {
     struct fl_schema_place places[MAX_TOKENS];
-    size_t depth = 0;
+    struct fl_buf scratch = FL_BUF_INIT;
+    struct fl_str token;
+    size_t depth = 0, at = 0;
     json_t *json = resource->root;
-    char *at = (char *)pointer.p; /* our own copy, writable */
-    for (struct fl_str token; next_token(&at, pointer.p + pointer.n, &token); depth++) {
+    bool is_out_of_memory = false;
+    while (json && !is_out_of_memory && fl_json_pointer_next(pointer, &at, &scratch, &token)) {
         const struct fl_schema_known *known = fl_schema_known(b, json);
+        struct fl_str name = fl_arena_str(b->schema->arena, token);
         if (known)
             resource = known->resource;
-        json = depth < MAX_TOKENS ? step(json, token) : NULL;
-        if (!json)
-            return refuse(b, p, ": there is no such place");
-        places[depth] =
-            (struct fl_schema_place){ .up = depth ? &places[depth - 1] : NULL, .name = token };
+        json = name.p && depth < MAX_TOKENS ? step(json, name) : NULL;
+        is_out_of_memory = !name.p;
+        if (json) {
+            places[depth] =
+                (struct fl_schema_place){ .up = depth ? &places[depth - 1] : NULL, .name = name };
+            depth++;
+        }
     }
+    is_out_of_memory = is_out_of_memory || scratch.is_failed;
+    fl_buf_fini(&scratch);
+    if (is_out_of_memory)
+        return fl_err_code(b->err, FL_NOMEM);
+    if (!json || at < pointer.n)
+        return refuse(b, p, ": there is no such place");
     const struct fl_schema_known *known = fl_schema_known(b, json);
     if (known) {
         *ret = known->node;

@@ -77,7 +77,7 @@ static enum fl_code build_values(struct fl_schema_site *site, enum fl_schema_key
     for (size_t i = 0; i < count; i++) {
         const json_t *value = is_const ? shown : json_array_get(shown, i);
         if (json_is_string(value))
-            values->strings[values->string_count++] = fl_schema_value_str(value);
+            values->strings[values->string_count++] = fl_json_str(value);
         else
             values->others[values->other_count++] = value;
     }
@@ -95,7 +95,7 @@ static enum fl_code build_string(struct fl_schema_site *site)
     enum fl_code code = FL_OK;
     const struct fl_schema_format *format = NULL;
     if (site->kw.at[FL_KW_FORMAT] && site->b->schema->options.asserts_format)
-        format = fl_schema_format_find(fl_schema_value_str(site->kw.at[FL_KW_FORMAT]));
+        format = fl_schema_format_find(fl_json_str(site->kw.at[FL_KW_FORMAT]));
     if (!format && !HAS_ANY(site, FL_KW_MIN_LENGTH, FL_KW_MAX_LENGTH, FL_KW_PATTERN))
         return FL_OK;
     struct fl_schema_string *rules = fl_schema_array_new(site->b, 1, sizeof *rules, &code);
@@ -105,8 +105,8 @@ static enum fl_code build_string(struct fl_schema_site *site)
     rules->max = count_at(site, FL_KW_MAX_LENGTH, UINT64_MAX);
     rules->format = format;
     if (site->kw.at[FL_KW_PATTERN])
-        code = add_pattern(site, FL_KW_PATTERN, fl_schema_value_str(site->kw.at[FL_KW_PATTERN]),
-                           false, &rules->pattern);
+        code = add_pattern(site, FL_KW_PATTERN, fl_json_str(site->kw.at[FL_KW_PATTERN]), false,
+                           &rules->pattern);
     site->node->string = rules;
     return code;
 }
@@ -194,7 +194,7 @@ static enum fl_code build_names(struct fl_schema_site *site, struct fl_schema_ob
     if (code != FL_OK)
         return code;
     for (size_t i = 0; i < json_array_size(required); i++, count++) {
-        names[count].name = fl_schema_value_str(json_array_get(required, i));
+        names[count].name = fl_json_str(json_array_get(required, i));
         names[count].is_required = true;
     }
     qsort(names, count, sizeof *names, cmp_names);
@@ -305,7 +305,7 @@ static enum fl_code add_reference(struct fl_schema_site *site, struct fl_schema_
                                            .resource = site->resource,
                                            .logic = logic,
                                            .keyword = keyword,
-                                           .reference = fl_schema_value_str(site->kw.at[keyword]),
+                                           .reference = fl_json_str(site->kw.at[keyword]),
                                            .place = copy };
     *site->b->pending_end = pending;
     site->b->pending_end = &pending->next;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "flopinio/base/jcs.h"
+#include "flopinio/base/json.h"
 #include "flopinio/base/utf8.h"
 
 #define NAME_BYTES   60
@@ -79,17 +81,10 @@ void fl_schema_text_value(struct fl_schema_text *text, const json_t *value, size
         fl_schema_text_puts(text, number);
         return;
     case JSON_REAL:
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(number, sizeof number, "%.*g", digits, json_real_value(value));
-            if (strtod(number, NULL) == json_real_value(value))
-                break;
-        }
+        fl_jcs_number(json_real_value(value), number);
         fl_schema_text_puts(text, number);
         return;
-    case JSON_STRING:
-        fl_schema_text_quote(
-            text, (struct fl_str){ json_string_value(value), json_string_length(value) }, max);
-        return;
+    case JSON_STRING: fl_schema_text_quote(text, fl_json_str(value), max); return;
     case JSON_ARRAY: fl_schema_text_puts(text, json_array_size(value) ? "[...]" : "[]"); return;
     case JSON_OBJECT: fl_schema_text_puts(text, json_object_size(value) ? "{...}" : "{}"); return;
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flopinio/base/jcs.h"
 #include "flopinio/base/mem.h"
 
 static bool is_whole(double d)
@@ -25,8 +26,7 @@ unsigned fl_schema_kind_of(const json_t *value)
     case JSON_INTEGER: return FL_KIND_INTEGER;
     case JSON_REAL: return is_whole(json_real_value(value)) ? FL_KIND_INTEGER : FL_KIND_FRACTION;
     }
-    FL_ASSERT(!"a JSON type that jansson does not have");
-    return 0;
+    fl_assert_fail("a JSON type that jansson does not have", __FILE__, __LINE__, __func__);
 }
 
 void fl_schema_kind_words(unsigned kinds, char *out, size_t cap)
@@ -98,22 +98,22 @@ struct fl_schema_decimal fl_schema_decimal_of(const json_t *number)
     double d = fabs(json_real_value(number));
     if (is_whole(d) && d < 9007199254740992.0)
         return decimal_normal((uint64_t)d, 0);
-    char text[40];
-    for (int places = 14; places <= 16; places++) { /* 15 to 17 significant digits */
-        snprintf(text, sizeof text, "%.*e", places, d);
-        if (strtod(text, NULL) == d)
-            break;
-    }
+    char text[32];
     uint64_t digits = 0;
-    int seen = 0;
-    const char *at = text;
-    for (; *at && *at != 'e'; at++) { /* the locale may write any decimal mark */
-        if (*at >= '0' && *at <= '9') {
+    int exponent = 0;
+    bool is_behind_point = false;
+    const char *at = fl_jcs_number(d, text); /* at most 17 digits, and zeros */
+    for (; *at && *at != 'e'; at++) {
+        if (*at == '.') {
+            is_behind_point = true;
+        } else if (is_behind_point || digits < UINT64_MAX / 100) {
             digits = digits * 10 + (uint64_t)(*at - '0');
-            seen++;
+            exponent -= is_behind_point;
+        } else {
+            exponent++; /* only zeros are left */
         }
     }
-    return decimal_normal(digits, (*at ? atoi(at + 1) : 0) - (seen - 1));
+    return decimal_normal(digits, exponent + (*at ? atoi(at + 1) : 0));
 }
 
 bool fl_schema_decimal_divides(struct fl_schema_decimal divisor, struct fl_schema_decimal value)
@@ -171,7 +171,7 @@ enum fl_schema_equal fl_schema_value_equal(const json_t *a, const json_t *b, uns
     if (kind & FL_KIND_NUMBER)
         return fl_schema_number_cmp(a, b) == 0 ? FL_EQUAL : FL_DIFFERENT;
     if (kind == FL_KIND_STRING) {
-        struct fl_str x = fl_schema_value_str(a), y = fl_schema_value_str(b);
+        struct fl_str x = fl_json_str(a), y = fl_json_str(b);
         if (x.n != y.n)
             return FL_DIFFERENT;
         if (!take(steps, x.n / 64))
@@ -231,7 +231,7 @@ static bool hash_value(const json_t *value, unsigned max_depth, uint32_t *steps,
         d = d == 0 ? 0 : d; /* no negative zero */
         hash = hash_bytes(hash, &d, sizeof d);
     } else if (kind == FL_KIND_STRING) {
-        struct fl_str s = fl_schema_value_str(value);
+        struct fl_str s = fl_json_str(value);
         if (!take(steps, s.n / 64))
             return false;
         hash = hash_bytes(hash, s.p, s.n);

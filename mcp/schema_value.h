@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "flopinio/base/err.h"
+#include "flopinio/base/json.h"
 #include "flopinio/base/str.h"
 
 enum fl_schema_kind {
@@ -27,11 +28,6 @@ unsigned fl_schema_kind_of(const json_t *value);
 /* The seven type names in words, "null" and so on; `kinds` as in `type: [...]` -> "a string or
  * null". Cut if `cap` is small. */
 void fl_schema_kind_words(unsigned kinds, char *out, size_t cap);
-
-static inline struct fl_str fl_schema_value_str(const json_t *string)
-{
-    return (struct fl_str){ json_string_value(string), json_string_length(string) };
-}
 
 /* -1, 0, 1; exact, also between a double and a 64-bit integer. */
 int fl_schema_number_cmp(const json_t *a, const json_t *b);

@@ -120,15 +120,14 @@ void fl_sse_stream_fini(struct fl_sse_stream *stream)
     stream->cap = 0;
 }
 
-/* Takes over `data` (NULL: priming). Everything after a dropped event must stay, so one that is
- * too large to keep empties the ring. */
+/* Takes over `data` (NULL: priming). Everything after a dropped event must stay, so that one which
+ * is too large to keep empties the ring. */
 static void keep(struct fl_sse_stream *stream, char *data, size_t n)
 {
-    bool is_kept = n <= FL_SSE_KEEP_BYTES;
-    while (stream->kept && (!is_kept || stream->kept == FL_SSE_KEEP_EVENTS ||
-                            stream->bytes + n > FL_SSE_KEEP_BYTES))
+    while (stream->kept &&
+           (stream->kept == FL_SSE_KEEP_EVENTS || stream->bytes + n > FL_SSE_KEEP_BYTES))
         drop_oldest(stream);
-    if (is_kept) {
+    if (n <= FL_SSE_KEEP_BYTES) {
         *event_at(stream, stream->kept) = (struct fl_sse_event){ data, n };
         stream->kept++;
         stream->bytes += n;

@@ -24,7 +24,7 @@ static void put_annotations(struct fl_buf *out, struct fl_str annotations, bool 
         fl_emit_comma(out);
         fl_buf_str(out, key);
         fl_buf_putc(out, ':');
-        fl_buf_str(out, value);
+        fl_emit_json(out, value);
     }
     fl_buf_putc(out, '}');
 }

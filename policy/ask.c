@@ -140,12 +140,10 @@ bool policy_ask_read(struct policy_reader *r, const char *at, const json_t *ask,
                             .notify_count = 1,
                             .expires_ms = FL_ASK_EXPIRES_DEFAULT_MS,
                             .risk = FL_RISK_NORMAL };
-    if (defaults && !read_rest(r, defaults_at, defaults, ret))
-        return false;
-    if (ask && !read_rest(r, at, ask, ret))
-        return false;
+    bool is_ok = !defaults || read_rest(r, defaults_at, defaults, ret);
+    is_ok &= !ask || read_rest(r, at, ask, ret);
     bool is_own = json_object_get(ask, "thresholds") || !json_object_get(defaults, "thresholds");
-    return read_thresholds(r, is_own ? at : defaults_at, is_own ? ask : defaults, ret);
+    return read_thresholds(r, is_own ? at : defaults_at, is_own ? ask : defaults, ret) && is_ok;
 }
 
 void policy_ask_fini(struct fl_ask *ask)

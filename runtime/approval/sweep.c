@@ -89,6 +89,7 @@ FL_STEP(ask)
     char node[256] = "";
     if (s->is_stopping)
         return fl_end(f);
+    fl_tx_fini(&s->tx);
     fl_arena_free(&s->arena);
     s->arena = fl_arena_new(16384);
     if (!s->arena)

@@ -64,13 +64,10 @@ static enum fl_http_verdict trailer_byte(struct fl_http_body *body, char c)
         return bad(body, 431, "the trailer section is too large");
     switch (body->state) {
     case S_TRAILER:
-        if (c == '\r') {
-            body->state = S_END_LF;
-            return FL_HTTP_MORE;
-        }
-        /* fall through */
     case S_NAME:
-        if (c == ':' && body->state == S_NAME)
+        if (c == '\r' && body->state == S_TRAILER)
+            body->state = S_END_LF;
+        else if (c == ':' && body->state == S_NAME)
             body->state = S_VALUE;
         else if (!fl_http_is_tchar(c))
             return bad(body, 400, "a trailer name is not a token");

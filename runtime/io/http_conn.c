@@ -347,7 +347,7 @@ void fl_http_conn_wake(struct fl_http_conn *conn)
 }
 
 /* ---- events of the stream ---- */
-static void on_bytes(struct fl_stream *s, const char *p, size_t n)
+static void on_bytes(struct fl_stream *s, char *p, size_t n)
 {
     struct fl_http_conn *conn = s->user;
     if (conn->in.n == 0) {

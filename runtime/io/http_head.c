@@ -4,7 +4,8 @@
 
 enum {
     S_START,    /* before the request line; one CRLF is skipped (RFC 9112 2.2) */
-    S_START_LF, /* behind the CR of that */
+    S_START_CR, /* at the CR of that */
+    S_START_LF,
     S_METHOD_1,
     S_METHOD,
     S_TARGET_1,
@@ -264,14 +265,10 @@ static enum fl_http_verdict request_line_byte(struct fl_http_head *head, const c
 {
     size_t at = head->at;
     char c = p[at];
+    if (head->state == S_START)
+        head->state = c == '\r' ? S_START_CR : S_METHOD_1;
     switch (head->state) {
-    case S_START:
-        if (c == '\r') {
-            head->state = S_START_LF;
-            return FL_HTTP_MORE;
-        }
-        head->state = S_METHOD_1;
-        /* fall through */
+    case S_START_CR: head->state = S_START_LF; return FL_HTTP_MORE;
     case S_METHOD_1:
         if (!(bits & TCHAR))
             return bad(head, 400, "the method is not a token");
@@ -325,6 +322,11 @@ static enum fl_http_verdict field_byte(struct fl_http_head *head, const char *p,
 {
     size_t at = head->at;
     char c = p[at];
+    if (head->state == S_BLANKS && c != ' ' && c != '\t') {
+        head->field[head->field_count].value.at = (uint16_t)at;
+        head->value_end = at;
+        head->state = S_VALUE;
+    }
     switch (head->state) {
     case S_FIELD:
         if (c == '\r') {
@@ -349,13 +351,7 @@ static enum fl_http_verdict field_byte(struct fl_http_head *head, const char *p,
             return bad(head, 400, "a header name is not a token");
         }
         return FL_HTTP_MORE;
-    case S_BLANKS:
-        if (c == ' ' || c == '\t')
-            return FL_HTTP_MORE;
-        head->field[head->field_count].value.at = (uint16_t)at;
-        head->value_end = at;
-        head->state = S_VALUE;
-        /* fall through */
+    case S_BLANKS: return FL_HTTP_MORE;
     case S_VALUE:
         if (c == '\r') {
             size_t from = head->field[head->field_count].value.at;

@@ -27,17 +27,17 @@ enum fl_code fl_listen_tcp(const char *address, uint16_t port, int *ret_fd, stru
     bool is_v4 = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
     if (!is_v4 && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1)
         return fl_err_set(err, FL_CONFIG, "\"%s\" is not a numeric address", address);
-    int fd, on = 1;
+    int fd = -1, on = 1;
     enum fl_code code = open_socket(is_v4 ? AF_INET : AF_INET6, &fd, err);
     if (code != FL_OK)
         return code;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     const struct sockaddr *any = is_v4 ? (const void *)&v4 : (const void *)&v6;
     if (bind(fd, any, is_v4 ? sizeof v4 : sizeof v6) != 0 || listen(fd, BACKLOG) != 0) {
-        fl_err_set(err, errno == EADDRINUSE ? FL_CONFLICT : FL_IO,
-                   "could not listen on %s port %u: %s", address, port, strerror(errno));
+        code = fl_err_set(err, errno == EADDRINUSE ? FL_CONFLICT : FL_IO,
+                          "could not listen on %s port %u: %s", address, port, strerror(errno));
         close(fd);
-        return errno == EADDRINUSE ? FL_CONFLICT : FL_IO;
+        return code;
     }
     *ret_fd = fd;
     return FL_OK;
@@ -51,7 +51,7 @@ static enum fl_code clear_path(const struct sockaddr_un *address, struct fl_err 
         return FL_OK;
     if (!S_ISSOCK(st.st_mode))
         return fl_err_set(err, FL_CONFLICT, "%s is there and is not a socket", address->sun_path);
-    int fd;
+    int fd = -1;
     enum fl_code code = open_socket(AF_UNIX, &fd, err);
     if (code != FL_OK)
         return code;

@@ -174,7 +174,7 @@ static void on_listen(uv_poll_t *poll, int status, int events)
 /* ---- beginning ---- */
 static enum fl_code look_at_socket(struct fl_http_server *server, int fd, struct fl_err *err)
 {
-    union address address;
+    union address address = { .any.sa_family = AF_UNSPEC };
     socklen_t n = sizeof address;
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || getsockname(fd, &address.any, &n) != 0 || listen(fd, 4096) != 0 ||

@@ -1,6 +1,7 @@
 /* The loop: libuv underneath, our wheel for timers, posts and turn ends in the prepare phase. */
 #include "runtime/io/loop.h"
 
+#include <signal.h>
 #include <string.h>
 
 static void arm_tick(struct fl_loop *loop);
@@ -82,6 +83,7 @@ static void arm_tick(struct fl_loop *loop)
 enum fl_code fl_loop_init(struct fl_loop *loop, struct fl_err *err)
 {
     memset(loop, 0, sizeof *loop);
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2): a peer that went is an error there */
     int rc = uv_loop_init(&loop->uv);
     if (rc)
         return fl_err_set(err, FL_IO, "could not create the event loop: %s", uv_strerror(rc));

@@ -13,7 +13,8 @@ struct fl_stream;
 /* All come from the loop, never from inside a call of the stream. After fl_stream_close or
  * fl_stream_abort only on_closed comes. */
 struct fl_stream_events {
-    void (*on_bytes)(struct fl_stream *s, const char *p, size_t n); /* borrowed for the call */
+    /* Borrowed for the call; the owner may overwrite them. */
+    void (*on_bytes)(struct fl_stream *s, char *p, size_t n);
     /* The peer closed its side (writing may still work), or, if broken, everything is over. */
     void (*on_end)(struct fl_stream *s, bool is_broken);
     void (*on_drained)(struct fl_stream *s); /* the queue, which was not empty, is */

@@ -1,6 +1,7 @@
 /* WebSocket connections. The bytes of the peer come from the front's stream, pass the guard, and go
  * through a socket pair to libwebsockets, which is made to read them at once; what it says (pongs,
- * Close) comes back the same way. Our messages go straight to the stream. */
+ * the answer to a Close) comes back the same way. Short cuts: a whole message in one frame, and all
+ * that we say. */
 #include "runtime/io/ws.h"
 
 #include <errno.h>
@@ -87,10 +88,12 @@ void fl_ws_break(struct fl_ws *ws)
     finish(ws, false);
 }
 
-/* Both have said Close, or libwebsockets has nothing more to say. */
+/* Both have said Close, or the peer broke a rule and no Close of it could be found (RFC 6455
+ * 7.1.7), or libwebsockets has nothing more to say. */
 static void finish_if_said(struct fl_ws *ws)
 {
-    if (ws->is_closing && !ws->is_over && ((ws->guard.has_closed && ws->is_close_sent) || !ws->wsi))
+    if (ws->is_closing && !ws->is_over &&
+        ((ws->is_close_sent && (ws->guard.has_closed || ws->guard_code)) || !ws->wsi))
         finish(ws, true);
 }
 
@@ -219,30 +222,45 @@ void fl_ws_on_piece(struct fl_ws *ws, struct fl_str piece, bool is_last)
         fl_buf_reset(&ws->message);
 }
 
-/* Passes bytes that the guard has seen. */
+/* Passes bytes that the guard has seen, in pieces that libwebsockets reads at once. */
 static void give(struct fl_ws *ws, const char *p, size_t n)
 {
-    if (!ws->wsi || ws->is_close_sent)
-        return; /* only the peer's Close is waited for, and the guard sees it */
-    /* The pair is empty whenever we write, and takes far more than a piece. */
-    ssize_t wrote = send(ws->pair, p, n, MSG_NOSIGNAL);
-    if (wrote != (ssize_t)n) {
-        begin_close(ws, CODE_INTERNAL, NULL);
-        return;
+    /* When we have said Close only the peer's is waited for, and the guard sees that. */
+    for (size_t at = 0; at < n && ws->wsi && !ws->is_close_sent;) {
+        size_t piece = n - at < FL_WS_PIECE_BYTES ? n - at : FL_WS_PIECE_BYTES;
+        /* The pair is empty whenever we write, and takes far more than a piece. */
+        if (send(ws->pair, p + at, piece, MSG_NOSIGNAL) != (ssize_t)piece) {
+            begin_close(ws, CODE_INTERNAL, NULL);
+            return;
+        }
+        fl_ws_lws_read(ws);
+        at += piece;
     }
-    fl_ws_lws_serve(ws, ws->far);
+    /* Its answer goes before anything that comes later; left to the loop it would answer the first
+     * of several pings only. */
+    if (ws->wsi && !ws->is_close_sent && (ws->guard.has_pinged || ws->guard.has_closed)) {
+        fl_ws_lws_write(ws);
+        pump_out(ws);
+    }
 }
 
-/* Looks at what came and passes it on, message by message; returns the bytes used up. */
-static size_t feed(struct fl_ws *ws, const char *p, size_t n)
+/* Looks at what came and passes it on, message by message; returns the bytes used up. A message
+ * that is one frame and here as a whole does not go through libwebsockets: the two system calls
+ * of the pair would cost as much as all the rest of an echo. Between two messages it has nothing
+ * to know of it. */
+static size_t feed(struct fl_ws *ws, char *p, size_t n)
 {
+    struct fl_str text;
     size_t at = 0;
     while (at < n && !ws->is_paused && !ws->is_over) {
-        size_t some = n - at < FL_WS_PIECE_BYTES ? n - at : FL_WS_PIECE_BYTES, used = 0;
+        size_t used = 0;
         if (ws->guard.has_closed || ws->guard_code)
             return n; /* nothing counts any more */
-        ws->guard_code = fl_ws_guard_look(&ws->guard, (const uint8_t *)p + at, some, &used);
-        if (used)
+        bool is_between = fl_ws_guard_is_between(&ws->guard);
+        ws->guard_code = fl_ws_guard_look(&ws->guard, (const uint8_t *)p + at, n - at, &used);
+        if (is_between && !ws->is_closing && fl_ws_whole_text((uint8_t *)p + at, used, &text))
+            deliver(ws, text);
+        else if (used)
             give(ws, p + at, used);
         if (ws->guard_code)
             begin_close(ws, ws->guard_code, NULL);
@@ -259,7 +277,7 @@ static void feed_kept(struct fl_ws *ws)
     finish_if_said(ws);
 }
 
-static void on_bytes(struct fl_stream *s, const char *p, size_t n)
+static void on_bytes(struct fl_stream *s, char *p, size_t n)
 {
     struct fl_ws *ws = s->user;
     size_t used = 0;
@@ -356,7 +374,7 @@ static void on_taken(void *taker, struct fl_stream *stream, struct fl_str rest)
     fl_stream_write(stream, &early, 1);
     fl_buf_fini(&ws->early);
     if (rest.n)
-        on_bytes(stream, rest.p, rest.n);
+        on_bytes(stream, (char *)rest.p, rest.n); /* of a buffer that may be written */
 }
 
 /* ---- the beginning ---- */
@@ -371,7 +389,7 @@ static bool shake_hands(struct fl_ws *ws, struct fl_str key)
                      FL_STR_ARG(key));
     if (send(ws->pair, head, (size_t)n, MSG_NOSIGNAL) != n)
         return false;
-    fl_ws_lws_serve(ws, ws->far);
+    fl_ws_lws_read(ws);
     pump_out(ws);
     return ws->is_established && ws->wsi && !ws->early.is_failed && ws->early.n > 13 &&
            memcmp(ws->early.p, "HTTP/1.1 101 ", 13) == 0;

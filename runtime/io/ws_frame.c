@@ -1,8 +1,6 @@
 /* WebSocket frame headers. */
 #include "runtime/io/ws_frame.h"
 
-#include "flopinio/base/assert.h"
-
 enum { PROTOCOL_ERROR = 1002, UNSUPPORTED = 1003, TOO_BIG = 1009 };
 
 enum { S_FIRST, S_SECOND, S_LENGTH, S_MASK, S_PAYLOAD };
@@ -94,7 +92,8 @@ static bool end_frame(struct fl_ws_guard *g)
 {
     g->state = S_FIRST;
     g->has_closed = g->opcode == FL_WS_CLOSE;
-    return g->has_closed || (g->opcode < FL_WS_CLOSE && g->is_final);
+    g->has_pinged = g->opcode == FL_WS_PING;
+    return g->has_closed || g->has_pinged || (g->opcode < FL_WS_CLOSE && g->is_final);
 }
 
 uint16_t fl_ws_guard_look(struct fl_ws_guard *g, const uint8_t *p, size_t n, size_t *ret_used)
@@ -102,6 +101,7 @@ uint16_t fl_ws_guard_look(struct fl_ws_guard *g, const uint8_t *p, size_t n, siz
     size_t i = 0;
     uint16_t code = 0;
     FL_ASSERT(!g->has_closed);
+    g->has_pinged = false;
     while (i < n) {
         switch (g->state) {
         case S_FIRST: code = first_byte(g, p[i]); break;
@@ -126,6 +126,43 @@ uint16_t fl_ws_guard_look(struct fl_ws_guard *g, const uint8_t *p, size_t n, siz
     }
     *ret_used = i;
     return code;
+}
+
+bool fl_ws_guard_is_between(const struct fl_ws_guard *g)
+{
+    return g->state == S_FIRST && !g->is_in_message;
+}
+
+static void unmask(uint8_t *p, size_t n, const uint8_t key[4])
+{
+    uint64_t word, wide;
+    size_t i = 0;
+    memcpy(&wide, key, 4);
+    memcpy((uint8_t *)&wide + 4, key, 4);
+    for (; n - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        word ^= wide;
+        memcpy(p + i, &word, sizeof word);
+    }
+    for (; i < n; i++)
+        p[i] ^= key[i & 3];
+}
+
+bool fl_ws_whole_text(uint8_t *p, size_t n, struct fl_str *ret_text)
+{
+    if (n < 6 || p[0] != (0x80 | FL_WS_TEXT))
+        return false;
+    size_t length = p[1] & 0x7f, header = 6;
+    if (length == 126) {
+        length = (size_t)p[2] << 8 | p[3];
+        header = 8;
+    }
+    /* Longer ones do not come whole in one read. */
+    if (length == 127 || n != header + length)
+        return false;
+    unmask(p + header, length, p + header - 4);
+    *ret_text = (struct fl_str){ (const char *)p + header, length };
+    return true;
 }
 
 size_t fl_ws_header(enum fl_ws_opcode opcode, uint64_t length, uint8_t out[FL_WS_HEADER_MAX])

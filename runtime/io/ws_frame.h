@@ -5,9 +5,9 @@
 #ifndef FLOPINIO_IO_WS_FRAME_H
 #define FLOPINIO_IO_WS_FRAME_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
+
+#include "flopinio/base/str.h"
 
 enum fl_ws_opcode {
     FL_WS_CONTINUATION = 0,
@@ -28,14 +28,22 @@ struct fl_ws_guard {
     bool is_final;
     bool is_in_message; /* a fragment came and the last one did not */
     bool is_long;       /* the length has eight bytes */
+    bool has_pinged;    /* the last look ended behind a Ping */
     bool has_closed;    /* a whole Close frame came: nothing counts behind it */
 };
 
 void fl_ws_guard_init(struct fl_ws_guard *guard, uint64_t max_message);
 /* Looks at n bytes as they come. Returns 0, or the code to close with (1002, 1003, 1009). *ret_used
- * bytes may be passed on: up to the end of a message or of a Close frame (call again with the
- * rest), never the byte that breaks a rule. */
+ * bytes may be passed on: up to the end of a message, a Ping or a Close (call again with the rest),
+ * never the byte that breaks a rule. */
 uint16_t fl_ws_guard_look(struct fl_ws_guard *guard, const uint8_t *p, size_t n, size_t *ret_used);
+
+/* True between two messages: no byte of the next frame was seen. */
+bool fl_ws_guard_is_between(const struct fl_ws_guard *guard);
+
+/* If the n bytes that the guard has just passed are one whole text frame: unmasks it in place and
+ * returns true with the text. */
+bool fl_ws_whole_text(uint8_t *p, size_t n, struct fl_str *ret_text);
 
 #define FL_WS_HEADER_MAX 10
 /* The header of an unmasked, unfragmented frame; returns its bytes. */

@@ -200,14 +200,24 @@ bool fl_ws_lws_adopt(struct fl_ws *ws, int fd)
     return ws->wsi != NULL;
 }
 
-void fl_ws_lws_serve(struct fl_ws *ws, int fd)
+static void serve(struct fl_ws *ws, short events)
 {
     struct fl_ws_hub *hub = ws->hub;
-    struct lws_pollfd poll = { .fd = fd, .events = LWS_POLLIN, .revents = LWS_POLLIN };
+    struct lws_pollfd poll = { .fd = ws->far, .events = events, .revents = events };
     FL_ASSERT(!hub->is_in_lws);
     hub->is_in_lws = true;
     lws_service_fd(hub->context, &poll);
     hub->is_in_lws = false;
+}
+
+void fl_ws_lws_read(struct fl_ws *ws)
+{
+    serve(ws, LWS_POLLIN);
+}
+
+void fl_ws_lws_write(struct fl_ws *ws)
+{
+    serve(ws, LWS_POLLOUT);
 }
 
 void fl_ws_lws_kill(struct fl_ws *ws)

@@ -78,7 +78,9 @@ enum fl_code fl_ws_refuse(struct fl_http_exchange *ex, enum fl_code code, const 
 /* Gives `fd` (taken, in any case) to libwebsockets as a new connection of `ws`. */
 bool fl_ws_lws_adopt(struct fl_ws *ws, int fd);
 /* Lets libwebsockets read what is in the pair. */
-void fl_ws_lws_serve(struct fl_ws *ws, int fd);
+void fl_ws_lws_read(struct fl_ws *ws);
+/* Lets it write what it has to say (a pong, the answer to a Close). */
+void fl_ws_lws_write(struct fl_ws *ws);
 /* Makes it let go now, without a word. */
 void fl_ws_lws_kill(struct fl_ws *ws);
 void fl_ws_hub_unref(struct fl_ws_hub *hub);

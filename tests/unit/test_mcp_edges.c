@@ -176,6 +176,8 @@ static const struct edge edges[] = {
       "header Mcp-Name does not match params.name", "1", NULL },
     { "name_header_without_name", MODERN_HTTP, H_CALL("t"), CALL(META), 400, -32020,
       "header Mcp-Name does not match params.name", "1", NULL },
+    { "name_header_twice", MODERN_HTTP, H_CALL("t") "mcp-name: t\n", CALL("\"name\":\"t\"," META),
+      400, -32020, "header Mcp-Name is required once", "1", NULL },
     { "name_header_in_blanks", MODERN_HTTP, H_CALL("   t  "), CALL("\"name\":\"t\"," META), 0, 0,
       NULL, "1", NULL },
     { "name_header_in_base64", MODERN_HTTP, H_CALL("=?base64?w6k=?="),
@@ -355,7 +357,7 @@ static void test_each_edge_is_answered_as_documented(void)
         ask_fini(&a);
     }
     /* The table must not shrink unseen. */
-    CHECK_INT(refused, 87);
+    CHECK_INT(refused, 88);
     CHECK_INT(accepted, 21);
 }
 

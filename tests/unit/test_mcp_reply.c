@@ -392,6 +392,39 @@ static void test_results_that_are_none_are_refused(void)
     }
 }
 
+static void test_whatever_comes_in_lines_goes_on_one(void)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    const struct fl_mcp_result result = {
+        .content = FL_STR("[\n{\"type\":\r\n\"text\",\"text\":\"a\\nb\"}\n]"),
+        .structured = FL_STR("{\n}"),
+        .meta = FL_STR("{\"k\":\n[\r]}"),
+    };
+    const struct fl_mcp_tool tool = {
+        FL_STR("t"), FL_STR("{\"inputSchema\":{\n},\"annotations\":{\"title\":\n{\n}}}"), true
+    };
+    const struct fl_mcp_tools tools = { .list = &tool, .count = 1 };
+    for (int v = FL_MCP_2024_11_05; v < FL_MCP_VERSION_END; v++) {
+        struct fl_mcp_to whom = to((enum fl_mcp_version)v, "1");
+        fl_mcp_put_result(&out, &server, &whom, &result);
+        check_message(&out);
+        CHECK(!strchr(out.p, '\r') && strstr(out.p, "\"a\\nb\""));
+        fl_buf_reset(&out);
+        fl_mcp_put_tools(&out, &server, &whom, &tools);
+        check_message(&out);
+        fl_buf_reset(&out);
+        fl_mcp_put_members(&out, &server, &whom, FL_STR("\"a\":\n1"), false, 0);
+        check_message(&out);
+        fl_buf_reset(&out);
+    }
+    fl_mcp_put_error(&out, FL_STR("1"), -1, FL_STR("two\nlines"), FL_STR("{\n}"));
+    check(&out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-1,\"message\":"
+                "\"two\\nlines\",\"data\":{ }}}");
+    fl_mcp_put_log(&out, FL_MCP_LEVEL_INFO, FL_STR("l"), FL_STR("[\n]"));
+    check_message(&out);
+    fl_buf_fini(&out);
+}
+
 /* ---- notifications ---- */
 static void test_notifications(void)
 {
@@ -522,6 +555,7 @@ static const struct fl_test tests[] = {
     T(what_a_version_cannot_carry_is_said_as_text),
     T(an_upstream_cannot_speak_in_our_name),
     T(results_that_are_none_are_refused),
+    T(whatever_comes_in_lines_goes_on_one),
     T(notifications),
     T(progress_messages_are_cut_and_clean),
     T(versions_know_what_the_matrix_says),

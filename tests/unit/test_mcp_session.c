@@ -394,6 +394,10 @@ static void test_a_listen_is_granted_what_is_served(void)
     fl_buf_fini(&out);
     ask_fini(&a);
 
+    CHECK_OK(
+        listen(&a, LISTEN("1", "{\"taskIds\":[\"t\"],\"toolsListChanged\":true}"), 0, &listening));
+    CHECK(listening.task_count == 0 && listening.topics == 0);
+    ask_fini(&a);
     CHECK_OK(listen(&a, LISTEN("1", "{}"), SERVES_ALL, &listening));
     fl_mcp_put_acknowledged(&out, &listening);
     CHECK(strstr(out.p, "\"notifications\":{}"));

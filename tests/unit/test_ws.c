@@ -46,8 +46,9 @@ static const struct vector vectors[] = {
     V("ping", "\x89\x80" M, 0, "P: "),
     V("ping with payload", "\x89\x84" M "ping", 0, "P:ping "),
     V("masked ping", "\x89\x84\x01\x01\x01\x01qhof", 0, "P:ping "),
+    V("two pings", "\x89\x81" M "a\x89\x81" M "b" BYE, 0, "P:a P:b C:1000 "),
     V("ping of 125 bytes", "\x89\xfd" M E120 "eeeee", 0, "P:" E120 "eeeee "),
-    V("ping between fragments", "\x01\x83" M "hel\x89\x81" M "p\x80\x82" M "lo", 0, "T:hello P:p "),
+    V("ping between fragments", "\x01\x83" M "hel\x89\x81" M "p\x80\x82" M "lo", 0, "P:p T:hello "),
     V("pong unasked", "\x8a\x83" M "huh" BYE, 0, "C:1000 "),
     V("empty pong", "\x8a\x80" M "\x81\x81" M "a" BYE, 0, "T:a C:1000 "),
     V("close without code", "\x88\x80" M, 0, "C: "),
@@ -676,6 +677,7 @@ static void test_a_peer_that_does_not_read_is_closed_with_1013(void)
 {
     struct app app;
     prepare(&app);
+    app.limits.close_ms = 200;
     uint16_t port = start(&app);
     int fd = ws_connect(port, "/mcp/ws");
     ws_text(fd, "flood me", 8);
@@ -718,7 +720,7 @@ static void test_a_silent_peer_is_asked_twice_and_dropped(void)
 {
     struct app app;
     prepare(&app);
-    app.limits.ping_ms = 60;
+    app.limits.ping_ms = 150;
     uint16_t port = start(&app);
     int silent = ws_connect(port, "/mcp/ws");
     struct cl_text t = cl_read_all(silent); /* two pings, then the end */
