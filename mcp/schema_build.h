@@ -6,6 +6,8 @@
 #include "mcp/schema_priv.h"
 #include "mcp/schema_text.h"
 
+#define MAX_URI_BYTES 4096
+
 /* A reference that waits until all identifiers are known. */
 struct fl_schema_pending {
     struct fl_schema_pending *next;

@@ -12,7 +12,6 @@
 #define MAX_SUBSCHEMAS 2000
 #define MAX_STEPS      200000
 #define MAX_VALUES     20000 /* JSON values in a schema: ten for each subschema */
-#define MAX_URI_BYTES  4096
 
 void *fl_schema_array_new(struct fl_schema_builder *b, size_t count, size_t size,
                           enum fl_code *code)
@@ -128,6 +127,8 @@ static enum fl_code open_resource(struct fl_schema_site *site, json_t *json,
     fl_buf_init(&absolute, MAX_URI_BYTES);
     fl_schema_uri_resolve(&absolute, site->resource->uri, id);
     enum fl_code code = fl_buf_code(&absolute, b->err);
+    if (code == FL_TOO_LARGE)
+        fl_schema_place_error(b->err, code, site->place, "/$id: leads to a URI that is too long");
     if (code == FL_OK)
         code = fl_schema_resource_new(b, fl_buf_view(&absolute), json, dialect, site->place,
                                       &site->resource);
@@ -303,6 +304,8 @@ static enum fl_code open_document(struct fl_schema_builder *b, json_t *root,
     fl_buf_init(&absolute, MAX_URI_BYTES);
     fl_schema_uri_resolve(&absolute, FL_STR(""), uri);
     code = fl_buf_code(&absolute, b->err);
+    if (code == FL_TOO_LARGE)
+        fl_err_set(b->err, code, "/$id: leads to a URI that is too long");
     if (code == FL_OK)
         code = fl_schema_resource_new(b, fl_buf_view(&absolute), root, dialect, NULL, ret);
     fl_buf_fini(&absolute);
@@ -364,7 +367,7 @@ static struct fl_schema *schema_new(const struct fl_schema_options *options)
 enum fl_code fl_schema_new(const json_t *json, const struct fl_schema_options *options,
                            struct fl_schema **ret, struct fl_err *err)
 {
-    struct fl_err own;
+    struct fl_err own = { FL_OK, "" };
     struct fl_schema_builder b = { .schema = schema_new(options), .err = err ? err : &own };
     if (!b.schema)
         return fl_err_code(err, FL_NOMEM);

@@ -144,8 +144,8 @@ enum fl_schema_verdict fl_schema_fail_missing(struct fl_schema_run *run,
             !json_object_getn(object, missing.name.p, missing.name.n))
             return fl_schema_fail(run, &missing, "is required");
     }
-    FL_ASSERT(!"a required member is counted as missing and is there");
-    return FL_FAILS;
+    fl_assert_fail("a required member is counted as missing and is there", __FILE__, __LINE__,
+                   __func__);
 }
 
 enum fl_schema_verdict fl_schema_fail_needed(struct fl_schema_run *run,

@@ -42,7 +42,6 @@ bool fl_schema_format_ipv6(struct fl_str s)
             groups += 2; /* the rest is an IPv4 address */
             if (!fl_schema_format_ipv4((struct fl_str){ s.p + from, s.n - from }))
                 return false;
-            at = s.n;
             break;
         }
         if (at == from || at - from > 4)

@@ -193,8 +193,7 @@ static const char *fault(enum fl_schema_keyword_shape shape, enum fl_schema_dial
     case FL_SHAPE_ANCHOR:
         return json_is_string(value) && is_anchor(text) ? NULL : "must be a plain name";
     }
-    FL_ASSERT(!"a shape without a check");
-    return NULL;
+    fl_assert_fail("a shape without a check", __FILE__, __LINE__, __func__);
 }
 
 /* Annotations that nobody reads here may look as they like. */

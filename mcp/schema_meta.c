@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "flopinio/base/buf.h"
+#include "flopinio/base/json.h"
 #include "mcp/schema_keyword_priv.h"
 
 #define NAMES "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"uniqueItems\":true}"
@@ -94,7 +95,7 @@ static void put_shape(struct fl_buf *out, enum fl_schema_keyword_shape shape,
         return;
     case FL_SHAPE_ANCHOR: fl_buf_puts(out, PLAIN); return;
     }
-    FL_ASSERT(!"a shape without a schema");
+    fl_assert_fail("a shape without a schema", __FILE__, __LINE__, __func__);
 }
 
 static bool is_in(const struct fl_schema_keyword_row *row, enum fl_schema_dialect dialect,
@@ -219,7 +220,7 @@ json_t *fl_schema_metaschema_new(struct fl_str uri, bool *ret_is_known)
     json_t *json = NULL;
     *ret_is_known = put_document(&text, uri);
     if (*ret_is_known && !text.is_failed)
-        json = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+        json = fl_json_parse(fl_buf_view(&text), NULL);
     fl_buf_fini(&text);
     return json;
 }

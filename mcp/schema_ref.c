@@ -6,8 +6,7 @@
 #include "mcp/schema_build.h"
 #include "mcp/schema_uri.h"
 
-#define MAX_URI_BYTES 4096
-#define MAX_TOKENS    64 /* a schema nests no deeper */
+#define MAX_TOKENS 64 /* a schema nests no deeper */
 
 static enum fl_code refuse(const struct fl_schema_builder *b, const struct fl_schema_pending *p,
                            const char *why)
@@ -55,6 +54,8 @@ static enum fl_code find_resource(struct fl_schema_builder *b, const struct fl_s
     fl_buf_init(&absolute, MAX_URI_BYTES);
     fl_schema_uri_resolve(&absolute, p->resource->uri, target);
     enum fl_code code = fl_buf_code(&absolute, b->err);
+    if (code == FL_TOO_LARGE)
+        code = refuse(b, p, ": it leads to a URI that is too long");
     struct fl_str uri = fl_buf_view(&absolute);
     for (struct fl_schema_resource *r = b->schema->resources; r && !found; r = r->next) {
         if (fl_str_eq(r->uri, uri))

@@ -1,6 +1,8 @@
 /* ECMA-262 regular expressions (as with the `u` flag) written anew for PCRE2. What PCRE2 would read
  * differently is spelled out; what is not ECMA-262 is refused, except that punctuation may be
- * escaped needlessly and a brace may stand for itself. Any thread. */
+ * escaped needlessly and a brace may stand for itself. Three differences remain: a look-behind
+ * needs alternatives of fixed length, half of a surrogate pair is refused, and a group in a
+ * repetition keeps what it captured in an earlier round. Any thread. */
 #ifndef FLOPINIO_MCP_SCHEMA_REGEX_H
 #define FLOPINIO_MCP_SCHEMA_REGEX_H
 

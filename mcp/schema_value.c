@@ -26,8 +26,7 @@ unsigned fl_schema_kind_of(const json_t *value)
     case JSON_INTEGER: return FL_KIND_INTEGER;
     case JSON_REAL: return is_whole(json_real_value(value)) ? FL_KIND_INTEGER : FL_KIND_FRACTION;
     }
-    FL_ASSERT(!"a JSON type that jansson does not have");
-    return 0;
+    fl_assert_fail("a JSON type that jansson does not have", __FILE__, __LINE__, __func__);
 }
 
 void fl_schema_kind_words(unsigned kinds, char *out, size_t cap)

@@ -81,9 +81,9 @@ enum fl_code fl_cel_compile(struct fl_str source, const struct fl_cel_env *env, 
     FL_ASSERT(env->var_count <= CEL_VARS_MAX);
     struct cel_compile *c = NULL;
     struct fl_cel *program = NULL;
-    struct fl_arena *arena = fl_arena_new(1024);
+    struct fl_arena *arena = fl_arena_new(0), *scratch = fl_arena_new(4096);
     enum fl_code code = FL_NOMEM;
-    if (arena) {
+    if (arena && scratch) {
         program = FL_ARENA_NEW(arena, struct fl_cel);
         c = fl_calloc(1, sizeof *c); /* too large for a stack that may be small */
     }
@@ -91,7 +91,9 @@ enum fl_code fl_cel_compile(struct fl_str source, const struct fl_cel_env *env, 
         fl_err_code(err, FL_NOMEM);
         goto out;
     }
-    *c = (struct cel_compile){ .program = program, .arena = arena, .env = env, .err = err };
+    *c = (struct cel_compile){
+        .program = program, .arena = arena, .scratch = scratch, .env = env, .err = err
+    };
     program->arena = arena;
     program->type_text = "dyn";
     program->may_be_bool = true;
@@ -109,6 +111,7 @@ out:
         fl_arena_free(&arena);
     else
         *ret = program;
+    fl_arena_free(&scratch);
     fl_free(c);
     return code;
 }

@@ -378,6 +378,6 @@ struct fl_cel_value cel_eval(struct cel_ev *ev, const struct cel_node *node)
     case CEL_FAIL: return cel_fail(ev, node->name.p);
     case CEL_IDENT: break;
     }
-    FL_ASSERT(!"a node that the resolver left");
+    FL_ASSERT(false && "a node that the resolver left");
     return cel_fail(ev, "");
 }

@@ -197,7 +197,7 @@ static bool is_of(const char *type, const struct fl_cel_value *v)
         if (kinds[i].letter == *type)
             return v->kind == kinds[i].kind;
     }
-    FL_ASSERT(!"a letter of the table");
+    FL_ASSERT(false && "a letter of the table");
     return false;
 }
 

@@ -136,7 +136,7 @@ static void lex_number(struct cel_lexer *l)
         lex_integer(l, from, 10);
         return;
     }
-    char *text = fl_arena_strndup(l->c->arena, l->source.p + from, l->pos - from);
+    char *text = fl_arena_strndup(l->c->scratch, l->source.p + from, l->pos - from);
     if (!text) {
         cel_nomem(l->c);
         l->token = CEL_T_ERROR;

@@ -124,7 +124,8 @@ IMPL(order)
 {
     FL_UNUSED(node);
     int order = 0;
-    if (args[0].kind == FL_CEL_STRING && !cel_charge(ev, args[0].s.n))
+    bool is_text = args[0].kind == FL_CEL_STRING || args[0].kind == FL_CEL_BYTES;
+    if (is_text && !cel_charge(ev, args[0].s.n))
         return cel_fail(ev, "");
     if (!cel_compare(&args[0], &args[1], &order))
         return fl_cel_bool(false);
@@ -239,6 +240,8 @@ IMPL(to_int)
     case FL_CEL_TIMESTAMP: return fl_cel_int(args[0].at.s);
     default: break;
     }
+    if (!cel_charge(ev, args[0].s.n))
+        return cel_fail(ev, "");
     return fl_str_to_i64(args[0].s, &i) ? fl_cel_int(i) : cel_fail(ev, "int() of no such number");
 }
 
@@ -255,6 +258,8 @@ IMPL(to_uint)
         return from_uint((uint64_t)args[0].d);
     default: break;
     }
+    if (!cel_charge(ev, args[0].s.n))
+        return cel_fail(ev, "");
     return fl_str_to_u64(args[0].s, &u) ? from_uint(u) : cel_fail(ev, "uint() of no such number");
 }
 

@@ -92,8 +92,8 @@ static bool kids_add(struct parser *p, struct kids *k, struct cel_node *node, bo
         return false;
     if (k->count == k->cap) {
         size_t cap = k->cap ? k->cap * 2 : 8;
-        struct cel_node **items = fl_arena_array(p->c->arena, cap, sizeof *items);
-        bool *flags = fl_arena_array(p->c->arena, cap, sizeof *flags);
+        struct cel_node **items = fl_arena_array(p->c->scratch, cap, sizeof *items);
+        bool *flags = fl_arena_array(p->c->scratch, cap, sizeof *flags);
         if (!items || !flags)
             return cel_nomem(p->c);
         if (k->count) {
@@ -111,8 +111,12 @@ static bool kids_add(struct parser *p, struct kids *k, struct cel_node *node, bo
 static struct cel_node *with_kids(struct parser *p, struct cel_node *node, const struct kids *k)
 {
     node = cel_node_kids(p->c, node, k->items, k->count);
-    if (node && k->has_optional)
-        node->is_kid_optional = k->is_optional;
+    if (!node || !k->has_optional)
+        return node;
+    bool *flags = fl_arena_array(p->c->arena, k->count, sizeof *flags);
+    if (!flags)
+        return cel_nomem(p->c);
+    node->is_kid_optional = memcpy(flags, k->is_optional, k->count * sizeof *flags);
     return node;
 }
 

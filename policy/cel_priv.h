@@ -60,14 +60,17 @@ struct cel_node {
     uint32_t at;      /* byte offset in the source */
     uint32_t kid_count;
     struct cel_node **kids;
-    const bool *is_kid_optional;   /* list, map: `?e`; NULL if none is */
-    struct fl_str name;            /* ident, field, function, loop and bind: the variable */
-    struct fl_str name2;           /* loop: the second variable; p NULL if there is none */
-    struct fl_cel_value value;     /* const */
-    const struct cel_fn *fn;       /* call: the first overload of its name */
-    const struct cel_regex *regex; /* call of matches */
-    const struct fl_zone *zone;    /* call of a timestamp accessor with a named zone */
-    struct fl_str path;            /* below env->tree; p NULL if it is not there */
+    const bool *is_kid_optional; /* list, map: `?e`; NULL if none is */
+    struct fl_str name;          /* ident, field, function, loop and bind: the variable */
+    union {
+        struct fl_cel_value value;         /* const */
+        struct fl_str name2;               /* loop: the second variable; p NULL if there is none */
+        struct {                           /* call */
+            const struct cel_fn *fn;       /* the first overload of its name */
+            const struct cel_regex *regex; /* of matches */
+            const struct fl_zone *zone;    /* of a timestamp's part in a named zone */
+        };
+    };
 };
 
 struct fl_cel {
@@ -79,7 +82,7 @@ struct fl_cel {
     uint32_t reads; /* bit per variable */
     uint16_t local_count;
     size_t path_count;
-    const char *paths[FL_CEL_PATHS_MAX];
+    const char **paths;        /* see fl_cel_path */
     struct cel_regex *regexes; /* freed with the program */
 };
 
@@ -92,7 +95,10 @@ struct cel_local {
 
 struct cel_compile {
     struct fl_cel *program;
-    struct fl_arena *arena; /* the program's */
+    struct fl_arena *arena;   /* the program's */
+    struct fl_arena *scratch; /* for what only the compilation needs: there are many programs */
+    const char *paths[FL_CEL_PATHS_MAX];
+    size_t path_count;
     const struct fl_cel_env *env;
     struct fl_err *err;
     enum fl_code code;                           /* the first error; FL_OK so far */
@@ -113,6 +119,8 @@ struct cel_node *cel_node_kids(struct cel_compile *c, struct cel_node *node,
 
 /* The passes, in order; each returns false with c->code set. */
 struct cel_node *cel_parse(struct cel_compile *c, struct fl_str source);
+/* Patterns and time zones of a call whose arguments are resolved. */
+bool cel_prepare(struct cel_compile *c, struct cel_node *call);
 /* A macro call becomes a loop, a bind or a has(); anything else is returned as it is. */
 struct cel_node *cel_expand_macro(struct cel_compile *c, struct cel_node *call);
 bool cel_resolve(struct cel_compile *c, struct cel_node *root);

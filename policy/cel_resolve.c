@@ -1,5 +1,5 @@
 /* Names: which variable, function or type a name means, which local a macro's variable is, which
- * places of the arguments are read, and what is compiled ahead (patterns, time zones).
+ * places of the arguments are read.
  * Source: cel-spec, Language Definition, "Name Resolution". Called by fl_cel_compile. Any thread.
  */
 #include <stdio.h>
@@ -34,7 +34,10 @@ const char *fl_cel_kind_name(enum fl_cel_kind kind)
     return "error";
 }
 
-static bool resolve(struct cel_compile *c, struct cel_node *node, bool is_extended);
+/* `is_extended`: the caller names a place below this one, so this one is not recorded itself.
+ * *ret_path: its place below env->tree; p NULL if it has none. */
+static bool resolve(struct cel_compile *c, struct cel_node *node, bool is_extended,
+                    struct fl_str *ret_path);
 
 /* ---- the places of the tree that are read ---- */
 static struct fl_str path_join(struct cel_compile *c, struct fl_str path, struct fl_str name)
@@ -52,7 +55,7 @@ static struct fl_str path_join(struct cel_compile *c, struct fl_str path, struct
     }
     struct fl_str joined = { NULL, 0 };
     if (!out.is_failed)
-        joined = fl_arena_str(c->arena, fl_buf_view(&out));
+        joined = fl_arena_str(c->scratch, fl_buf_view(&out));
     if (!joined.p)
         cel_nomem(c);
     fl_buf_fini(&out);
@@ -61,13 +64,12 @@ static struct fl_str path_join(struct cel_compile *c, struct fl_str path, struct
 
 static void path_record(struct cel_compile *c, struct fl_str path)
 {
-    struct fl_cel *program = c->program;
-    for (size_t i = 0; i < program->path_count; i++) {
-        if (fl_str_is(path, program->paths[i]))
+    for (size_t i = 0; i < c->path_count; i++) {
+        if (fl_str_is(path, c->paths[i]))
             return;
     }
-    if (program->path_count < FL_CEL_PATHS_MAX) /* more could only be warned about, and are not */
-        program->paths[program->path_count++] = path.p;
+    if (c->path_count < FL_CEL_PATHS_MAX) /* more could only be warned about, and are not */
+        c->paths[c->path_count++] = path.p;
 }
 
 /* ---- names ---- */
@@ -116,7 +118,7 @@ static struct fl_str dotted(struct cel_compile *c, const struct cel_node *node, 
         fl_buf_str(&out, last);
     }
     if (!out.is_failed)
-        name = fl_arena_str(c->arena, fl_buf_view(&out));
+        name = fl_arena_str(c->scratch, fl_buf_view(&out));
     if (!name.p)
         cel_nomem(c);
     fl_buf_fini(&out);
@@ -144,8 +146,8 @@ static bool candidate(struct cel_compile *c, struct fl_str name, bool is_absolut
         while (*length > 0 && container.p[*length - 1] != '.');
     }
     /* *length - 1 bytes of the container are the prefix; 0 means none is left. */
-    char *text = *length == 0 ? fl_arena_printf(c->arena, "%.*s", FL_STR_ARG(name))
-                              : fl_arena_printf(c->arena, "%.*s.%.*s", (int)*length - 1,
+    char *text = *length == 0 ? fl_arena_printf(c->scratch, "%.*s", FL_STR_ARG(name))
+                              : fl_arena_printf(c->scratch, "%.*s.%.*s", (int)*length - 1,
                                                 container.p, FL_STR_ARG(name));
     if (!text)
         return cel_nomem(c);
@@ -155,7 +157,7 @@ static bool candidate(struct cel_compile *c, struct fl_str name, bool is_absolut
 
 /* Turns the node into the variable or type of this name; false if there is none. */
 static bool become_named(struct cel_compile *c, struct cel_node *node, struct fl_str name,
-                         bool is_absolute)
+                         bool is_absolute, struct fl_str *ret_path)
 {
     struct fl_str full;
     for (size_t length = SIZE_MAX; candidate(c, name, is_absolute, &length, &full);) {
@@ -167,7 +169,7 @@ static bool become_named(struct cel_compile *c, struct cel_node *node, struct fl
             node->kid_count = 0;
             c->program->reads |= UINT32_C(1) << i;
             if (c->env->tree && fl_str_is(full, c->env->tree))
-                node->path = FL_STR("");
+                *ret_path = FL_STR("");
             return true;
         }
         for (size_t i = 0; i < FL_COUNTOF(type_names); i++) {
@@ -240,48 +242,48 @@ static bool unknown_function(struct cel_compile *c, struct cel_node *node)
     return unknown(c, node, "unknown function", node->name, best);
 }
 
-static bool resolve_select(struct cel_compile *c, struct cel_node *node, bool is_extended)
+/* Whether any part of the dotted name that `node` spells is a variable or a type. */
+static bool is_partly_known(struct cel_compile *c, const struct cel_node *node)
+{
+    struct cel_node probe = { .op = CEL_IDENT };
+    struct fl_str none = { NULL, 0 }, path;
+    const struct cel_node *root = NULL;
+    uint32_t reads = c->program->reads;
+    bool is_known = false;
+    while (node->op == CEL_SELECT && !is_known) {
+        node = node->kids[0];
+        struct fl_str shorter = dotted(c, node, none, &root);
+        is_known = shorter.p && become_named(c, &probe, shorter, root->is_absolute, &path);
+    }
+    c->program->reads = reads;
+    return is_known;
+}
+
+static bool resolve_select(struct cel_compile *c, struct cel_node *node, bool is_extended,
+                           struct fl_str *ret_path)
 {
     const struct cel_node *root = NULL;
-    struct fl_str none = { NULL, 0 };
+    struct fl_str none = { NULL, 0 }, operand;
     struct fl_str name = dotted(c, node, none, &root);
-    if (c->code)
-        return false;
-    if (name.p && !is_local(c, root) && become_named(c, node, name, root->is_absolute)) {
-        node->at = root->at;
-        return true;
-    }
-    if (c->code)
-        return false;
-    if (name.p && !is_local(c, root) && !c->env->is_unchecked) {
-        /* When not even its first part means anything, the whole name is what is unknown. */
-        struct cel_node probe = *node;
-        const struct cel_node *part = node;
-        bool is_known = false;
-        while (part->op == CEL_SELECT && !is_known) {
-            part = part->kids[0];
-            struct fl_str shorter = dotted(c, part, none, &root);
-            uint32_t reads = c->program->reads;
-            is_known = shorter.p && become_named(c, &probe, shorter, root->is_absolute);
-            c->program->reads = reads;
+    if (name.p && !is_local(c, root)) {
+        if (become_named(c, node, name, root->is_absolute, ret_path)) {
+            node->at = root->at;
+            return true;
         }
-        if (c->code)
-            return false;
-        if (!is_known) {
+        /* When not even its first part means anything, the whole name is what is unknown. */
+        if (!c->env->is_unchecked && !is_partly_known(c, node) && !c->code) {
             node->at = root->at;
             return unknown_name(c, node, name);
         }
     }
-    if (!resolve(c, node->kids[0], true))
+    if (c->code || !resolve(c, node->kids[0], true, &operand))
         return false;
-    if (node->kids[0]->path.p) {
-        node->path = path_join(c, node->kids[0]->path, node->name);
-        if (c->code)
-            return false;
-        if (!is_extended)
-            path_record(c, node->path);
-    }
-    return true;
+    if (!operand.p)
+        return true;
+    *ret_path = path_join(c, operand, node->name);
+    if (ret_path->p && !is_extended)
+        path_record(c, *ret_path);
+    return c->code == FL_OK;
 }
 
 /* A qualified function (strings.quote) looks like a method of a name. */
@@ -297,7 +299,7 @@ static bool become_function(struct cel_compile *c, struct cel_node *node)
         if (!fn)
             continue;
         node->fn = fn;
-        node->name = full;
+        node->name = fl_str_of(fn->name);
         node->is_method = false;
         node->kids++;
         node->kid_count--;
@@ -306,59 +308,9 @@ static bool become_function(struct cel_compile *c, struct cel_node *node)
     return false;
 }
 
-/* A named time zone is read while the text is compiled: no I/O later. */
-static bool prepare_zone(struct cel_compile *c, struct cel_node *node, struct fl_str name)
+/* What an index, or `"x" in args`, names below the place that it looks into. */
+static struct fl_str path_at(struct cel_compile *c, struct fl_str of, const struct cel_node *key)
 {
-    int32_t offset_s;
-    uint32_t at = node->kids[1]->at;
-    if (cel_zone_fixed(name, &offset_s))
-        return true;
-    if (!c->env->zone || !fl_zone_name_is_valid(name)) {
-        cel_error(c, at, "no time zone '%.*s': UTC, +01:30%s can stand here", FL_STR_ARG(name),
-                  c->env->zone ? " and names such as Europe/Berlin" : "");
-        return false;
-    }
-    struct fl_err err;
-    struct fl_buf tzif;
-    fl_buf_init(&tzif, 1 << 20);
-    enum fl_code code = FL_OK;
-    bool is_found = c->env->zone(c->env->zone_ctx, name, &tzif);
-    if (is_found && !tzif.is_failed)
-        code = fl_zone_new(c->arena, fl_buf_view(&tzif), &node->zone, &err);
-    if (!is_found)
-        cel_error(c, at, "no time zone '%.*s' on this machine", FL_STR_ARG(name));
-    else if (tzif.is_failed || code == FL_NOMEM)
-        cel_nomem(c);
-    else if (code)
-        cel_error(c, at, "the data of time zone '%.*s': %s", FL_STR_ARG(name), err.text);
-    fl_buf_fini(&tzif);
-    return c->code == FL_OK;
-}
-
-/* What a call needs ready before it is evaluated. */
-static bool prepare(struct cel_compile *c, struct cel_node *node)
-{
-    const struct cel_node *last = node->kid_count ? node->kids[node->kid_count - 1] : NULL;
-    bool is_text = last && last->op == CEL_CONST && last->value.kind == FL_CEL_STRING;
-    if (fl_str_is(node->name, "matches") && node->kid_count == 2) {
-        if (!is_text) {
-            cel_error(c, last->at, "the pattern of matches() must be written out as a text");
-            return false;
-        }
-        node->regex = cel_regex_new(c, last->at, last->value.s);
-        return node->regex != NULL;
-    }
-    bool is_time_part =
-        node->is_method && node->kid_count == 2 && fl_str_has_prefix(node->name, FL_STR("get"));
-    return !is_time_part || !is_text || prepare_zone(c, node, last->value.s);
-}
-
-/* An index extends the path of what it looks into; `"x" in args` reads /x. */
-static bool extend_path(struct cel_compile *c, struct cel_node *node, const struct cel_node *of,
-                        const struct cel_node *key)
-{
-    if (!of->path.p)
-        return true;
     char number[24];
     struct fl_str name = FL_STR("*");
     if (key->op == CEL_CONST && key->value.kind == FL_CEL_STRING) {
@@ -367,43 +319,45 @@ static bool extend_path(struct cel_compile *c, struct cel_node *node, const stru
         snprintf(number, sizeof number, "%lld", (long long)key->value.i);
         name = fl_str_of(number);
     }
-    node->path = path_join(c, of->path, name);
-    return c->code == FL_OK;
+    return path_join(c, of, name);
 }
 
-static bool resolve_call(struct cel_compile *c, struct cel_node *node, bool is_extended)
+/* The call's function, in its container, as a method, or under a qualified name. */
+static bool find_function(struct cel_compile *c, struct cel_node *node)
 {
+    struct fl_str full;
     if (node->is_method && !become_function(c, node)) {
-        if (c->code)
-            return false;
         node->fn = cel_fn_find(node->name, true);
     } else if (!node->fn) {
-        struct fl_str full;
         for (size_t length = SIZE_MAX;
              !node->fn && candidate(c, node->name, node->is_absolute, &length, &full);)
             node->fn = cel_fn_find(full, false);
     }
-    if (c->code)
-        return false;
-    if (!node->fn)
-        return unknown_function(c, node);
-    bool is_index = node->name.p[0] == '_' && node->name.n > 1 && node->name.p[1] == '[';
+    return node->fn && !c->code;
+}
+
+static bool resolve_call(struct cel_compile *c, struct cel_node *node, bool is_extended,
+                         struct fl_str *ret_path)
+{
+    struct fl_str paths[CEL_ARGS_MAX] = { { NULL, 0 } };
+    if (!find_function(c, node))
+        return !c->code && unknown_function(c, node);
+    bool is_index = node->name.n > 1 && node->name.p[0] == '_' && node->name.p[1] == '[';
     bool is_in = fl_str_is(node->name, "@in") && node->kids[0]->op == CEL_CONST;
     for (uint32_t i = 0; i < node->kid_count; i++) {
-        if (!resolve(c, node->kids[i], (is_index && i == 0) || (is_in && i == 1)))
+        if (!resolve(c, node->kids[i], (is_index && i == 0) || (is_in && i == 1), &paths[i]))
             return false;
     }
-    if (is_index && !extend_path(c, node, node->kids[0], node->kids[1]))
-        return false;
-    if (is_in && node->kids[1]->path.p) {
-        struct cel_node read = { .path = { NULL, 0 } };
-        if (!extend_path(c, &read, node->kids[1], node->kids[0]))
-            return false;
-        path_record(c, read.path);
+    if (is_index && paths[0].p) {
+        *ret_path = path_at(c, paths[0], node->kids[1]);
+        if (ret_path->p && !is_extended)
+            path_record(c, *ret_path);
+    } else if (is_in && paths[1].p) {
+        struct fl_str read = path_at(c, paths[1], node->kids[0]);
+        if (read.p)
+            path_record(c, read);
     }
-    if (node->path.p && !is_extended)
-        path_record(c, node->path);
-    return prepare(c, node);
+    return c->code == FL_OK && cel_prepare(c, node);
 }
 
 static void local_push(struct cel_compile *c, struct fl_str name, struct fl_str path)
@@ -416,70 +370,85 @@ static void local_push(struct cel_compile *c, struct fl_str name, struct fl_str 
 
 static bool resolve_loop(struct cel_compile *c, struct cel_node *node)
 {
-    struct cel_node *range = node->kids[0];
-    struct fl_str inside = { NULL, 0 }, none = { NULL, 0 };
+    struct fl_str none = { NULL, 0 }, path, inside;
     bool is_optional = node->loop == CEL_OPT_MAP || node->loop == CEL_OPT_FLAT_MAP;
-    if (!resolve(c, range, false))
+    if (!resolve(c, node->kids[0], false, &path))
         return false;
-    if (range->path.p) {
-        inside = is_optional ? range->path : path_join(c, range->path, FL_STR("*"));
-        if (c->code)
-            return false;
-    }
+    inside = path.p && !is_optional ? path_join(c, path, FL_STR("*")) : path;
+    if (c->code)
+        return false;
     size_t before = c->local_count;
     node->slot = (uint16_t)before;
     local_push(c, node->name, node->name2.p ? none : inside);
     if (node->name2.p)
         local_push(c, node->name2, inside);
-    bool is_ok =
-        (!node->kids[2] || resolve(c, node->kids[2], false)) && resolve(c, node->kids[1], false);
+    bool is_ok = (!node->kids[2] || resolve(c, node->kids[2], false, &path)) &&
+                 resolve(c, node->kids[1], false, &path);
     c->local_count = before;
     return is_ok;
 }
 
 static bool resolve_bind(struct cel_compile *c, struct cel_node *node)
 {
-    if (!resolve(c, node->kids[0], false))
+    struct fl_str path;
+    if (!resolve(c, node->kids[0], false, &path))
         return false;
     node->slot = (uint16_t)c->local_count;
-    local_push(c, node->name, node->kids[0]->path);
-    bool is_ok = resolve(c, node->kids[1], false);
+    local_push(c, node->name, path);
+    bool is_ok = resolve(c, node->kids[1], false, &path);
     c->local_count--;
     return is_ok;
 }
 
-/* `is_extended`: the caller names a place below this one, so this one is not recorded itself.
- * Recursion is bounded by the height of the tree. */
-static bool resolve(struct cel_compile *c, struct cel_node *node, bool is_extended)
+/* Recursion is bounded by the height of the tree. */
+static bool resolve(struct cel_compile *c, struct cel_node *node, bool is_extended,
+                    struct fl_str *ret_path)
 {
     size_t at;
+    struct fl_str path;
+    *ret_path = (struct fl_str){ NULL, 0 };
     switch (node->op) {
     case CEL_IDENT:
         if (is_local(c, node)) {
-            node->path = local_find(c, node->name, &at)->path;
+            *ret_path = local_find(c, node->name, &at)->path;
             node->slot = (uint16_t)at;
             node->op = CEL_LOCAL;
             return true;
         }
-        if (!become_named(c, node, node->name, node->is_absolute))
+        if (!become_named(c, node, node->name, node->is_absolute, ret_path))
             return c->code == FL_OK && unknown_name(c, node, node->name);
-        if (node->path.p && !is_extended)
-            path_record(c, node->path);
+        if (ret_path->p && !is_extended)
+            path_record(c, *ret_path);
         return true;
-    case CEL_SELECT: return resolve_select(c, node, is_extended);
-    case CEL_CALL: return resolve_call(c, node, is_extended);
+    case CEL_SELECT: return resolve_select(c, node, is_extended, ret_path);
+    case CEL_CALL: return resolve_call(c, node, is_extended, ret_path);
     case CEL_LOOP: return resolve_loop(c, node);
     case CEL_BIND: return resolve_bind(c, node);
     default: break;
     }
     for (uint32_t i = 0; i < node->kid_count; i++) {
-        if (!resolve(c, node->kids[i], false))
+        if (!resolve(c, node->kids[i], false, &path))
             return false;
     }
     return true;
 }
 
+/* The places as they are kept: each once, in the program's memory. */
+static bool keep_paths(struct cel_compile *c)
+{
+    struct fl_cel *program = c->program;
+    program->paths = fl_arena_array(c->arena, c->path_count, sizeof *program->paths);
+    for (size_t i = 0; program->paths && i < c->path_count; i++) {
+        program->paths[i] = fl_arena_strdup(c->arena, c->paths[i]);
+        if (!program->paths[i])
+            return cel_nomem(c);
+    }
+    program->path_count = c->path_count;
+    return program->paths || cel_nomem(c);
+}
+
 bool cel_resolve(struct cel_compile *c, struct cel_node *root)
 {
-    return resolve(c, root, false);
+    struct fl_str path;
+    return resolve(c, root, false, &path) && keep_paths(c);
 }

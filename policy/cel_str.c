@@ -61,16 +61,18 @@ IMPL(contains)
 
 IMPL(starts)
 {
-    FL_UNUSED(ev);
     FL_UNUSED(node);
+    if (!cel_charge(ev, args[1].s.n))
+        return cel_fail(ev, "");
     return fl_cel_bool(fl_str_has_prefix(args[0].s, args[1].s));
 }
 
 IMPL(ends)
 {
-    FL_UNUSED(ev);
     FL_UNUSED(node);
     struct fl_str s = args[0].s, end = args[1].s;
+    if (!cel_charge(ev, end.n))
+        return cel_fail(ev, "");
     if (s.n < end.n)
         return fl_cel_bool(false);
     return fl_cel_bool(fl_str_eq((struct fl_str){ s.p + (s.n - end.n), end.n }, end));

@@ -136,6 +136,8 @@ IMPL(to_timestamp)
     int64_t s, ns = 0;
     if (args[0].kind == FL_CEL_INT)
         return from_time(ev, args[0].i, 0);
+    if (!cel_charge(ev, args[0].s.n))
+        return cel_fail(ev, "");
     if (!parse_timestamp(args[0].s, &s, &ns))
         return cel_fail(ev, "timestamp() of a text that is not RFC 3339 (range or form)");
     return from_time(ev, s, ns);
@@ -203,6 +205,8 @@ IMPL(to_duration)
     __int128 ns = 0;
     bool is_ok = r.at < r.s.n;
     unsigned count = 0;
+    if (!cel_charge(ev, args[0].s.n))
+        return cel_fail(ev, "");
     if (is_ok && r.s.n - r.at == 1 && r.s.p[r.at] == '0')
         return from_duration(0);
     while (is_ok && r.at < r.s.n)

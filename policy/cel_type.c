@@ -31,7 +31,7 @@ const struct cel_type *cel_type_simple(int kind)
 const struct cel_type *cel_type_new(struct cel_compile *c, int kind, const struct cel_type *a,
                                     const struct cel_type *b)
 {
-    struct cel_type *type = FL_ARENA_NEW(c->arena, struct cel_type);
+    struct cel_type *type = FL_ARENA_NEW(c->scratch, struct cel_type);
     if (!type) {
         cel_nomem(c);
         return &cel_dyn; /* the compilation has failed; its passes need a type to walk on with */
@@ -89,7 +89,7 @@ static bool bind(struct cel_compile *c, const struct cel_type *var, const struct
 {
     if (c->trail_count == c->trail_cap) {
         size_t cap = c->trail_cap ? c->trail_cap * 2 : 32;
-        struct cel_binding *trail = fl_arena_array(c->arena, cap, sizeof *trail);
+        struct cel_binding *trail = fl_arena_array(c->scratch, cap, sizeof *trail);
         if (!trail)
             return cel_nomem(c);
         if (c->trail_count)

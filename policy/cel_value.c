@@ -90,6 +90,8 @@ bool cel_is_key(const struct fl_cel_value *key)
 bool cel_map_get(struct cel_ev *ev, const struct fl_cel_value *map, const struct fl_cel_value *key,
                  struct fl_cel_value *ret)
 {
+    if (key->kind == FL_CEL_STRING && ev && !cel_charge(ev, key->s.n))
+        return false;
     if (map->is_json) {
         const json_t *found = key->kind == FL_CEL_STRING
                                   ? json_object_getn(map->json, key->s.p ? key->s.p : "", key->s.n)
@@ -177,7 +179,7 @@ bool cel_compare(const struct fl_cel_value *a, const struct fl_cel_value *b, int
     case FL_CEL_DURATION: *ret = a->ns < b->ns ? -1 : a->ns > b->ns; return true;
     default: break;
     }
-    FL_ASSERT(!"kinds that have an order");
+    FL_ASSERT(false && "kinds that have an order");
     return false;
 }
 

@@ -71,7 +71,7 @@ static void check_hidden(struct checking *c, size_t at)
         hidden += by != NULL;
         hider = by ? by : hider;
     }
-    if (hidden == rule->shown.tool_count) {
+    if (hider && hidden == rule->shown.tool_count) {
         report(c, FL_SEVERITY_WARNING, rule,
                "it is never reached: rule '%.*s' above it takes all of its calls",
                FL_STR_ARG(hider->shown.name));
@@ -136,21 +136,40 @@ static void check_tools(struct checking *c)
     }
 }
 
-/* A place that no schema has makes the condition false or an error, for every call. */
+/* Where a tool has no such argument the condition is false, or an error, for every call of it. One
+ * finding a place: a rule for many tools is told how many. */
+static void check_path(struct checking *c, const struct policy_rule *rule, const char *path)
+{
+    const struct fl_policy_world *w = c->world;
+    const struct fl_policy_tool *lacking = NULL;
+    size_t total = 0, without = 0;
+    for (size_t i = 0; i < w->tool_count; i++) {
+        const struct fl_policy_tool *tool = &w->tools[i];
+        if (!policy_rule_is_for(rule, tool->is_read) || !policy_rule_names_tool(rule, tool->name))
+            continue;
+        total++;
+        if (w->has_path(w->ctx, tool->name, path))
+            continue;
+        lacking = lacking ? lacking : tool;
+        without++;
+    }
+    if (without == 1)
+        report(c, FL_SEVERITY_WARNING, rule,
+               "its condition reads args%s, which the schema of '%.*s' does not have", path,
+               FL_STR_ARG(lacking->name));
+    else if (without)
+        report(c, FL_SEVERITY_WARNING, rule,
+               "its condition reads args%s, which the schemas of %zu of its %zu tools do not have "
+               "('%.*s' is one)",
+               path, without, total, FL_STR_ARG(lacking->name));
+}
+
 static void check_paths(struct checking *c, const struct policy_rule *rule)
 {
     const char *path;
     for (size_t p = 0; rule->when && (path = fl_cel_path(rule->when, p)); p++) {
-        for (size_t i = 0; *path && i < c->world->tool_count; i++) {
-            const struct fl_policy_tool *tool = &c->world->tools[i];
-            if (!policy_rule_is_for(rule, tool->is_read) ||
-                !policy_rule_names_tool(rule, tool->name) ||
-                c->world->has_path(c->world->ctx, tool->name, path))
-                continue;
-            report(c, FL_SEVERITY_WARNING, rule,
-                   "its condition reads args%s, which the schema of '%.*s' does not have", path,
-                   FL_STR_ARG(tool->name));
-        }
+        if (*path) /* "" is the whole of the arguments */
+            check_path(c, rule, path);
     }
 }
 

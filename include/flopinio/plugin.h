@@ -5,13 +5,20 @@
  * own (one per instance, an instance belongs to one organization) and calls it there. A crash, a
  * hang or a flood of output costs the call in hand and nothing else.
  *
- * THREADS. open, close, start, preview and cancel are called from one thread, one at a time. start
- * and preview may finish the job before they return, or later from any thread. The functions of
- * the host table that take a job may be called from any thread, until done().
+ * THREADS. open, close, start, preview and cancel of one instance are called from one thread, one
+ * at a time. start and preview may finish the job before they return, or later from any thread. The
+ * functions of the host table that take a job may be called from any thread, until done(); log and
+ * the config functions from any thread, until close() returns. An instance keeps its own `host`:
+ * a plugin that ships with the runtime may have several instances in one process.
  *
  * A JOB is one call of a tool. start() is handed the arguments that a person approved, already
  * validated against the input schema. It adds content, then calls done() exactly once. Nothing may
- * touch the job after done().
+ * touch the job after done(); what does finds nothing, and the operator's log says so. A job that
+ * does not end in time is told by cancel(), then its process is killed, and the call's outcome is
+ * unknown to everybody: better a late done() with the truth than none.
+ *
+ * PREVIEWS run in a process of their own, in which open() has been called too and where no file can
+ * be written. open() must be content with reading.
  *
  * TEXTS are UTF-8. Pointers handed to the host are copied before the call returns. Pointers handed
  * out by the host live until done().
@@ -33,7 +40,7 @@
 extern "C" {
 #endif
 
-#define FLOPINIO_PLUGIN_MAGIC 0x504c4f46u /* "FLOP" */
+#define FLOPINIO_PLUGIN_MAGIC     0x504c4f46u /* "FLOP" */
 #define FLOPINIO_PLUGIN_ABI_MAJOR 1
 #define FLOPINIO_PLUGIN_ABI_MINOR 0
 
@@ -73,20 +80,21 @@ enum flopinio_outcome {
 };
 
 enum flopinio_level { /* RFC 5424 names, as MCP logging uses them */
-    FLOPINIO_DEBUG,
-    FLOPINIO_INFO,
-    FLOPINIO_NOTICE,
-    FLOPINIO_WARNING,
-    FLOPINIO_ERROR,
-    FLOPINIO_CRITICAL,
-    FLOPINIO_ALERT,
-    FLOPINIO_EMERGENCY
+                      FLOPINIO_DEBUG,
+                      FLOPINIO_INFO,
+                      FLOPINIO_NOTICE,
+                      FLOPINIO_WARNING,
+                      FLOPINIO_ERROR,
+                      FLOPINIO_CRITICAL,
+                      FLOPINIO_ALERT,
+                      FLOPINIO_EMERGENCY
 };
 
 #define FLOPINIO_PRECONDITION_MAX 256 /* bytes */
 
 /* What the runtime offers. `pointer` is a JSON pointer (RFC 6901) into the arguments or into the
- * instance's configuration: "/path", "/items/0/name", "" for the whole. */
+ * instance's configuration: "/path", "/items/0/name", "" for the whole; no part of it has more
+ * than 256 bytes. */
 struct flopinio_host {
     uint32_t size; /* of this struct in the running runtime */
     uint16_t abi_major, abi_minor;
@@ -99,14 +107,18 @@ struct flopinio_host {
     int (*arg_bool)(flopinio_job *job, const char *pointer, int *ret);
     /* Members of an object or items of an array. */
     int (*arg_count)(flopinio_job *job, const char *pointer, size_t *ret);
-    /* The value as JSON text. */
+    /* The value's JSON text, byte for byte as it was approved: counted, NOT NUL-terminated (but for
+     * pointer "", the whole). */
     int (*arg_json)(flopinio_job *job, const char *pointer, const char **ret, size_t *ret_n);
     /* The precondition that preview() gave for this very call, or NULL. */
     const char *(*precondition)(flopinio_job *job);
-    /* Nonzero once nobody waits for the job any more (cancel() is called too). */
+    /* Nonzero once nobody waits for the job any more. For loops inside start(): cancel() can only
+     * be called when start() has returned. */
     int (*is_cancelled)(flopinio_job *job);
 
-    /* ---- results of a job, in the order in which they are to be read ---- */
+    /* ---- results of a job, in the order in which they are to be read ---- all of them together at
+     * most 8 MiB of JSON unless the operator says otherwise. More is not kept, and the agent is
+     * told that the tool ran. */
     void (*text)(flopinio_job *job, const char *text, size_t n);
     /* kind "image" or "audio"; bytes are raw, the runtime encodes them. */
     void (*media)(flopinio_job *job, const char *kind, const char *mime_type, const void *bytes,
@@ -118,13 +130,13 @@ struct flopinio_host {
     void (*structured)(flopinio_job *job, const char *json, size_t n);
     /* The JSON-RPC error behind FLOPINIO_PROTOCOL_ERROR. */
     void (*error)(flopinio_job *job, int code, const char *message);
-    /* Strictly increasing; total 0 = not known; message may be NULL. */
+    /* Strictly increasing; total 0 = not known; message may be NULL. Too many are dropped. */
     void (*progress)(flopinio_job *job, double progress, double total, const char *message);
     /* A log message for the agent's side; data is JSON text. */
     void (*message)(flopinio_job *job, enum flopinio_level level, const char *logger,
                     const char *data_json);
 
-    /* ---- results of a preview ---- */
+    /* ---- results of a preview: text or a diff, one of them; repeated calls add to it ---- */
     void (*preview_text)(flopinio_job *job, const char *text, size_t n);
     /* A unified diff. */
     void (*preview_diff)(flopinio_job *job, const char *diff, size_t n);
@@ -146,18 +158,19 @@ struct flopinio_host {
 };
 
 struct flopinio_tool {
-    uint32_t size; /* sizeof(struct flopinio_tool) */
-    uint32_t effects;     /* enum flopinio_effects, or-ed */
-    const char *name;     /* [A-Za-z0-9_-]{1,64}; unique in the plugin */
-    const char *title;    /* for people; may be NULL */
+    uint32_t size;     /* sizeof(struct flopinio_tool) */
+    uint32_t effects;  /* enum flopinio_effects, or-ed */
+    const char *name;  /* [A-Za-z0-9_-]{1,64}; unique in the plugin */
+    const char *title; /* for people; may be NULL */
     const char *description;
     const char *input_schema;  /* JSON Schema 2020-12, an object; JSON text */
     const char *output_schema; /* or NULL */
-    const char *card;     /* a sentence for the people who decide: "Delete file {path}"; or NULL */
+    const char *card; /* a sentence for the people who decide: "Delete file {path}"; or NULL */
     enum flopinio_task task;
     /* Does it. */
     void (*start)(flopinio_instance *instance, flopinio_job *job);
-    /* Nobody waits any more, or the deadline has passed. Optional. done() is still owed. */
+    /* Nobody waits any more, or the deadline has passed. Optional. done() is still owed, and soon.
+     */
     void (*cancel)(flopinio_instance *instance, flopinio_job *job);
     /* Shows what start() would do, without doing any of it; optional. Ends with done() too. */
     void (*preview)(flopinio_instance *instance, flopinio_job *job);
@@ -190,9 +203,11 @@ struct flopinio_plugin {
     const struct flopinio_tool *const *tools;         /* ends with NULL */
     const struct flopinio_resource *const *resources; /* ends with NULL; may be NULL itself */
     const struct flopinio_prompt *const *prompts;     /* ends with NULL; may be NULL itself */
-    /* Makes the instance from its configuration. 0 = ready; else the instance stays closed and
-     * what was said with host->log says why. `host` stays valid until close() has returned. */
+    /* Makes the instance from its configuration. 0 = ready; else the instance stays closed, and the
+     * last line of host->log is shown as the reason. `host` stays valid until close() has
+     * returned. */
     int (*open)(const struct flopinio_host *host, flopinio_instance **ret);
+    /* No job is in hand. Not called for a process that is killed. */
     void (*close)(flopinio_instance *instance);
 };
 

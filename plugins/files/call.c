@@ -84,6 +84,15 @@ int call_path(struct call *call, const char *pointer, bool is_new, struct path *
     return path_parse(ret, text, n, is_new, &call->problem);
 }
 
+int call_directory(struct call *call, struct path *ret)
+{
+    const char *text;
+    size_t n;
+    if (!call->host->arg_string(call->job, "/path", &text, &n))
+        return path_parse(ret, ".", 1, false, &call->problem);
+    return path_parse(ret, text, n, false, &call->problem);
+}
+
 bool call_flag(const struct call *call, const char *pointer)
 {
     int value = 0;

@@ -54,6 +54,8 @@ void call_write(flopinio_instance *in, flopinio_job *job, bool is_preview, call_
 
 /* Arguments; absent optional ones give the default. */
 int call_path(struct call *call, const char *pointer, bool is_new, struct path *ret);
+/* "/path", or the root if there is none. */
+int call_directory(struct call *call, struct path *ret);
 int call_text(struct call *call, const char *pointer, const char **ret, size_t *ret_n);
 bool call_flag(const struct call *call, const char *pointer);
 int64_t call_int(const struct call *call, const char *pointer, int64_t otherwise);

@@ -9,6 +9,8 @@
 #include "tools.h"
 #include "tree.h"
 
+enum { LISTING_MAX = 1 << 20 /* bytes: a list is shown whole or the call is refused */ };
+
 struct victim {
     struct path path;
     struct place place;
@@ -64,7 +66,7 @@ static int check(struct call *call, const struct victim *v)
 
 static int show(struct call *call, const struct victim *v)
 {
-    struct buf text = BUF_INIT;
+    struct buf text = { .max = LISTING_MAX };
     if (v->state.kind == KIND_FILE)
         return call_show_change(call, v->path.text, &v->state, v->content.p ? &v->content : NULL,
                                 NULL, 0);
@@ -84,7 +86,11 @@ static int show(struct call *call, const struct victim *v)
     }
     buf_puts(&text, "\n");
     tree_list(&v->tree, &text);
-    int rc = call_show_text(call, &text);
+    int rc = text.is_over ? problem_set(&call->problem,
+                                        "the list of what goes is longer than %d bytes, too long "
+                                        "to be shown; delete parts of it",
+                                        LISTING_MAX)
+                          : call_show_text(call, &text);
     buf_fini(&text);
     return rc;
 }

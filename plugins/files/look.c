@@ -84,14 +84,8 @@ static int list(struct call *call)
     struct buf lines = BUF_INIT, text = BUF_INIT, json = BUF_INIT;
     size_t count = 0;
     bool is_complete = true;
-    const char *given;
-    size_t n;
     int rc = -1, step = 0;
-    if (!call->host->arg_string(call->job, "/path", &given, &n)) {
-        given = ".";
-        n = 1;
-    }
-    if (path_parse(&path, given, n, false, &call->problem) != 0)
+    if (call_directory(call, &path) != 0)
         return -1;
     struct walk *walk = calloc(1, sizeof *walk);
     if (!walk)
@@ -106,9 +100,8 @@ static int list(struct call *call)
     buf_puts(&json, "{\"path\":");
     buf_json(&json, path.text, path.n);
     buf_puts(&json, ",\"entries\":[");
-    while (is_complete && (step = walk_next(walk, &e, &call->problem)) == 1) {
+    while (is_complete && (step = walk_next(walk, &e, &call->problem)) == 1)
         is_complete = put_entry(call, &e, &count, &lines, &json) && !call_is_cancelled(call);
-    }
     if (step < 0)
         goto out;
     is_complete = is_complete && !walk->is_cut;

@@ -72,7 +72,7 @@ static int configure(flopinio_instance *in, const struct flopinio_host *host)
         config_flag(host, "/show_hidden", &in->shows_hidden) != 0 ||
         config_flag(host, "/cross_mounts", &crosses_mounts) != 0 ||
         config_size(host, "/max_file_bytes", 1024, 64 << 20, &max_file) != 0 ||
-        config_size(host, "/max_read_bytes", 1024, 4 << 20, &max_read) != 0 ||
+        config_size(host, "/max_read_bytes", 1024, 1 << 20, &max_read) != 0 ||
         config_size(host, "/max_results", 1, 100000, &max_results) != 0 ||
         config_size(host, "/search_timeout_ms", 10, 60000, &timeout) != 0)
         return -1;

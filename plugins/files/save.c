@@ -18,8 +18,8 @@
 static int keep_attributes(const struct root *root, const struct place *place, int fd,
                            const struct stat *was, struct problem *p)
 {
-    char acl[4096];
-    struct stat now;
+    char acl[4096], name[TEXT_NAME_BYTES];
+    struct stat now, st;
     /* A rename asks for no right to write the file that goes; a write would have. */
     if (faccessat(place->dir, place->leaf, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) != 0)
         return problem_errno(p, errno, "write", place->path);
@@ -28,19 +28,24 @@ static int keep_attributes(const struct root *root, const struct place *place, i
     if ((now.st_uid != was->st_uid || now.st_gid != was->st_gid) &&
         fchown(fd, was->st_uid, was->st_gid) != 0)
         return problem_set(p, "cannot write \"%s\": it belongs to another user, who would lose it",
-                           place->leaf);
-    if (fchmod(fd, was->st_mode & 0777) != 0)
-        return problem_errno(p, errno, "write", place->path);
-    struct stat st;
-    int old = root_open_file(root, place->dir, place->leaf, place->path, &st, p);
+                           text_name(place->path, name));
+    int old = root_open_file(root, place->dir, place->leaf, place->path, &st, p), error = 0;
     if (old < 0)
         return -1;
     ssize_t n = fgetxattr(old, ACL, acl, sizeof acl);
-    int error = n < 0 && errno != ENODATA && errno != ENOTSUP ? errno : 0;
-    close(old);
-    if (error == 0 && n > 0 && fsetxattr(fd, ACL, acl, (size_t)n, 0) != 0)
+    if (n < 0 && errno != ENODATA && errno != ENOTSUP)
         error = errno;
-    return error ? problem_errno(p, error, "keep the access list of", place->path) : 0;
+    close(old);
+    /* A list that the directory gave the new file by default would open it to others: it goes. */
+    if (error == 0 &&
+        (n > 0 ? fsetxattr(fd, ACL, acl, (size_t)n, 0) : fremovexattr(fd, ACL)) != 0 &&
+        (n > 0 || (errno != ENODATA && errno != ENOTSUP)))
+        error = errno;
+    if (error)
+        return problem_errno(p, error, "keep the access list of", place->path);
+    if (fchmod(fd, was->st_mode & 0777) != 0)
+        return problem_errno(p, errno, "write", place->path);
+    return 0;
 }
 
 static int fill(int fd, const char *bytes, size_t n, const char *path, struct problem *p)

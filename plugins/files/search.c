@@ -87,18 +87,18 @@ static void search_lines(struct search *s, const struct walk_entry *e, const cha
     }
 }
 
-static int look_into(struct search *s, const struct walk_entry *e, const char *path)
+static void look_into(struct search *s, const struct walk_entry *e, const char *path)
 {
     struct content c = { 0 };
     struct problem why = { 0 };
     const flopinio_instance *in = s->call->in;
     if ((uint64_t)e->st.st_size > in->max_file_bytes) {
         s->too_large++;
-        return 0;
+        return;
     }
     if (content_read(&in->root, e->dir, e->name, path, in->max_file_bytes, &c, &why) != 0) {
         s->unreadable++;
-        return 0;
+        return;
     }
     s->files++;
     if (text_is_text(c.p, c.n))
@@ -106,7 +106,6 @@ static int look_into(struct search *s, const struct walk_entry *e, const char *p
     else
         s->binary++;
     content_free(&c);
-    return 0;
 }
 
 /* A pattern with a slash looks at the whole path, else at the last part. */
@@ -157,7 +156,7 @@ static int tell(struct search *s, const struct walk *walk)
     if (s->text)
         buf_printf(&text, " in %zu files", s->files);
     if (s->stopped)
-        buf_printf(&text, "; NOT complete, stopped by the limit on %s", s->stopped);
+        buf_printf(&text, "; NOT complete (stopped by: %s)", s->stopped);
     buf_puts(&text, "\n");
     buf_put(&text, s->lines.n ? s->lines.p : "", s->lines.n);
     if (s->binary + s->too_large + unreadable + walk->not_utf8 + walk->hidden)
@@ -180,14 +179,9 @@ static int search(struct call *call)
     const flopinio_instance *in = call->in;
     struct search s = { .call = call, .end_ms = now_ms() + in->search_timeout_ms };
     struct path path;
-    const char *given;
     size_t n;
     int rc = -1;
-    if (!call->host->arg_string(call->job, "/path", &given, &n)) {
-        given = ".";
-        n = 1;
-    }
-    if (path_parse(&path, given, n, false, &call->problem) != 0)
+    if (call_directory(call, &path) != 0)
         return -1;
     call->host->arg_string(call->job, "/name", &s.name, &n);
     call->host->arg_string(call->job, "/text", &s.text, &s.text_n);

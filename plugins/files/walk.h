@@ -7,7 +7,8 @@
 
 #include "root.h"
 
-enum { WALK_DEPTH_MAX = 64 };
+/* Each level holds a descriptor; a plugin process has 64 unless its operator says otherwise. */
+enum { WALK_DEPTH_MAX = 40 };
 
 struct walk_entry {
     const char *path; /* below the start; valid until the next step */

@@ -22,22 +22,23 @@
     X(listen, LIST, "127.0.0.1:7337", 0, 0, restart, "addresses for agents and the API")           \
     X(metrics_listen, TEXT, "127.0.0.1:7338", 0, 0, restart,                                       \
       "address for health, readiness and metrics; empty: none")                                    \
-    X(public_url, TEXT, "", 0, 0, reload,                                                          \
+    X(public_url, TEXT, "", 0, 0, restart,                                                         \
       "how clients reach it, for instance https://mcp.example.com")                                \
-    X(tls_certificate, LIST, "", 0, 0, reload,                                                     \
-      "PEM files, certificate and chain; with them every listener speaks TLS")                     \
-    X(tls_key, LIST, "", 0, 0, reload, "PEM files, in the order of tls_certificate")               \
+    X(tls_certificate, LIST, "", 0, 0, restart,                                                    \
+      "PEM files, certificate and chain; with them every listener speaks TLS; SIGHUP reads the "   \
+      "files again")                                                                               \
+    X(tls_key, LIST, "", 0, 0, restart, "PEM files, in the order of tls_certificate")              \
     X(allowed_hosts, LIST, "", 0, 0, reload,                                                       \
       "names that requests may be sent to, beside localhost and what listen and public_url say")   \
     X(allowed_origins, LIST, "", 0, 0, reload, "origins of browsers that may call")                \
-    X(trusted_proxies, LIST, "", 0, 0, reload,                                                     \
+    X(trusted_proxies, LIST, "", 0, 0, restart,                                                    \
       "networks whose X-Forwarded-For is believed, for instance 10.0.0.0/8")                       \
     X(workers, INT, "0", 0, 64, restart, "processes; 0: as many as there are cores")               \
     X(log_level, TEXT, "info", 0, 0, reload, "debug, info, warn, error or off")                    \
     X(log_format, TEXT, "text", 0, 0, reload, "text or json")                                      \
     X(keys_file, TEXT, "", 0, 0, restart,                                                          \
       "encryption keys; empty: data_dir/secrets/keys, made at the first start")                    \
-    X(plugin_dirs, LIST, "", 0, 0, reload, "folders with plugins, beside the installed ones")      \
+    X(plugin_dirs, LIST, "", 0, 0, restart, "folders with plugins, beside the installed ones")     \
     X(plugin_user, TEXT, "nobody", 0, 0, restart,                                                  \
       "operating-system user of plugin processes, when started as root")                           \
     X(plugins_in_process, BOOL, "false", 0, 0, restart,                                            \

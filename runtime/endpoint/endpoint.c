@@ -162,6 +162,12 @@ void fl_endpoint_drain(struct fl_endpoint *ep)
     }
 }
 
+void fl_endpoint_reload(struct fl_endpoint *ep, int64_t progress_ms, int64_t keepalive_ms)
+{
+    ep->config.progress_ms = progress_ms;
+    ep->config.keepalive_ms = keepalive_ms;
+}
+
 bool fl_endpoint_is_idle(const struct fl_endpoint *ep)
 {
     return ep->talk_count == 0 && ep->core->call_count == 0 && ep->core->run_count == 0;

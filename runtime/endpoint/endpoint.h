@@ -30,6 +30,7 @@ enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *princip
 /* Says goodbye to every connection: no new requests, streams and listens end, calls that wait lose
  * their caller (their rows stay). */
 void fl_endpoint_drain(struct fl_endpoint *endpoint);
+void fl_endpoint_reload(struct fl_endpoint *endpoint, int64_t progress_ms, int64_t keepalive_ms);
 /* Nothing is in flight any more. */
 bool fl_endpoint_is_idle(const struct fl_endpoint *endpoint);
 void fl_endpoint_free(struct fl_endpoint **endpoint);

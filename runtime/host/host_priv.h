@@ -16,7 +16,6 @@ struct fl_host {
     struct fl_loop *loop;
     char *program;
     unsigned instance_count;
-    unsigned abandoned_threads; /* of in-process instances that do not end */
 };
 
 /* Where a slot stands. A slot is one place for a plugin process: an instance has one for the work
@@ -45,7 +44,7 @@ struct fl_slot {
     struct fl_host_thread *thread;
     int fd; /* our end of the socket; -1 = none */
     uv_poll_t poll;
-    bool is_poll_open;
+    bool is_poll_open, is_watching_writable;
     bool is_ended; /* the process is dead */
     bool was_ready;
     bool is_garbage;        /* what it sends is not read any more */

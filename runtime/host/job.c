@@ -15,12 +15,17 @@
 #define NOTES_PER_S 20
 #define NOTES_BURST 20
 
+#define TOKEN_MAX 256 /* bytes of one token of a JSON pointer */
+
 static struct {
     pthread_mutex_t lock;
+    pthread_cond_t ended; /* some job has */
     struct fl_job *jobs[SLOTS];
     uintptr_t generation;
     struct fl_bucket warnings;
-} table = { .lock = PTHREAD_MUTEX_INITIALIZER, .warnings = { .rate_per_s = 1, .burst = 5 } };
+} table = { .lock = PTHREAD_MUTEX_INITIALIZER,
+            .ended = PTHREAD_COND_INITIALIZER,
+            .warnings = { .rate_per_s = 1, .burst = 5 } };
 
 static enum fl_code add(struct fl_job *job, struct fl_err *err)
 {
@@ -44,13 +49,32 @@ static void free_job(struct fl_job *job)
 {
     pthread_mutex_destroy(&job->lock);
     json_decref(job->tree);
-    fl_arena_free(&job->texts);
+    fl_buf_fini(&job->scratch);
     fl_buf_fini(&job->content);
     fl_buf_fini(&job->structured);
     fl_buf_fini(&job->preview);
     fl_free(job->arguments);
     fl_free(job->precondition);
     fl_free(job);
+}
+
+static enum fl_code take_question(struct fl_job *job, struct fl_str precondition,
+                                  struct fl_str arguments, struct fl_err *err)
+{
+    fl_buf_init(&job->scratch, TOKEN_MAX);
+    job->arguments_n = arguments.n;
+    job->arguments = fl_strndup(arguments.p, arguments.n);
+    if (precondition.p)
+        job->precondition = fl_strndup(precondition.p, precondition.n);
+    if (!job->arguments || (precondition.p && !job->precondition) ||
+        !fl_buf_reserve(&job->scratch, TOKEN_MAX))
+        return fl_err_code(err, FL_NOMEM);
+    job->tree = fl_json_parse(arguments, err);
+    if (!job->tree)
+        return err->code;
+    if (!json_is_object(job->tree))
+        return fl_err_set(err, FL_BAD_PARAMS, "the arguments are not a JSON object");
+    return FL_OK;
 }
 
 enum fl_code fl_job_new(struct fl_serve *serve, const struct flopinio_tool *tool, uint64_t id,
@@ -70,14 +94,8 @@ enum fl_code fl_job_new(struct fl_serve *serve, const struct flopinio_tool *tool
     fl_buf_init(&job->content, serve->output_bytes);
     fl_buf_init(&job->structured, serve->output_bytes);
     fl_buf_init(&job->preview, serve->output_bytes);
-    job->arguments_n = arguments.n;
-    job->arguments = fl_strndup(arguments.p, arguments.n);
-    if (precondition.p)
-        job->precondition = fl_strndup(precondition.p, precondition.n);
-    enum fl_code code = FL_OK;
-    if (!job->arguments || (precondition.p && !job->precondition))
-        code = fl_err_code(err, FL_NOMEM);
-    else
+    enum fl_code code = take_question(job, precondition, arguments, err);
+    if (!code)
         code = add(job, err);
     if (code)
         free_job(job);
@@ -150,38 +168,33 @@ void fl_job_end(struct fl_job *job)
     pthread_mutex_lock(&table.lock);
     table.jobs[job->ticket % SLOTS] = NULL;
     job->refs--; /* the table's; ours keeps it */
+    pthread_cond_broadcast(&table.ended);
     pthread_mutex_unlock(&table.lock);
 }
 
-size_t fl_jobs_orphan(const struct fl_serve *serve)
+void fl_jobs_cancel(const struct fl_serve *serve)
 {
-    size_t count = 0;
+    pthread_mutex_lock(&table.lock);
     for (size_t i = 0; i < SLOTS; i++) {
-        pthread_mutex_lock(&table.lock);
-        struct fl_job *job = table.jobs[i];
-        if (job && job->serve != serve)
-            job = NULL;
-        referenced(job);
-        pthread_mutex_unlock(&table.lock);
-        job = locked(job);
-        if (job) {
-            pthread_mutex_lock(&table.lock); /* for fl_job_enter_id of another thread */
-            job->serve = NULL;
-            pthread_mutex_unlock(&table.lock);
-            atomic_store(&job->is_cancelled, true);
-            count++;
-            fl_job_leave(job);
-        }
+        if (table.jobs[i] && table.jobs[i]->serve == serve)
+            atomic_store(&table.jobs[i]->is_cancelled, true);
     }
-    return count;
+    pthread_mutex_unlock(&table.lock);
 }
 
-json_t *fl_job_tree(struct fl_job *job)
+static bool has_jobs(const struct fl_serve *serve)
 {
-    if (!job->is_parsed) {
-        struct fl_err err;
-        job->is_parsed = true;
-        job->tree = fl_json_parse((struct fl_str){ job->arguments, job->arguments_n }, &err);
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (table.jobs[i] && table.jobs[i]->serve == serve)
+            return true;
     }
-    return job->tree;
+    return false;
+}
+
+void fl_jobs_wait(const struct fl_serve *serve)
+{
+    pthread_mutex_lock(&table.lock);
+    while (has_jobs(serve))
+        pthread_cond_wait(&table.ended, &table.lock);
+    pthread_mutex_unlock(&table.lock);
 }

@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "flopinio/base/arena.h"
 #include "flopinio/base/bucket.h"
 #include "flopinio/base/buf.h"
 #include "flopinio/plugin.h"
@@ -26,18 +25,18 @@ struct fl_job {
     unsigned refs; /* under the table's lock */
     uintptr_t ticket;
     uint64_t id;            /* the worker's number */
-    struct fl_serve *serve; /* NULL once the worker's side has gone */
+    struct fl_serve *serve; /* outlives its jobs */
     const struct flopinio_tool *tool;
     enum fl_host_kind kind;
     _Atomic bool is_cancelled;
     bool is_ended;
-    /* ---- the question; texts live until the job ends ---- */
+    /* ---- the question. Everything that an accessor may need is made before the plugin sees the
+     * job: memory that runs out later must not look like an argument that is absent. ---- */
     char *arguments;
     size_t arguments_n;
-    json_t *tree; /* parsed at the first look */
-    bool is_parsed;
-    char *precondition;     /* NULL = none */
-    struct fl_arena *texts; /* JSON texts that were handed out */
+    json_t *tree;          /* of the arguments */
+    struct fl_buf scratch; /* for a token of a pointer, of a fixed size */
+    char *precondition;    /* NULL = none */
     /* ---- the answer ---- */
     struct fl_buf content; /* items with commas between */
     struct fl_buf structured;
@@ -51,7 +50,7 @@ struct fl_job {
     struct fl_bucket notes;
 };
 
-/* A new job in the table; one reference, the table's. FL_NOMEM, FL_TOO_MANY. */
+/* A new job in the table; one reference, the table's. FL_NOMEM, FL_TOO_MANY, FL_BAD_PARAMS. */
 enum fl_code fl_job_new(struct fl_serve *serve, const struct flopinio_tool *tool, uint64_t id,
                         enum fl_host_kind kind, struct fl_str precondition, struct fl_str arguments,
                         struct fl_job **ret, struct fl_err *err) FL_MUST_CHECK;
@@ -68,14 +67,13 @@ struct fl_job *fl_job_enter_id(const struct fl_serve *serve, uint64_t id);
 void fl_job_leave(struct fl_job *job);
 /* Inside: the job is over; nobody finds it any more. */
 void fl_job_end(struct fl_job *job);
-/* The worker's side has gone: its jobs answer nobody from now on. Returns how many there are;
- * they stay until the plugin calls done(). */
-size_t fl_jobs_orphan(const struct fl_serve *serve);
+/* Nobody waits for the jobs of this loop any more: is_cancelled becomes true. */
+void fl_jobs_cancel(const struct fl_serve *serve);
+/* Until the plugin has ended the last job of this loop; for ever, if it never does. */
+void fl_jobs_wait(const struct fl_serve *serve);
 
 /* Fills the host table but for its first fields. */
 void fl_job_fill_arguments(struct flopinio_host *host);
 void fl_job_fill_results(struct flopinio_host *host);
-/* The arguments as a tree, NULL if they cannot be had. Borrowed; inside. */
-json_t *fl_job_tree(struct fl_job *job);
 
 #endif

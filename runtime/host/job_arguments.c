@@ -1,9 +1,11 @@
 /* The host table's accessors for arguments and configuration. Any thread. */
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "flopinio/base/json.h"
+#include "flopinio/base/scan.h"
 #include "runtime/host/job.h"
 #include "runtime/host/serve.h"
 
@@ -44,16 +46,47 @@ static int get_bool(const json_t *value, int *ret)
 
 /* ---- arguments ---- */
 
+/* The value at a place; NULL if there is none. A token that is longer than the scratch buffer
+ * leads nowhere. Allocates nothing. */
+static json_t *find(struct fl_job *job, struct fl_str pointer)
+{
+    struct fl_str token;
+    size_t pos = 0, index;
+    json_t *at = job->tree;
+    while (at && fl_json_pointer_next(pointer, &pos, &job->scratch, &token)) {
+        if (json_is_array(at))
+            at = fl_json_pointer_index(token, &index) ? json_array_get(at, index) : NULL;
+        else /* NULL if it is no object */
+            at = json_object_getn(at, token.p, token.n);
+    }
+    return pos == pointer.n ? at : NULL;
+}
+
+/* The text of a place that find() has found, as it stands in the arguments. */
+static struct fl_str find_text(struct fl_job *job, struct fl_str pointer)
+{
+    struct fl_str token, at = { job->arguments, job->arguments_n };
+    size_t pos = 0, index, item;
+    while (fl_json_pointer_next(pointer, &pos, &job->scratch, &token)) {
+        size_t from = 0;
+        if (fl_span_type(at) == FL_SPAN_ARRAY && fl_json_pointer_index(token, &index)) {
+            struct fl_str array = at;
+            for (item = 0; item <= index; item++)
+                fl_span_next_item(array, &from, &at);
+        } else {
+            char name[257]; /* the scratch buffer's size, and a NUL */
+            snprintf(name, sizeof name, "%.*s", FL_STR_ARG(token));
+            at = fl_span_get(at, name);
+        }
+    }
+    return at;
+}
+
 /* Enters the job and finds the place; *ret NULL if there is none. Leave the job if not NULL. */
 static struct fl_job *enter_at(flopinio_job *handle, const char *pointer, json_t **ret)
 {
     struct fl_job *job = fl_job_enter(handle);
-    *ret = NULL;
-    if (job && pointer) {
-        json_t *tree = fl_job_tree(job);
-        if (tree)
-            *ret = fl_json_pointer(tree, fl_str_of(pointer));
-    }
+    *ret = job && pointer ? find(job, fl_str_of(pointer)) : NULL;
     return job;
 }
 
@@ -104,41 +137,17 @@ static int arg_count(flopinio_job *handle, const char *pointer, size_t *ret)
     return leave(job, has_count);
 }
 
-/* A text of the job's own for a value; NULL when there is no memory. */
-static const char *text_of(struct fl_job *job, const json_t *value, size_t *ret_n)
-{
-    struct fl_buf text = FL_BUF_INIT;
-    struct fl_err err;
-    const char *copy = NULL;
-    if (!job->texts)
-        job->texts = fl_arena_new(0);
-    fl_json_put(&text, value);
-    if (job->texts && fl_buf_code(&text, &err) == FL_OK) {
-        copy = fl_arena_strndup(job->texts, text.p, text.n);
-        if (ret_n)
-            *ret_n = text.n;
-    }
-    fl_buf_fini(&text);
-    return copy;
-}
-
 static int arg_json(flopinio_job *handle, const char *pointer, const char **ret, size_t *ret_n)
 {
     json_t *value;
-    if (pointer && pointer[0] == 0) { /* the whole, byte for byte as it was approved */
-        struct fl_job *job = fl_job_enter(handle);
-        if (!job)
-            return 0;
-        *ret = job->arguments;
-        if (ret_n)
-            *ret_n = job->arguments_n;
-        return leave(job, 1);
-    }
     struct fl_job *job = enter_at(handle, pointer, &value);
-    const char *text = value ? text_of(job, value, ret_n) : NULL;
-    if (text)
-        *ret = text;
-    return leave(job, text != NULL);
+    if (value) {
+        struct fl_str text = find_text(job, fl_str_of(pointer));
+        FL_ASSERT(text.p);
+        *ret = text.p;
+        *ret_n = text.n;
+    }
+    return leave(job, value != NULL);
 }
 
 static const char *precondition(flopinio_job *handle)

@@ -19,8 +19,7 @@ static void misuse(struct fl_job *job, const char *what)
 {
     if (!job->misuse)
         job->misuse = what;
-    if (job->serve)
-        fl_serve_log(job->serve, FLOPINIO_ERROR, what);
+    fl_serve_log(job->serve, FLOPINIO_ERROR, what);
 }
 
 /* A JSON string; bytes that are not UTF-8 become U+FFFD, so that one bad byte does not cost the
@@ -148,7 +147,7 @@ static void error(flopinio_job *handle, int code, const char *message)
 
 static void write_frame(struct fl_job *job, struct fl_buf *frame)
 {
-    if (job->serve && !frame->is_failed)
+    if (!frame->is_failed)
         fl_serve_write(job->serve, &(struct iovec){ frame->p, frame->n }, 1);
     fl_buf_fini(frame);
 }
@@ -191,8 +190,7 @@ static void message(flopinio_job *handle, enum flopinio_level level, const char 
     struct fl_str data = fl_str_of(data_json);
     if (data.n > FL_NOTE_TEXT_MAX ||
         fl_scan(data, &fl_reply_limits, NULL, 0, NULL, &err) != FL_OK) {
-        if (job->serve)
-            fl_serve_log(job->serve, FLOPINIO_WARNING, "a log message is not valid JSON");
+        fl_serve_log(job->serve, FLOPINIO_WARNING, "a log message is not valid JSON");
     } else if (fl_bucket_take(&job->notes, fl_mono_ms())) {
         struct fl_buf frame = FL_BUF_INIT;
         size_t at = fl_frame_begin(&frame, FL_FRAME_MESSAGE, job->id);
@@ -313,8 +311,7 @@ static void done(flopinio_job *handle, enum flopinio_outcome outcome)
     struct fl_job *job = fl_job_enter(handle);
     if (!job)
         return;
-    if (job->serve)
-        answer(job, outcome);
+    answer(job, outcome);
     fl_job_end(job);
     fl_job_leave(job);
 }

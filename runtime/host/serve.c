@@ -160,7 +160,7 @@ static void mark_cancelled(struct fl_serve *serve, uint64_t id)
 void fl_serve_peek(struct fl_serve *serve)
 {
     if (!take_in(serve, false))
-        fl_jobs_orphan(serve); /* nobody waits for anything any more */
+        fl_jobs_cancel(serve); /* nobody waits for anything any more */
     struct fl_frame frame;
     for (size_t at = serve->in_at; frame_at(serve, at, &frame) == NEXT_FRAME;
          at += FL_FRAME_HEAD + frame.n) {
@@ -227,7 +227,7 @@ static void cancel_job(struct fl_serve *serve, uint64_t id)
         tool->cancel(serve->instance, handle);
 }
 
-/* Until the worker says close or has gone; true if it said close. */
+/* Until the worker says close (true) or has gone. */
 static bool serve_frames(struct fl_serve *serve)
 {
     for (;;) {
@@ -239,8 +239,7 @@ static bool serve_frames(struct fl_serve *serve)
             switch (frame.type) {
             case FL_FRAME_START: start_job(serve, &frame, payload); break;
             case FL_FRAME_CANCEL: cancel_job(serve, frame.job); break;
-            case FL_FRAME_CLOSE: return true;
-            default: return false;
+            default: return frame.type == FL_FRAME_CLOSE;
             }
         }
         if (next == NEXT_BAD || !take_in(serve, true))
@@ -307,7 +306,8 @@ static enum fl_code open_instance(struct fl_serve *serve, struct fl_err *err)
     return FL_PLUGIN;
 }
 
-static void live(struct fl_serve *serve, const struct fl_setup *setup)
+/* True if the worker said close. */
+static bool live(struct fl_serve *serve, const struct fl_setup *setup)
 {
     struct fl_err err;
     struct fl_buf description;
@@ -323,10 +323,7 @@ static void live(struct fl_serve *serve, const struct fl_setup *setup)
     else
         write_text_frame(serve, FL_FRAME_READY, NULL, fl_buf_view(&description));
     fl_buf_fini(&description);
-    if (!code && serve_frames(serve) && serve->is_open) {
-        serve->plugin->close(serve->instance);
-        serve->is_open = false;
-    }
+    return !code && serve_frames(serve);
 }
 
 static struct fl_serve *new_serve(int fd, bool is_process)
@@ -356,17 +353,21 @@ void fl_serve_run(int fd, bool is_process)
         close(fd);
         return;
     }
+    bool was_told = false;
     of_thread = serve;
     if (read_setup(serve, &setup, &err) == FL_OK)
-        live(serve, &setup);
+        was_told = live(serve, &setup);
     else
         refuse(serve, &err);
-    of_thread = NULL;
     fl_buf_fini(&serve->in);
-    size_t orphans = fl_jobs_orphan(serve);
-    shutdown(fd, SHUT_RDWR);
-    if (serve->is_open || orphans)
-        return; /* an instance that was never closed may still use its host table: it stays */
+    shutdown(fd, SHUT_RDWR); /* whatever is still said, nobody hears it */
+    fl_jobs_cancel(serve);
+    if (is_process && !was_told)
+        return;          /* it ends now, with all that it holds */
+    fl_jobs_wait(serve); /* a plugin with a job in hand cannot be closed */
+    if (serve->is_open)
+        serve->plugin->close(serve->instance);
+    of_thread = NULL;
     close(fd);
     fl_setup_fini(&setup);
     pthread_mutex_destroy(&serve->write_lock);

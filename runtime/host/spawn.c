@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -13,7 +14,7 @@
 #include "runtime/host/serve.h"
 
 #define ENVIRONMENT_MAX 64
-#define ABANDONED_MAX   8
+#define LEFT_BEHIND_MAX 8
 
 /* ---- process ---- */
 
@@ -80,13 +81,17 @@ static enum fl_code start_process(struct fl_slot *slot, int their_fd, struct fl_
 
 /* ---- thread ---- */
 
+/* Threads that were left behind and have not ended since. */
+static _Atomic unsigned left_behind;
+
 struct fl_host_thread {
     pthread_t id;
     int fd;
     struct fl_loop *loop;
     struct fl_post ended;
-    pthread_mutex_t lock;
-    struct fl_slot *slot; /* NULL once it is left behind; under the lock */
+    pthread_mutex_t lock; /* of what follows */
+    struct fl_slot *slot; /* NULL once it is left behind */
+    bool has_ended;       /* `ended` is posted */
 };
 
 static void free_thread(struct fl_host_thread *thread)
@@ -101,8 +106,6 @@ static void on_thread_ended(struct fl_post *post)
     struct fl_slot *slot = thread->slot;
     pthread_join(thread->id, NULL);
     free_thread(thread);
-    if (!slot)
-        return; /* left behind while the post was under way */
     slot->thread = NULL;
     fl_slot_on_ended(slot, "ended by itself");
 }
@@ -112,12 +115,15 @@ static void *thread_main(void *arg)
     struct fl_host_thread *thread = arg;
     fl_serve_run(thread->fd, false);
     pthread_mutex_lock(&thread->lock);
-    bool is_awaited = thread->slot != NULL;
-    if (is_awaited)
+    thread->has_ended = thread->slot != NULL;
+    bool is_left_behind = !thread->has_ended;
+    if (thread->has_ended)
         fl_loop_post_remote(thread->loop, &thread->ended);
     pthread_mutex_unlock(&thread->lock);
-    if (!is_awaited)
+    if (is_left_behind) {
+        atomic_fetch_sub(&left_behind, 1);
         free_thread(thread);
+    }
     return NULL;
 }
 
@@ -133,13 +139,12 @@ static int create_thread(struct fl_host_thread *thread)
 
 static enum fl_code start_thread(struct fl_slot *slot, int their_fd, struct fl_err *err)
 {
-    struct fl_host *host = slot->instance->host;
     struct fl_host_thread *thread = NULL;
     enum fl_code code = FL_OK;
-    if (host->abandoned_threads >= ABANDONED_MAX)
+    if (atomic_load(&left_behind) >= LEFT_BEHIND_MAX)
         code = fl_err_set(err, FL_PLUGIN,
                           "%u plugin threads in this process do not end: restart the worker",
-                          host->abandoned_threads);
+                          atomic_load(&left_behind));
     else if ((thread = fl_calloc(1, sizeof *thread)) == NULL)
         code = fl_err_code(err, FL_NOMEM);
     if (code) {
@@ -147,7 +152,7 @@ static enum fl_code start_thread(struct fl_slot *slot, int their_fd, struct fl_e
         return code;
     }
     thread->fd = their_fd; /* closed by fl_serve_run */
-    thread->loop = host->loop;
+    thread->loop = slot->instance->host->loop;
     thread->slot = slot;
     thread->ended.run = on_thread_ended;
     pthread_mutex_init(&thread->lock, NULL);
@@ -161,18 +166,23 @@ static enum fl_code start_thread(struct fl_slot *slot, int their_fd, struct fl_e
     return FL_OK;
 }
 
-/* A thread cannot be killed. It is forgotten, with all that it holds; its socket is closed, so
- * that nothing that it may still say is heard. */
-static void abandon_thread(struct fl_slot *slot)
+/* A thread cannot be killed. It is forgotten, with all that it holds, and frees that if it ever
+ * ends; its socket is closed, so that nothing that it may still say is heard. */
+static void leave_behind(struct fl_slot *slot)
 {
     struct fl_host_thread *thread = slot->thread;
     pthread_mutex_lock(&thread->lock);
-    thread->slot = NULL;
+    bool has_ended = thread->has_ended;
+    if (!has_ended) {
+        thread->slot = NULL;
+        pthread_detach(thread->id);
+    }
     pthread_mutex_unlock(&thread->lock);
+    if (has_ended)
+        return; /* at the last moment: its post comes */
+    unsigned in_all = atomic_fetch_add(&left_behind, 1) + 1;
     slot->thread = NULL;
-    slot->instance->host->abandoned_threads++;
-    FL_SLOT_LOG(ERROR, "plugin_thread_left_behind", slot,
-                FL_KI("in_all", slot->instance->host->abandoned_threads));
+    FL_SLOT_LOG(ERROR, "plugin_thread_left_behind", slot, FL_KI("in_all", in_all));
     fl_slot_on_ended(slot, "did not end and was left behind");
 }
 
@@ -207,7 +217,7 @@ void fl_slot_force_end(struct fl_slot *slot)
 void fl_slot_lose_patience(struct fl_slot *slot)
 {
     if (slot->thread) {
-        abandon_thread(slot);
+        leave_behind(slot);
         return;
     }
     struct fl_err err;

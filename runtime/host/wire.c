@@ -16,8 +16,9 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void watch_for(struct fl_slot *slot, bool writable)
 {
-    if (slot->state == FL_SLOT_ENDING)
-        return;
+    if (slot->state == FL_SLOT_ENDING || slot->is_watching_writable == writable)
+        return; /* each start costs two system calls */
+    slot->is_watching_writable = writable;
     uv_poll_start(&slot->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_poll);
 }
 
@@ -27,6 +28,7 @@ bool fl_slot_watch(struct fl_slot *slot)
         return false;
     slot->poll.data = slot;
     slot->is_poll_open = true;
+    slot->is_watching_writable = false;
     return uv_poll_start(&slot->poll, UV_READABLE, on_poll) == 0;
 }
 

@@ -43,6 +43,7 @@ void files_close(struct files *f)
     CHECK(nftw(f->base, remove_one, 32, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
+FL_PRINTF(5, 0)
 static struct flopinio_job *run(struct files *f, const char *tool, const char *bound,
                                 bool is_preview, const char *args, va_list ap)
 {

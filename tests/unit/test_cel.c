@@ -693,7 +693,7 @@ static void test_without_memory_it_fails_and_leaks_nothing(void)
                 break;
         }
     }
-    CHECK(failures > 300);
+    CHECK(failures > 60); /* a chunk of an arena is one allocation, or each piece is */
     json_decref(tree);
 }
 

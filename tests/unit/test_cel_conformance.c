@@ -548,8 +548,8 @@ static void test_wrong_cases_do_not_pass(void)
         "expr: '1 + 1' value { double_value: 2 }",
         "expr: '1 + 1' value { uint64_value: 2 }",
         "expr: '[1, 2]' value { list_value { values { int64_value: 2 } values { int64_value: 1 } } }",
-        "expr: \"{'a': 1}\" value { map_value { entries { key { string_value: 'b' } "
-        "value { int64_value: 1 } } } }",
+        ("expr: \"{'a': 1}\" value { map_value { entries { key { string_value: 'b' } "
+         "value { int64_value: 1 } } } }"),
         "expr: '1 + 1' eval_error { errors { message: 'x' } }",
         "expr: '1 / 0' eval_error { errors { message: 'no such key' } }",
         "expr: 'nothing' eval_error { errors { message: 'x' } }",

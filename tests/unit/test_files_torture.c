@@ -431,6 +431,17 @@ static void test_an_access_list_is_kept(void)
     files_holds(&f, "t", "x");
     ssize_t n = getxattr(files_path(&f, "t"), "system.posix_acl_access", now, sizeof now);
     CHECK(n == sizeof acl && memcmp(now, &acl, sizeof acl) == 0);
+    /* and one that the directory gives to new files does not open an old one that has none */
+    files_put_text(&f, "plain", "abc");
+    CHECK(chmod(files_path(&f, "plain"), 0640) == 0);
+    CHECK(setxattr(f.root, "system.posix_acl_default", &acl, sizeof acl, 0) == 0);
+    job = files_call(&f, "edit", NULL, "{\"path\": \"plain\", \"old\": \"abc\", \"new\": \"x\"}");
+    CHECK_MSG(job->outcome == FLOPINIO_OK, "%s", fake_text(job, 0));
+    fake_job_free(&job);
+    n = getxattr(files_path(&f, "plain"), "system.posix_acl_access", now, sizeof now);
+    CHECK(n == -1 && errno == ENODATA);
+    struct stat st;
+    CHECK(stat(files_path(&f, "plain"), &st) == 0 && (st.st_mode & 07777) == 0640);
     files_close(&f);
 }
 

@@ -489,6 +489,29 @@ static void test_delete_of_a_tree_shows_all_that_goes(void)
     files_close(&f);
 }
 
+static void test_a_list_too_long_to_show_is_not_approved(void)
+{
+    struct files f;
+    char name[240], path[260];
+    files_open(&f, "\"max_results\": 100000");
+    files_mkdir(&f, "d");
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    for (int i = 0; i < 4400; i++) {
+        snprintf(path, sizeof path, "d/%s%05d", name, i);
+        files_put(&f, path, "", 0);
+    }
+    struct flopinio_job *job =
+        files_preview(&f, "delete", "{\"path\": \"d\", \"recursive\": true}");
+    CHECK_STR(job->preview_text.p,
+              "As things stand this call would fail: the list of what goes is "
+              "longer than 1048576 bytes, too long to be shown; delete parts of "
+              "it.");
+    CHECK_STR(job->bound, "would-fail");
+    fake_job_free(&job);
+    files_close(&f);
+}
+
 static void test_a_read_only_instance_changes_nothing(void)
 {
     struct files f;
@@ -553,6 +576,7 @@ static const struct fl_test tests[] = {
     T(a_directory_that_changed_below_is_not_moved),
     T(delete_of_files_links_and_empty_directories),
     T(delete_of_a_tree_shows_all_that_goes),
+    T(a_list_too_long_to_show_is_not_approved),
     T(a_read_only_instance_changes_nothing),
     T(a_cancelled_call_changes_nothing),
 };

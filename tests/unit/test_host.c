@@ -24,8 +24,9 @@ static void test_arguments_are_read_by_json_pointer(void)
     fixture_open(&f, PLUGIN("good"));
     fixture_call(
         &f, &t, "arguments",
-        "{\"s\":\"txt\",\"i\":-7,\"whole\":3.0,\"d\":0.5,\"b\":true,\"list\":[1,{\"k\":2}]}");
-    CHECK_TEXT(&t, "8 0 txt -7 3 0.5 1 6 2 {\\\"k\\\":2}");
+        "{\"s\":\"txt\",\"i\":-7,\"whole\":3.0,\"d\":0.5,\"b\":true,\"list\":[1,{\"k\" : 2e0}],"
+        "\"o\":{\"a\\/b\":[ 1.50 ]}}");
+    CHECK_TEXT(&t, "9 0 txt -7 3 0.5 1 7 2 {\\\"k\\\" : 2e0} [ 1.50 ]");
     fl_host_call_fini(&t.call);
     fixture_close(&f);
 }

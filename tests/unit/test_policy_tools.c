@@ -283,6 +283,11 @@ static void test_what_cannot_work_is_found_before_it_is_applied(void)
                    "     when: 'args.lines.all(l, l.sum < 1 && l.tax > 1)'}\n" REST,
                    "W 3 w: its condition reads args/lines/*/tax, which the schema of 'mail__send' "
                    "does not have\n");
+    check_findings(
+        "  - {name: w, tools: ['files__*', mail__send], effect: deny,\n"
+        "     when: 'has(args.amout) && args.amount > 1'}\n" REST,
+        "W 3 w: its condition reads args/amout, which the schemas of 3 of its 3 tools do "
+        "not have ('files__read' is one)\n");
     check_findings("  - {name: w, tools: ['*'], effect: ask, agents: {names: ['cd-*'],\n"
                    "     owner_groups: [opps]}, ask: {notify: [inbox, slack]}}\n" REST,
                    "E 3 w: there is no group 'opps'\n"
@@ -408,8 +413,8 @@ static void test_without_memory_nothing_is_allowed(void)
         failed_loads += code != FL_OK;
         fl_policy_ask_free(&loaded);
     }
-    CHECK(failed_compiles > 50 && denied >= 3 && failed_checks > 3 && failed_diffs > 2 &&
-          failed_loads > 20);
+    CHECK(failed_compiles > 10 && denied >= 1 && failed_checks > 1 && failed_diffs > 1 &&
+          failed_loads > 5);
     fl_buf_fini(&frozen);
     json_decref(call.args);
     json_decref(root);

@@ -8,7 +8,7 @@
 
 /* ---- roles ---- */
 
-/* Written by hand from what each role is for, not from the table: r read, w do, - nothing. */
+/* Written by hand from what each role is for, not from the table. */
 static const struct {
     enum fl_action action;
     const char *who; /* owner, admin, approver, auditor, member */

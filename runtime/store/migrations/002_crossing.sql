@@ -160,10 +160,12 @@ CREATE POLICY sweep ON stop FOR SELECT TO flopinio_sweep USING (true);
 CREATE POLICY sweep ON mcp_session TO flopinio_sweep USING (true);
 GRANT SELECT (organization_id, approval_id, state, wait_mode, holder, expires_at, frozen_at,
               changed_at, grace_until, fence, lease_until, decided_at, dispatched_at,
-              unknown_after, after_leave)
+              unknown_after, after_leave, arguments, result)
     ON approval TO flopinio_sweep;
 GRANT SELECT (organization_id, stop_id, until, lifted_at) ON stop TO flopinio_sweep;
 GRANT SELECT (seen_at), DELETE ON mcp_session TO flopinio_sweep;
+CREATE POLICY sweep ON server FOR SELECT TO flopinio_sweep USING (true);
+GRANT SELECT (organization_id, server_id, is_enabled) ON server TO flopinio_sweep;
 GRANT SELECT ON worker TO flopinio_sweep;
 
 -- What time has decided. `what`: expire, release (lease out), cancel (grace over).
@@ -224,11 +226,25 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT s.organization_id, s.stop_id FROM stop s
     WHERE s.lifted_at IS NULL AND s.until <= now() LIMIT most $$;
 
+-- Whom to ask again what they offer.
+CREATE FUNCTION sweep_servers()
+RETURNS TABLE (organization_id uuid, server_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT s.organization_id, s.server_id FROM server s WHERE s.is_enabled $$;
+
 CREATE FUNCTION sweep_sessions(older interval)
 RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     WITH gone AS (DELETE FROM mcp_session WHERE seen_at < now() - older RETURNING 1)
     SELECT count(*) FROM gone $$;
+
+-- How many values are sealed under a key (sealed values begin with 0x01 and the key's number).
+CREATE FUNCTION sweep_key_rows(key bigint)
+RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT count(*) FROM approval a
+    WHERE substr(a.arguments, 2, 4) = decode(lpad(to_hex(key), 8, '0'), 'hex')
+    OR substr(a.result, 2, 4) = decode(lpad(to_hex(key), 8, '0'), 'hex') $$;
 
 CREATE FUNCTION sweep_counts()
 RETURNS TABLE (state text, how_many bigint)
