@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "flopinio/base/utf8.h"
 #include "runtime/host/host_priv.h"
 
 #define BACK_OFF_MS     100 /* doubled with each further failure */
@@ -142,11 +143,17 @@ void fl_slot_kill(struct fl_slot *slot, enum fl_code code, const char *fmt, ...)
     if (slot->state == FL_SLOT_STOPPED || slot->state == FL_SLOT_BACKING_OFF)
         return;
     if (slot->death.code == FL_OK) {
+        char text[sizeof slot->death.text];
         va_list ap;
         va_start(ap, fmt);
-        vsnprintf(slot->death.text, sizeof slot->death.text, fmt, ap);
+        vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
-        slot->death.code = code;
+        for (char *c = text; *c; c++) { /* a plugin's own words may be in it */
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                *c = ' ';
+        }
+        fl_err_set(&slot->death, code, "%.*s", (int)fl_utf8_cut(fl_str_of(text), strlen(text)),
+                   text);
     }
     begin_end(slot);
 }

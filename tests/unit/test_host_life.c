@@ -1,5 +1,10 @@
 /* The life of a plugin process: started, idle, replaced, stopped, refused; its configuration and
  * sandbox; and what authors read about it. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
 #include "host_fixture.h"
 
 /* ---- life of the process ---- */
@@ -239,8 +244,8 @@ static void test_configurations_that_cannot_work_are_refused(void)
         "plugin instance test: the sandbox path folder is not absolute",
         "plugin instance test: a limit is out of range",
         "plugin instance test: a limit is out of range",
-        "plugin instance test: a plugin never runs as root: it needs an operating-system user of "
-        "its own",
+        ("plugin instance test: a plugin never runs as root: it needs an operating-system user of "
+         "its own"),
     };
     size_t count = geteuid() == 0 ? FL_COUNTOF(texts) : FL_COUNTOF(texts) - 1;
     for (size_t i = 0; i < count; i++) {
@@ -262,6 +267,54 @@ static void test_configurations_that_cannot_work_are_refused(void)
         CHECK(!f.instance);
     }
     json_decref(array);
+    fixture_close(&f);
+}
+
+/* Every landlock_create_ruleset from now on fails as on an old kernel. */
+static bool take_landlock_away(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 444, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { FL_COUNTOF(code), code };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void test_a_kernel_without_landlock_is_said_and_does_not_fail(void)
+{
+    struct fixture f = { 0 };
+    struct trial t;
+    struct fl_host_instance_info info;
+    if (!take_landlock_away())
+        fl_test_skip("no seccomp filters here");
+    fixture_open(&f, PLUGIN("good"));
+    fixture_call(&f, &t, "echo", "{}");
+    CHECK_ENDED(&t);
+    fl_host_call_fini(&t.call);
+    fl_host_instance_info(f.instance, &info);
+    CHECK_MSG(strncmp(info.work.sandbox, "no landlock in this kernel, ", 28) == 0, "%s",
+              info.work.sandbox);
+    fixture_close(&f);
+}
+
+static void test_very_long_times_are_no_overflow(void)
+{
+    struct fixture f = { 0 };
+    struct trial t;
+    fixture_host(&f);
+    f.config = fixture_config(PLUGIN("good"));
+    f.config.limits.idle_ms = INT64_MAX;
+    f.config.limits.cancel_grace_ms = INT64_MAX;
+    fixture_instance(&f);
+    trial_init(&t, &f, "echo", "{}");
+    t.call.timeout_ms = INT64_MAX;
+    trial_run(&t, &f);
+    CHECK_ENDED(&t);
+    fl_host_call_fini(&t.call);
     fixture_close(&f);
 }
 
@@ -367,6 +420,8 @@ static const struct fl_test tests[] = {
     T(configuration_and_allowed_environment_arrive),
     T(previews_cannot_write_where_the_work_can),
     T(configurations_that_cannot_work_are_refused),
+    T(a_kernel_without_landlock_is_said_and_does_not_fail),
+    T(very_long_times_are_no_overflow),
     T(users_are_names_or_numbers_and_never_root),
     T(the_header_compiles_alone_as_c11_and_cxx17),
     T(the_tool_in_the_documentation_works),
