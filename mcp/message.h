@@ -35,8 +35,9 @@ struct fl_mcp_message {
     enum fl_mcp_version version; /* legacy: the session's; in initialize, what we shall answer */
     enum fl_mcp_method method;
     struct fl_str method_text;
-    struct fl_str id;              /* span, its type kept; p NULL in a notification or batch */
-    struct fl_str params;          /* span of an object */
+    struct fl_str id;              /* JSON, its type kept (1 is not "1"), escapes normalised: equal
+                                      ids have equal bytes; p NULL in a notification or batch */
+    struct fl_str params;          /* span of an object; "{}" when there are none */
     struct fl_str name;            /* the method's own string: tool, prompt, uri, task id, level */
     struct fl_str arguments;       /* span of an object; "{}" when the call has none */
     struct fl_str cursor;          /* lists; p NULL when absent: "" is a cursor */
@@ -45,7 +46,7 @@ struct fl_mcp_message {
                                       tasks/update */
     struct fl_str request_state;
     struct fl_str listens_to;        /* subscriptions/listen: span of params.notifications */
-    struct fl_str request_id;        /* notifications/cancelled: span of a valid id */
+    struct fl_str request_id;        /* notifications/cancelled: a valid id, as `id` is */
     struct fl_str reason;            /* notifications/cancelled */
     struct fl_str requested_version; /* initialize; modern: from _meta */
     struct fl_str result, error;     /* responses: span of one of them */

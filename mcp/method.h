@@ -5,6 +5,10 @@
 
 #include "mcp/version.h"
 
+/* Prefixes of keys in _meta: the protocol's, and ours. */
+#define FL_MCP_META "io.modelcontextprotocol/"
+#define FL_MCP_OURS "dev.flopinio/"
+
 /* What a server offers; the same bits make the declared capabilities (reply.h) and decide which
  * methods are known, so that the two cannot differ. */
 enum fl_mcp_serves {

@@ -17,9 +17,9 @@
 #define FL_MCP_REASON_MAX  500 /* code points of a person's reason */
 #define FL_MCP_NAME_MAX    100 /* code points of a person's or a place's name */
 
-/* %a approval, %t tool, %b decided by, %r reason (quoted), %w where people are asked, %e expiry,
- * %n bytes; [ ... ] stands only when everything in it is known.
- * X(name, decision, executed: false, true, null = not known; text) */
+/* Texts: %a approval, %t tool, %b decided by, %r reason (quoted), %w where people are asked, %e
+ * expiry, %n bytes; [ ... ] stands only when everything in it is known. X(name, decision, executed:
+ * false, true, null = not known; text) */
 #define FL_MCP_OUTCOMES(X)                                                                         \
     X(PENDING, "pending", "false",                                                                 \
       "Not executed yet: approval %a is still pending[ in %w][ (expires %e)]. Call approval_wait " \
@@ -39,7 +39,11 @@
       "Not executed: the policy does not allow this call of %t[: %r]. Do not retry the same "      \
       "call.")                                                                                     \
     X(NOT_KEPT, "executed", "true",                                                                \
-      "Executed: %t ran under approval %a[, approved by %b]; its result of %n bytes was not kept.")
+      "Executed: %t ran under approval %a[, approved by %b]; its result of %n bytes was not "      \
+      "kept.")                                                                                     \
+    X(ERROR_NOT_KEPT, "executed", "true",                                                          \
+      "Executed: %t ran under approval %a[, approved by %b] and reported an error; its result of " \
+      "%n bytes was not kept.")
 
 enum fl_mcp_outcome_kind {
 #define X(name, decision, executed, text) FL_MCP_OUTCOME_##name,
@@ -56,7 +60,7 @@ struct fl_mcp_outcome {
     struct fl_str reason;
     struct fl_str where;       /* "#ops" */
     int64_t expires_at_utc_ms; /* 0 = not known */
-    uint64_t size_bytes;       /* NOT_KEPT */
+    uint64_t size_bytes;       /* of the result that was not kept */
     bool has_output_schema;    /* the tool declares one: then nothing structured is sent, because
                                   SDK 1.x checks it against the schema even in an error */
 };

@@ -16,6 +16,10 @@ struct fl_mcp_server {
     int64_t list_ttl_ms;        /* how long modern clients may keep a list; 0 = not at all */
 };
 
+/* {"name","title","version"} as the version knows it. */
+void fl_mcp_put_server_info(struct fl_buf *out, const struct fl_mcp_server *server,
+                            enum fl_mcp_version version);
+
 /* Whom we answer: the version spoken and the request's id (span). */
 struct fl_mcp_to {
     enum fl_mcp_version version;
@@ -75,7 +79,7 @@ void fl_mcp_put_list_changed(struct fl_buf *out, enum fl_mcp_list list,
                              struct fl_str subscription_id);
 void fl_mcp_put_resource_updated(struct fl_buf *out, struct fl_str uri,
                                  struct fl_str subscription_id);
-/* total at most 0 = not known; the message is cut at 200 code points. */
+/* Finite numbers; total at most 0 = not known; the message is cut at 200 code points. */
 void fl_mcp_put_progress(struct fl_buf *out, enum fl_mcp_version version, struct fl_str token,
                          double progress, double total, struct fl_str message);
 /* data: JSON text. */

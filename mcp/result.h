@@ -24,11 +24,13 @@ struct fl_mcp_result {
 enum fl_code fl_mcp_result_read(struct fl_str text, size_t max_bytes, struct fl_mcp_result *ret,
                                 struct fl_err *err) FL_MUST_CHECK;
 
+struct fl_mcp_server; /* reply.h */
+
 /* Appends the CallToolResult object. Content kinds that the version does not know become a text
  * that names them; structuredContent goes only where the version has it (before 2026-07-28 only
- * an object), and where it cannot go while there is no content, it goes as text. `server_info` is
- * the JSON object for _meta in modern results; p NULL = none. */
+ * an object), and where it cannot go while there is no content, it goes as text. Modern results
+ * name `server`; NULL: a result inside of a task, which is named already. */
 void fl_mcp_result_put(struct fl_buf *out, enum fl_mcp_version version,
-                       const struct fl_mcp_result *result, struct fl_str server_info);
+                       const struct fl_mcp_result *result, const struct fl_mcp_server *server);
 
 #endif

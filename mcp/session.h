@@ -66,9 +66,6 @@ bool fl_mcp_conn_land(struct fl_mcp_conn *conn, struct fl_mcp_flight *flight);
 /* The connection is gone: forgets all flights (their calls lose their claimant). */
 void fl_mcp_conn_fini(struct fl_mcp_conn *conn);
 
-/* Two id spans mean one id: 1 is not "1", "a" is "\u0061". */
-bool fl_mcp_id_equal(struct fl_str a, struct fl_str b);
-
 /* ---- progress of one request (both eras, all transports) ----
  * Values must rise strictly and come at most once a second on average, in bursts of at most
  * FL_MCP_PROGRESS_BURST. A call first waits for people (we count) and then runs (the tool counts,

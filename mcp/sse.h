@@ -26,16 +26,16 @@ struct fl_sse_event; /* opaque */
 struct fl_sse_stream {
     char name[65];
     uint64_t next_seq;         /* of the next event; the first is 0 */
-    size_t kept, first;        /* ring: events kept, and where the oldest is */
+    struct fl_sse_event *ring; /* owned; grows, most streams carry one answer */
+    size_t cap, kept, first;   /* of the ring: its size, events kept, where the oldest is */
     size_t bytes;              /* of data in them */
-    struct fl_sse_event *ring; /* owned; made at the first event */
 };
 
 void fl_sse_stream_init(struct fl_sse_stream *stream, struct fl_str name);
 void fl_sse_stream_fini(struct fl_sse_stream *stream);
 /* Numbers the message, keeps it, and appends the event to `out` (NULL: nobody is connected, keep
- * it for later). FL_NOMEM: nothing was numbered, kept or written. An event larger than
- * FL_SSE_KEEP_BYTES is written but not kept: a client that missed it cannot resume. */
+ * it for later). FL_NOMEM and FL_TOO_LARGE (of `out`): nothing was numbered or kept. An event
+ * larger than FL_SSE_KEEP_BYTES is written but not kept: a client that missed it cannot resume. */
 enum fl_code fl_sse_send(struct fl_sse_stream *stream, struct fl_str data, struct fl_buf *out,
                          struct fl_err *err) FL_MUST_CHECK;
 /* The priming event: takes a number too. */

@@ -58,8 +58,8 @@ struct fl_ask {
 /* Appends canonical JSON (RFC 8785) with every member written out. FL_NOMEM. */
 enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out,
                                 struct fl_err *err) FL_MUST_CHECK;
-/* Reads it back; free with fl_policy_ask_free. FL_BAD_PARAMS for anything that the dump cannot
- * have written: a row that was tampered with decides nothing. */
+/* Reads it back; free with fl_policy_ask_free. FL_BAD_PARAMS for a member that is unknown, missing
+ * or not valid: a row that was damaged decides nothing. */
 enum fl_code fl_policy_ask_load(struct fl_str json, struct fl_ask **ret,
                                 struct fl_err *err) FL_MUST_CHECK;
 /* Only for what fl_policy_ask_load gave. Accepts NULL and a pointer to NULL; nulls the pointer. */

@@ -95,13 +95,13 @@ const char *fl_cel_kind_name(enum fl_cel_kind kind);
 /* ---- programs ---- */
 
 /* A type in letters: b bool, i int, u uint, d double, s string, y bytes, n null, t timestamp,
- * D duration, T type, * dyn, [x list of x, {kx map of k to x, ?x optional of x. */
+ * D duration, T type, * dyn, [x list of x, {kx} map of k to x, ?x optional of x. */
 struct fl_cel_var {
     const char *name; /* may be qualified: "request.time" */
-    const char *type; /* "s", "[s", "{s*" */
+    const char *type; /* "s", "[s", "{s*}" */
 };
 
-#define FL_CEL_PATHS_MAX 64
+#define FL_CEL_PATHS_MAX 64 /* places that are remembered, see fl_cel_path */
 
 /* Gives the TZif bytes (RFC 8536) of an IANA time zone: appends to `out`, false if there is no such
  * zone. `name` has only letters, digits, and "_+-/" inside, and no empty or dotted part. */

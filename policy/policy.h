@@ -147,11 +147,12 @@ enum fl_code fl_policy_check(const struct fl_policy *policy, const struct fl_pol
  * added, removed, moved, and which keys changed to what. Empty when nothing does. FL_NOMEM. */
 enum fl_code fl_policy_diff(const json_t *from, const json_t *to, struct fl_buf *out,
                             struct fl_err *err) FL_MUST_CHECK;
-/* The document that `init` writes: accepted reads run, writes ask, the rest is denied. With
- * `is_solo` an agent's owner may approve. */
+/* The document that `init` writes: accepted reads run, writes ask. With `is_solo` an agent's owner
+ * may approve. */
 const char *fl_policy_starter(bool is_solo);
 
-/* Does the pattern (literal text and '*', which stands for any run of characters) match? */
+/* Does the pattern (literal text and '*', which stands for any run of characters) match? With a
+ * pattern for `text`: does it match all that this one matches? (Only a '*' matches a '*'.) */
 bool fl_policy_glob(struct fl_str pattern, struct fl_str text);
 
 #endif

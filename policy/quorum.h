@@ -4,8 +4,9 @@
  *
  * A person counts for a threshold when they are active, are not excluded, have a role that may
  * decide, are in its groups, and satisfy its `where`; an error there means no. One person counts
- * at most once in a threshold, but for every threshold that they satisfy. Rejections win. Nobody
- * fits: nobody decides. Called inside the deciding transaction. Any thread. */
+ * at most once in a threshold, but for every threshold that they satisfy. Rejections win, also one
+ * by somebody who fits no threshold any more (they did when they voted): it counts for each.
+ * Nobody fits: nobody decides. Called inside the deciding transaction. Any thread. */
 #ifndef FLOPINIO_POLICY_QUORUM_H
 #define FLOPINIO_POLICY_QUORUM_H
 
@@ -42,7 +43,7 @@ struct fl_quorum_excluded {
 
 struct fl_quorum_facts {
     const struct fl_ask *ask;
-    const struct fl_quorum_person *people; /* each at most once */
+    const struct fl_quorum_person *people; /* of the organization; who is not here does not count */
     size_t person_count;
     const struct fl_quorum_vote *votes;
     size_t vote_count;
@@ -77,8 +78,8 @@ enum fl_code fl_quorum_may_vote(const struct fl_quorum_facts *facts,
                                 const struct fl_quorum_person *person,
                                 const struct fl_quorum_vote *vote,
                                 struct fl_err *err) FL_MUST_CHECK;
-/* How many of these people fit the threshold, nobody excluded; for match each, the most that it
- * could count. For fl_policy_world.eligible. On no memory 0. */
+/* How many of these people fit the threshold, nobody excluded; for match each, the most that could
+ * count, and never more than it needs. For fl_policy_world.eligible. On no memory 0. */
 unsigned fl_quorum_eligible(const struct fl_threshold *threshold,
                             const struct fl_quorum_person *people, size_t count);
 

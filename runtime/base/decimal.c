@@ -150,7 +150,7 @@ bool fl_decimal_is_exact(const struct fl_decimal *d)
     if (d->count <= DBL_DIG && d->point > DBL_MIN_10_EXP && d->point <= DBL_MAX_10_EXP)
         return true;
     double value = fl_decimal_to_double(d);
-    if (value == 0 || isinf(value))
+    if (isinf(value))
         return false;
     struct fl_decimal shortest;
     fl_decimal_of(value, &shortest);

@@ -1,7 +1,6 @@
 /* The error table's texts and numbers. */
 #include "flopinio/base/err.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,19 +17,25 @@ static const struct {
 #undef X
 };
 
-enum fl_code fl_err_set(struct fl_err *err, enum fl_code code, const char *fmt, ...)
+enum fl_code fl_err_vset(struct fl_err *err, enum fl_code code, const char *fmt, va_list ap)
 {
     if (err) {
-        va_list ap;
-        va_start(ap, fmt);
         int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
-        va_end(ap);
         if (n >= (int)sizeof err->text) {
             struct fl_str whole = { err->text, sizeof err->text - 1 };
             err->text[fl_utf8_cut(whole, whole.n)] = 0;
         }
         err->code = code;
     }
+    return code;
+}
+
+enum fl_code fl_err_set(struct fl_err *err, enum fl_code code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fl_err_vset(err, code, fmt, ap);
+    va_end(ap);
     return code;
 }
 

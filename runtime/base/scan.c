@@ -143,14 +143,9 @@ static inline const char *scan_string(struct scan *s, const char *p, bool *ret_i
 }
 
 /* ---- keys ---- */
-static bool is_name(const char *name, const char *key, size_t n)
+static inline bool is_name(const char *name, const char *key, size_t n)
 {
-    /* No NUL stands in the text, so a shorter name differs at its end. */
-    for (size_t i = 0; i < n; i++) {
-        if (name[i] != key[i])
-            return false;
-    }
-    return name[n] == 0;
+    return strncmp(name, key, n) == 0 && name[n] == 0; /* no NUL stands in the key */
 }
 
 /* Which picks does the member under this key (with its quotes) concern? */
@@ -315,7 +310,7 @@ static inline bool push(struct scan *s, const char *p)
     f->number = s->nodes;
     f->at = (uint32_t)(p - s->start);
     f->taken_by = s->taken_by;
-    f->sought_by = *p == '{' ? s->sought_by : 0;
+    f->sought_by = s->sought_by;
     f->first_key = (uint16_t)s->key_count;
     f->kind = *p == '{' ? OBJECT : ARRAY;
     s->taken_by = s->sought_by = 0;

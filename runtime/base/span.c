@@ -204,6 +204,10 @@ bool fl_span_is(struct fl_str value, const char *name)
     struct fl_str text = inside(value), want = fl_str_of(name);
     if (!text.p)
         return false;
+    if (fl_str_eq(text, want))
+        return !memchr(want.p, '\\', want.n); /* a backslash in `name` is meant as one */
+    if (!memchr(text.p, '\\', text.n))
+        return false; /* as nearly always */
     for (size_t at = 0; at < text.n;) {
         char bytes[4];
         struct fl_str got = { text.p + at, 1 };

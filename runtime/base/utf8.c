@@ -21,6 +21,12 @@ int32_t fl_utf8_next(struct fl_str s, size_t *pos)
 bool fl_utf8_is_valid(struct fl_str s)
 {
     for (size_t at = 0, len; at < s.n; at += len) {
+        uint64_t eight;
+        if (s.n - at >= sizeof eight) { /* mostly ASCII: eight bytes at a time */
+            memcpy(&eight, s.p + at, len = sizeof eight);
+            if (!(eight & 0x8080808080808080u))
+                continue;
+        }
         len = fl_utf8_len(s.p + at, s.n - at);
         if (len == 0)
             return false;

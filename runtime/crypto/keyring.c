@@ -215,6 +215,7 @@ static void put_random_key(struct fl_buf *out, const char *what)
 
 void fl_keyring_generate(struct fl_buf *out)
 {
+    fl_buf_reserve(out, 512); /* at once, so that no copy of a key stays behind */
     fl_buf_puts(out, "# Keys of a flopinio installation. Whoever has this file can read what the\n"
                      "# database holds encrypted; without it nobody can. Keep a copy apart from\n"
                      "# the database and its backups.\n");
@@ -237,6 +238,7 @@ enum fl_code fl_keyring_add_primary(struct fl_str text, struct fl_buf *out, stru
     if (code == FL_OK) {
         char what[40];
         snprintf(what, sizeof what, "primary %u active ", r.highest + 1);
+        fl_buf_reserve(out, text.n + 128); /* at once, as above */
         fl_buf_str(out, text);
         if (text.p[text.n - 1] != '\n')
             fl_buf_putc(out, '\n');

@@ -47,10 +47,8 @@ enum fl_code fl_seal_under(const struct fl_keyring *ring, uint32_t key_id,
     enum fl_code code = aad.is_failed ? fl_err_code(err, FL_NOMEM) : fl_buf_code(out, err);
     if (code == FL_OK)
         code = fl_aead_seal(key, nonce, fl_buf_view(&aad), plain, out, err);
-    if (code != FL_OK && out->p) {
-        out->n = before;
-        out->p[before] = 0;
-    }
+    if (code != FL_OK)
+        fl_buf_cut(out, before);
     fl_cleanse(key, sizeof key);
     fl_buf_fini(&aad);
     return code;

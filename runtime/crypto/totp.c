@@ -81,7 +81,7 @@ static bool read_code(struct fl_str typed, char out[FL_TOTP_DIGITS])
 enum fl_code fl_totp_verify(struct fl_str seed, struct fl_str code, int64_t at_utc_ms,
                             int64_t last_step, int64_t *ret_step, struct fl_err *err)
 {
-    char typed[FL_TOTP_DIGITS], right[FL_TOTP_DIGITS + 1];
+    char typed[FL_TOTP_DIGITS] = { 0 }, right[FL_TOTP_DIGITS + 1];
     int64_t now = at_utc_ms / 1000 / FL_TOTP_PERIOD_S, found = -1;
     bool is_code = read_code(code, typed);
     /* All three are always computed, so that the time does not tell which one matched. */

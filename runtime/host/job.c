@@ -1,6 +1,7 @@
 /* The table of jobs of this process. */
 #include "runtime/host/job.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "flopinio/base/clock.h"
@@ -88,6 +89,7 @@ enum fl_code fl_job_new(struct fl_serve *serve, const struct flopinio_tool *tool
     job->tool = tool;
     job->id = id;
     job->kind = kind;
+    job->last_progress = -INFINITY; /* a plugin may start at 0 */
     job->notes = fl_bucket_of(NOTES_PER_S, NOTES_BURST);
     fl_buf_init(&job->content, serve->output_bytes);
     fl_buf_init(&job->structured, serve->output_bytes);

@@ -1,6 +1,7 @@
 /* The loop: libuv underneath, our wheel for timers, posts and turn ends in the prepare phase. */
 #include "runtime/io/loop.h"
 
+#include <signal.h>
 #include <string.h>
 
 static void arm_tick(struct fl_loop *loop);
@@ -82,6 +83,7 @@ static void arm_tick(struct fl_loop *loop)
 enum fl_code fl_loop_init(struct fl_loop *loop, struct fl_err *err)
 {
     memset(loop, 0, sizeof *loop);
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2): a peer that went is an error there */
     int rc = uv_loop_init(&loop->uv);
     if (rc)
         return fl_err_set(err, FL_IO, "could not create the event loop: %s", uv_strerror(rc));
@@ -151,6 +153,35 @@ void fl_loop_timer(struct fl_loop *loop, struct fl_timer *timer, int64_t delay_m
 void fl_loop_timer_cancel(struct fl_loop *loop, struct fl_timer *timer)
 {
     fl_timer_cancel(&loop->wheel, timer);
+}
+
+static void on_slept(struct fl_timer *timer)
+{
+    fl_op_finish(FL_CONTAINER(timer, struct fl_sleep, timer)->op, FL_OK);
+}
+
+static void on_sleep_cancelled(struct fl_post *post)
+{
+    fl_op_finish(FL_CONTAINER(post, struct fl_sleep, post)->op, FL_CANCELLED);
+}
+
+static void cancel_sleep(struct fl_op *op)
+{
+    struct fl_sleep *sleep = op->provider;
+    fl_loop_timer_cancel(sleep->loop, &sleep->timer);
+    fl_loop_post(sleep->loop, &sleep->post);
+}
+
+enum fl_code fl_sleep_start(struct fl_op *op, struct fl_sleep *sleep, struct fl_loop *loop,
+                            int64_t delay_ms)
+{
+    fl_timer_init(&sleep->timer, on_slept);
+    sleep->post = (struct fl_post){ .run = on_sleep_cancelled };
+    sleep->loop = loop;
+    sleep->op = op;
+    fl_op_start(op, cancel_sleep, sleep);
+    fl_loop_timer(loop, &sleep->timer, delay_ms);
+    return FL_OK;
 }
 
 void fl_loop_post(struct fl_loop *loop, struct fl_post *post)

@@ -8,6 +8,7 @@
 #include "flopinio/base/clock.h"
 #include "flopinio/base/err.h"
 #include "flopinio/base/list.h"
+#include "flopinio/base/op.h"
 #include "flopinio/base/wheel.h"
 
 /* Runs once, soon, from the loop and never from inside the caller: how an operation that has its
@@ -43,6 +44,17 @@ int fl_loop_fini(struct fl_loop *loop);
 /* Arms for delay_ms from now (0 = the next turn); re-arms if armed. */
 void fl_loop_timer(struct fl_loop *loop, struct fl_timer *timer, int64_t delay_ms);
 void fl_loop_timer_cancel(struct fl_loop *loop, struct fl_timer *timer);
+
+/* An operation that completes with FL_OK after delay_ms; cancelling completes it with
+ * FL_CANCELLED. */
+struct fl_sleep {
+    struct fl_timer timer;
+    struct fl_post post;
+    struct fl_loop *loop;
+    struct fl_op *op;
+};
+enum fl_code fl_sleep_start(struct fl_op *op, struct fl_sleep *sleep, struct fl_loop *loop,
+                            int64_t delay_ms) FL_MUST_CHECK;
 
 /* Posts from the loop thread; harmless if already posted. */
 void fl_loop_post(struct fl_loop *loop, struct fl_post *post);

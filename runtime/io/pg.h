@@ -22,7 +22,7 @@
 #include "flopinio/base/op.h"
 #include "runtime/io/loop.h"
 
-#define FL_SQL_PARAMS 48
+#define FL_SQL_PARAMS 50
 
 /* One statement text; static, prepared once per connection under its name. */
 struct fl_sql {

@@ -21,19 +21,8 @@
 #include "flopinio/base/arena.h"
 #include "flopinio/base/err.h"
 #include "flopinio/base/str.h"
+#include "runtime/store/states.h"
 
-enum fl_card_state {
-    FL_CARD_WAITING,
-    FL_CARD_APPROVED,
-    FL_CARD_RUNNING,
-    FL_CARD_DONE,
-    FL_CARD_FAILED,
-    FL_CARD_UNKNOWN, /* outcome unknown: it may have happened */
-    FL_CARD_REJECTED,
-    FL_CARD_EXPIRED,
-    FL_CARD_CANCELLED,
-    FL_CARD_STOPPED, /* approved, then a check failed before anything was sent */
-};
 enum fl_card_caller { FL_CALLER_WAITS, FL_CALLER_GONE, FL_CALLER_TASK };
 enum fl_disclose { FL_DISCLOSE_FULL, FL_DISCLOSE_SUMMARY };
 
@@ -51,7 +40,7 @@ struct fl_card_facts {
     struct fl_str tool, server, environment, account;
     struct fl_str agent, owner;
     bool is_not_isolated; /* agent and runtime share an operating-system user */
-    enum fl_card_state state;
+    enum fl_approval_state state;
     enum fl_card_caller caller;
     int64_t created_utc_ms, expires_utc_ms;
     int64_t changed_utc_ms; /* when it came into a state other than waiting; 0 = not shown */
@@ -101,7 +90,7 @@ struct fl_card_block {
 };
 
 struct fl_card {
-    enum fl_card_state state;
+    enum fl_approval_state state;
     struct fl_card_block *blocks; /* in the order of enum fl_card_kind; absent ones left out */
     size_t block_count;
     /* Everything that the decision is about can be seen here. If not: no Approve on this card. */

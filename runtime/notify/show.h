@@ -20,13 +20,13 @@ enum fl_show_flag {
     FL_SHOW_COMPOSED = 2, /* the text stands in a sentence with others: right-to-left letters, which
                              would reorder their neighbours, are escapes too */
     FL_SHOW_QUOTED = 4,   /* `"` becomes `\"` */
+    FL_SHOW_OPEN = 8,     /* more follows on the line: a space at the end needs no escape */
 };
 
 /* What a reader should be told about a text; fields add up over calls. */
 struct fl_show_notes {
-    uint64_t mixed;       /* scripts that stand mixed within one word; 0 = none */
-    bool is_rtl;          /* has letters that run from right to left, shown as they are */
-    bool is_multi_script; /* private: set with `mixed` */
+    uint64_t mixed; /* scripts that stand mixed within one word; 0 = none */
+    bool is_rtl;    /* has letters that run from right to left, shown as they are */
 };
 
 /* Appends `s`, shown. Non-ASCII letters in host names (behind "://" and "@") are escapes. A space

@@ -65,7 +65,7 @@ static struct fl_sql sql_revoke = {
 };
 static struct fl_sql sql_usable = {
     "credentials_usable",
-    "SELECT c.credential_id FROM agent_credential c JOIN agent g USING (organization_id, agent_id) "
+    "SELECT c.credential_id, g.owner_id FROM agent_credential c JOIN agent g USING (organization_id, agent_id) "
     "JOIN person p ON p.person_id = g.owner_id WHERE c.organization_id = (SELECT org()) AND "
     "c.credential_id = ANY ($1::uuid[]) AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR "
     "c.expires_at > now()) AND g.state = 'active' AND p.is_active",

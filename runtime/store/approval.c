@@ -35,6 +35,7 @@
     X(text, ask, "a.ask")                                                                          \
     X(flag, is_standing, "a.is_standing")                                                          \
     X(number, decided_at_ms, MS("a.decided_at"))                                                   \
+    X(text, decided_by, "a.decided_by")                                                            \
     X(text, reason, "a.reason")                                                                    \
     X(flag, may_ask_again, "a.may_ask_again")                                                      \
     X(wait, wait_mode, "a.wait_mode")                                                              \
@@ -89,6 +90,20 @@ static struct fl_sql sql_content = {
     "WHERE organization_id = (SELECT org()) AND approval_id = $1",
     0
 };
+static struct fl_sql sql_content_by_task = {
+    "approval_content_by_task",
+    "SELECT arguments, justification, preview, result FROM approval "
+    "WHERE organization_id = (SELECT org()) AND task_id = $1",
+    0
+};
+static struct fl_sql sql_by_request = {
+    "approval_by_request",
+    "SELECT approval_id, mcp_request FROM approval WHERE organization_id = (SELECT org()) AND "
+    "mcp_session = $1 "
+    "AND ($2::text IS NULL OR mcp_request = $2) AND ($3::text IS NULL OR mcp_stream = $3) "
+    "ORDER BY created_at DESC LIMIT 1",
+    0
+};
 
 /* The agent's intakes run one behind the other, so that the limit of waiting ones is exact and a
  * repeat finds what the call before it wrote. A statement of its own: the next one must see what
@@ -104,6 +119,29 @@ static struct fl_sql sql_intake_lock = { "approval_intake_lock",
     "group_member gm USING (organization_id, group_id) JOIN person sp ON sp.person_id = "          \
     "gm.person_id WHERE og.organization_id = (SELECT org()) AND og.name = s.name AND sp.name = "   \
     "" owner ")))"
+
+static struct fl_sql sql_recheck = {
+    "approval_recheck",
+    "SELECT o.policy_version, "
+    "coalesce((SELECT t.accepted_digest = a.definition_digest AND t.digest = a.definition_digest "
+    "AND NOT t.is_quarantined AND NOT t.is_gone AND v.is_enabled FROM tool t JOIN server v USING "
+    "(organization_id, server_id) WHERE t.organization_id = a.organization_id AND t.published = "
+    "a.tool AND t.server_id = a.server_id), false), "
+    "g.state = 'active' AND coalesce(p.is_active, false), "
+    "a.credential_id IS NULL OR coalesce((SELECT c.revoked_at IS NULL AND (c.expires_at IS NULL OR "
+    "c.expires_at > now()) FROM agent_credential c WHERE c.organization_id = a.organization_id AND "
+    "c.credential_id = a.credential_id), false), "
+    "(SELECT s.reason FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS "
+    "NULL AND (s.until IS NULL OR s.until > now()) AND " STOPPED(
+        "g.name", "p.name",
+        "(SELECT v.name FROM server v WHERE v.organization_id = a.organization_id AND v.server_id = "
+        "a.server_id)",
+        "a.tool") " LIMIT 1) "
+                  "FROM approval a JOIN organization o USING (organization_id) JOIN agent g USING "
+                  "(organization_id, agent_id) LEFT JOIN person p ON p.person_id = a.owner_id "
+                  "WHERE a.organization_id = (SELECT org()) AND a.approval_id = $1",
+    0
+};
 
 /* $1..$33 the row, then names for stops, limits, and the audit row. */
 static struct fl_sql sql_intake = {
@@ -145,9 +183,9 @@ static struct fl_sql sql_intake = {
               "kind, tool, tool_name, definition_digest, server_id, arguments, arguments_bytes, binding_salt, "
               "binding_digest, fingerprint, idempotency_key, justification, preview, preview_kind, "
               "precondition, policy_version, rule, ask, is_standing, is_isolated, card, wait_mode, holder, "
-              "task_id, after_leave, retry_of, asked_count, preview_at, decided_at, expires_at) "
+              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, asked_count, preview_at, decided_at, expires_at) "
               "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
-              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, f.asked, "
+              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, f.asked, "
               "CASE WHEN $20 <> 'none' THEN now() END, CASE WHEN $6 = 'approved' THEN now() END, "
               "now() + " SPAN(
                   "$37") " FROM facts f WHERE f.is_same_policy AND f.is_same_tool AND "
@@ -210,6 +248,10 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
     fl_bind_uuid(tx, q, &r->retry_of);
     fl_bind_int(tx, q, r->expires_ms);
     fl_store_audit_bind(tx, q, audit); /* 38..44 */
+    fl_bind_bool(tx, q, r->break_cancels);
+    fl_bind_bytes(tx, q, r->mcp_session);
+    fl_bind_text(tx, q, r->mcp_request);
+    fl_bind_text(tx, q, r->mcp_stream);
     return q;
 }
 
@@ -259,6 +301,11 @@ struct fl_query *fl_store_approval_lock(struct fl_tx *tx, const struct fl_uuid *
     return by_id(tx, &sql_lock, id);
 }
 
+struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_recheck, id);
+}
+
 struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id)
 {
     return by_id(tx, &sql_content, id);
@@ -268,6 +315,23 @@ struct fl_query *fl_store_approval_by_task(struct fl_tx *tx, struct fl_str task_
 {
     struct fl_query *q = fl_tx_add(tx, &sql_by_task);
     fl_bind_text(tx, q, task_id);
+    return q;
+}
+
+struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_content_by_task);
+    fl_bind_text(tx, q, task_id);
+    return q;
+}
+
+struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
+                                              struct fl_str request, struct fl_str stream)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_by_request);
+    fl_bind_bytes(tx, q, session);
+    fl_bind_text(tx, q, request);
+    fl_bind_text(tx, q, stream);
     return q;
 }
 

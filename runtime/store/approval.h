@@ -24,7 +24,7 @@ struct fl_approval {
     int64_t preview_at_ms, asked_count;
     bool is_isolated, is_standing, may_ask_again;
     int64_t policy_version;
-    struct fl_str rule, ask, reason, outcome, settled_by, task_id, after_leave;
+    struct fl_str rule, ask, decided_by, reason, outcome, settled_by, task_id, after_leave;
     enum fl_wait_mode wait_mode;
     int64_t created_at_ms, expires_at_ms, frozen_at_ms, decided_at_ms, left_at_ms, grace_until_ms;
     int64_t changed_at_ms, dispatched_at_ms, dispatch_deadline_ms, unknown_after_ms, settled_at_ms;
@@ -52,8 +52,10 @@ struct fl_approval_new {
     enum fl_wait_mode wait_mode;
     const char *task_id; /* NULL: none */
     const char *after_leave;
-    int64_t expires_ms; /* from now, by the database's clock */
-    int pending_max;    /* waiting approvals an agent may have */
+    bool break_cancels;
+    struct fl_str mcp_session, mcp_request, mcp_stream; /* legacy HTTP; p NULL otherwise */
+    int64_t expires_ms;                                 /* from now, by the database's clock */
+    int pending_max;                                    /* waiting approvals an agent may have */
 };
 
 enum fl_intake_result {
@@ -90,6 +92,12 @@ bool fl_store_approval_read(const struct fl_query *q, int row, struct fl_arena *
                             struct fl_approval *ret);
 /* Columns: arguments, justification, preview, result (sealed bytes). */
 struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id);
+struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id);
+
+/* Of a legacy HTTP session: by the request's id, or by the stream's name (the other one p NULL);
+ * the newest. Columns: approval_id, mcp_request. */
+struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
+                                              struct fl_str request, struct fl_str stream);
 
 struct fl_approval_filter {
     const char *states; /* "pending,unknown"; NULL: every one */
@@ -104,12 +112,16 @@ struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approv
 /* ---- transitions; each updates at most one row and returns it (approval_id), so that 0 rows says
  * that somebody else was first. The caller holds the lock or relies on the condition. ---- */
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
-                                          enum fl_approval_state to, struct fl_str reason,
-                                          bool may_ask_again);
+                                          enum fl_approval_state to, struct fl_str person,
+                                          struct fl_str reason, bool may_ask_again);
 /* approved -> claimed: fence + 1; the audit row only with it. Columns: fence. */
 struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid *organization,
                                          const struct fl_uuid *id, const struct fl_uuid *worker,
                                          int64_t lease_ms, const struct fl_audit_row *audit);
+/* What must still hold when it is sent, read in the transaction that holds the lock. Columns:
+ * policy_version, tool is as pinned, agent may act, credential may be used, reason of a stop or
+ * null. */
+struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id);
 /* claimed -> dispatched by fence. Columns: dispatch_number. */
 struct fl_query *fl_store_approval_dispatch(struct fl_tx *tx, const struct fl_uuid *id,
                                             int64_t fence, int64_t deadline_ms, int64_t timeout_ms,
@@ -142,14 +154,29 @@ struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_u
                                              const struct fl_uuid *id,
                                              const struct fl_audit_row *audit);
 
+/* What time has decided, for many at once, in an open transaction of their organization. Each
+ * returns the rows that it moved: approval_id, the state before. Frees the array. */
+enum fl_due {
+    FL_DUE_EXPIRE,
+    FL_DUE_RELEASE,
+    FL_DUE_CANCEL,
+    FL_DUE_UNKNOWN,
+    FL_DUE_ORPHAN,
+    FL_DUE_COUNT
+};
+/* `leave_ms`: the grace of orphans whose break cancels. */
+struct fl_query *fl_store_approval_due(struct fl_tx *tx, enum fl_due what, struct fl_array *ids,
+                                       int64_t leave_ms);
+
 /* ---- finding what is due, over all organizations ---- */
 struct fl_query *fl_store_sweep_due(struct fl_tx *tx, int most); /* organization, id, what */
 struct fl_query *fl_store_sweep_dispatched(struct fl_tx *tx,
                                            int most); /* org, id, fence, window ms, over */
 struct fl_query *fl_store_sweep_ready(struct fl_tx *tx, int most);   /* organization, id */
 struct fl_query *fl_store_sweep_orphans(struct fl_tx *tx, int most); /* organization, id, holder */
-/* organization, id, state, changed_at in microseconds; from since_us on. */
-struct fl_query *fl_store_sweep_changed(struct fl_tx *tx, int64_t since_us, int most);
+/* When did these change last? Columns: id, changed_at in microseconds. Frees the arrays. */
+struct fl_query *fl_store_sweep_look(struct fl_tx *tx, struct fl_array *organizations,
+                                     struct fl_array *approvals);
 struct fl_query *fl_store_sweep_counts(struct fl_tx *tx); /* state, how many */
 /* Wakes other processes; one per batch, not per row. */
 void fl_store_notify(struct fl_tx *tx, const char *payload);

@@ -12,7 +12,7 @@
 
 static struct fl_sql sql_decide = {
     "approval_decide",
-    "UPDATE approval SET state = $2, reason = $3, may_ask_again = $4, decided_at = "
+    "UPDATE approval SET state = $2, reason = $3, may_ask_again = $4, decided_by = $5, decided_at = "
     "clock_timestamp() " MINE "AND state = 'pending'"
     "RETURNING approval_id",
     0
@@ -86,15 +86,48 @@ static struct fl_sql sql_delivered = {
     "'cancelled', 'voided') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
     0
 };
+/* Locks what is still so, moves it, and says what it was; rows that somebody holds are left for the
+ * next time. */
+#define DUE(condition, change)                                                                     \
+    "WITH old AS (SELECT approval_id, state FROM approval WHERE organization_id = (SELECT org()) " \
+    "AND approval_id = ANY ($1::uuid[]) AND " condition " FOR NO KEY UPDATE SKIP LOCKED), moved "  \
+    "AS (UPDATE approval a SET " change " FROM old WHERE a.organization_id = (SELECT org()) AND "  \
+    "a.approval_id = old.approval_id RETURNING a.approval_id) SELECT old.approval_id, old.state "  \
+    "FROM old JOIN moved USING (approval_id)"
+static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
+    [FL_DUE_EXPIRE] = { "due_expire",
+                        DUE("state IN ('pending', 'approved', 'claimed') AND frozen_at IS NULL AND "
+                            "expires_at <= now() AND $2::bigint >= 0",
+                            "state = 'expired', grace_until = NULL"),
+                        0 },
+    [FL_DUE_RELEASE] = { "due_release",
+                         DUE("state = 'claimed' AND lease_until <= now() AND $2::bigint >= 0",
+                             "state = 'approved', lease_until = NULL, claim_owner = NULL"),
+                         0 },
+    [FL_DUE_CANCEL] = { "due_cancel",
+                        DUE("state IN ('pending', 'approved') AND wait_mode = 'left' AND "
+                            "grace_until <= now() AND frozen_at IS NULL AND $2::bigint >= 0",
+                            "state = 'cancelled', grace_until = NULL, reason = 'the caller left'"),
+                        0 },
+    [FL_DUE_UNKNOWN] = { "due_unknown",
+                         DUE("state = 'dispatched' AND unknown_after <= now() AND $2::bigint >= 0",
+                             "state = 'unknown', outcome = 'no outcome was recorded in time'"),
+                         0 },
+    [FL_DUE_ORPHAN] = { "due_orphan",
+                        DUE("wait_mode = 'held' AND state IN ('pending', 'approved', 'claimed')",
+                            "wait_mode = 'left', holder = NULL, left_at = now(), grace_until = "
+                            "CASE WHEN break_cancels OR after_leave = 'cancel' THEN now() + " SPAN(
+                                "$2") " END"),
+                        0 },
+};
 static struct fl_sql sql_due = { "sweep_due", "SELECT * FROM sweep_due($1)", 0 };
 static struct fl_sql sql_dispatched = { "sweep_dispatched", "SELECT * FROM sweep_dispatched($1)",
                                         0 };
 static struct fl_sql sql_ready = { "sweep_ready", "SELECT * FROM sweep_ready($1)", 0 };
 static struct fl_sql sql_orphans = { "sweep_orphans", "SELECT * FROM sweep_orphans($1)", 0 };
-static struct fl_sql sql_changed = { "sweep_changed",
-                                     "SELECT organization_id, approval_id, state, " US(
-                                         "changed_at") " FROM sweep_changed(" AT_US("$1") ", $2)",
-                                     0 };
+static struct fl_sql sql_look = {
+    "sweep_look", "SELECT approval_id, " US("changed_at") " FROM sweep_look($1, $2)", 0
+};
 static struct fl_sql sql_counts = { "sweep_counts", "SELECT * FROM sweep_counts()", 0 };
 static struct fl_sql sql_notify = { "notify", "SELECT pg_notify('flopinio', $1)", 0 };
 
@@ -117,13 +150,14 @@ static struct fl_query *audited(struct fl_tx *tx, struct fl_sql *sql,
 }
 
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
-                                          enum fl_approval_state to, struct fl_str reason,
-                                          bool may_ask_again)
+                                          enum fl_approval_state to, struct fl_str person,
+                                          struct fl_str reason, bool may_ask_again)
 {
     struct fl_query *q = mine(tx, &sql_decide, id);
     fl_bind_z(tx, q, fl_state_text(to));
     fl_bind_text(tx, q, reason);
     fl_bind_bool(tx, q, may_ask_again);
+    fl_bind_text(tx, q, person);
     return q;
 }
 
@@ -214,6 +248,15 @@ struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_u
     return audited(tx, &sql_delivered, organization, id, audit);
 }
 
+struct fl_query *fl_store_approval_due(struct fl_tx *tx, enum fl_due what, struct fl_array *ids,
+                                       int64_t leave_ms)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_due_many[what]);
+    fl_bind_array(tx, q, ids);
+    fl_bind_int(tx, q, leave_ms);
+    return q;
+}
+
 static struct fl_query *sweep(struct fl_tx *tx, struct fl_sql *sql, int most)
 {
     struct fl_query *q = fl_tx_add(tx, sql);
@@ -241,11 +284,12 @@ struct fl_query *fl_store_sweep_orphans(struct fl_tx *tx, int most)
     return sweep(tx, &sql_orphans, most);
 }
 
-struct fl_query *fl_store_sweep_changed(struct fl_tx *tx, int64_t since_us, int most)
+struct fl_query *fl_store_sweep_look(struct fl_tx *tx, struct fl_array *organizations,
+                                     struct fl_array *approvals)
 {
-    struct fl_query *q = fl_tx_add(tx, &sql_changed);
-    fl_bind_int(tx, q, since_us);
-    fl_bind_int(tx, q, most);
+    struct fl_query *q = fl_tx_add(tx, &sql_look);
+    fl_bind_array(tx, q, organizations);
+    fl_bind_array(tx, q, approvals);
     return q;
 }
 

@@ -67,7 +67,7 @@ void fl_store_credential_create(struct fl_tx *tx, const struct fl_uuid *id,
 /* One, or all of an agent when `id` is NULL. Columns: credential_id. */
 struct fl_query *fl_store_credential_revoke(struct fl_tx *tx, const struct fl_uuid *id,
                                             const struct fl_uuid *agent);
-/* Which of these may still be used? Column: credential_id. */
+/* Which of these may still be used? Columns: credential_id, owner_id. */
 struct fl_query *fl_store_credentials_usable(struct fl_tx *tx, struct fl_array *ids);
 
 /* ---- legacy sessions ---- */

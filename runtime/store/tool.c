@@ -36,7 +36,7 @@ static struct fl_sql sql_tools = {
     "SELECT server_id, name, published, definition, digest, accepted_definition, accepted_digest, "
     "accepted_effects, secrets, is_quarantined, is_gone, " MS(
         "changed_at") " FROM tool WHERE " HERE
-                      " AND ($1::uuid IS NULL OR server_id = $1) ORDER BY published",
+                      " AND ($1::uuid IS NULL OR server_id = $1) ORDER BY published COLLATE \"C\"",
     0
 };
 static struct fl_sql sql_seen = {

@@ -5,6 +5,8 @@
 #ifndef FLOPINIO_BASE_ERR_H
 #define FLOPINIO_BASE_ERR_H
 
+#include <stdarg.h>
+
 #include "flopinio/base/assert.h"
 
 /* Append only. X(name, JSON-RPC code, HTTP status, default text) */
@@ -65,6 +67,8 @@ struct fl_err {
 /* Fills *err (err may be NULL) and returns `code`; an over-long text is cut at a UTF-8 boundary. */
 enum fl_code fl_err_set(struct fl_err *err, enum fl_code code, const char *fmt, ...)
     FL_PRINTF(3, 4);
+enum fl_code fl_err_vset(struct fl_err *err, enum fl_code code, const char *fmt, va_list ap)
+    FL_PRINTF(3, 0);
 /* Fills *err with the code's default text and returns `code`. */
 enum fl_code fl_err_code(struct fl_err *err, enum fl_code code);
 

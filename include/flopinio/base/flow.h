@@ -33,7 +33,8 @@ struct fl_flow {
     bool is_ended;
 };
 
-#define FL_STEP_DECLARE(prefix, s) static const struct fl_step S_##s
+/* Declared in front, so that the steps can stand in the order of the story. */
+#define FL_STEP_DECLARE(s) static const struct fl_step S_##s
 #define FL_STEP(s)                                                                                 \
     static fl_next step_##s(struct fl_flow *f);                                                    \
     static const struct fl_step S_##s = { #s, step_##s };                                          \

@@ -1,7 +1,7 @@
 /* The span scanner: validates a JSON text (RFC 8259) in one pass without building a tree, and
- * hands out spans of the text. Messages in flight are scanned, and a tree is built only when a rule,
- * a schema or a card reads the arguments. Spans borrow the text. Any thread; allocates only for an
- * object with very many members. */
+ * hands out spans of the text. Messages in flight are scanned, and a tree is built only when a
+ * rule, a schema or a card reads the arguments. Spans borrow the text. Any thread; allocates only
+ * for an object with very many members. */
 #ifndef FLOPINIO_BASE_SCAN_H
 #define FLOPINIO_BASE_SCAN_H
 
@@ -15,11 +15,11 @@
 #define FL_SCAN_PICKS_MAX 32
 
 struct fl_scan_limits {
-    size_t max_bytes;         /* at most UINT32_MAX */
-    uint32_t max_nodes;       /* values, counting containers and scalars, not keys */
-    uint16_t max_depth;       /* containers inside one another; at most FL_SCAN_DEPTH_MAX */
-    bool rejects_duplicates;  /* equal keys in one object, compared after decoding escapes */
-    bool rejects_nul;         /* \u0000 in a key or string */
+    size_t max_bytes;        /* at most UINT32_MAX */
+    uint32_t max_nodes;      /* values, counting containers and scalars, not keys */
+    uint16_t max_depth;      /* containers inside one another; at most FL_SCAN_DEPTH_MAX */
+    bool rejects_duplicates; /* equal keys in one object, compared after decoding escapes */
+    bool rejects_nul;        /* \u0000 in a key or string */
 };
 
 /* RFC 8259 alone, deep enough for every published test text. */

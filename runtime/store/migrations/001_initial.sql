@@ -153,7 +153,7 @@ CREATE INDEX mcp_session_seen ON mcp_session (seen_at);
 CREATE TABLE server (
     organization_id uuid NOT NULL REFERENCES organization,
     server_id uuid NOT NULL,
-    name text NOT NULL CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,31}$'),
+    name text NOT NULL CHECK (name ~ '^[a-z0-9][a-z0-9-]{0,31}$'),
     kind text NOT NULL CHECK (kind IN ('plugin')),
     plugin text NOT NULL,
     config jsonb NOT NULL DEFAULT '{}',
@@ -248,15 +248,20 @@ CREATE TABLE approval (
     ask jsonb NOT NULL DEFAULT '{}',             -- frozen at intake
     is_standing boolean NOT NULL DEFAULT false,
     decided_at timestamptz,
+    decided_by text,                             -- whose vote was the last one needed
     reason text,                                 -- why rejected, voided, cancelled, unknown ...
     may_ask_again boolean NOT NULL DEFAULT false,
     -- who waits
     wait_mode text NOT NULL CHECK (wait_mode IN ('held', 'task', 'left')),
     holder uuid,                                 -- worker that holds the call
     task_id text,
+    mcp_session bytea,                           -- legacy HTTP: whose request, and on which stream,
+    mcp_request text,                            -- so that any worker can cancel or resume it
+    mcp_stream text,
     left_at timestamptz,
     grace_until timestamptz,                     -- cancelled then, unless somebody collects it
     after_leave text NOT NULL DEFAULT 'wait' CHECK (after_leave IN ('wait', 'cancel')),
+    break_cancels boolean NOT NULL DEFAULT false, -- in the caller's era a broken stream cancels
     -- time
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
@@ -281,6 +286,8 @@ CREATE TABLE approval (
     FOREIGN KEY (organization_id, agent_id) REFERENCES agent
 );
 CREATE UNIQUE INDEX approval_task ON approval (organization_id, task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX approval_session ON approval (organization_id, mcp_session)
+    WHERE mcp_session IS NOT NULL;
 CREATE UNIQUE INDEX approval_idempotency ON approval (organization_id, agent_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX approval_fingerprint ON approval (organization_id, agent_id, fingerprint, created_at);
@@ -297,7 +304,6 @@ CREATE INDEX approval_ready ON approval (decided_at)
 CREATE INDEX approval_grace ON approval (grace_until) WHERE grace_until IS NOT NULL;
 CREATE INDEX approval_held ON approval (holder)
     WHERE wait_mode = 'held' AND state IN ('pending', 'approved', 'claimed');
-CREATE INDEX approval_changed ON approval (changed_at);
 
 CREATE TABLE vote (
     organization_id uuid NOT NULL,
@@ -425,7 +431,7 @@ GRANT SELECT, INSERT, UPDATE ON organization, membership, org_group, agent, agen
     server, tool, stop, vote TO flopinio_app;
 GRANT SELECT, INSERT ON policy, approval TO flopinio_app;
 -- What was asked and how it is bound never changes; only how it goes on.
-GRANT UPDATE (state, decided_at, reason, may_ask_again, wait_mode, holder, left_at, grace_until,
+GRANT UPDATE (state, decided_at, decided_by, reason, may_ask_again, wait_mode, holder, left_at, grace_until,
               expires_at, frozen_at, changed_at, fence, claim_owner, lease_until, dispatch_number,
               dispatched_at, dispatch_deadline, unknown_after, settled_at, settled_by, outcome,
               result, result_bytes, delivered_at, asked_count)

@@ -160,7 +160,7 @@ CREATE POLICY sweep ON stop FOR SELECT TO flopinio_sweep USING (true);
 CREATE POLICY sweep ON mcp_session TO flopinio_sweep USING (true);
 GRANT SELECT (organization_id, approval_id, state, wait_mode, holder, expires_at, frozen_at,
               changed_at, grace_until, fence, lease_until, decided_at, dispatched_at,
-              unknown_after, after_leave)
+              unknown_after, after_leave, arguments, result)
     ON approval TO flopinio_sweep;
 GRANT SELECT (organization_id, stop_id, until, lifted_at) ON stop TO flopinio_sweep;
 GRANT SELECT (seen_at), DELETE ON mcp_session TO flopinio_sweep;
@@ -210,12 +210,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
                     AND w.seen_at > now() - interval '10 seconds')
     LIMIT most $$;
 
--- The feed behind every wake-up: what changed since (with an overlap for running transactions).
-CREATE FUNCTION sweep_changed(since timestamptz, most integer)
-RETURNS TABLE (organization_id uuid, approval_id uuid, state text, changed_at timestamptz)
+-- The truth behind every wake-up: when did these, which somebody waits for, change last?
+CREATE FUNCTION sweep_look(organizations uuid[], approvals uuid[])
+RETURNS TABLE (approval_id uuid, changed_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    SELECT a.organization_id, a.approval_id, a.state, a.changed_at FROM approval a
-    WHERE a.changed_at >= since ORDER BY a.changed_at LIMIT most $$;
+    SELECT a.approval_id, a.changed_at
+    FROM unnest(organizations, approvals) AS w (organization_id, approval_id)
+    JOIN approval a ON a.organization_id = w.organization_id AND a.approval_id = w.approval_id $$;
 
 CREATE FUNCTION sweep_stops_over(most integer)
 RETURNS TABLE (organization_id uuid, stop_id uuid)
@@ -228,6 +229,14 @@ RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     WITH gone AS (DELETE FROM mcp_session WHERE seen_at < now() - older RETURNING 1)
     SELECT count(*) FROM gone $$;
+
+-- How many values are sealed under a key (sealed values begin with 0x01 and the key's number).
+CREATE FUNCTION sweep_key_rows(key bigint)
+RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT count(*) FROM approval a
+    WHERE substr(a.arguments, 2, 4) = decode(lpad(to_hex(key), 8, '0'), 'hex')
+    OR substr(a.result, 2, 4) = decode(lpad(to_hex(key), 8, '0'), 'hex') $$;
 
 CREATE FUNCTION sweep_counts()
 RETURNS TABLE (state text, how_many bigint)

@@ -1,0 +1,108 @@
+/* Votes and people as the quorum wants them. */
+#include "runtime/approval/ballot.h"
+
+#include "runtime/store/sql.h"
+
+static enum fl_code read_people(struct fl_ballot *b, struct fl_arena *arena,
+                                const struct fl_query *q, struct fl_err *err)
+{
+    int rows = fl_rows(q);
+    b->people = fl_arena_array(arena, (size_t)rows + 1, sizeof *b->people);
+    if (!b->people)
+        return fl_err_code(err, FL_NOMEM);
+    for (int i = 0; i < rows; i++) {
+        struct fl_quorum_person *p = &b->people[b->person_count++];
+        struct fl_str groups = fl_cell_copy(q, arena, i, 4);
+        size_t count = groups.n ? 1 : 0;
+        for (size_t k = 0; k < groups.n; k++)
+            count += groups.p[k] == ',';
+        struct fl_str *list = fl_arena_array(arena, count + 1, sizeof *list);
+        if (!groups.p || !list)
+            return fl_err_code(err, FL_NOMEM);
+        for (size_t k = 0, from = 0; k < count; k++) {
+            size_t to = from;
+            while (to < groups.n && groups.p[to] != ',')
+                to++;
+            list[k] = (struct fl_str){ groups.p + from, to - from };
+            from = to + 1;
+        }
+        *p = (struct fl_quorum_person){ .id = fl_cell_uuid(q, i, 0),
+                                        .name = fl_cell_copy(q, arena, i, 1),
+                                        .role = fl_role_parse(fl_cell(q, i, 2)),
+                                        .is_active = fl_cell_bool(q, i, 3),
+                                        .groups = list,
+                                        .group_count = count };
+    }
+    return FL_OK;
+}
+
+enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
+                            const struct fl_query *people, const struct fl_query *votes,
+                            const struct fl_uuid *owner, struct fl_err *err)
+{
+    *b = (struct fl_ballot){ 0 };
+    enum fl_code code = read_people(b, arena, people, err);
+    if (code)
+        return code;
+    int rows = fl_rows(votes);
+    b->voters = fl_arena_array(arena, (size_t)rows + 1, sizeof *b->voters);
+    b->votes = fl_arena_array(arena, (size_t)rows + 1, sizeof *b->votes);
+    if (!b->voters || !b->votes)
+        return fl_err_code(err, FL_NOMEM);
+    for (int i = 0; i < rows; i++) {
+        struct fl_ballot_vote *v = &b->voters[i];
+        v->person = fl_cell_uuid(votes, i, 0);
+        v->approves = fl_str_is(fl_cell(votes, i, 1), "approve");
+        v->has_second_factor = fl_cell_bool(votes, i, 2);
+        v->reason = fl_cell_copy(votes, arena, i, 3);
+        v->via = fl_cell_copy(votes, arena, i, 4);
+        v->at_ms = fl_cell_int(votes, i, 5);
+        v->name = fl_cell_copy(votes, arena, i, 6);
+        v->is_owner = fl_cell_bool(votes, i, 7);
+        b->votes[b->vote_count++] =
+            (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor };
+    }
+    b->excluded[b->excluded_count++] = (struct fl_quorum_excluded){ *owner, FL_EXCLUDED_OWNER };
+    return FL_OK;
+}
+
+void fl_ballot_facts(const struct fl_ballot *b, const struct fl_ask *ask,
+                     struct fl_quorum_facts *ret)
+{
+    *ret = (struct fl_quorum_facts){ .ask = ask,
+                                     .people = b->people,
+                                     .person_count = b->person_count,
+                                     .votes = b->votes,
+                                     .vote_count = b->vote_count,
+                                     .excluded = b->excluded,
+                                     .excluded_count = b->excluded_count };
+}
+
+const struct fl_quorum_person *fl_ballot_person(const struct fl_ballot *b, const struct fl_uuid *id)
+{
+    for (size_t i = 0; i < b->person_count; i++) {
+        if (fl_uuid_cmp(&b->people[i].id, id) == 0)
+            return &b->people[i];
+    }
+    return NULL;
+}
+
+void fl_ballot_vote(struct fl_ballot *b, const struct fl_uuid *person, bool approves,
+                    bool has_second_factor)
+{
+    size_t at = 0;
+    while (at < b->vote_count && fl_uuid_cmp(&b->votes[at].person, person) != 0)
+        at++;
+    b->votes[at] = (struct fl_quorum_vote){ *person, approves, has_second_factor };
+    if (at == b->vote_count)
+        b->vote_count++;
+}
+
+void fl_ballot_progress(const struct fl_quorum *quorum, struct fl_buf *out)
+{
+    for (size_t i = 0; i < quorum->threshold_count; i++) {
+        if (i)
+            fl_buf_puts(out, "; ");
+        fl_buf_puts(out, quorum->thresholds[i].text);
+    }
+}

@@ -1,0 +1,41 @@
+/* An approval's people, votes and thresholds, from the rows of one transaction. */
+#ifndef FLOPINIO_APPROVAL_BALLOT_H
+#define FLOPINIO_APPROVAL_BALLOT_H
+
+#include "policy/quorum.h"
+#include "runtime/io/pg.h"
+
+struct fl_ballot_vote {
+    struct fl_uuid person;
+    struct fl_str name, reason, via;
+    bool approves, has_second_factor, is_owner;
+    int64_t at_ms;
+};
+
+struct fl_ballot {
+    struct fl_quorum_person *people;
+    size_t person_count;
+    struct fl_ballot_vote *voters; /* in the order of time */
+    struct fl_quorum_vote *votes;  /* the same, as the quorum counts; room for one more */
+    size_t vote_count;
+    struct fl_quorum_excluded excluded[2];
+    size_t excluded_count;
+};
+
+/* From fl_store_people and fl_store_votes; `owner` owns the agent. FL_NOMEM. */
+enum fl_code fl_ballot_read(struct fl_ballot *ballot, struct fl_arena *arena,
+                            const struct fl_query *people, const struct fl_query *votes,
+                            const struct fl_uuid *owner, struct fl_err *err) FL_MUST_CHECK;
+/* The facts for the quorum under this ask. */
+void fl_ballot_facts(const struct fl_ballot *ballot, const struct fl_ask *ask,
+                     struct fl_quorum_facts *ret);
+/* NULL if they are no member. */
+const struct fl_quorum_person *fl_ballot_person(const struct fl_ballot *ballot,
+                                                const struct fl_uuid *id);
+/* Adds or replaces this person's vote. */
+void fl_ballot_vote(struct fl_ballot *ballot, const struct fl_uuid *person, bool approves,
+                    bool has_second_factor);
+/* Progress of every threshold, "1 of 2 from ops; 0 of 1 from finance". */
+void fl_ballot_progress(const struct fl_quorum *quorum, struct fl_buf *out);
+
+#endif

@@ -1,0 +1,523 @@
+/* The life of a call, top to bottom:
+ *
+ *   begin -> resolve -> validate -> policy
+ *     deny             -> audit -> respond
+ *     allow (a read)   -> read -> audit -> respond
+ *     standing, slow   -> intake (created as approved) -> run -> respond, or a task
+ *     ask              -> preview -> intake (pending) -> sleep -> run -> respond, or a task
+ *
+ * intake is the first transaction (intake.c), deciding the second (decide.c), the claim, the marker
+ * and the settlement the others (run.c). A call that sleeps can be forgotten at any time: its row
+ * says everything that is needed to go on with it. */
+#include "runtime/approval/call.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/json.h"
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/approval/call_priv.h"
+#include "runtime/approval/leave.h"
+
+FL_STEP_DECLARE(resolve);
+FL_STEP_DECLARE(validate);
+FL_STEP_DECLARE(policy);
+FL_STEP_DECLARE(read_done);
+FL_STEP_DECLARE(audit);
+FL_STEP_DECLARE(audited);
+FL_STEP_DECLARE(preview);
+FL_STEP_DECLARE(previewed);
+FL_STEP_DECLARE(intake);
+FL_STEP_DECLARE(taken_in);
+FL_STEP_DECLARE(sleep);
+FL_STEP_DECLARE(woken);
+FL_STEP_DECLARE(look);
+FL_STEP_DECLARE(looked);
+FL_STEP_DECLARE(attach);
+FL_STEP_DECLARE(attached);
+FL_STEP_DECLARE(run);
+FL_STEP_DECLARE(ran);
+FL_STEP_DECLARE(leave);
+FL_STEP_DECLARE(left);
+FL_STEP_DECLARE(cancel);
+FL_STEP_DECLARE(cancelled);
+FL_STEP_DECLARE(respond);
+
+#define LOOK_AGAIN_MS 1000   /* while the database is away */
+#define STANDING_MS   900000 /* an unasked call that nobody runs expires */
+
+static fl_next outcome(struct fl_call *c, enum fl_call_outcome what, struct fl_str reason)
+{
+    c->end = FL_CALL_OUTCOME;
+    c->outcome = what;
+    if (reason.p)
+        c->reason = fl_arena_str(c->arena, reason);
+    return &S_respond;
+}
+
+static fl_next take_result(struct fl_call *c, const struct fl_call_result *result,
+                           struct fl_str why)
+{
+    if (!result->is_kept)
+        return outcome(c, FL_OUTCOME_NOT_KEPT, why);
+    fl_call_take_result(c, result, why);
+    return &S_respond;
+}
+
+/* ---------------------------------------------------------------- what is called */
+FL_STEP(begin)
+{
+    struct fl_call *c = fl_call_of(f);
+    struct fl_err err;
+    if (!fl_pg_is_up(c->core->pg, &err)) /* nothing runs that could not be recorded */
+        return fl_fail_with(f, FL_UNAVAILABLE, "%s", err.text);
+    if (!fl_uuid_is_zero(&c->wait_for)) {
+        c->is_observer = true; /* until it is attached */
+        return &S_look;
+    }
+    fl_org_unref(&c->org);
+    c->org = fl_org_peek(c->core->orgs, &c->principal->organization_id);
+    if (c->org)
+        return &S_resolve;
+    return fl_await(f, &S_resolve,
+                    fl_org_load_start(&f->op, &c->org_load, c->core->orgs,
+                                      &c->principal->organization_id, &c->org));
+}
+
+/* Denied, with the audit row in front of the answer. */
+static fl_next deny(struct fl_call *c, const char *why, struct fl_str reason)
+{
+    c->core->stats.denied++;
+    fl_call_event(c, FL_AUDIT_CALL_DENIED);
+    fl_audit_z(&c->event, "why", why);
+    outcome(c, FL_OUTCOME_DENIED, reason);
+    fl_audit_text(&c->event, "reason", c->reason);
+    return &S_audit;
+}
+
+static fl_next refuse(struct fl_call *c, enum fl_code code, const char *why, const char *text)
+{
+    deny(c, why, fl_str_of(text));
+    c->end = FL_CALL_ERROR;
+    fl_err_set(&c->err, code, "%s", text);
+    return &S_audit;
+}
+
+FL_STEP(resolve)
+{
+    struct fl_call *c = fl_call_of(f);
+    char text[200];
+    if (!c->org)
+        return fl_fail(f);
+    c->found = fl_org_tool(c->org, c->tool);
+    if (!c->found || c->found->state == FL_TOOL_GONE) {
+        snprintf(text, sizeof text, "unknown tool: %.*s", (int)(c->tool.n > 64 ? 64 : c->tool.n),
+                 c->tool.p);
+        return refuse(c, FL_BAD_PARAMS, "unknown_tool", text);
+    }
+    c->has_output_schema = c->found->has_output_schema;
+    if (!fl_principal_may_call(c->principal, c->tool))
+        return refuse(c, FL_FORBIDDEN, "scope", "the credential does not reach this tool");
+    if (c->found->state != FL_TOOL_ACCEPTED)
+        return deny(c, "not_accepted",
+                    FL_STR("its definition is new or has changed, and waits for an "
+                           "administrator's review"));
+    const struct fl_org_stop *stop =
+        fl_org_stopped(c->org, c->principal->agent, &c->principal->owner_id, c->found);
+    if (stop) {
+        snprintf(text, sizeof text, "stopped by an administrator: %.*s",
+                 (int)(stop->reason.n > 150 ? 150 : stop->reason.n), stop->reason.p);
+        return deny(c, "stopped", fl_str_of(text));
+    }
+    if (c->found->task == FLOPINIO_TASK_REQUIRED && !c->can_task) {
+        c->end = FL_CALL_NEEDS_TASKS;
+        return &S_respond;
+    }
+    return &S_validate;
+}
+
+FL_STEP(validate)
+{
+    struct fl_call *c = fl_call_of(f);
+    struct fl_err err;
+    if (!c->tree && !(c->tree = fl_json_parse(c->arguments, &err)))
+        return fl_fail_with(f, err.code == FL_NOMEM ? FL_NOMEM : FL_BAD_PARAMS, "%s", err.text);
+    enum fl_code code = fl_call_take_reason(c, &err);
+    if (code == FL_OK)
+        code = fl_org_tool_validate(c->found, c->tree, &err);
+    if (code == FL_OK)
+        return &S_policy;
+    if (code == FL_NOMEM)
+        return fl_fail_with(f, code, "%s", err.text);
+    c->core->stats.invalid++;
+    c->end = FL_CALL_INVALID;
+    c->err = err;
+    fl_call_event(c, FL_AUDIT_CALL_INVALID);
+    return &S_audit;
+}
+
+static bool wants_task(const struct fl_call *c)
+{
+    return c->can_task && c->found->task != FLOPINIO_TASK_NEVER &&
+           (c->verdict.effect == FL_EFFECT_ASK || c->found->is_slow ||
+            c->found->task == FLOPINIO_TASK_REQUIRED);
+}
+
+FL_STEP(policy)
+{
+    struct fl_call *c = fl_call_of(f);
+    fl_rules_ask(c->org, c->found, &c->caller, c->arguments, fl_real_ms(), &c->tree, &c->verdict);
+    if (c->leave)
+        return &S_respond;
+    switch (c->verdict.effect) {
+    case FL_EFFECT_ALLOW:
+        if (!c->verdict.is_standing && !wants_task(c))
+            return fl_await(f, &S_read_done, fl_call_read_start(c));
+        c->core->stats.permitted++;
+        return &S_intake;
+    case FL_EFFECT_ASK: return c->found->has_preview ? &S_preview : &S_intake;
+    default: return deny(c, "policy", fl_str_of(c->verdict.text));
+    }
+}
+
+/* ---------------------------------------------------------------- an allowed read */
+FL_STEP(read_done)
+{
+    struct fl_call *c = fl_call_of(f);
+    enum fl_approval_state state;
+    if (f->op.code)
+        return fl_fail(f);
+    state = fl_result_of_call(&c->host_call, c->err.text, sizeof c->err.text, &c->result);
+    c->core->stats.reads++;
+    c->end = FL_CALL_RESULT;
+    if (c->result.is_error && !c->result.content.p && !c->result.is_protocol_error)
+        c->result.content =
+            fl_call_text_content(c->arena, "the tool did not answer: ", c->err.text);
+    fl_call_event(c, FL_AUDIT_CALL_READ);
+    fl_audit_text(&c->event, "rule", c->verdict.rule ? c->verdict.rule->name : FL_STR(""));
+    fl_audit_z(&c->event, "outcome", fl_state_text(state));
+    fl_audit_int(&c->event, "result_bytes", c->result.bytes);
+    fl_audit_int(&c->event, "took_us", fl_mono_us() - c->started_us);
+    return &S_audit;
+}
+
+/* The row is durable before the answer leaves. */
+FL_STEP(audit)
+{
+    struct fl_call *c = fl_call_of(f);
+    enum fl_code code = fl_audit_seal(&c->event, c->arena, &f->op.err);
+    if (code == FL_OK)
+        code = fl_audit_batch_add(&f->op, c->core->audit, &c->entry, &c->event);
+    return fl_await(f, &S_audited, code);
+}
+
+FL_STEP(audited)
+{
+    if (f->op.code)
+        return fl_fail_with(f, FL_UNAVAILABLE, "it could not be recorded: %.300s", f->op.err.text);
+    return &S_respond;
+}
+
+/* ---------------------------------------------------------------- held: the row comes first */
+FL_STEP(preview)
+{
+    struct fl_call *c = fl_call_of(f);
+    enum fl_code code = fl_call_canonical(c, &f->op.err);
+    return fl_await(f, &S_previewed, code ? code : fl_call_preview_start(c));
+}
+
+FL_STEP(previewed)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    fl_call_take_preview(c);
+    return &S_intake;
+}
+
+FL_STEP(intake)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (c->leave)
+        return &S_respond; /* gone before anything was written */
+    bool is_asked = c->verdict.effect == FL_EFFECT_ASK;
+    enum fl_code code = fl_call_canonical(c, &f->op.err);
+    if (code == FL_OK)
+        code = fl_call_intake_start(c, wants_task(c),
+                                    is_asked ? c->verdict.ask->expires_ms : STANDING_MS);
+    return fl_await(f, &S_taken_in, code);
+}
+
+FL_STEP(taken_in)
+{
+    struct fl_call *c = fl_call_of(f);
+    struct fl_intake in;
+    if (f->op.code == FL_CONFLICT && ++c->tries < FL_CALL_TRIES)
+        return &S_intake; /* the same idempotency key at the same moment: now it is a repeat */
+    if (f->op.code)
+        return fl_fail(f); /* ambiguous: the row may be there; the agent's repeat finds it */
+    fl_store_approval_intake_read(c->q, c->arena, &in);
+    switch (in.result) {
+    case FL_INTAKE_CREATED: break;
+    case FL_INTAKE_REPEAT:
+        c->core->stats.repeats++;
+        if (in.is_other_arguments)
+            return fl_fail_with(f, FL_BAD_PARAMS,
+                                "the idempotency key was used before with other arguments");
+        c->approval_id = in.repeat;
+        c->is_observer = true; /* until it is attached */
+        return &S_look;
+    case FL_INTAKE_POLICY_MOVED:
+    case FL_INTAKE_TOOL_CHANGED:
+        if (++c->tries >= FL_CALL_TRIES)
+            return fl_fail_with(f, FL_UNAVAILABLE, "the policy or the tool keeps changing");
+        fl_orgs_changed(c->core->orgs, &c->principal->organization_id, 0);
+        return &S_begin;
+    case FL_INTAKE_STOPPED: return deny(c, "stopped", in.stop_reason);
+    case FL_INTAKE_TOO_MANY:
+        return deny(c, "pending_limit",
+                    FL_STR("too many of this agent's calls are waiting already; wait for them "
+                           "first"));
+    case FL_INTAKE_AGENT_REFUSED:
+        return refuse(c, FL_FORBIDDEN, "agent", "the agent or its credential may not act any more");
+    }
+    c->approval_id = c->row.id;
+    c->state = c->row.state;
+    c->created_at_ms = c->changed_at_ms = in.created_at_ms;
+    c->expires_at_ms = in.expires_at_ms;
+    c->core->stats.held += c->row.state == FL_APPROVAL_PENDING;
+    fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
+    if (c->row.wait_mode == FL_WAIT_TASK) {
+        c->end = FL_CALL_TASK;
+        c->task_id = fl_arena_str(c->arena, fl_str_of(c->row.task_id));
+        if (c->row.state == FL_APPROVAL_APPROVED)
+            fl_call_kick_runner(c);
+        return &S_respond;
+    }
+    c->is_held_here = true;
+    fl_call_arm_hold(c);
+    return c->row.state == FL_APPROVAL_APPROVED ? &S_run : &S_sleep;
+}
+
+/* ---------------------------------------------------------------- waiting for people */
+FL_STEP(sleep)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (c->leave || c->is_hold_over)
+        return &S_woken;
+    if (c->on_waiting && !c->leave)
+        c->on_waiting(c);
+    return fl_await(f, &S_woken,
+                    fl_hub_wait_start(&f->op, &c->wait, c->core->hub,
+                                      &c->principal->organization_id, &c->approval_id));
+}
+
+FL_STEP(woken)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (c->leave == FL_LEAVE_CANCELLED && fl_uuid_is_zero(&c->wait_for))
+        return &S_cancel;
+    if (c->leave || c->is_hold_over)
+        return &S_leave;
+    return &S_look;
+}
+
+FL_STEP(look)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (!fl_uuid_is_zero(&c->wait_for))
+        c->approval_id = c->wait_for;
+    fl_look_fini(&c->look);
+    c->look = (struct fl_look){ .core = c->core,
+                                .organization = c->principal->organization_id,
+                                .id = c->approval_id,
+                                .wants_result = true };
+    return fl_await(f, &S_looked, fl_look_start(&f->op, &c->look));
+}
+
+static fl_next settled_by_a_person(struct fl_call *c, const struct fl_approval *row)
+{
+    bool happened = row->state == FL_APPROVAL_SUCCEEDED;
+    char *text = fl_arena_printf(c->arena, "%.*s%s%.*s", FL_STR_ARG(row->settled_by),
+                                 row->reason.n ? ": " : "", FL_STR_ARG(row->reason));
+    c->end = FL_CALL_RESULT;
+    c->result = (struct fl_call_result){ .is_kept = true, .is_error = !happened };
+    c->result.content = fl_call_text_content(
+        c->arena,
+        happened
+            ? "The outcome was not known; a person found that it was executed. Settled by "
+            : "The outcome was not known; a person found that it was not executed. Settled by ",
+        text ? text : "a person");
+    return &S_respond;
+}
+
+/* What the row says, in terms of an answer; NULL: it is not over. */
+static fl_next over(struct fl_call *c)
+{
+    const struct fl_approval *row = &c->look.row;
+    struct fl_str reason = row->reason.p ? row->reason : row->outcome;
+    if (row->settled_by.p)
+        return settled_by_a_person(c, row);
+    switch (row->state) {
+    case FL_APPROVAL_SUCCEEDED:
+    case FL_APPROVAL_FAILED: return take_result(c, &c->look.result, row->outcome);
+    case FL_APPROVAL_REJECTED: return outcome(c, FL_OUTCOME_REJECTED, reason);
+    case FL_APPROVAL_EXPIRED: return outcome(c, FL_OUTCOME_EXPIRED, reason);
+    case FL_APPROVAL_CANCELLED:
+        /* Its client cancelled it by another way: such a request is not answered any more. */
+        c->is_silent = c->is_held_here && fl_str_is(reason, FL_CALL_AGENT_CANCELLED);
+        return outcome(c, FL_OUTCOME_CANCELLED, reason);
+    case FL_APPROVAL_VOIDED: return outcome(c, FL_OUTCOME_VOIDED, reason);
+    case FL_APPROVAL_UNKNOWN: return outcome(c, FL_OUTCOME_UNKNOWN, reason);
+    default: return NULL;
+    }
+}
+
+FL_STEP(looked)
+{
+    struct fl_call *c = fl_call_of(f);
+    const struct fl_approval *row = &c->look.row;
+    if (f->op.code == FL_UNAVAILABLE && fl_uuid_is_zero(&c->wait_for) && !c->leave)
+        return fl_await(f, &S_look,
+                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+    if (f->op.code)
+        return c->leave ? &S_leave : fl_fail(f);
+    if (fl_uuid_cmp(&row->agent_id, &c->principal->agent_id) != 0)
+        return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval"); /* as for unknown ones */
+    fl_call_take_row(c, row);
+    c->is_deliverable = fl_state_is_final(row->state);
+    fl_next done = over(c);
+    if (done)
+        return done;
+    if (c->is_status)
+        return outcome(c, FL_OUTCOME_PENDING, (struct fl_str){ NULL, 0 });
+    if (row->wait_mode == FL_WAIT_LEFT && !c->is_held_here && !c->leave)
+        return &S_attach;
+    if (row->wait_mode == FL_WAIT_TASK && c->can_task && fl_uuid_is_zero(&c->wait_for)) {
+        c->end = FL_CALL_TASK; /* a repeat of a call that a task answers for */
+        c->task_id = fl_arena_str(c->arena, row->task_id);
+        return &S_respond;
+    }
+    if (!fl_timer_is_armed(&c->hold) && !c->is_hold_over)
+        fl_call_arm_hold(c);
+    bool is_ours = c->is_held_here && row->wait_mode == FL_WAIT_HELD;
+    return row->state == FL_APPROVAL_APPROVED && is_ours && !row->frozen_at_ms ? &S_run : &S_sleep;
+}
+
+/* Nobody waited for it any more: now this call does. */
+FL_STEP(attach)
+{
+    struct fl_call *c = fl_call_of(f);
+    return fl_await(f, &S_attached, fl_call_attach_start(c));
+}
+
+FL_STEP(attached)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    c->is_held_here = fl_rows(c->q) == 1;
+    c->is_observer = !c->is_held_here;
+    if (c->is_held_here)
+        fl_call_arm_hold(c);
+    return &S_look;
+}
+
+/* ---------------------------------------------------------------- running it */
+FL_STEP(run)
+{
+    struct fl_call *c = fl_call_of(f);
+    return fl_await(f, &S_ran, fl_call_run_start(c));
+}
+
+FL_STEP(ran)
+{
+    struct fl_call *c = fl_call_of(f);
+    struct fl_run *r = &c->run;
+    struct fl_str reason = r->reason[0] ? fl_str_of(r->reason) : (struct fl_str){ NULL, 0 };
+    c->is_deliverable = true;
+    c->state = r->state;
+    if (f->op.code)
+        return fl_await(f, &S_woken,
+                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+    switch (r->state) {
+    case FL_APPROVAL_SUCCEEDED:
+    case FL_APPROVAL_FAILED: return take_result(c, &r->result, reason);
+    case FL_APPROVAL_UNKNOWN: return outcome(c, FL_OUTCOME_UNKNOWN, reason);
+    case FL_APPROVAL_VOIDED: return outcome(c, FL_OUTCOME_VOIDED, reason);
+    case FL_APPROVAL_EXPIRED: return outcome(c, FL_OUTCOME_EXPIRED, reason);
+    default: return &S_woken; /* given back, or somebody else has it */
+    }
+}
+
+/* ---------------------------------------------------------------- leaving */
+FL_STEP(leave)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (!c->is_held_here)
+        return &S_left;
+    return fl_await(f, &S_left, fl_call_leave_start(c));
+}
+
+FL_STEP(left)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (c->is_held_here && f->op.code)
+        fl_leave_later(c->core, &c->principal->organization_id, &c->principal->agent_id,
+                       &c->approval_id, fl_call_grace_ms(c));
+    c->is_held_here = false;
+    return outcome(c, FL_OUTCOME_PENDING, (struct fl_str){ NULL, 0 });
+}
+
+FL_STEP(cancel)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (c->is_observer)
+        return &S_respond; /* somebody else's wait; only this one is over */
+    c->cancel = (struct fl_cancel){ .core = c->core,
+                                    .organization = c->principal->organization_id,
+                                    .id = c->approval_id,
+                                    .actor = FL_ACTOR_AGENT,
+                                    .actor_id = c->principal->agent_id,
+                                    .only_agent = c->principal->agent_id,
+                                    .reason = FL_CALL_AGENT_CANCELLED };
+    return fl_await(f, &S_cancelled, fl_cancel_start(&f->op, &c->cancel));
+}
+
+FL_STEP(cancelled)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (f->op.code)
+        FL_LOG(WARN, "cancel_failed", FL_KU("call", &c->approval_id),
+               FL_KS("reason", f->op.err.text));
+    return &S_respond;
+}
+
+/* ---------------------------------------------------------------- the end: every way passes here
+ */
+FL_STEP(respond)
+{
+    return fl_end(f);
+}
+
+FL_STEP(failed)
+{
+    struct fl_call *c = fl_call_of(f);
+    c->end = FL_CALL_ERROR;
+    c->err = f->first;
+    if (c->err.code == FL_AMBIGUOUS)
+        c->err.code = FL_UNAVAILABLE;
+    return &S_respond;
+}
+
+static void on_start(struct fl_post *post)
+{
+    fl_flow_run(&FL_CONTAINER(post, struct fl_call, start)->flow, &S_begin);
+}
+
+void fl_call_start(struct fl_call *c)
+{
+    fl_flow_init(&c->flow, &S_failed, fl_call_on_ended);
+    c->start.run = on_start;
+    fl_loop_post(c->core->loop, &c->start);
+}

@@ -1,0 +1,45 @@
+/* Shared by call.c (the story), call_intake.c (making the row) and call_parts.c (the rest). */
+#ifndef FLOPINIO_APPROVAL_CALL_PRIV_H
+#define FLOPINIO_APPROVAL_CALL_PRIV_H
+
+#include "runtime/approval/call.h"
+
+#define FL_CALL_TRIES 5
+
+static inline struct fl_call *fl_call_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_call, flow);
+}
+
+/* ---- call_parts.c ---- */
+/* Begins c->event about this call, by the agent. */
+void fl_call_event(struct fl_call *c, enum fl_audit_kind kind);
+/* Takes our optional argument out of the arguments, as the justification. FL_BAD_PARAMS if it is no
+ * text. */
+enum fl_code fl_call_take_reason(struct fl_call *c, struct fl_err *err) FL_MUST_CHECK;
+/* Starts the tool for an allowed read; c->flow.op completes when it ended. */
+enum fl_code fl_call_read_start(struct fl_call *c) FL_MUST_CHECK;
+/* [{"type":"text","text":..}] in the arena; p NULL on no memory. */
+struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, const char *text);
+void fl_call_arm_hold(struct fl_call *c);
+enum fl_code fl_call_attach_start(struct fl_call *c) FL_MUST_CHECK;
+/* How long somebody may come back before the row is cancelled; 0: until it expires. */
+int64_t fl_call_grace_ms(const struct fl_call *c);
+enum fl_code fl_call_leave_start(struct fl_call *c) FL_MUST_CHECK;
+enum fl_code fl_call_run_start(struct fl_call *c) FL_MUST_CHECK;
+void fl_call_kick_runner(struct fl_call *c);
+/* What the caller is told of the row. */
+void fl_call_take_row(struct fl_call *c, const struct fl_approval *row);
+/* An executed call's result that was kept; `why` explains one without content. */
+void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result, struct fl_str why);
+void fl_call_on_ended(struct fl_flow *f);
+
+/* ---- call_intake.c ---- */
+/* c->canonical, once. FL_BAD_PARAMS: a number that the canonical form would change. */
+enum fl_code fl_call_canonical(struct fl_call *c, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_call_preview_start(struct fl_call *c) FL_MUST_CHECK;
+void fl_call_take_preview(struct fl_call *c);
+enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task,
+                                  int64_t expires_ms) FL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,112 @@
+/* Cancelling an approval. */
+#include "runtime/approval/cancel.h"
+
+#include "runtime/approval/hub.h"
+
+FL_STEP_DECLARE(opened);
+FL_STEP_DECLARE(locked);
+FL_STEP_DECLARE(done);
+
+static struct fl_cancel *cancel_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_cancel, flow);
+}
+
+FL_STEP(open)
+{
+    struct fl_cancel *c = cancel_of(f);
+    return fl_await(f, &S_opened, fl_tx_open(&f->op, &c->tx));
+}
+
+FL_STEP(opened)
+{
+    struct fl_cancel *c = cancel_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    c->q = fl_store_approval_lock(&c->tx, &c->id);
+    return fl_await(f, &S_locked, fl_tx_round(&f->op, &c->tx));
+}
+
+static bool is_theirs(const struct fl_cancel *c, const struct fl_approval *row)
+{
+    return (fl_uuid_is_zero(&c->only_agent) || fl_uuid_cmp(&c->only_agent, &row->agent_id) == 0) &&
+           (fl_uuid_is_zero(&c->only_owner) || fl_uuid_cmp(&c->only_owner, &row->owner_id) == 0);
+}
+
+FL_STEP(locked)
+{
+    struct fl_cancel *c = cancel_of(f);
+    struct fl_approval row;
+    struct fl_audit_event e;
+    if (f->op.code)
+        return fl_fail(f);
+    if (!fl_store_approval_read(c->q, 0, c->arena, &row) || !is_theirs(c, &row))
+        return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
+    c->state = row.state;
+    c->is_cancelled = fl_state_may_move(row.state, FL_APPROVAL_CANCELLED);
+    bool is_late = row.state == FL_APPROVAL_DISPATCHED || row.state == FL_APPROVAL_UNKNOWN;
+    if (!c->is_cancelled && !is_late) {
+        fl_tx_abandon(&c->tx); /* over already: nothing changes */
+        return &S_done;
+    }
+    fl_audit_init(&e, &c->organization,
+                  c->is_cancelled ? FL_AUDIT_APPROVAL_CANCELLED : FL_AUDIT_APPROVAL_CANCEL_LATE,
+                  c->actor, &c->actor_id, "approval", &c->id);
+    fl_audit_z(&e, "from", fl_state_text(row.state));
+    if (c->reason)
+        fl_audit_z(&e, "reason", c->reason);
+    if (c->is_cancelled)
+        fl_store_approval_move(&c->tx, &c->id, row.state, FL_APPROVAL_CANCELLED,
+                               c->reason ? fl_str_of(c->reason) : (struct fl_str){ NULL, 0 });
+    fl_audit_append(&e, &c->tx);
+    return fl_await(f, &S_done, fl_tx_commit(&f->op, &c->tx));
+}
+
+FL_STEP(done)
+{
+    struct fl_cancel *c = cancel_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (c->is_cancelled) {
+        c->state = FL_APPROVAL_CANCELLED;
+        fl_hub_changed(c->core->hub, &c->organization, &c->id);
+    }
+    return fl_end(f);
+}
+
+FL_STEP(failed)
+{
+    fl_tx_abandon(&cancel_of(f)->tx);
+    return fl_end(f);
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    struct fl_cancel *c = cancel_of(f);
+    struct fl_op *op = c->op;
+    if (f->first.code)
+        op->err = f->first;
+    fl_tx_fini(&c->tx);
+    fl_arena_free(&c->arena);
+    fl_op_finish(op, f->first.code);
+}
+
+static void on_start(struct fl_post *post)
+{
+    fl_flow_run(&FL_CONTAINER(post, struct fl_cancel, post)->flow, &S_open);
+}
+
+enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *c)
+{
+    c->arena = fl_arena_new(0);
+    if (!c->arena)
+        return fl_err_code(&op->err, FL_NOMEM);
+    fl_tx_init(&c->tx, c->core->pg, c->arena, &c->organization);
+    fl_flow_init(&c->flow, &S_failed, on_ended);
+    c->is_cancelled = false;
+    c->op = op;
+    fl_op_start(op, NULL, c);
+    c->post = (struct fl_post){ .run = on_start };
+    fl_loop_post(c->core->loop, &c->post);
+    return FL_OK;
+}

@@ -1,0 +1,34 @@
+/* Taking an approval back before it is sent: by the agent that asked (notifications/cancelled,
+ * tasks/cancel) or by a person who may. After the dispatch marker it is only noted. Loop thread. */
+#ifndef FLOPINIO_APPROVAL_CANCEL_H
+#define FLOPINIO_APPROVAL_CANCEL_H
+
+#include "flopinio/base/flow.h"
+#include "runtime/approval/core.h"
+#include "runtime/store/approval.h"
+
+struct fl_cancel {
+    struct fl_flow flow;
+    /* ---- inputs ---- */
+    struct fl_core *core;
+    struct fl_uuid organization, id;
+    enum fl_actor actor;
+    struct fl_uuid actor_id;
+    struct fl_uuid only_agent; /* zero, or whose approval it must be */
+    struct fl_uuid only_owner; /* zero, or who must own the agent */
+    const char *reason;
+    /* ---- outputs ---- */
+    enum fl_approval_state state; /* after it */
+    bool is_cancelled;            /* by this */
+    /* ---- private ---- */
+    struct fl_op *op;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q;
+    struct fl_post post;
+};
+
+/* FL_NOT_FOUND: there is none, or it is somebody else's. FL_UNAVAILABLE. */
+enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *cancel) FL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,259 @@
+/* Deciding: the second transaction of a call's life.
+ *
+ *   lock the row in a statement of its own, then read votes and people (each statement sees what
+ *   was committed while the lock was awaited), count, write the vote, move the row if the quorum is
+ *   reached, commit. (Vote and conditional update in one statement lose quorums under concurrency.)
+ */
+#include "runtime/approval/decide.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/log.h"
+#include "runtime/approval/hub.h"
+#include "runtime/approval/runner.h"
+#include "runtime/store/vote.h"
+
+#define REASON_MAX 2000
+
+FL_STEP_DECLARE(opened);
+FL_STEP_DECLARE(locked);
+FL_STEP_DECLARE(refused);
+FL_STEP_DECLARE(expired);
+FL_STEP_DECLARE(done);
+
+static struct fl_decide *decide_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_decide, flow);
+}
+
+FL_STEP(open)
+{
+    struct fl_decide *d = decide_of(f);
+    return fl_await(f, &S_opened, fl_tx_open(&f->op, &d->tx));
+}
+
+FL_STEP(opened)
+{
+    struct fl_decide *d = decide_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    d->q_row = fl_store_approval_lock(&d->tx, &d->approval);
+    d->q_votes = fl_store_votes(&d->tx, &d->approval);
+    d->q_people = fl_store_people(&d->tx);
+    return fl_await(f, &S_locked, fl_tx_round(&f->op, &d->tx));
+}
+
+static void event(struct fl_decide *d, struct fl_audit_event *e, enum fl_audit_kind kind)
+{
+    fl_audit_init(e, &d->organization, kind, FL_ACTOR_PERSON, &d->person, "approval", &d->approval);
+    fl_audit_text(e, "person", d->person_name);
+    fl_audit_z(e, "via", d->via);
+    fl_audit_bool(e, "second_factor", d->has_second_factor);
+}
+
+/* What somebody hears who comes too late. */
+static enum fl_code late(struct fl_decide *d, struct fl_err *err)
+{
+    const struct fl_approval *row = &d->row;
+    return fl_err_set(err, FL_CONFLICT, "it is %s already%s%.*s", fl_state_word(row->state),
+                      row->decided_by.n ? ", decided by " : "", FL_STR_ARG(row->decided_by));
+}
+
+/* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
+static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **ret_person,
+                          struct fl_err *err)
+{
+    char hex[2 * FL_DIGEST_BYTES + 1];
+    const struct fl_quorum_person *person = fl_ballot_person(&d->ballot, &d->person);
+    struct fl_quorum_facts facts;
+    struct fl_quorum_vote vote = { d->person, d->verdict == FL_VERDICT_APPROVE,
+                                   d->has_second_factor };
+    if (!person)
+        return fl_err_set(err, FL_FORBIDDEN, "you are not a member of this organization");
+    if (!fl_role_may(person->role, FL_ACTION_DECIDE) || !person->is_active)
+        return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
+    if (d->row.state != FL_APPROVAL_PENDING)
+        return late(d, err);
+    if (d->binding.p &&
+        !fl_str_eq_nocase(d->binding,
+                          fl_str_of(fl_hex(d->row.binding_digest.p, d->row.binding_digest.n, hex))))
+        return fl_err_set(err, FL_CONFLICT, "it is not the call that you were shown");
+    *ret_person = person;
+    if (d->verdict == FL_VERDICT_WITHDRAW)
+        return FL_OK;
+    fl_ballot_facts(&d->ballot, d->ask, &facts);
+    return fl_quorum_may_vote(&facts, person, &vote, err);
+}
+
+static void describe(struct fl_decide *d)
+{
+    struct fl_buf progress = FL_BUF_INIT;
+    fl_ballot_progress(&d->quorum, &progress);
+    snprintf(d->progress, sizeof d->progress, "%s", progress.p ? progress.p : "");
+    fl_buf_fini(&progress);
+}
+
+/* Adds the vote's statements; the quorum with it is in d->quorum. */
+static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
+{
+    struct fl_audit_event e;
+    struct fl_quorum_facts facts;
+    bool approves = d->verdict == FL_VERDICT_APPROVE;
+    bool is_owner = fl_uuid_cmp(&d->person, &d->row.owner_id) == 0;
+    if (d->verdict == FL_VERDICT_WITHDRAW) {
+        size_t at = 0;
+        while (at < d->ballot.vote_count &&
+               fl_uuid_cmp(&d->ballot.votes[at].person, &d->person) != 0)
+            at++;
+        if (at == d->ballot.vote_count)
+            return fl_err_set(err, FL_CONFLICT, "you have not voted on it");
+        d->ballot.votes[at] = d->ballot.votes[--d->ballot.vote_count];
+        fl_store_vote_withdraw(&d->tx, &d->approval, &d->person);
+    } else {
+        fl_ballot_vote(&d->ballot, &d->person, approves, d->has_second_factor);
+        fl_store_vote_put(&d->tx, &d->approval, &d->person, approves, d->reason, d->via,
+                          d->has_second_factor, is_owner);
+    }
+    fl_ballot_facts(&d->ballot, d->ask, &facts);
+    enum fl_code code = fl_quorum_count(&facts, &d->quorum, err);
+    if (code)
+        return code;
+    if (d->verdict == FL_VERDICT_WITHDRAW && d->quorum.state != FL_QUORUM_OPEN)
+        return fl_err_set(err, FL_CONFLICT, "the votes decide it already");
+    describe(d);
+    d->is_decided = d->quorum.state != FL_QUORUM_OPEN;
+    d->state = d->quorum.state == FL_QUORUM_APPROVED   ? FL_APPROVAL_APPROVED
+               : d->quorum.state == FL_QUORUM_REJECTED ? FL_APPROVAL_REJECTED
+                                                       : FL_APPROVAL_PENDING;
+    event(d, &e,
+          d->state == FL_APPROVAL_APPROVED    ? FL_AUDIT_APPROVAL_APPROVED
+          : d->state == FL_APPROVAL_REJECTED  ? FL_AUDIT_APPROVAL_REJECTED
+          : d->verdict == FL_VERDICT_WITHDRAW ? FL_AUDIT_APPROVAL_WITHDRAWN
+                                              : FL_AUDIT_APPROVAL_VOTED);
+    fl_audit_bool(&e, "approves", approves);
+    fl_audit_z(&e, "progress", d->progress);
+    fl_audit_text(&e, "reason", d->reason);
+    fl_audit_hex(&e, "binding", d->row.binding_digest.p, d->row.binding_digest.n);
+    if (is_owner)
+        fl_audit_bool(&e, "owner_decided", true);
+    fl_audit_append(&e, &d->tx);
+    if (d->is_decided)
+        d->q_moved = fl_store_approval_decide(
+            &d->tx, &d->approval, d->state, d->person_name,
+            d->state == FL_APPROVAL_REJECTED ? d->reason : (struct fl_str){ NULL, 0 },
+            d->may_ask_again);
+    return FL_OK;
+}
+
+FL_STEP(locked)
+{
+    struct fl_decide *d = decide_of(f);
+    const struct fl_quorum_person *person = NULL;
+    struct fl_audit_event e;
+    if (f->op.code)
+        return fl_fail(f);
+    if (!fl_store_approval_read(d->q_row, 0, d->arena, &d->row))
+        return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
+    d->state = d->row.state;
+    enum fl_code code = fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes,
+                                       &d->row.owner_id, &d->refusal);
+    if (code == FL_OK && d->row.state == FL_APPROVAL_PENDING)
+        code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
+    if (code == FL_OK)
+        code = check(d, &person, &d->refusal);
+    if (code == FL_FORBIDDEN) {
+        event(d, &e, FL_AUDIT_APPROVAL_REFUSED);
+        fl_audit_z(&e, "why", d->refusal.text);
+        fl_audit_append(&e, &d->tx);
+        return fl_await(f, &S_refused, fl_tx_commit(&f->op, &d->tx));
+    }
+    if (code == FL_OK && d->row.is_expired) {
+        fl_store_approval_move(&d->tx, &d->approval, FL_APPROVAL_PENDING, FL_APPROVAL_EXPIRED,
+                               (struct fl_str){ NULL, 0 });
+        fl_audit_init(&e, &d->organization, FL_AUDIT_APPROVAL_EXPIRED, FL_ACTOR_SYSTEM,
+                      &d->core->worker, "approval", &d->approval);
+        fl_audit_append(&e, &d->tx);
+        return fl_await(f, &S_expired, fl_tx_commit(&f->op, &d->tx));
+    }
+    if (code == FL_OK)
+        code = vote(d, &d->refusal);
+    if (code)
+        return fl_fail_with(f, code, "%s", d->refusal.text);
+    return fl_await(f, &S_done, fl_tx_commit(&f->op, &d->tx));
+}
+
+FL_STEP(refused)
+{
+    struct fl_decide *d = decide_of(f);
+    return f->op.code ? fl_fail(f) : fl_fail_with(f, FL_FORBIDDEN, "%s", d->refusal.text);
+}
+
+FL_STEP(expired)
+{
+    struct fl_decide *d = decide_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    fl_hub_changed(d->core->hub, &d->organization, &d->approval);
+    return fl_fail_with(f, FL_CONFLICT, "it has expired");
+}
+
+FL_STEP(done)
+{
+    struct fl_decide *d = decide_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (d->is_decided && fl_rows(d->q_moved) != 1) /* cannot be under the lock */
+        return fl_fail_with(f, FL_INTERNAL, "the approval changed under its lock");
+    d->core->stats.decided += d->is_decided;
+    fl_hub_changed(d->core->hub, &d->organization, &d->approval);
+    if (d->state == FL_APPROVAL_APPROVED && d->row.wait_mode == FL_WAIT_TASK)
+        fl_runner_kick(d->core, &d->organization, &d->approval);
+    if (d->state == FL_APPROVAL_APPROVED)
+        snprintf(d->text, sizeof d->text, "approved%s",
+                 d->row.wait_mode == FL_WAIT_LEFT ? "; it runs when the agent collects it" : "");
+    else if (d->state == FL_APPROVAL_REJECTED)
+        snprintf(d->text, sizeof d->text, "rejected");
+    else
+        snprintf(d->text, sizeof d->text, "recorded: %.300s", d->progress);
+    return fl_end(f);
+}
+
+FL_STEP(failed)
+{
+    fl_tx_abandon(&decide_of(f)->tx);
+    return fl_end(f);
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    struct fl_decide *d = decide_of(f);
+    struct fl_op *op = d->op;
+    if (f->first.code)
+        op->err = f->first;
+    fl_tx_fini(&d->tx);
+    fl_policy_ask_free(&d->ask);
+    fl_arena_free(&d->arena);
+    fl_op_finish(op, f->first.code == FL_AMBIGUOUS ? FL_UNAVAILABLE : f->first.code);
+}
+
+static void on_start(struct fl_post *post)
+{
+    fl_flow_run(&FL_CONTAINER(post, struct fl_decide, post)->flow, &S_open);
+}
+
+enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *d)
+{
+    if (d->reason.n > REASON_MAX)
+        return fl_err_set(&op->err, FL_BAD_PARAMS, "the reason is longer than %d bytes",
+                          REASON_MAX);
+    d->arena = fl_arena_new(0);
+    if (!d->arena)
+        return fl_err_code(&op->err, FL_NOMEM);
+    fl_tx_init(&d->tx, d->core->pg, d->arena, &d->organization);
+    fl_flow_init(&d->flow, &S_failed, on_ended);
+    d->op = op;
+    fl_op_start(op, NULL, d);
+    d->post = (struct fl_post){ .run = on_start };
+    fl_loop_post(d->core->loop, &d->post);
+    return FL_OK;
+}

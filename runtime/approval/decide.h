@@ -1,0 +1,50 @@
+/* The one function that decides, for the CLI, REST, and every chat alike. Authority is read inside
+ * the deciding transaction, behind the lock on the approval's row. Loop thread only. */
+#ifndef FLOPINIO_APPROVAL_DECIDE_H
+#define FLOPINIO_APPROVAL_DECIDE_H
+
+#include "flopinio/base/flow.h"
+#include "policy/quorum.h"
+#include "runtime/approval/ballot.h"
+#include "runtime/approval/core.h"
+#include "runtime/store/approval.h"
+
+enum fl_verdict { FL_VERDICT_APPROVE, FL_VERDICT_REJECT, FL_VERDICT_WITHDRAW };
+
+struct fl_decide {
+    struct fl_flow flow;
+    /* ---- inputs ---- */
+    struct fl_core *core;
+    struct fl_uuid organization, approval;
+    struct fl_uuid person; /* proved before; what they may do is read here */
+    struct fl_str person_name;
+    bool has_second_factor; /* proved with this decision */
+    enum fl_verdict verdict;
+    struct fl_str reason;  /* p NULL: none; at most 2000 bytes */
+    bool may_ask_again;    /* with a rejection: the agent may repeat the call */
+    const char *via;       /* "cli", "api" */
+    struct fl_str binding; /* digest that the person was shown, hex; p NULL: not said */
+    /* ---- outputs ---- */
+    enum fl_approval_state state; /* after it */
+    bool is_decided;              /* by this vote */
+    char progress[512];           /* "1 of 2 from ops" */
+    char text[FL_ERR_TEXT_BYTES]; /* what happened, for the person */
+    /* ---- private ---- */
+    struct fl_op *op;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q_row, *q_votes, *q_people, *q_moved;
+    struct fl_approval row;
+    struct fl_ballot ballot;
+    struct fl_ask *ask;
+    struct fl_quorum quorum;
+    struct fl_err refusal;
+    struct fl_post post;
+};
+
+/* FL_OK: the vote is recorded. FL_NOT_FOUND, FL_FORBIDDEN (a sentence for the person; the attempt
+ * is in the audit), FL_CONFLICT (decided, over, or not what they were shown: text says what is
+ * recorded), FL_UNAVAILABLE. */
+enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST_CHECK;
+
+#endif

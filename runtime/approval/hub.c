@@ -1,0 +1,243 @@
+/* Waiters by approval, in a hash of lists; notifications of a turn gathered into one. */
+#include "runtime/approval/hub.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/approval/org.h"
+#include "runtime/store/approval.h"
+
+#define BUCKETS  4096
+#define NOTE_MAX 7000 /* bytes; PostgreSQL's limit is 8000 */
+
+struct fl_hub {
+    struct fl_core *core;
+    struct fl_list buckets[BUCKETS];
+    size_t count, next_bucket;
+    /* the notification that gathers, and the one under way */
+    struct fl_buf gathering;
+    struct fl_post turn;
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena;
+    bool is_sending;
+};
+
+static size_t bucket_of(const struct fl_uuid *id)
+{
+    /* The tail of a version 7 id is random. */
+    return ((size_t)id->b[14] << 8 | id->b[15]) % BUCKETS;
+}
+
+static void send_notification(struct fl_post *post);
+static void on_notification(void *ctx, const char *payload);
+
+static void on_sent(struct fl_op *op)
+{
+    struct fl_hub *hub = FL_CONTAINER(op, struct fl_hub, op);
+    /* Only a hint: whoever misses it finds the change by looking, a second later. */
+    fl_tx_fini(&hub->tx);
+    fl_arena_free(&hub->arena);
+    hub->is_sending = false;
+    if (hub->gathering.n)
+        fl_loop_at_turn_end(hub->core->loop, &hub->turn);
+}
+
+enum fl_code fl_hub_new(struct fl_core *core, struct fl_hub **ret, struct fl_err *err)
+{
+    struct fl_hub *hub = fl_calloc(1, sizeof *hub);
+    if (!hub)
+        return fl_err_code(err, FL_NOMEM);
+    hub->core = core;
+    for (int i = 0; i < BUCKETS; i++)
+        fl_list_init(&hub->buckets[i]);
+    hub->turn.run = send_notification;
+    hub->op.done = on_sent;
+    fl_buf_init(&hub->gathering, 0);
+    fl_pg_listen(core->pg, on_notification, hub);
+    *ret = hub;
+    return FL_OK;
+}
+
+void fl_hub_free(struct fl_hub **hub_ptr)
+{
+    struct fl_hub *hub = *hub_ptr;
+    if (!hub)
+        return;
+    FL_ASSERT(hub->count == 0 && !hub->is_sending);
+    fl_loop_post_cancel(hub->core->loop, &hub->turn);
+    fl_buf_fini(&hub->gathering);
+    fl_free(hub);
+    *hub_ptr = NULL;
+}
+
+/* ---- waiting ---- */
+static void finish(struct fl_hub_wait *wait, enum fl_code code)
+{
+    struct fl_op *op = wait->op;
+    fl_list_remove(&wait->link);
+    wait->hub->count--;
+    fl_op_finish(op, code);
+}
+
+static void on_cancel_post(struct fl_post *post)
+{
+    finish(FL_CONTAINER(post, struct fl_hub_wait, post), FL_CANCELLED);
+}
+
+static void on_wake_post(struct fl_post *post)
+{
+    finish(FL_CONTAINER(post, struct fl_hub_wait, post), FL_OK);
+}
+
+static void cancel(struct fl_op *op)
+{
+    struct fl_hub_wait *wait = op->provider;
+    wait->post.run = on_cancel_post;
+    fl_loop_post(wait->hub->core->loop, &wait->post);
+}
+
+enum fl_code fl_hub_wait_start(struct fl_op *op, struct fl_hub_wait *wait, struct fl_hub *hub,
+                               const struct fl_uuid *organization, const struct fl_uuid *approval)
+{
+    wait->organization = *organization;
+    wait->approval = *approval;
+    wait->hub = hub;
+    wait->op = op;
+    wait->post = (struct fl_post){ 0 };
+    fl_op_start(op, cancel, wait);
+    fl_list_push_back(&hub->buckets[bucket_of(approval)], &wait->link);
+    hub->count++;
+    return FL_OK;
+}
+
+/* Through a post, so that nobody's flow runs inside somebody else's commit. */
+static void wake(struct fl_hub_wait *wait)
+{
+    if (wait->post.run)
+        return; /* woken or cancelled already */
+    wait->post.run = on_wake_post;
+    fl_loop_post(wait->hub->core->loop, &wait->post);
+}
+
+static void wake_here(struct fl_hub *hub, const struct fl_uuid *approval)
+{
+    FL_LIST_FOREACH (link, &hub->buckets[bucket_of(approval)]) {
+        struct fl_hub_wait *wait = FL_CONTAINER(link, struct fl_hub_wait, link);
+        if (fl_uuid_cmp(&wait->approval, approval) == 0)
+            wake(wait);
+    }
+}
+
+void fl_hub_seen(struct fl_hub *hub, const struct fl_uuid *approval, int64_t changed_us)
+{
+    FL_LIST_FOREACH (link, &hub->buckets[bucket_of(approval)]) {
+        struct fl_hub_wait *wait = FL_CONTAINER(link, struct fl_hub_wait, link);
+        if (fl_uuid_cmp(&wait->approval, approval) != 0 || changed_us <= wait->seen_us)
+            continue;
+        wait->seen_us = changed_us;
+        wake(wait);
+    }
+}
+
+void fl_hub_waiting(struct fl_hub *hub, struct fl_array *organizations, struct fl_array *approvals,
+                    size_t most)
+{
+    for (int i = 0; i < BUCKETS && approvals->count < most; i++) {
+        FL_LIST_FOREACH (link, &hub->buckets[hub->next_bucket]) {
+            struct fl_hub_wait *wait = FL_CONTAINER(link, struct fl_hub_wait, link);
+            fl_array_put(organizations, wait->organization.b, sizeof wait->organization.b);
+            fl_array_put(approvals, wait->approval.b, sizeof wait->approval.b);
+        }
+        hub->next_bucket = (hub->next_bucket + 1) % BUCKETS;
+    }
+}
+
+void fl_hub_wake_all(struct fl_hub *hub)
+{
+    for (int i = 0; i < BUCKETS; i++) {
+        FL_LIST_FOREACH (link, &hub->buckets[i]) {
+            wake(FL_CONTAINER(link, struct fl_hub_wait, link));
+        }
+    }
+}
+
+size_t fl_hub_count(const struct fl_hub *hub)
+{
+    return hub->count;
+}
+
+/* ---- telling other processes ---- words with a space between: "w<id>" who says it, then "a<id>"
+ * for each approval and "o<id>" for each organization that changed */
+static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
+{
+    char text[FL_UUID_TEXT];
+    if (hub->gathering.n > NOTE_MAX)
+        return; /* the sweep finds it */
+    if (hub->gathering.n == 0)
+        fl_buf_printf(&hub->gathering, "w%s", fl_uuid_format(&hub->core->worker, text));
+    fl_buf_printf(&hub->gathering, " %c%s", what, fl_uuid_format(id, text));
+    if (hub->gathering.is_failed)
+        fl_buf_reset(&hub->gathering);
+    if (!hub->is_sending)
+        fl_loop_at_turn_end(hub->core->loop, &hub->turn);
+}
+
+static void send_notification(struct fl_post *post)
+{
+    struct fl_hub *hub = FL_CONTAINER(post, struct fl_hub, turn);
+    if (hub->is_sending || hub->gathering.n == 0)
+        return;
+    hub->arena = fl_arena_new(hub->gathering.n + 1024);
+    if (hub->arena) {
+        fl_tx_init(&hub->tx, hub->core->pg, hub->arena, NULL);
+        fl_store_notify(&hub->tx, hub->gathering.p);
+        hub->is_sending = fl_tx_submit(&hub->op, &hub->tx) == FL_OK;
+        if (!hub->is_sending) {
+            fl_tx_fini(&hub->tx);
+            fl_arena_free(&hub->arena);
+        }
+    }
+    fl_buf_reset(&hub->gathering);
+}
+
+void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
+                    const struct fl_uuid *approval)
+{
+    FL_UNUSED(organization);
+    wake_here(hub, approval);
+    gather(hub, 'a', approval);
+}
+
+void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organization)
+{
+    fl_orgs_changed(hub->core->orgs, organization, 0);
+    gather(hub, 'o', organization);
+}
+
+static void on_notification(void *ctx, const char *payload)
+{
+    struct fl_hub *hub = ctx;
+    if (!payload) {
+        fl_hub_wake_all(hub);
+        return;
+    }
+    for (struct fl_str rest = fl_str_of(payload); rest.n;) {
+        size_t n = 0;
+        while (n < rest.n && rest.p[n] != ' ')
+            n++;
+        struct fl_uuid id;
+        if (n == FL_UUID_TEXT && fl_uuid_parse((struct fl_str){ rest.p + 1, n - 1 }, &id)) {
+            if (rest.p[0] == 'w' && fl_uuid_cmp(&id, &hub->core->worker) == 0)
+                return; /* our own */
+            if (rest.p[0] == 'a')
+                wake_here(hub, &id);
+            else if (rest.p[0] == 'o')
+                fl_orgs_changed(hub->core->orgs, &id, 0);
+        }
+        n += n < rest.n;
+        rest.p += n;
+        rest.n -= n;
+    }
+}

@@ -1,0 +1,46 @@
+/* Who waits here for which approval. A committed change wakes them: at once when this process made
+ * it, by NOTIFY when another one did, and by the sweep's look each second as the truth. A wake-up
+ * says "look again", never what happened. Loop thread only. */
+#ifndef FLOPINIO_APPROVAL_HUB_H
+#define FLOPINIO_APPROVAL_HUB_H
+
+#include "runtime/approval/core.h"
+
+struct fl_hub;
+
+/* Embedded in the waiting flow. */
+struct fl_hub_wait {
+    struct fl_list link;
+    struct fl_uuid organization, approval;
+    struct fl_op *op;
+    struct fl_hub *hub;
+    struct fl_post post;
+    int64_t seen_us; /* the newest change that the waiter knows of, by the database's clock */
+};
+
+enum fl_code fl_hub_new(struct fl_core *core, struct fl_hub **ret,
+                        struct fl_err *err) FL_MUST_CHECK;
+void fl_hub_free(struct fl_hub **hub);
+
+/* Completes with FL_OK at the next change of the approval behind `wait->seen_us` (0 at first; the
+ * hub keeps it). Cancelling completes with FL_CANCELLED. */
+enum fl_code fl_hub_wait_start(struct fl_op *op, struct fl_hub_wait *wait, struct fl_hub *hub,
+                               const struct fl_uuid *organization,
+                               const struct fl_uuid *approval) FL_MUST_CHECK;
+/* A change of the approval was committed by this process: wakes the waiters here and, in one
+ * notification for all changes of the turn, those of other processes. */
+void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
+                    const struct fl_uuid *approval);
+/* The sweep saw that it changed at this time; wakes only whoever does not know it yet. */
+void fl_hub_seen(struct fl_hub *hub, const struct fl_uuid *approval, int64_t changed_us);
+/* Wakes everybody (after the connection for notifications was away). */
+void fl_hub_wake_all(struct fl_hub *hub);
+/* Tells other processes that an organization changed; with the next notification. */
+void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organization);
+size_t fl_hub_count(const struct fl_hub *hub);
+
+/* For the sweep: who is waited for, at most `most`, another part each time when there are more. */
+void fl_hub_waiting(struct fl_hub *hub, struct fl_array *organizations, struct fl_array *approvals,
+                    size_t most);
+
+#endif

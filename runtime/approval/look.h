@@ -1,0 +1,38 @@
+/* Looking at an approval: the row, and as asked its opened contents, votes and people. For the call
+ * that waits, for tasks/get, approval_status, the card, the CLI and REST. Loop thread only. */
+#ifndef FLOPINIO_APPROVAL_LOOK_H
+#define FLOPINIO_APPROVAL_LOOK_H
+
+#include "runtime/approval/ballot.h"
+#include "runtime/approval/core.h"
+#include "runtime/approval/result.h"
+#include "runtime/store/approval.h"
+
+struct fl_look {
+    /* ---- inputs ---- */
+    struct fl_core *core;
+    struct fl_uuid organization, id; /* id zero: by task_id */
+    struct fl_str task_id;
+    bool wants_result;    /* of a finished one */
+    bool wants_arguments; /* with preview and justification; checks the digest */
+    bool wants_ballot;
+    /* ---- outputs, valid until fl_look_fini ---- */
+    struct fl_arena *arena;
+    struct fl_approval row;
+    struct fl_call_result result; /* of succeeded and failed; is_kept false when it is not there */
+    struct fl_str arguments, preview, justification;
+    bool is_tampered; /* the stored row does not match its digest; arguments are not given */
+    struct fl_ballot ballot;
+    /* ---- private ---- */
+    struct fl_op *op;
+    struct fl_op db;
+    struct fl_tx tx;
+    struct fl_query *q_row, *q_content, *q_votes, *q_people;
+};
+
+/* FL_NOT_FOUND when there is none in the organization; FL_UNAVAILABLE. Not cancellable. The look
+ * must be zeroed or finished before; may be started again after fl_look_fini. */
+enum fl_code fl_look_start(struct fl_op *op, struct fl_look *look) FL_MUST_CHECK;
+void fl_look_fini(struct fl_look *look);
+
+#endif

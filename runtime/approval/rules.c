@@ -1,0 +1,199 @@
+/* Policies from text, and the facts they are asked about. */
+#include "runtime/approval/rules.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "flopinio/base/json.h"
+#include "mcp/schema.h"
+
+#define ZONES "/usr/share/zoneinfo/"
+
+static unsigned line_of(const void *ctx, const char *pointer)
+{
+    return fl_yaml_line(ctx, pointer);
+}
+
+/* `name` was checked by the caller: letters, digits, "_+-/" inside, no dotted or empty part. */
+static bool read_zone(void *ctx, struct fl_str name, struct fl_buf *out)
+{
+    char path[256], piece[4096];
+    FL_UNUSED(ctx);
+    if (name.n > 100)
+        return false;
+    snprintf(path, sizeof path, ZONES "%.*s", FL_STR_ARG(name));
+    FILE *f = fopen(path, "rbe");
+    if (!f)
+        return false;
+    for (size_t n; (n = fread(piece, 1, sizeof piece, f)) > 0 && out->n < (1 << 20);)
+        fl_buf_put(out, piece, n);
+    bool is_fine = !ferror(f);
+    fclose(f);
+    return is_fine;
+}
+
+enum fl_code fl_rules_load(struct fl_str text, struct fl_policy **ret, struct fl_yaml *ret_yaml,
+                           struct fl_findings *findings, struct fl_err *err)
+{
+    struct fl_yaml yaml;
+    enum fl_code code = fl_yaml_load(text, "policy", &yaml, err);
+    if (code)
+        return code;
+    struct fl_policy_source source = {
+        .root = yaml.root, .line = line_of, .line_ctx = &yaml, .zone = read_zone
+    };
+    code = fl_policy_compile(&source, ret, findings, err);
+    if (code == FL_OK && ret_yaml)
+        *ret_yaml = yaml;
+    else
+        fl_yaml_fini(&yaml);
+    return code;
+}
+
+struct reading {
+    struct fl_str arguments;
+    json_t **tree;
+};
+
+static const json_t *read_arguments(void *ctx)
+{
+    struct reading *r = ctx;
+    struct fl_err err;
+    if (!*r->tree)
+        *r->tree = fl_json_parse(r->arguments, &err);
+    return *r->tree;
+}
+
+void fl_rules_ask(const struct fl_org *org, const struct fl_org_tool *tool,
+                  const struct fl_caller *caller, struct fl_str arguments, int64_t at_utc_ms,
+                  json_t **tree, struct fl_policy_verdict *ret)
+{
+    struct reading reading = { arguments, tree };
+    const struct fl_org_person *owner = fl_org_person(org, &caller->owner_id);
+    struct fl_policy_facts facts = {
+        .tool = tool->published,
+        .server = tool->server->name,
+        .is_read = tool->is_read && tool->state == FL_TOOL_ACCEPTED,
+        .destroys = tool->destroys,
+        .reaches_out = tool->reaches_out,
+        .agent = caller->agent,
+        .agent_id = caller->agent_id_text,
+        .is_isolated = caller->is_isolated,
+        .owner = caller->owner,
+        .owner_groups = owner ? owner->groups : NULL,
+        .owner_group_count = owner ? owner->group_count : 0,
+        .org = org->name,
+        .at_utc_ms = at_utc_ms,
+        .args = read_arguments,
+        .args_ctx = &reading,
+    };
+    fl_policy_evaluate(org->policy, &facts, NULL, ret);
+}
+
+/* ---- what the organization has ---- */
+static bool has_path(void *ctx, struct fl_str name, const char *pointer)
+{
+    enum { MOST = 32 };
+    const struct fl_org *org = ctx;
+    const struct fl_org_tool *tool = fl_org_tool(org, name);
+    char text[512];
+    const char *names[MOST];
+    size_t count = 0;
+    struct fl_err err;
+    json_t *nothing = json_object();
+    /* Compiles the schema if need be; whether the empty object is valid does not matter. */
+    if (tool && nothing)
+        (void)!fl_org_tool_validate(tool, nothing, &err);
+    json_decref(nothing);
+    if (!tool || !tool->schema || strlen(pointer) >= sizeof text)
+        return true;
+    snprintf(text, sizeof text, "%s", pointer);
+    for (char *p = text; *p == '/' && count < MOST;) {
+        char *end = strchr(p + 1, '/');
+        if (end)
+            *end = 0;
+        char *to = ++p;
+        names[count++] = to;
+        for (const char *from = p; *from; from++) { /* ~1 and ~0 of RFC 6901 */
+            if (from[0] == '~' && (from[1] == '0' || from[1] == '1'))
+                *to++ = *++from == '1' ? '/' : '~';
+            else
+                *to++ = *from;
+        }
+        *to = 0;
+        if (strcmp(names[count - 1], "*") == 0)
+            names[count - 1] = "0"; /* any item */
+        if (!end)
+            break;
+        p = end;
+        *p = '/';
+    }
+    return fl_schema_allows_path(tool->schema, names, count);
+}
+
+static bool has_group(void *ctx, struct fl_str group)
+{
+    const struct fl_org *org = ctx;
+    for (size_t i = 0; i < org->group_count; i++) {
+        if (fl_str_eq(org->groups[i], group))
+            return true;
+    }
+    return false;
+}
+
+/* Cards in chat come with their channels; until then there is the inbox: CLI and REST. */
+static bool has_channel(void *ctx, struct fl_str channel)
+{
+    FL_UNUSED(ctx);
+    return fl_str_is(channel, "inbox");
+}
+
+static bool has_agent(void *ctx, struct fl_str pattern)
+{
+    const struct fl_org *org = ctx;
+    for (size_t i = 0; i < org->agent_count; i++) {
+        if (fl_policy_glob(pattern, org->agents[i]))
+            return true;
+    }
+    return false;
+}
+
+static unsigned eligible(void *ctx, const struct fl_threshold *threshold)
+{
+    const struct fl_org *org = ctx;
+    struct fl_quorum_person *people =
+        fl_arena_array(org->arena, org->person_count + 1, sizeof *people);
+    if (!people)
+        return 0;
+    for (size_t i = 0; i < org->person_count; i++)
+        people[i] = (struct fl_quorum_person){ .id = org->people[i].id,
+                                               .name = org->people[i].name,
+                                               .role = org->people[i].role,
+                                               .groups = org->people[i].groups,
+                                               .group_count = org->people[i].group_count,
+                                               .is_active = org->people[i].is_active };
+    return fl_quorum_eligible(threshold, people, org->person_count);
+}
+
+enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct fl_policy_world *ret,
+                            struct fl_err *err)
+{
+    struct fl_policy_tool *tools = fl_arena_array(arena, org->tool_count + 1, sizeof *tools);
+    if (!tools)
+        return fl_err_code(err, FL_NOMEM);
+    size_t count = 0;
+    for (size_t i = 0; i < org->tool_count; i++) {
+        if (org->tools[i].state != FL_TOOL_GONE)
+            tools[count++] =
+                (struct fl_policy_tool){ org->tools[i].published, org->tools[i].is_read };
+    }
+    *ret = (struct fl_policy_world){ .tools = tools,
+                                     .tool_count = count,
+                                     .has_path = has_path,
+                                     .has_group = has_group,
+                                     .has_channel = has_channel,
+                                     .has_agent = has_agent,
+                                     .eligible = eligible,
+                                     .ctx = org };
+    return FL_OK;
+}

@@ -1,0 +1,511 @@
+/* The life of an approved call, from the claim to the recorded outcome:
+ *
+ *   claim     approved -> claimed, fence + 1, lease by the database's clock (one transaction)
+ *   check     the stored bytes match their digest
+ *   mark      with the row locked: current policy, the votes' authority, pin, agent, stops, expiry;
+ *             claimed -> dispatched with a deadline, or voided with the reason (one transaction)
+ *   send      the stored bytes, once, only while all three clocks stand before the deadline
+ *   settle    dispatched -> succeeded | failed | unknown, by fence (one transaction)
+ *
+ * Nothing here leads from `dispatched` back. */
+#include "runtime/approval/run.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/log.h"
+#include "runtime/approval/ballot.h"
+#include "runtime/approval/content.h"
+#include "runtime/approval/hub.h"
+#include "runtime/approval/rules.h"
+#include "runtime/store/organization.h"
+#include "runtime/store/vote.h"
+
+#define RELOADS_MAX 5 /* of the organization while its policy keeps changing */
+
+FL_STEP_DECLARE(claimed);
+FL_STEP_DECLARE(check);
+FL_STEP_DECLARE(load_org);
+FL_STEP_DECLARE(open_mark);
+FL_STEP_DECLARE(opened);
+FL_STEP_DECLARE(rechecked);
+FL_STEP_DECLARE(moved);
+FL_STEP_DECLARE(marked);
+FL_STEP_DECLARE(not_sent);
+FL_STEP_DECLARE(send);
+FL_STEP_DECLARE(settle);
+FL_STEP_DECLARE(settled);
+FL_STEP_DECLARE(end);
+
+static struct fl_run *run_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_run, flow);
+}
+
+static void say(struct fl_run *r, const char *text)
+{
+    snprintf(r->reason, sizeof r->reason, "%s", text);
+}
+
+/* A new transaction in the run's arena. */
+static struct fl_tx *begin(struct fl_run *r)
+{
+    fl_tx_fini(&r->tx);
+    fl_tx_init(&r->tx, r->core->pg, r->arena, &r->organization);
+    return &r->tx;
+}
+
+static void event(struct fl_run *r, struct fl_audit_event *e, enum fl_audit_kind kind)
+{
+    fl_audit_init(e, &r->organization, kind, FL_ACTOR_SYSTEM, &r->core->worker, "approval",
+                  &r->approval);
+    if (r->fence)
+        fl_audit_int(e, "fence", r->fence);
+    if (r->reason[0])
+        fl_audit_z(e, "reason", r->reason);
+}
+
+/* ---------------------------------------------------------------- claim */
+FL_STEP(claim)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_tx *tx = begin(r);
+    struct fl_audit_event e;
+    event(r, &e, FL_AUDIT_APPROVAL_CLAIMED);
+    if (fl_audit_seal(&e, r->arena, &f->op.err))
+        return fl_await(f, &S_claimed, FL_NOMEM);
+    r->q_claim = fl_store_approval_claim(tx, &r->organization, &r->approval, &r->core->worker,
+                                         r->core->times.lease_ms, &e.row);
+    r->q_row = fl_store_approval_get(tx, &r->approval);
+    r->q_content = fl_store_approval_content(tx, &r->approval);
+    return fl_await(f, &S_claimed, fl_tx_submit(&f->op, tx));
+}
+
+FL_STEP(claimed)
+{
+    struct fl_run *r = run_of(f);
+    if (f->op.code)
+        return fl_fail(f); /* perhaps claimed; then the lease runs out and it goes back */
+    if (fl_rows(r->q_claim) != 1 || !fl_store_approval_read(r->q_row, 0, r->arena, &r->row)) {
+        r->state = FL_APPROVAL_PENDING; /* somebody else was first, or it is over: look again */
+        return &S_end;
+    }
+    r->fence = r->row.fence;
+    return &S_check;
+}
+
+/* ---------------------------------------------------------------- check */
+FL_STEP(check)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_err err;
+    struct fl_str sealed = fl_cell_bytes(r->q_content, r->arena, 0, 0);
+    enum fl_code code = fl_content_arguments(r->core, &r->organization, &r->row, sealed, r->arena,
+                                             &r->arguments, &err);
+    if (code == FL_NOMEM)
+        return fl_fail_with(f, code, "%s", err.text);
+    if (code) {
+        FL_LOG(ERROR, "approval_tampered", FL_KU("org", &r->organization),
+               FL_KU("call", &r->approval), FL_KS("reason", err.text));
+        say(r, err.text);
+        r->is_tampered = true;
+    }
+    return &S_load_org;
+}
+
+FL_STEP(load_org)
+{
+    struct fl_run *r = run_of(f);
+    fl_org_unref(&r->org);
+    r->org = fl_org_peek(r->core->orgs, &r->organization);
+    if (r->org)
+        return &S_open_mark;
+    return fl_await(
+        f, &S_open_mark,
+        fl_org_load_start(&f->op, &r->org_load, r->core->orgs, &r->organization, &r->org));
+}
+
+/* ---------------------------------------------------------------- mark */
+FL_STEP(open_mark)
+{
+    struct fl_run *r = run_of(f);
+    if (!r->org)
+        return fl_fail(f);
+    return fl_await(f, &S_opened, fl_tx_open(&f->op, begin(r)));
+}
+
+FL_STEP(opened)
+{
+    struct fl_run *r = run_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    r->q_row = fl_store_approval_lock(&r->tx, &r->approval);
+    r->q_recheck = fl_store_approval_recheck(&r->tx, &r->approval);
+    r->q_votes = fl_store_votes(&r->tx, &r->approval);
+    r->q_people = fl_store_people(&r->tx);
+    return fl_await(f, &S_rechecked, fl_tx_round(&f->op, &r->tx));
+}
+
+/* NULL: it may run. Else why not, in a clause that people and the agent read. */
+static const char *objection(struct fl_run *r, struct fl_err *err)
+{
+    const struct fl_query *q = r->q_recheck;
+    if (r->is_tampered)
+        return r->reason;
+    if (!fl_cell_bool(q, 0, 1))
+        return "the tool's definition is not the one that was approved";
+    if (!fl_cell_bool(q, 0, 2))
+        return "the agent, or the person who owns it, may not act any more";
+    if (!fl_cell_bool(q, 0, 3))
+        return "the agent's credential was revoked or has expired";
+    const struct fl_org_tool *tool = fl_org_tool(r->org, r->row.tool);
+    if (!tool)
+        return "the tool is not there any more";
+    char id[FL_UUID_TEXT];
+    struct fl_caller caller = { .agent = r->row.agent,
+                                .agent_id_text = fl_str_of(fl_uuid_format(&r->row.agent_id, id)),
+                                .agent_id = r->row.agent_id,
+                                .owner_id = r->row.owner_id,
+                                .owner = r->row.owner,
+                                .is_isolated = r->row.is_isolated };
+    struct fl_policy_verdict v;
+    json_t *tree = NULL;
+    fl_rules_ask(r->org, tool, &caller, r->arguments, fl_real_ms(), &tree, &v);
+    json_decref(tree);
+    if (v.effect == FL_EFFECT_ALLOW)
+        return NULL;
+    if (v.effect == FL_EFFECT_DENY) {
+        fl_err_set(err, FL_DENIED, "the policy does not allow it any more: %.250s", v.text);
+        return err->text;
+    }
+    struct fl_ballot ballot;
+    struct fl_quorum_facts facts;
+    struct fl_quorum quorum;
+    if (fl_ballot_read(&ballot, r->arena, r->q_people, r->q_votes, &r->row.owner_id, err))
+        return err->text;
+    fl_ballot_facts(&ballot, v.ask, &facts);
+    if (fl_quorum_count(&facts, &quorum, err))
+        return err->text;
+    if (quorum.state != FL_QUORUM_APPROVED)
+        return "the votes are not enough by the policy and the people's roles of now";
+    return NULL;
+}
+
+/* Leaves `claimed` for `to` instead of being dispatched, and commits. */
+static fl_next move(struct fl_run *r, enum fl_approval_state to, enum fl_audit_kind kind)
+{
+    struct fl_flow *f = &r->flow;
+    struct fl_audit_event e;
+    r->state = to;
+    fl_store_approval_move(&r->tx, &r->approval, FL_APPROVAL_CLAIMED, to,
+                           to == FL_APPROVAL_VOIDED ? fl_str_of(r->reason)
+                                                    : (struct fl_str){ NULL, 0 });
+    event(r, &e, kind);
+    fl_audit_append(&e, &r->tx);
+    if (r->is_tampered) {
+        event(r, &e, FL_AUDIT_APPROVAL_TAMPERED);
+        fl_audit_append(&e, &r->tx);
+    }
+    return fl_await(f, &S_moved, fl_tx_commit(&f->op, &r->tx));
+}
+
+FL_STEP(rechecked)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_err err;
+    if (f->op.code)
+        return fl_fail(f);
+    if (!fl_store_approval_read(r->q_row, 0, r->arena, &r->row) ||
+        r->row.state != FL_APPROVAL_CLAIMED || r->row.fence != r->fence) {
+        fl_tx_abandon(&r->tx); /* cancelled, or the lease ran out and another one has it */
+        r->state = FL_APPROVAL_PENDING;
+        return &S_end;
+    }
+    if (r->row.is_expired)
+        return move(r, FL_APPROVAL_EXPIRED, FL_AUDIT_APPROVAL_EXPIRED);
+    if (r->may_dispatch && !r->may_dispatch(r)) {
+        say(r, "nobody waits for it"); /* the caller went away meanwhile */
+        return move(r, FL_APPROVAL_APPROVED, FL_AUDIT_APPROVAL_RELEASED);
+    }
+    if (!fl_cell_is_null(r->q_recheck, 0, 4)) {
+        say(r, "stopped");
+        return move(r, FL_APPROVAL_APPROVED, FL_AUDIT_APPROVAL_RELEASED);
+    }
+    if (fl_cell_int(r->q_recheck, 0, 0) != r->org->policy_version) {
+        fl_tx_abandon(&r->tx);
+        if (++r->tries > RELOADS_MAX)
+            return fl_fail_with(f, FL_UNAVAILABLE, "the policy keeps changing");
+        fl_orgs_changed(r->core->orgs, &r->organization, 0);
+        return &S_load_org;
+    }
+    const char *why = objection(r, &err);
+    if (why) {
+        if (why != r->reason)
+            say(r, why);
+        r->core->stats.voided++;
+        return move(r, FL_APPROVAL_VOIDED, FL_AUDIT_APPROVAL_VOIDED);
+    }
+    struct fl_audit_event e;
+    event(r, &e, FL_AUDIT_APPROVAL_DISPATCHED);
+    fl_audit_text(&e, "tool", r->row.tool);
+    fl_audit_int(&e, "policy_version", r->org->policy_version);
+    fl_audit_hex(&e, "binding", r->row.binding_digest.p, r->row.binding_digest.n);
+    r->q_row =
+        fl_store_approval_dispatch(&r->tx, &r->approval, r->fence, r->core->times.dispatch_ms,
+                                   r->core->times.execute_ms, r->core->times.grace_ms);
+    fl_audit_append(&e, &r->tx);
+    r->marked.mono_ms = fl_mono_ms();
+    r->marked.boot_ms = fl_boot_ms();
+    r->marked.real_ms = fl_real_ms();
+    return fl_await(f, &S_marked, fl_tx_commit(&f->op, &r->tx));
+}
+
+FL_STEP(moved)
+{
+    struct fl_run *r = run_of(f);
+    if (f->op.code)
+        return fl_fail(f); /* still claimed, or moved and not confirmed: nothing was sent */
+    fl_hub_changed(r->core->hub, &r->organization, &r->approval);
+    return &S_end;
+}
+
+FL_STEP(marked)
+{
+    struct fl_run *r = run_of(f);
+    if (f->op.code == FL_AMBIGUOUS)
+        return &S_not_sent;
+    if (f->op.code)
+        return fl_fail(f);
+    if (fl_rows(r->q_row) != 1) {
+        /* The audit row says dispatched, the row does not: cannot be under the lock. */
+        r->state = FL_APPROVAL_PENDING;
+        return &S_end;
+    }
+    return &S_send;
+}
+
+/* The marker's commit got no answer. This process has sent nothing and never will: if the marker
+ * is there it is recorded as failed; if not, the lease runs out and the row goes back. */
+FL_STEP(not_sent)
+{
+    struct fl_run *r = run_of(f);
+    r->state = FL_APPROVAL_FAILED;
+    r->result = (struct fl_call_result){ .is_kept = true, .is_error = true };
+    r->is_ambiguous = true;
+    say(r, "it was not sent: the database did not confirm the dispatch");
+    return &S_settle;
+}
+
+/* ---------------------------------------------------------------- send */
+static void on_progress(struct fl_host_call *call, double progress, double total,
+                        struct fl_str message)
+{
+    struct fl_run *r = FL_CONTAINER(call, struct fl_run, call);
+    if (r->on_progress)
+        r->on_progress(r, progress, total, message);
+}
+
+static void on_message(struct fl_host_call *call, enum flopinio_level level, struct fl_str logger,
+                       struct fl_str data_json)
+{
+    struct fl_run *r = FL_CONTAINER(call, struct fl_run, call);
+    if (r->on_message)
+        r->on_message(r, level, logger, data_json);
+}
+
+static void on_call_done(struct fl_op *op)
+{
+    struct fl_run *r = FL_CONTAINER(op, struct fl_run, call.op);
+    r->state = fl_result_of_call(&r->call, r->reason, sizeof r->reason, &r->result);
+    fl_op_finish(&r->flow.op, FL_OK);
+}
+
+static enum fl_code start_call(struct fl_op *op, struct fl_run *r)
+{
+    struct fl_host_instance *instance =
+        fl_orgs_instance(r->core->orgs, &r->organization, &r->row.server_id);
+    if (!instance)
+        return fl_err_set(&op->err, FL_UNAVAILABLE, "the tool's server has no plugin");
+    char *tool = fl_arena_strndup(r->arena, r->row.tool_name.p, r->row.tool_name.n);
+    if (!tool)
+        return fl_err_code(&op->err, FL_NOMEM);
+    r->call = (struct fl_host_call){
+        .op = { .done = on_call_done },
+        .kind = FL_HOST_START,
+        .tool = tool,
+        .arguments = r->arguments,
+        .precondition = r->row.precondition,
+        .definition_digest = (const uint8_t *)r->row.definition_digest.p,
+        .timeout_ms = r->core->times.execute_ms,
+        .on_progress = on_progress,
+        .on_message = on_message,
+    };
+    enum fl_code code = fl_host_call_start(&r->call, instance);
+    if (code) {
+        op->err = r->call.op.err;
+        return code;
+    }
+    fl_op_start(op, NULL, r);
+    return FL_OK;
+}
+
+/* A suspended machine, a set clock, a stalled process: whichever clock says that the deadline is
+ * over, or that time went back, decides. */
+static bool is_in_time(const struct fl_run *r)
+{
+    int64_t passed[] = { fl_mono_ms() - r->marked.mono_ms, fl_boot_ms() - r->marked.boot_ms,
+                         fl_real_ms() - r->marked.real_ms };
+    for (size_t i = 0; i < FL_COUNTOF(passed); i++) {
+        if (passed[i] < 0 || passed[i] >= r->core->times.dispatch_ms)
+            return false;
+    }
+    return true;
+}
+
+FL_STEP(send)
+{
+    struct fl_run *r = run_of(f);
+    r->core->stats.dispatched++;
+    enum fl_code code = FL_TIMEOUT;
+    if (is_in_time(r))
+        code = start_call(&f->op, r);
+    else
+        fl_err_set(&f->op.err, code, "too long between the last check and the sending");
+    if (code == FL_OK)
+        return fl_await(f, &S_settle, FL_OK);
+    r->state = FL_APPROVAL_FAILED;
+    r->result = (struct fl_call_result){ .is_kept = true, .is_error = true };
+    snprintf(r->reason, sizeof r->reason, "it was not sent: %.300s", f->op.err.text);
+    return &S_settle;
+}
+
+/* ---------------------------------------------------------------- settle */
+static struct fl_str seal_result(struct fl_run *r)
+{
+    struct fl_str sealed = { NULL, 0 };
+    struct fl_buf json = FL_BUF_INIT;
+    struct fl_err err;
+    if (r->state == FL_APPROVAL_UNKNOWN)
+        return sealed;
+    fl_result_encode(&json, &r->result);
+    r->result.bytes = (int64_t)json.n;
+    /* Whatever its size, the state stands; a late caller hears how large it was. */
+    if (json.is_failed || json.n > r->core->limits.result_max_bytes ||
+        fl_content_seal(r->core, &r->organization, &r->approval, "result", fl_buf_view(&json),
+                        r->arena, &sealed, &err) != FL_OK)
+        sealed.p = NULL;
+    fl_buf_fini(&json);
+    return sealed;
+}
+
+static fl_next settle_later(struct fl_run *r)
+{
+    struct fl_flow *f = &r->flow;
+    return fl_await(
+        f, &S_settle,
+        fl_sleep_start(&f->op, &r->sleep, r->core->loop, r->core->times.settle_retry_ms));
+}
+
+FL_STEP(settle)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_audit_event e;
+    struct fl_err err;
+    struct fl_tx *tx = begin(r);
+    struct fl_str sealed = seal_result(r);
+    event(r, &e,
+          r->state == FL_APPROVAL_SUCCEEDED ? FL_AUDIT_APPROVAL_SUCCEEDED
+          : r->state == FL_APPROVAL_UNKNOWN ? FL_AUDIT_APPROVAL_UNKNOWN
+                                            : FL_AUDIT_APPROVAL_FAILED);
+    fl_audit_int(&e, "result_bytes", r->result.bytes);
+    fl_audit_bool(&e, "result_kept", sealed.p != NULL);
+    if (fl_audit_seal(&e, r->arena, &err))
+        return settle_later(r);
+    r->q_row =
+        fl_store_approval_settle(tx, &r->organization, &r->approval, r->fence, r->state,
+                                 r->reason[0] ? fl_str_of(r->reason) : (struct fl_str){ NULL, 0 },
+                                 sealed, r->result.bytes, false, &e.row);
+    enum fl_code code = fl_tx_submit(&f->op, tx);
+    return code ? settle_later(r) : fl_await(f, &S_settled, FL_OK);
+}
+
+FL_STEP(settled)
+{
+    struct fl_run *r = run_of(f);
+    if (f->op.code == FL_OK && fl_rows(r->q_row) == 1) {
+        fl_hub_changed(r->core->hub, &r->organization, &r->approval);
+        r->core->stats.succeeded += r->state == FL_APPROVAL_SUCCEEDED;
+        r->core->stats.failed += r->state == FL_APPROVAL_FAILED;
+        r->core->stats.unknown += r->state == FL_APPROVAL_UNKNOWN;
+        return &S_end;
+    }
+    if (f->op.code == FL_OK || f->op.code == FL_DB_REFUSED) {
+        /* Not ours to settle any more: an earlier try whose answer was lost, a person, or (after an
+         * ambiguous marker) a row that was never dispatched. */
+        FL_LOG(WARN, "settle_was_late", FL_KU("call", &r->approval), FL_KI("fence", r->fence));
+        if (r->is_ambiguous)
+            r->state = FL_APPROVAL_PENDING;
+        return &S_end;
+    }
+    /* The effect may have happened: its outcome is recorded as soon as the database is back. */
+    FL_LOG(WARN, "settle_delayed", FL_KU("call", &r->approval), FL_KS("reason", f->op.err.text));
+    return settle_later(r);
+}
+
+/* ---------------------------------------------------------------- ends */
+FL_STEP(end)
+{
+    return fl_end(f);
+}
+
+/* Every error before the marker: nothing was sent; the claim, if there is one, runs out. */
+FL_STEP(failed)
+{
+    struct fl_run *r = run_of(f);
+    fl_tx_abandon(&r->tx);
+    FL_LOG(WARN, "run_failed", FL_KU("org", &r->organization), FL_KU("call", &r->approval),
+           FL_KS("reason", f->first.text));
+    return &S_end;
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_op *op = r->op;
+    if (f->first.code)
+        op->err = f->first;
+    fl_op_finish(op, f->first.code);
+}
+
+static void on_start(struct fl_post *post)
+{
+    fl_flow_run(&FL_CONTAINER(post, struct fl_run, post)->flow, &S_claim);
+}
+
+enum fl_code fl_run_start(struct fl_op *op, struct fl_run *r)
+{
+    FL_ASSERT(!r->arena);
+    r->arena = fl_arena_new(0);
+    if (!r->arena)
+        return fl_err_code(&op->err, FL_NOMEM);
+    r->state = FL_APPROVAL_PENDING;
+    fl_tx_init(&r->tx, r->core->pg, r->arena, &r->organization);
+    fl_flow_init(&r->flow, &S_failed, on_ended);
+    fl_op_start(op, NULL, r);
+    r->op = op;
+    /* From the loop: whatever fails at once must not complete inside this start. */
+    r->post.run = on_start;
+    fl_loop_post(r->core->loop, &r->post);
+    return FL_OK;
+}
+
+void fl_run_fini(struct fl_run *r)
+{
+    if (!r->arena)
+        return;
+    fl_tx_fini(&r->tx);
+    fl_org_unref(&r->org);
+    fl_host_call_fini(&r->call);
+    if (r->arguments.p)
+        fl_cleanse((char *)r->arguments.p, r->arguments.n);
+    fl_arena_free(&r->arena);
+}

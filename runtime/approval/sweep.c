@@ -1,0 +1,394 @@
+/* The sweep: a flow that runs round after round. */
+#include "runtime/approval/sweep.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "flopinio/base/flow.h"
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/approval/hub.h"
+#include "runtime/approval/org.h"
+#include "runtime/approval/reaper.h"
+#include "runtime/approval/runner.h"
+#include "runtime/approval/stop.h"
+#include "runtime/store/approval.h"
+#include "runtime/store/organization.h"
+#include "runtime/store/person.h"
+
+#define LEASE        "sweep"
+#define LEASE_MS     5000
+#define DUE_MAX      2000
+#define READY_MAX    200
+#define LOOK_MAX     5000
+#define DISPATCH_MAX 5000
+#define SESSION_MS   1800000 /* legacy sessions that nobody used for so long are dropped */
+#define OVERLAP_US   10000000
+
+struct due_batch {
+    struct fl_uuid organization;
+    enum fl_due what;
+    struct fl_list link;
+    size_t count, cap;
+    struct fl_uuid *ids;
+};
+
+struct fl_sweep {
+    struct fl_flow flow;
+    struct fl_core *core;
+    struct fl_sleep sleep;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
+    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_counts, *q_moved;
+    struct fl_list batches; /* due_batch */
+    struct fl_reaper reaper;
+    struct fl_stop_lift lift;
+    uint64_t round;
+    int64_t orgs_since_us, asked_at_ms, offset_ms;
+    bool has_lease, is_stopping, is_running;
+    int stop_at;
+    struct {
+        char state[16];
+        int64_t count;
+    } counts[8];
+};
+
+FL_STEP_DECLARE(ask);
+FL_STEP_DECLARE(told);
+FL_STEP_DECLARE(next_batch);
+FL_STEP_DECLARE(batch_opened);
+FL_STEP_DECLARE(batch_moved);
+FL_STEP_DECLARE(batch_done);
+FL_STEP_DECLARE(next_stop);
+FL_STEP_DECLARE(end_round);
+
+static struct fl_sweep *sweep_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_sweep, flow);
+}
+
+static void begin(struct fl_sweep *s, const struct fl_uuid *organization)
+{
+    fl_tx_fini(&s->tx);
+    fl_tx_init(&s->tx, s->core->pg, s->arena, organization);
+}
+
+static void drop_batch(struct due_batch *b)
+{
+    fl_list_remove(&b->link);
+    fl_free(b->ids);
+    fl_free(b);
+}
+
+/* ---------------------------------------------------------------- asking */
+FL_STEP(ask)
+{
+    struct fl_sweep *s = sweep_of(f);
+    struct fl_array organizations, approvals;
+    char node[256] = "";
+    if (s->is_stopping)
+        return fl_end(f);
+    fl_tx_fini(&s->tx);
+    fl_arena_free(&s->arena);
+    s->arena = fl_arena_new(16384);
+    if (!s->arena)
+        return &S_end_round;
+    begin(s, NULL);
+    struct fl_tx *tx = &s->tx;
+    s->asked_at_ms = fl_real_ms();
+    s->q_clock = fl_store_clock(tx);
+    if (s->round % 2 == 0) {
+        gethostname(node, sizeof node - 1);
+        fl_store_worker_beat(tx, &s->core->worker, node, (int)getpid(), FL_VERSION);
+    }
+    fl_array_init(&organizations, FL_ARRAY_UUID);
+    fl_array_init(&approvals, FL_ARRAY_UUID);
+    fl_hub_waiting(s->core->hub, &organizations, &approvals, LOOK_MAX);
+    s->q_look = fl_store_sweep_look(tx, &organizations, &approvals);
+    s->q_orgs = fl_store_organizations_changed(tx, s->orgs_since_us);
+    s->q_lease = fl_store_lease(tx, LEASE, &s->core->worker, LEASE_MS);
+    s->q_dispatched = fl_store_sweep_dispatched(tx, DISPATCH_MAX);
+    /* Asked by every worker, acted on by the one that has the lease now. */
+    s->q_due = fl_store_sweep_due(tx, DUE_MAX);
+    s->q_ready = fl_store_sweep_ready(tx, READY_MAX);
+    s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
+    s->q_stops = fl_store_stops_over(tx);
+    s->q_counts = s->round % 5 == 0 ? fl_store_sweep_counts(tx) : NULL;
+    if (s->round % 60 == 0)
+        fl_store_sessions_old(tx, SESSION_MS);
+    if (s->round % 3600 == 0)
+        fl_store_audit_partitions(tx);
+    s->round++;
+    return fl_await(f, &S_told, fl_tx_submit(&f->op, tx));
+}
+
+static void add_due(struct fl_sweep *s, const struct fl_uuid *organization, enum fl_due what,
+                    const struct fl_uuid *id)
+{
+    struct due_batch *b = NULL;
+    FL_LIST_FOREACH (link, &s->batches) {
+        struct due_batch *at = FL_CONTAINER(link, struct due_batch, link);
+        if (at->what == what && fl_uuid_cmp(&at->organization, organization) == 0)
+            b = at;
+    }
+    if (!b) {
+        b = fl_calloc(1, sizeof *b);
+        if (!b)
+            return; /* the next round finds it again */
+        b->organization = *organization;
+        b->what = what;
+        fl_list_push_back(&s->batches, &b->link);
+    }
+    if (b->count == b->cap) {
+        size_t cap = b->cap ? b->cap * 2 : 16;
+        struct fl_uuid *more = fl_reallocarray(b->ids, cap, sizeof *more);
+        if (!more)
+            return;
+        b->ids = more;
+        b->cap = cap;
+    }
+    b->ids[b->count++] = *id;
+}
+
+static void note_changes(struct fl_sweep *s)
+{
+    for (int i = 0; i < fl_rows(s->q_look); i++) {
+        struct fl_uuid id = fl_cell_uuid(s->q_look, i, 0);
+        fl_hub_seen(s->core->hub, &id, fl_cell_int(s->q_look, i, 1));
+    }
+    for (int i = 0; i < fl_rows(s->q_orgs); i++) {
+        struct fl_uuid id = fl_cell_uuid(s->q_orgs, i, 0);
+        int64_t at = fl_cell_int(s->q_orgs, i, 2);
+        fl_orgs_changed(s->core->orgs, &id, (uint64_t)fl_cell_int(s->q_orgs, i, 1));
+        /* A change commits later than its time says: look back a while. */
+        if (at - OVERLAP_US > s->orgs_since_us)
+            s->orgs_since_us = at - OVERLAP_US;
+    }
+    for (int i = 0; s->q_counts && i < (int)FL_COUNTOF(s->counts); i++) {
+        s->counts[i].state[0] = 0;
+        if (i >= fl_rows(s->q_counts))
+            continue;
+        snprintf(s->counts[i].state, sizeof s->counts[i].state, "%.*s",
+                 FL_STR_ARG(fl_cell(s->q_counts, i, 0)));
+        s->counts[i].count = fl_cell_int(s->q_counts, i, 1);
+    }
+}
+
+static enum fl_due due_of(struct fl_str what)
+{
+    return fl_str_is(what, "expire")    ? FL_DUE_EXPIRE
+           : fl_str_is(what, "release") ? FL_DUE_RELEASE
+                                        : FL_DUE_CANCEL;
+}
+
+FL_STEP(told)
+{
+    struct fl_sweep *s = sweep_of(f);
+    if (f->op.code)
+        return &S_end_round; /* the log has it; the next round asks again */
+    s->offset_ms = fl_cell_int(s->q_clock, 0, 0) - s->asked_at_ms;
+    s->has_lease = fl_rows(s->q_lease) == 1;
+    note_changes(s);
+    /* Every worker watches what is dispatched, so that whoever gets the lease has watched it. */
+    fl_reaper_look(&s->reaper, s->q_dispatched);
+    if (!s->has_lease || s->core->is_draining)
+        return &S_end_round;
+    for (int i = 0; i < fl_rows(s->q_due); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_due, i, 0), id = fl_cell_uuid(s->q_due, i, 1);
+        add_due(s, &org, due_of(fl_cell(s->q_due, i, 2)), &id);
+    }
+    for (int i = 0; s->q_orphans && i < fl_rows(s->q_orphans); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_orphans, i, 0);
+        struct fl_uuid id = fl_cell_uuid(s->q_orphans, i, 1);
+        add_due(s, &org, FL_DUE_ORPHAN, &id);
+    }
+    for (size_t i = 0; i < s->reaper.count; i++) {
+        if (fl_reaper_is_over(&s->reaper, i))
+            add_due(s, &s->reaper.seen[i].organization, FL_DUE_UNKNOWN, &s->reaper.seen[i].id);
+    }
+    for (int i = 0; i < fl_rows(s->q_ready); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_ready, i, 0), id = fl_cell_uuid(s->q_ready, i, 1);
+        fl_runner_kick(s->core, &org, &id);
+    }
+    s->stop_at = 0;
+    s->lift = (struct fl_stop_lift){ .core = s->core };
+    return &S_next_stop;
+}
+
+/* ---------------------------------------------------------------- stops whose time is up */
+FL_STEP(next_stop)
+{
+    struct fl_sweep *s = sweep_of(f);
+    if (f->op.code && s->stop_at)
+        FL_LOG(WARN, "stop_not_lifted", FL_KS("reason", f->op.err.text));
+    if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops))
+        return &S_next_batch;
+    s->lift.organization = fl_cell_uuid(s->q_stops, s->stop_at, 0);
+    s->lift.id = fl_cell_uuid(s->q_stops, s->stop_at, 1);
+    s->lift.actor = FL_ACTOR_SYSTEM;
+    s->lift.actor_id = s->core->worker;
+    s->lift.by = FL_STR("the clock");
+    s->stop_at++;
+    return fl_await(f, &S_next_stop, fl_stop_lift_start(&f->op, &s->lift));
+}
+
+/* ---------------------------------------------------------------- what time has decided */
+FL_STEP(next_batch)
+{
+    struct fl_sweep *s = sweep_of(f);
+    if (fl_list_is_empty(&s->batches))
+        return &S_end_round;
+    struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
+    /* The results of the round are not needed any more. */
+    begin(s, &b->organization);
+    return fl_await(f, &S_batch_opened, fl_tx_open(&f->op, &s->tx));
+}
+
+FL_STEP(batch_opened)
+{
+    struct fl_sweep *s = sweep_of(f);
+    struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
+    struct fl_array ids;
+    if (f->op.code)
+        return &S_end_round;
+    fl_array_init(&ids, FL_ARRAY_UUID);
+    for (size_t i = 0; i < b->count; i++)
+        fl_array_put(&ids, b->ids[i].b, sizeof b->ids[i].b);
+    s->q_moved = fl_store_approval_due(&s->tx, b->what, &ids, s->core->times.leave_ms);
+    return fl_await(f, &S_batch_moved, fl_tx_round(&f->op, &s->tx));
+}
+
+static void append_audit(struct fl_sweep *s, const struct due_batch *b, const struct fl_uuid *id,
+                         struct fl_str from)
+{
+    static const enum fl_audit_kind kinds[] = { [FL_DUE_EXPIRE] = FL_AUDIT_APPROVAL_EXPIRED,
+                                                [FL_DUE_RELEASE] = FL_AUDIT_APPROVAL_RELEASED,
+                                                [FL_DUE_CANCEL] = FL_AUDIT_APPROVAL_CANCELLED,
+                                                [FL_DUE_UNKNOWN] = FL_AUDIT_APPROVAL_UNKNOWN,
+                                                [FL_DUE_ORPHAN] = FL_AUDIT_APPROVAL_LEFT };
+    struct fl_audit_event e;
+    fl_audit_init(&e, &b->organization, kinds[b->what], FL_ACTOR_SYSTEM, &s->core->worker,
+                  "approval", id);
+    fl_audit_text(&e, "from", from);
+    fl_audit_append(&e, &s->tx);
+}
+
+FL_STEP(batch_moved)
+{
+    struct fl_sweep *s = sweep_of(f);
+    struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
+    if (f->op.code) {
+        drop_batch(b);
+        return &S_next_batch;
+    }
+    /* Only what was moved by this transaction is told, and noted in it. Reading the result first:
+     * adding a statement begins the next round. */
+    int count = fl_rows(s->q_moved);
+    b->count = 0;
+    struct fl_str *from = fl_arena_array(s->arena, (size_t)count + 1, sizeof *from);
+    for (int i = 0; from && i < count; i++) {
+        from[i] = fl_arena_str(s->arena, fl_cell(s->q_moved, i, 1));
+        b->ids[b->count++] = fl_cell_uuid(s->q_moved, i, 0);
+    }
+    if (!from || b->count == 0) {
+        fl_tx_abandon(&s->tx);
+        drop_batch(b);
+        return &S_next_batch;
+    }
+    for (size_t i = 0; i < b->count; i++)
+        append_audit(s, b, &b->ids[i], from[i]);
+    return fl_await(f, &S_batch_done, fl_tx_commit(&f->op, &s->tx));
+}
+
+FL_STEP(batch_done)
+{
+    struct fl_sweep *s = sweep_of(f);
+    struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
+    for (size_t i = 0; f->op.code == FL_OK && i < b->count; i++) {
+        if (b->what == FL_DUE_UNKNOWN) {
+            s->core->stats.unknown++;
+            FL_LOG(ERROR, "outcome_unknown", FL_KU("org", &b->organization),
+                   FL_KU("call", &b->ids[i]));
+        }
+        fl_hub_changed(s->core->hub, &b->organization, &b->ids[i]);
+    }
+    drop_batch(b);
+    return &S_next_batch;
+}
+
+/* ---------------------------------------------------------------- round after round */
+FL_STEP(end_round)
+{
+    struct fl_sweep *s = sweep_of(f);
+    while (!fl_list_is_empty(&s->batches))
+        drop_batch(FL_CONTAINER(s->batches.next, struct due_batch, link));
+    fl_tx_abandon(&s->tx);
+    if (s->is_stopping)
+        return fl_end(f);
+    return fl_await(f, &S_ask,
+                    fl_sleep_start(&f->op, &s->sleep, s->core->loop, s->core->times.sweep_ms));
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    sweep_of(f)->is_running = false;
+}
+
+enum fl_code fl_sweep_new(struct fl_core *core, struct fl_sweep **ret, struct fl_err *err)
+{
+    struct fl_sweep *s = fl_calloc(1, sizeof *s);
+    if (!s)
+        return fl_err_code(err, FL_NOMEM);
+    s->core = core;
+    fl_list_init(&s->batches);
+    *ret = s;
+    return FL_OK;
+}
+
+void fl_sweep_start(struct fl_sweep *s)
+{
+    FL_ASSERT(!s->is_running);
+    s->is_running = true;
+    fl_flow_init(&s->flow, &S_end_round, on_ended);
+    fl_flow_run(&s->flow, &S_ask);
+}
+
+void fl_sweep_stop(struct fl_sweep *s)
+{
+    s->is_stopping = true;
+    fl_op_cancel(&s->flow.op);
+}
+
+void fl_sweep_free(struct fl_sweep **sweep)
+{
+    struct fl_sweep *s = *sweep;
+    if (!s)
+        return;
+    FL_ASSERT(!s->is_running);
+    if (s->arena)
+        fl_tx_fini(&s->tx);
+    fl_arena_free(&s->arena);
+    fl_reaper_fini(&s->reaper);
+    fl_free(s);
+    *sweep = NULL;
+}
+
+int64_t fl_sweep_count(const struct fl_sweep *s, const char *state)
+{
+    for (size_t i = 0; i < FL_COUNTOF(s->counts); i++) {
+        if (strcmp(s->counts[i].state, state) == 0)
+            return s->counts[i].count;
+    }
+    return 0;
+}
+
+bool fl_sweep_has_lease(const struct fl_sweep *s)
+{
+    return s->has_lease;
+}
+
+int64_t fl_sweep_clock_offset(const struct fl_sweep *s)
+{
+    return s->offset_ms;
+}

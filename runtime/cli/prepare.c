@@ -1,0 +1,304 @@
+/* Preparing an installation. */
+#include "runtime/cli/prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "flopinio/base/json.h"
+#include "flopinio/base/mem.h"
+#include "runtime/crypto/keyring.h"
+#include "runtime/crypto/secret.h"
+#include "runtime/store/admin.h"
+#include "runtime/store/migrate.h"
+
+static enum fl_code make_dir(const char *path, mode_t mode, struct fl_err *err)
+{
+    char part[512];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *p = part + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = 0;
+        if (mkdir(part, 0755) != 0 && errno != EEXIST)
+            return fl_err_set(err, FL_IO, "cannot make the directory %s: %s", part,
+                              strerror(errno));
+        *p = '/';
+    }
+    if (mkdir(path, mode) != 0 && errno != EEXIST)
+        return fl_err_set(err, FL_IO, "cannot make the directory %s: %s", path, strerror(errno));
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return fl_err_set(err, FL_IO, "%s is not a directory", path);
+    if (st.st_uid != geteuid())
+        return fl_err_set(err, FL_IO, "%s belongs to another user", path);
+    return FL_OK;
+}
+
+enum fl_code fl_prepare_dirs(const struct fl_config *c, struct fl_prepared *p, struct fl_err *err)
+{
+    char path[600];
+    p->lock_fd = -1;
+    enum fl_code code = make_dir(c->data_dir, 0755, err);
+    snprintf(path, sizeof path, "%s/secrets", c->data_dir);
+    if (code == FL_OK)
+        code = make_dir(path, 0700, err);
+    if (code == FL_OK)
+        code = fl_config_run_dir(c->data_dir, p->run_dir, sizeof p->run_dir, err);
+    if (code == FL_OK)
+        code = make_dir(p->run_dir, 0755, err);
+    if (code)
+        return code;
+    snprintf(path, sizeof path, "%s/flopinio.pid", c->data_dir);
+    p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (p->lock_fd < 0)
+        return fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
+    if (flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        char pid[32] = "";
+        ssize_t n = read(p->lock_fd, pid, sizeof pid - 1);
+        pid[n > 0 ? n : 0] = 0;
+        pid[strcspn(pid, "\n")] = 0;
+        close(p->lock_fd);
+        p->lock_fd = -1;
+        return fl_err_set(err, FL_CONFLICT, "it is running already with %s (process %s)",
+                          c->data_dir, pid);
+    }
+    if (ftruncate(p->lock_fd, 0) != 0 || dprintf(p->lock_fd, "%d\n", (int)getpid()) < 0)
+        return fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
+    return FL_OK;
+}
+
+static enum fl_code migrate(const struct fl_cluster *cluster, struct fl_err *err)
+{
+    struct fl_buf owner = FL_BUF_INIT;
+    PGconn *pg = NULL;
+    int from, to;
+    enum fl_code code = fl_cluster_conninfo(cluster, "owner", &owner, err);
+    if (code == FL_OK)
+        code = fl_admin_connect(owner.p, &pg, err);
+    if (code == FL_OK)
+        code = fl_migrate_run(pg, &from, &to, err);
+    PQfinish(pg);
+    if (owner.p)
+        fl_cleanse(owner.p, owner.n);
+    fl_buf_fini(&owner);
+    return code;
+}
+
+enum fl_code fl_prepare_database(const struct fl_config *c, struct fl_prepared *p,
+                                 void (*progress)(const char *what), struct fl_err *err)
+{
+    enum fl_code code = FL_OK;
+    if (c->database_url[0]) {
+        fl_buf_puts(&p->conninfo, c->database_url);
+    } else {
+        struct fl_cluster_config config = {
+            .data_dir = c->data_dir,
+            .os_user = c->database_user[0] ? c->database_user : NULL,
+            .bin_dir = c->postgres_bin[0] ? c->postgres_bin : NULL,
+            .progress = progress,
+        };
+        code = fl_cluster_start(&config, &p->cluster, err);
+        if (code == FL_OK)
+            code = migrate(p->cluster, err);
+        if (code == FL_OK)
+            code = fl_cluster_conninfo(p->cluster, "app", &p->conninfo, err);
+        fl_buf_puts(&p->conninfo, " options=-csearch_path=flopinio");
+    }
+    return code ? code : fl_buf_code(&p->conninfo, err);
+}
+
+/* ---- keys ---- */
+void fl_prepare_keys_path(const struct fl_config *c, char *out, size_t size)
+{
+    if (c->keys_file[0])
+        snprintf(out, size, "%s", c->keys_file);
+    else
+        snprintf(out, size, "%s/secrets/keys", c->data_dir);
+}
+
+static enum fl_code make_keys(const char *path, struct fl_err *err)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    fl_keyring_generate(&text);
+    enum fl_code code = fl_buf_code(&text, err);
+    int fd = code ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (code == FL_OK && (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n || fsync(fd) != 0))
+        code = fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    if (text.p)
+        fl_cleanse(text.p, text.n);
+    fl_buf_fini(&text);
+    return code;
+}
+
+static enum fl_code read_keys(const char *path, struct fl_buf *out, struct fl_err *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fl_err_set(err, FL_BAD_KEY, "cannot read the encryption keys %s: %s", path,
+                          strerror(errno));
+    ssize_t n = -1;
+    if (fstat(fd, &st) == 0 && (st.st_mode & 077)) {
+        close(fd);
+        return fl_err_set(err, FL_BAD_KEY,
+                          "the encryption keys %s can be read by other users; mend it with: chmod "
+                          "600 %s",
+                          path, path);
+    }
+    if (fl_buf_reserve(out, 65536))
+        n = read(fd, out->p, 65536);
+    close(fd);
+    if (n < 0)
+        return fl_err_set(err, FL_BAD_KEY, "cannot read the encryption keys %s", path);
+    out->n = (size_t)n;
+    return FL_OK;
+}
+
+/* How many rows need a key, for the text of the refusal. */
+static long long rows_of_key(PGconn *pg, uint32_t id)
+{
+    char number[16];
+    const char *values[] = { number };
+    PGresult *res = NULL;
+    struct fl_err err;
+    long long n = -1;
+    snprintf(number, sizeof number, "%u", id);
+    if (fl_admin_query(pg, "SELECT sweep_key_rows($1::bigint)", 1, values, &res, &err) == FL_OK) {
+        n = atoll(PQgetvalue(res, 0, 0));
+        PQclear(res);
+    }
+    return n;
+}
+
+static enum fl_code check_known_keys(PGconn *pg, const struct fl_keyring *ring, const json_t *known,
+                                     struct fl_err *err)
+{
+    const char *id_text;
+    json_t *value;
+    json_object_foreach ((json_t *)known, id_text, value) {
+        struct fl_buf stored = FL_BUF_INIT;
+        uint32_t id = (uint32_t)strtoul(id_text, NULL, 10);
+        enum fl_code code = fl_b64_decode(&stored, fl_json_str(value)) ? FL_OK : FL_BAD_KEY;
+        if (code == FL_OK)
+            code = fl_keyring_check(ring, id, fl_buf_view(&stored), err);
+        fl_buf_fini(&stored);
+        if (code == FL_BAD_KEY) {
+            struct fl_err why = *err;
+            return fl_err_set(err, FL_BAD_KEY, "%s; %lld rows need it", why.text,
+                              rows_of_key(pg, id));
+        }
+        if (code)
+            return code;
+    }
+    return FL_OK;
+}
+
+/* Keys that are new get a known value in the database, by which they are recognised later. */
+static enum fl_code note_new_keys(PGconn *pg, const struct fl_keyring *ring, json_t *known,
+                                  struct fl_err *err)
+{
+    uint32_t ids[FL_KEYRING_MAX + 1];
+    size_t count = fl_keyring_ids(ring, ids);
+    bool has_news = false;
+    ids[count++] = FL_KEY_ID_INDEX;
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+        struct fl_buf raw = FL_BUF_INIT, text = FL_BUF_INIT;
+        snprintf(name, sizeof name, "%u", ids[i]);
+        if (json_object_get(known, name))
+            continue;
+        enum fl_code code = fl_keyring_check_value(ring, ids[i], &raw, err);
+        if (code == FL_OK) {
+            fl_b64(&text, raw.p, raw.n);
+            json_object_set_new(known, name, json_string(text.p ? text.p : ""));
+            has_news = true;
+        }
+        fl_buf_fini(&raw);
+        fl_buf_fini(&text);
+        if (code)
+            return code;
+    }
+    if (!has_news)
+        return FL_OK;
+    char *text = json_dumps(known, JSON_COMPACT);
+    const char *values[] = { text };
+    enum fl_code code =
+        text ? fl_admin_query(pg, "UPDATE installation SET key_checks = key_checks || $1::jsonb", 1,
+                              values, NULL, err)
+             : fl_err_code(err, FL_NOMEM);
+    fl_free(text);
+    return code;
+}
+
+static enum fl_code check_keys(PGconn *pg, const struct fl_keyring *ring, struct fl_err *err)
+{
+    char id_text[FL_UUID_TEXT];
+    struct fl_uuid id = fl_uuid_new();
+    const char *values[] = { fl_uuid_format(&id, id_text) };
+    PGresult *res = NULL;
+    enum fl_code code = fl_admin_exec(pg, "SET search_path = flopinio", NULL, err);
+    if (code == FL_OK)
+        code = fl_admin_query(pg,
+                              "INSERT INTO installation (id) VALUES ($1::uuid) ON CONFLICT DO "
+                              "NOTHING",
+                              1, values, NULL, err);
+    if (code == FL_OK)
+        code = fl_admin_exec(pg, "SELECT key_checks FROM installation", &res, err);
+    if (code)
+        return code;
+    json_t *known = fl_json_parse(fl_str_of(PQgetvalue(res, 0, 0)), err);
+    PQclear(res);
+    code = known ? check_known_keys(pg, ring, known, err) : FL_INTERNAL;
+    if (code == FL_OK)
+        code = note_new_keys(pg, ring, known, err);
+    json_decref(known);
+    return code;
+}
+
+enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, struct fl_err *err)
+{
+    char path[600];
+    struct fl_keyring *ring = NULL;
+    PGconn *pg = NULL;
+    PGresult *res = NULL;
+    fl_prepare_keys_path(c, path, sizeof path);
+    enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
+    if (code)
+        return code;
+    /* Keys are made for a database that knows none; a lost file must not be replaced silently. */
+    bool is_new = fl_admin_exec(pg, "SELECT 1 FROM flopinio.installation", &res, err) == FL_OK &&
+                  PQntuples(res) == 0;
+    PQclear(res);
+    if (access(path, F_OK) != 0 && is_new)
+        code = make_keys(path, err);
+    if (code == FL_OK)
+        code = read_keys(path, &p->keys, err);
+    if (code == FL_OK)
+        code = fl_keyring_load(fl_buf_view(&p->keys), &ring, err);
+    if (code == FL_OK)
+        code = check_keys(pg, ring, err);
+    fl_keyring_free(&ring);
+    PQfinish(pg);
+    return code;
+}
+
+void fl_prepare_fini(struct fl_prepared *p)
+{
+    if (p->conninfo.p)
+        fl_cleanse(p->conninfo.p, p->conninfo.n);
+    if (p->keys.p)
+        fl_cleanse(p->keys.p, p->keys.n);
+    fl_buf_fini(&p->conninfo);
+    fl_buf_fini(&p->keys);
+    fl_cluster_free(&p->cluster);
+    if (p->lock_fd >= 0)
+        close(p->lock_fd);
+    p->lock_fd = -1;
+}

@@ -1,0 +1,506 @@
+/* The supervisor. */
+#include "runtime/cli/supervisor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "flopinio/base/clock.h"
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/cli/boot.h"
+#include "runtime/cli/prepare.h"
+#include "runtime/cli/stats.h"
+#include "runtime/cli/wiring.h"
+#include "runtime/cli/worker.h"
+#include "runtime/io/http_server.h"
+#include "runtime/io/loop.h"
+
+#define WORKERS_MAX      64
+#define CLUSTER_LOOK_MS  2000
+#define RESPAWN_FIRST_MS 200
+#define RESPAWN_MAX_MS   10000
+
+struct supervisor;
+
+struct child {
+    uv_process_t process;
+    uv_pipe_t ready;
+    struct supervisor *s;
+    int slot; /* which worker it is */
+    bool is_ready, is_stopping, is_running, ready_is_open;
+    int64_t started_ms;
+    struct fl_timer kill_timer;
+};
+
+struct slot {
+    struct child *child;
+    struct child *old; /* being replaced: told to stop when the new one serves */
+    struct fl_timer respawn;
+    struct supervisor *s;
+    unsigned crashes;
+};
+
+struct supervisor {
+    struct fl_config *config;
+    const struct fl_supervisor_options *options;
+    struct fl_prepared prepared;
+    struct fl_loop loop;
+    struct fl_boot_socket sockets[FL_BOOT_SOCKETS];
+    size_t socket_count;
+    int ports[FL_BOOT_SOCKETS];
+    int stats_fd, reload_fd;
+    int worker_count;
+    struct slot slots[WORKERS_MAX];
+    uv_signal_t signals[4];
+    struct fl_timer cluster_timer;
+    struct fl_work cluster_work;
+    struct fl_err cluster_err;
+    int rolling; /* slot that is being replaced; -1: none */
+    int exit_status;
+    bool is_stopping, was_ready, is_mending;
+};
+
+static void spawn(struct supervisor *s, int at);
+static void maybe_end(struct supervisor *s);
+
+/* ---------------------------------------------------------------- children */
+static void free_child(uv_handle_t *handle)
+{
+    struct child *c = handle->data;
+    if (c->ready_is_open) {
+        c->ready_is_open = false;
+        c->ready.data = c;
+        uv_close((uv_handle_t *)&c->ready, free_child);
+        return;
+    }
+    fl_free(c);
+}
+
+static void on_kill(struct fl_timer *timer)
+{
+    struct child *c = FL_CONTAINER(timer, struct child, kill_timer);
+    FL_LOG(WARN, "worker_killed", FL_KI("worker", c->slot), FL_KI("pid", c->process.pid));
+    uv_process_kill(&c->process, SIGKILL);
+}
+
+static void stop(struct child *c)
+{
+    if (!c || c->is_stopping)
+        return;
+    c->is_stopping = true;
+    uv_process_kill(&c->process, SIGTERM);
+    fl_loop_timer(&c->s->loop, &c->kill_timer, c->s->config->drain_time + 5000);
+}
+
+static void on_respawn(struct fl_timer *timer)
+{
+    struct slot *slot = FL_CONTAINER(timer, struct slot, respawn);
+    if (!slot->s->is_stopping)
+        spawn(slot->s, (int)(slot - slot->s->slots));
+}
+
+static void stop_all(struct supervisor *s)
+{
+    s->is_stopping = true;
+    for (int i = 0; i < s->worker_count; i++) {
+        fl_loop_timer_cancel(&s->loop, &s->slots[i].respawn);
+        stop(s->slots[i].child);
+        stop(s->slots[i].old);
+    }
+    maybe_end(s);
+}
+
+static void on_child_exit(uv_process_t *process, int64_t status, int signal)
+{
+    struct child *c = process->data;
+    struct supervisor *s = c->s;
+    struct slot *slot = &s->slots[c->slot];
+    fl_loop_timer_cancel(&s->loop, &c->kill_timer);
+    bool was_asked = c->is_stopping;
+    if (slot->old == c)
+        slot->old = NULL;
+    if (slot->child == c) {
+        slot->child = NULL;
+        if (!was_asked && status == FL_EXIT_REFUSED) {
+            s->exit_status = 1; /* it said why; another try would say the same */
+            stop_all(s);
+        } else if (!was_asked && !s->is_stopping) {
+            int64_t delay = RESPAWN_FIRST_MS;
+            if (fl_mono_ms() - c->started_ms > 60000)
+                slot->crashes = 0;
+            for (unsigned i = 0; i < slot->crashes && delay < RESPAWN_MAX_MS; i++)
+                delay *= 2;
+            slot->crashes++;
+            FL_LOG(ERROR, "worker_ended", FL_KI("worker", c->slot), FL_KI("status", status),
+                   FL_KI("signal", signal), FL_KI("again_in_ms", delay));
+            fl_loop_timer(&s->loop, &slot->respawn, delay);
+        }
+    }
+    uv_close((uv_handle_t *)process, free_child);
+    maybe_end(s);
+}
+
+static void roll_next(struct supervisor *s);
+
+static void on_ready_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct child *c = FL_CONTAINER(stream, struct child, ready);
+    struct supervisor *s = c->s;
+    FL_UNUSED(buf);
+    if (n > 0)
+        c->is_ready = true;
+    uv_read_stop(stream);
+    if (!c->is_ready)
+        return;
+    struct slot *slot = &s->slots[c->slot];
+    if (slot->old) {
+        stop(slot->old);
+        roll_next(s);
+    }
+    bool all = true;
+    for (int i = 0; i < s->worker_count; i++)
+        all = all && s->slots[i].child && s->slots[i].child->is_ready;
+    if (all && !s->was_ready) {
+        s->was_ready = true;
+        if (s->options->ready)
+            s->options->ready(s->options->ctx, s->config, s->ports);
+    }
+}
+
+static void on_ready_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    static char one[1];
+    FL_UNUSED(handle);
+    FL_UNUSED(suggested);
+    *buf = uv_buf_init(one, sizeof one);
+}
+
+/* Descriptors of the child: 0-2 ours, 3 the boot text, 4 ready, 5 figures, 6 reload, 7.. sockets.
+ */
+enum { CHILD_READY = 4, CHILD_STATS, CHILD_RELOAD, CHILD_SOCKETS };
+
+static bool start_child(struct supervisor *s, struct child *c)
+{
+    char exe[] = "/proc/self/exe", name[] = "flopinio", mode[] = "worker";
+    char *args[] = { name, mode, NULL };
+    uv_stdio_container_t stdio[CHILD_SOCKETS + FL_BOOT_SOCKETS];
+    struct fl_boot boot = { .config = *s->config,
+                            .conninfo = fl_buf_view(&s->prepared.conninfo),
+                            .keys = fl_buf_view(&s->prepared.keys),
+                            .worker = c->slot,
+                            .ready_fd = CHILD_READY,
+                            .stats_fd = CHILD_STATS,
+                            .reload_fd = CHILD_RELOAD,
+                            .socket_count = s->socket_count };
+    for (size_t i = 0; i < s->socket_count; i++) {
+        boot.sockets[i] = s->sockets[i];
+        boot.sockets[i].fd = CHILD_SOCKETS + (int)i;
+        stdio[CHILD_SOCKETS + i] =
+            (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->sockets[i].fd };
+    }
+    int boot_fd = fl_boot_write(&boot);
+    if (boot_fd < 0)
+        return false;
+    for (int i = 0; i < 3; i++)
+        stdio[i] = (uv_stdio_container_t){ .flags = i ? UV_INHERIT_FD : UV_IGNORE, .data.fd = i };
+    stdio[FL_BOOT_FD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = boot_fd };
+    stdio[CHILD_READY] = (uv_stdio_container_t){ .flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
+                                                 .data.stream = (uv_stream_t *)&c->ready };
+    stdio[CHILD_STATS] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->stats_fd };
+    stdio[CHILD_RELOAD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->reload_fd };
+    uv_process_options_t options = { .exit_cb = on_child_exit,
+                                     .file = exe,
+                                     .args = args,
+                                     .stdio = stdio,
+                                     .stdio_count = CHILD_SOCKETS + (int)s->socket_count };
+    int rc = uv_spawn(&s->loop.uv, &c->process, &options);
+    close(boot_fd);
+    if (rc)
+        FL_LOG(ERROR, "worker_spawn_failed", FL_KS("reason", uv_strerror(rc)));
+    return rc == 0;
+}
+
+static void spawn(struct supervisor *s, int at)
+{
+    struct child *c = fl_calloc(1, sizeof *c);
+    if (c) {
+        c->s = s;
+        c->slot = at;
+        c->started_ms = fl_mono_ms();
+        c->process.data = c;
+        fl_timer_init(&c->kill_timer, on_kill);
+        uv_pipe_init(&s->loop.uv, &c->ready, 0);
+        c->ready_is_open = true;
+        if (start_child(s, c)) {
+            s->slots[at].child = c;
+            uv_read_start((uv_stream_t *)&c->ready, on_ready_alloc, on_ready_read);
+            return;
+        }
+        uv_close((uv_handle_t *)&c->process, free_child);
+    }
+    fl_loop_timer(&s->loop, &s->slots[at].respawn, RESPAWN_MAX_MS);
+}
+
+/* ---------------------------------------------------------------- rolling restart */
+/* One after the other: the new one serves before the old one is told to stop. The sockets are the
+ * same all the time, so no connection attempt is refused. */
+static void roll(struct supervisor *s, int at)
+{
+    s->rolling = at;
+    s->slots[at].old = s->slots[at].child;
+    s->slots[at].child = NULL;
+    spawn(s, at);
+}
+
+static void roll_next(struct supervisor *s)
+{
+    int next = s->rolling + 1;
+    s->rolling = -1;
+    if (next > 0 && next < s->worker_count && !s->is_stopping)
+        roll(s, next);
+    else
+        FL_LOG(INFO, "workers_replaced", FL_KI("workers", s->worker_count));
+}
+
+/* ---------------------------------------------------------------- the private database */
+static void mend_cluster(struct fl_work *work)
+{
+    struct supervisor *s = FL_CONTAINER(work, struct supervisor, cluster_work);
+    struct fl_cluster *again = NULL;
+    struct fl_cluster_config config = {
+        .data_dir = s->config->data_dir,
+        .os_user = s->config->database_user[0] ? s->config->database_user : NULL,
+        .bin_dir = s->config->postgres_bin[0] ? s->config->postgres_bin : NULL,
+    };
+    s->cluster_err.code = fl_cluster_start(&config, &again, &s->cluster_err);
+    fl_cluster_free(&again);
+}
+
+static void on_mended(struct fl_work *work)
+{
+    struct supervisor *s = FL_CONTAINER(work, struct supervisor, cluster_work);
+    s->is_mending = false;
+    if (s->cluster_err.code)
+        FL_LOG(ERROR, "database_not_restarted", FL_KS("reason", s->cluster_err.text));
+    else
+        FL_LOG(INFO, "database_restarted",
+               FL_KS("version", fl_cluster_version(s->prepared.cluster)));
+    if (!s->is_stopping)
+        fl_loop_timer(&s->loop, &s->cluster_timer, CLUSTER_LOOK_MS);
+}
+
+static void on_cluster_look(struct fl_timer *timer)
+{
+    struct supervisor *s = FL_CONTAINER(timer, struct supervisor, cluster_timer);
+    if (fl_cluster_is_running(s->prepared.cluster)) {
+        fl_loop_timer(&s->loop, &s->cluster_timer, CLUSTER_LOOK_MS);
+        return;
+    }
+    FL_LOG(ERROR, "database_gone", FL_KS("action", "starting it again"));
+    s->is_mending = true;
+    fl_loop_work(&s->loop, &s->cluster_work, mend_cluster, on_mended);
+}
+
+/* ---------------------------------------------------------------- signals */
+static void on_terminate(uv_signal_t *signal, int number)
+{
+    struct supervisor *s = signal->data;
+    FL_UNUSED(number);
+    if (!s->is_stopping)
+        FL_LOG(INFO, "stopping", FL_KI("workers", s->worker_count));
+    stop_all(s);
+}
+
+static void on_reload(uv_signal_t *signal, int number)
+{
+    struct supervisor *s = signal->data;
+    struct fl_config fresh;
+    struct fl_err err;
+    FL_UNUSED(number);
+    if (fl_config_load(s->options->config_file, s->options->flags, s->options->flag_count, &fresh,
+                       &err) != FL_OK) {
+        FL_LOG(ERROR, "reload_refused", FL_KS("reason", err.text));
+        return; /* the running one stays */
+    }
+    if (fl_boot_write_reload(s->reload_fd, &fresh)) {
+        for (int i = 0; i < s->worker_count; i++) {
+            if (s->slots[i].child)
+                uv_process_kill(&s->slots[i].child->process, SIGHUP);
+        }
+    }
+    fl_config_fini(&fresh);
+}
+
+static void on_replace(uv_signal_t *signal, int number)
+{
+    struct supervisor *s = signal->data;
+    FL_UNUSED(number);
+    if (!s->is_stopping && s->rolling < 0)
+        roll(s, 0);
+}
+
+/* ---------------------------------------------------------------- sockets */
+static enum fl_code add_socket(struct supervisor *s, enum fl_boot_kind kind, int fd, int port,
+                               struct fl_err *err)
+{
+    if (s->socket_count == FL_BOOT_SOCKETS) {
+        close(fd);
+        return fl_err_set(err, FL_CONFIG, "too many addresses to listen on");
+    }
+    s->ports[s->socket_count] = port;
+    s->sockets[s->socket_count++] = (struct fl_boot_socket){ kind, fd, port };
+    return FL_OK;
+}
+
+static int bound_port(int fd)
+{
+    struct sockaddr_storage at;
+    socklen_t n = sizeof at;
+    if (getsockname(fd, (struct sockaddr *)&at, &n) != 0)
+        return 0;
+    return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+                                          : ((struct sockaddr_in *)&at)->sin_port);
+}
+
+static enum fl_code bind_tcp(struct supervisor *s, const char *text, enum fl_boot_kind kind,
+                             struct fl_err *err)
+{
+    char address[64];
+    int port, fd;
+    enum fl_code code = fl_wiring_address(text, address, &port, err);
+    if (code == FL_OK)
+        code = fl_listen_tcp(address, (uint16_t)port, &fd, err);
+    return code ? code : add_socket(s, kind, fd, bound_port(fd), err);
+}
+
+static enum fl_code bind_unix(struct supervisor *s, const char *name, mode_t mode,
+                              enum fl_boot_kind kind, struct fl_err *err)
+{
+    char path[600];
+    int fd;
+    snprintf(path, sizeof path, "%s/%s", s->prepared.run_dir, name);
+    enum fl_code code = fl_listen_unix(path, mode, &fd, err);
+    return code ? code : add_socket(s, kind, fd, 0, err);
+}
+
+static enum fl_code bind_all(struct supervisor *s, struct fl_err *err)
+{
+    enum fl_code code = FL_OK;
+    for (const char *const *at = s->config->listen; code == FL_OK && *at; at++)
+        code = bind_tcp(s, *at, FL_BOOT_MAIN, err);
+    if (code == FL_OK && s->config->metrics_listen[0])
+        code = bind_tcp(s, s->config->metrics_listen, FL_BOOT_METRICS, err);
+    if (code == FL_OK)
+        code = bind_unix(s, "control.sock", 0600, FL_BOOT_CONTROL, err);
+    if (code == FL_OK)
+        code = bind_unix(s, "stdio.sock", 0666, FL_BOOT_STDIO, err);
+    return code;
+}
+
+/* ---------------------------------------------------------------- all together */
+static void maybe_end(struct supervisor *s)
+{
+    if (!s->is_stopping)
+        return;
+    for (int i = 0; i < s->worker_count; i++) {
+        if (s->slots[i].child || s->slots[i].old)
+            return;
+    }
+    fl_loop_timer_cancel(&s->loop, &s->cluster_timer);
+    fl_loop_stop(&s->loop);
+}
+
+static void watch_signals(struct supervisor *s)
+{
+    static const struct {
+        int number;
+        uv_signal_cb callback;
+    } watched[] = { { SIGTERM, on_terminate },
+                    { SIGINT, on_terminate },
+                    { SIGHUP, on_reload },
+                    { SIGUSR2, on_replace } };
+    for (size_t i = 0; i < FL_COUNTOF(watched); i++) {
+        uv_signal_init(&s->loop.uv, &s->signals[i]);
+        s->signals[i].data = s;
+        uv_signal_start(&s->signals[i], watched[i].callback, watched[i].number);
+    }
+}
+
+static enum fl_code prepare(struct supervisor *s, struct fl_err *err)
+{
+    const struct fl_supervisor_options *o = s->options;
+    enum fl_code code = fl_prepare_dirs(s->config, &s->prepared, err);
+    if (code == FL_OK)
+        code = bind_all(s, err); /* before anything slow: a taken port is said at once */
+    if (code == FL_OK)
+        code = fl_prepare_database(s->config, &s->prepared, o->progress, err);
+    if (code == FL_OK)
+        code = fl_prepare_keys(s->config, &s->prepared, err);
+    if (code)
+        return code;
+    s->stats_fd = fl_stats_make();
+    s->reload_fd = memfd_create("flopinio-reload", MFD_CLOEXEC);
+    if (s->stats_fd < 0 || s->reload_fd < 0 || !fl_boot_write_reload(s->reload_fd, s->config))
+        return fl_err_set(err, FL_IO, "could not make shared memory: %s", strerror(errno));
+    return fl_loop_init(&s->loop, err);
+}
+
+static int count_workers(const struct fl_config *c)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t n = c->workers ? c->workers : cores > 0 ? cores : 1;
+    return (int)(n > WORKERS_MAX ? WORKERS_MAX : n);
+}
+
+static void close_all(struct supervisor *s)
+{
+    struct fl_err err;
+    for (size_t i = 0; i < s->socket_count; i++)
+        close(s->sockets[i].fd);
+    if (s->prepared.cluster && fl_cluster_stop(s->prepared.cluster, 30000, &err) != FL_OK)
+        FL_LOG(WARN, "database_not_stopped", FL_KS("reason", err.text));
+    fl_prepare_fini(&s->prepared);
+    close(s->stats_fd);
+    close(s->reload_fd);
+}
+
+int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *options,
+                 struct fl_err *err)
+{
+    struct supervisor *s = fl_calloc(1, sizeof *s);
+    if (!s) {
+        fl_err_code(err, FL_NOMEM);
+        return 1;
+    }
+    s->config = config;
+    s->options = options;
+    s->rolling = -1;
+    s->stats_fd = s->reload_fd = s->prepared.lock_fd = -1;
+    s->worker_count = count_workers(config);
+    if (prepare(s, err) != FL_OK) {
+        close_all(s);
+        fl_free(s);
+        return 1;
+    }
+    watch_signals(s);
+    for (int i = 0; i < s->worker_count; i++) {
+        s->slots[i].s = s;
+        fl_timer_init(&s->slots[i].respawn, on_respawn);
+        spawn(s, i);
+    }
+    fl_timer_init(&s->cluster_timer, on_cluster_look);
+    if (s->prepared.cluster)
+        fl_loop_timer(&s->loop, &s->cluster_timer, CLUSTER_LOOK_MS);
+    fl_loop_run(&s->loop);
+    for (size_t i = 0; i < FL_COUNTOF(s->signals); i++)
+        uv_close((uv_handle_t *)&s->signals[i], NULL);
+    (void)!fl_loop_fini(&s->loop);
+    int status = s->exit_status;
+    close_all(s);
+    fl_free(s);
+    err->code = FL_OK;
+    return status;
+}

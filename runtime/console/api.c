@@ -1,0 +1,691 @@
+/* The frame of the API: routes, who asks, answers. */
+#include "runtime/console/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "flopinio/base/clock.h"
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "flopinio/base/scan.h"
+#include "runtime/approval/hub.h"
+#include "runtime/io/http_site.h"
+#include "runtime/store/organization.h"
+#include "runtime/store/person.h"
+
+#define PREFIX "/api/v1"
+
+struct fl_api_server {
+    struct fl_core *core;
+    struct fl_people *people;
+    struct fl_api_config config;
+    struct fl_list requests;
+};
+
+static const struct fl_api_route *const tables[] = { fl_api_orgs,  fl_api_people,    fl_api_agents,
+                                                     fl_api_tools, fl_api_policy,
+                                                     fl_api_approvals, fl_api_audit };
+
+enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
+                        const struct fl_api_config *config, struct fl_api_server **ret,
+                        struct fl_err *err)
+{
+    struct fl_api_server *s = fl_calloc(1, sizeof *s);
+    if (!s)
+        return fl_err_code(err, FL_NOMEM);
+    s->core = core;
+    s->people = people;
+    s->config = *config;
+    fl_list_init(&s->requests);
+    *ret = s;
+    return FL_OK;
+}
+
+void fl_api_free(struct fl_api_server **server)
+{
+    if (*server)
+        FL_ASSERT(fl_list_is_empty(&(*server)->requests));
+    fl_free(*server);
+    *server = NULL;
+}
+
+/* ---------------------------------------------------------------- life of a request */
+static void release(void *owner)
+{
+    struct fl_api *a = owner;
+    if (a->tx_is_open)
+        fl_tx_fini(&a->tx);
+    fl_person_auth_fini(&a->auth);
+    fl_org_unref(&a->org);
+    json_decref(a->body);
+    fl_arena_free(&a->arena);
+    fl_free(a);
+}
+
+static void maybe_free(struct fl_api *a)
+{
+    if (a->op.is_pending || !a->is_answered || a->is_freed)
+        return;
+    a->is_freed = true;
+    fl_list_remove(&a->link);
+    fl_loop_retire(a->core->loop, &a->retired, release, a);
+}
+
+static void answer(struct fl_api *a, int status, struct fl_str body)
+{
+    static const struct fl_http_header headers[] = { { { "Content-Type", 12 },
+                                                       { "application/json", 16 } },
+                                                     { { "Cache-Control", 13 }, { "no-store", 8 } },
+                                                     { { "WWW-Authenticate", 16 },
+                                                       { "Bearer", 6 } } };
+    if (a->is_answered)
+        return;
+    a->is_answered = true;
+    if (a->ex) {
+        a->ex->user = NULL;
+        fl_http_respond(a->ex, status, headers, status == 401 ? 3 : 2, body);
+    }
+    a->ex = NULL;
+    maybe_free(a);
+}
+
+static void answer_buf(struct fl_api *a, int status, struct fl_buf *json)
+{
+    if (json->is_failed)
+        answer(a, 503, FL_STR("{\"error\":{\"code\":\"NOMEM\",\"text\":\"out of memory\"}}"));
+    else
+        answer(a, status, fl_buf_view(json));
+    fl_buf_fini(json);
+}
+
+void fl_api_ok(struct fl_api *a, struct fl_buf *json)
+{
+    answer_buf(a, 200, json);
+}
+
+void fl_api_created(struct fl_api *a, struct fl_buf *json)
+{
+    answer_buf(a, 201, json);
+}
+
+void fl_api_empty(struct fl_api *a)
+{
+    answer(a, 200, FL_STR("{}"));
+}
+
+void fl_api_error(struct fl_api *a, enum fl_code code, const char *fmt, ...)
+{
+    struct fl_buf out = FL_BUF_INIT, text = FL_BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    fl_buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    fl_buf_puts(&out, "{\"error\":{\"code\":");
+    fl_buf_json_str(&out, fl_str_of(fl_code_name(code)));
+    fl_buf_puts(&out, ",\"text\":");
+    fl_buf_json_str(&out, text.is_failed ? FL_STR("out of memory") : fl_buf_view(&text));
+    fl_buf_puts(&out, "}}");
+    fl_buf_fini(&text);
+    answer_buf(a, fl_code_http(code), &out);
+}
+
+/* ---------------------------------------------------------------- transactions */
+struct fl_tx *fl_api_tx(struct fl_api *a)
+{
+    if (a->tx_is_open)
+        fl_tx_fini(&a->tx);
+    fl_tx_init(&a->tx, a->core->pg, a->arena, a->has_organization ? &a->organization_id : NULL);
+    a->tx_is_open = true;
+    return &a->tx;
+}
+
+bool fl_api_flow_done(struct fl_api *a)
+{
+    enum fl_code code = a->op.code;
+    if (!a->ex) {
+        a->is_answered = true;
+        maybe_free(a);
+        return false;
+    }
+    if (code == FL_OK)
+        return true;
+    fl_api_error(a, code == FL_AMBIGUOUS ? FL_UNAVAILABLE : code, "%s", a->op.err.text);
+    return false;
+}
+
+static void on_tx_done(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    if (fl_api_flow_done(a))
+        a->done(a);
+}
+
+static void on_change_done(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    if (op->code == FL_OK)
+        fl_hub_organization_changed(a->core->hub, &a->organization_id);
+    on_tx_done(op);
+}
+
+void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api *a))
+{
+    bool touches = is_change && a->has_organization;
+    if (touches)
+        fl_store_organization_touch(&a->tx);
+    else if (!is_change)
+        a->tx.is_read_only = true;
+    a->done = done;
+    a->op = (struct fl_op){ .done = touches ? on_change_done : on_tx_done };
+    if (fl_tx_submit(&a->op, &a->tx) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
+void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_kind kind,
+                  const char *subject, const struct fl_uuid *subject_id)
+{
+    bool is_person = a->who == FL_WHO_PERSON;
+    fl_audit_init(event, a->has_organization ? &a->organization_id : &fl_audit_installation, kind,
+                  is_person ? FL_ACTOR_PERSON : FL_ACTOR_OPERATOR, is_person ? &a->auth.id : NULL,
+                  subject, subject_id);
+    fl_audit_text(event, "by", fl_api_by(a));
+    fl_audit_z(event, "via", a->is_control ? "control" : "api");
+}
+
+struct fl_str fl_api_by(const struct fl_api *a)
+{
+    return a->who == FL_WHO_PERSON ? a->auth.person : FL_STR("operator");
+}
+
+/* ---------------------------------------------------------------- what was sent */
+bool fl_api_text(struct fl_api *a, const char *name, bool is_required, struct fl_str *ret)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    *ret = (struct fl_str){ NULL, 0 };
+    if (json_is_string(value)) {
+        *ret = fl_json_str(value);
+        if (ret->n || !is_required)
+            return true;
+    } else if ((!value || json_is_null(value)) && !is_required) {
+        return true;
+    }
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a text", name);
+    return false;
+}
+
+bool fl_api_duration(struct fl_api *a, const char *name, int64_t *ret_ms)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    *ret_ms = 0;
+    if (!value || json_is_null(value))
+        return true;
+    if (json_is_integer(value) && json_integer_value(value) >= 0 &&
+        json_integer_value(value) < INT64_MAX / 1000) {
+        *ret_ms = json_integer_value(value) * 1000;
+        return true;
+    }
+    if (json_is_string(value) && fl_duration_parse(fl_json_str(value), ret_ms))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a duration, for instance \"4h\"", name);
+    return false;
+}
+
+bool fl_api_flag(struct fl_api *a, const char *name, bool *ret)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    *ret = json_is_true(value);
+    if (!value || json_is_boolean(value) || json_is_null(value))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be true or false", name);
+    return false;
+}
+
+bool fl_api_list(struct fl_api *a, const char *name, const char **ret)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    struct fl_buf out = FL_BUF_INIT;
+    bool is_fine = !value || json_is_array(value) || json_is_null(value);
+    *ret = NULL;
+    for (size_t i = 0; is_fine && i < json_array_size(value); i++) {
+        struct fl_str item = fl_json_str(json_array_get(value, i));
+        is_fine = item.n && !memchr(item.p, ',', item.n);
+        if (i)
+            fl_buf_putc(&out, ',');
+        fl_buf_str(&out, item);
+    }
+    if (is_fine && json_is_array(value)) {
+        *ret = fl_arena_strndup(a->arena, out.p ? out.p : "", out.n);
+        is_fine = *ret != NULL;
+    }
+    fl_buf_fini(&out);
+    if (!is_fine)
+        fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a list of texts without commas", name);
+    return is_fine;
+}
+
+struct fl_str fl_api_query(struct fl_api *a, const char *name)
+{
+    struct fl_str key, value;
+    struct fl_err err;
+    for (size_t pos = 0;
+         fl_http_form_next(a->arena, a->query, &pos, &key, &value, &err) == FL_OK;) {
+        if (fl_str_is(key, name))
+            return value;
+    }
+    return (struct fl_str){ NULL, 0 };
+}
+
+int64_t fl_api_query_int(struct fl_api *a, const char *name, int64_t fallback)
+{
+    long long value;
+    return fl_str_to_i64(fl_api_query(a, name), &value) ? value : fallback;
+}
+
+bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms)
+{
+    struct fl_str text = fl_api_query(a, name);
+    int64_t ms;
+    *ret_utc_ms = 0;
+    if (!text.p)
+        return true;
+    if (fl_time_parse(text, ret_utc_ms))
+        return true;
+    if (fl_duration_parse(text, &ms)) {
+        *ret_utc_ms = fl_real_ms() - ms;
+        return true;
+    }
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a duration (\"2h\") or a time", name);
+    return false;
+}
+
+/* ---------------------------------------------------------------- rows as JSON */
+static void put_csv(struct fl_buf *out, struct fl_str csv)
+{
+    fl_buf_putc(out, '[');
+    for (size_t from = 0; csv.n && from <= csv.n;) {
+        size_t to = from;
+        while (to < csv.n && csv.p[to] != ',')
+            to++;
+        if (from)
+            fl_buf_putc(out, ',');
+        fl_buf_json_str(out, (struct fl_str){ csv.p + from, to - from });
+        from = to + 1;
+    }
+    fl_buf_putc(out, ']');
+}
+
+static void put_cell(struct fl_buf *out, const struct fl_query *q, int row, int col, char kind)
+{
+    char text[FL_TIME_BYTES];
+    if (fl_cell_is_null(q, row, col) && kind != 'c') {
+        fl_buf_puts(out, "null");
+        return;
+    }
+    switch (kind) {
+    case 'i': fl_buf_i64(out, fl_cell_int(q, row, col)); break;
+    case 'b': fl_buf_puts(out, fl_cell_bool(q, row, col) ? "true" : "false"); break;
+    case 'm':
+        fl_buf_json_str(out, fl_str_of(fl_time_format_s(fl_cell_int(q, row, col), text)));
+        break;
+    case 'c': put_csv(out, fl_cell(q, row, col)); break;
+    case 'j': fl_buf_str(out, fl_cell(q, row, col)); break;
+    default: fl_buf_json_str(out, fl_cell(q, row, col)); break;
+    }
+}
+
+void fl_api_row(struct fl_buf *out, const struct fl_query *q, int row, const char *spec)
+{
+    int col = 0;
+    bool is_next = false;
+    fl_buf_putc(out, '{');
+    for (const char *p = spec; *p; col++) {
+        size_t n = strcspn(p, " ");
+        const char *colon = memchr(p, ':', n);
+        if (colon) {
+            if (is_next)
+                fl_buf_putc(out, ',');
+            fl_buf_json_str(out, (struct fl_str){ p, (size_t)(colon - p) });
+            fl_buf_putc(out, ':');
+            put_cell(out, q, row, col, colon[1]);
+            is_next = true;
+        }
+        p += n + (p[n] == ' ');
+    }
+    fl_buf_putc(out, '}');
+}
+
+void fl_api_rows(struct fl_buf *out, const struct fl_query *q, const char *spec)
+{
+    fl_buf_puts(out, "{\"items\":[");
+    for (int i = 0; i < fl_rows(q); i++) {
+        if (i)
+            fl_buf_putc(out, ',');
+        fl_api_row(out, q, i, spec);
+    }
+    fl_buf_puts(out, "]}");
+}
+
+/* ---------------------------------------------------------------- routing */
+/* Matches "/orgs/{org}/agents" against the path, segment by segment. */
+static bool matches(struct fl_api *a, const char *pattern, struct fl_str path)
+{
+    size_t at = 0;
+    struct fl_err err;
+    a->param_count = 0;
+    while (*pattern) {
+        size_t n = strcspn(pattern + 1, "/");
+        size_t end = at + 1;
+        if (at >= path.n || path.p[at] != '/')
+            return false;
+        while (end < path.n && path.p[end] != '/')
+            end++;
+        struct fl_str segment = { path.p + at + 1, end - at - 1 };
+        if (pattern[1] == '{') {
+            struct fl_str *param = &a->params[a->param_count];
+            FL_ASSERT(a->param_count < FL_API_PARAMS);
+            if (!segment.n || fl_http_decode(a->arena, segment, FL_HTTP_REFUSE_SLASH, param,
+                                             &err) != FL_OK)
+                return false;
+            a->param_count++;
+        } else if (!fl_str_eq(segment, (struct fl_str){ pattern + 1, n })) {
+            return false;
+        }
+        pattern += n + 1;
+        at = end;
+    }
+    return at == path.n;
+}
+
+static const struct fl_api_route *route_of(struct fl_api *a, enum fl_http_method method,
+                                           struct fl_str path, bool *ret_other_method)
+{
+    *ret_other_method = false;
+    for (size_t t = 0; t < FL_COUNTOF(tables); t++) {
+        for (const struct fl_api_route *r = tables[t]; r->pattern; r++) {
+            if (!matches(a, r->pattern, path))
+                continue;
+            if (r->method == method)
+                return r;
+            *ret_other_method = true;
+        }
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- who asks, and may they */
+static bool needs_org(const struct fl_api_route *route)
+{
+    return strncmp(route->pattern, "/orgs/{org}", 11) == 0;
+}
+
+static unsigned scope_of(const struct fl_api *a)
+{
+    const struct fl_api_route *r = a->route;
+    if (r->need == FL_NEED_DECIDER)
+        return FL_SCOPE_DECIDE;
+    if (r->need == FL_NEED_ROLE &&
+        (r->action == FL_ACTION_STOP || r->action == FL_ACTION_SETTLE_UNKNOWN))
+        return FL_SCOPE_DECIDE | FL_SCOPE_ADMIN;
+    return r->method == FL_HTTP_GET ? FL_SCOPE_ALL : FL_SCOPE_ADMIN;
+}
+
+static void refuse(struct fl_api *a, const char *text)
+{
+    FL_LOG(INFO, "api_refused", FL_KV("by", fl_api_by(a)), FL_KS("route", a->route->pattern),
+           FL_KS("reason", text));
+    fl_api_error(a, FL_FORBIDDEN, "%s", text);
+}
+
+static void permit(struct fl_api *a)
+{
+    const struct fl_api_route *r = a->route;
+    struct fl_err err;
+    if (a->org && a->who == FL_WHO_PERSON) {
+        const struct fl_org_person *p = fl_org_person(a->org, &a->auth.id);
+        a->role = p && p->is_active ? p->role : FL_ROLE_NONE;
+        if (a->role == FL_ROLE_NONE) {
+            /* The same answer as for one that does not exist. */
+            fl_api_error(a, FL_NOT_FOUND, "there is no such organization");
+            return;
+        }
+    }
+    if (a->who == FL_WHO_PERSON && !(a->auth.scopes & scope_of(a))) {
+        refuse(a, "the token's scope does not reach this");
+        return;
+    }
+    if (r->need == FL_NEED_OPERATOR && a->who != FL_WHO_OPERATOR)
+        refuse(a, "only the operator may do this, on the control socket of the host");
+    else if (r->need == FL_NEED_DECIDER && a->who != FL_WHO_PERSON)
+        refuse(a, "only a person can decide: sign in with your passphrase");
+    else if (r->need == FL_NEED_ROLE && a->who == FL_WHO_PERSON &&
+             fl_role_require(a->role, r->action, &err) != FL_OK)
+        refuse(a, err.text);
+    else
+        r->start(a);
+}
+
+/* The operator may change who has authority only until there is somebody who has it. */
+static void on_counted(struct fl_api *a)
+{
+    if (fl_cell_int(a->q[0], 0, 0) > 0)
+        refuse(a, "an administrator is there: sign in as one of them (operator_authority)");
+    else
+        permit(a);
+}
+
+static bool needs_authority(const struct fl_api *a)
+{
+    return a->who == FL_WHO_OPERATOR && a->route->method != FL_HTTP_GET &&
+           a->route->need != FL_NEED_OPERATOR && !a->server->config.operator_always;
+}
+
+static void check_operator(struct fl_api *a)
+{
+    if (!needs_authority(a)) {
+        permit(a);
+        return;
+    }
+    if (a->server->config.operator_never) {
+        refuse(a, "sign in: the operator may not change anything here (operator_authority)");
+        return;
+    }
+    bool had_organization = a->has_organization;
+    a->has_organization = false;
+    a->q[0] = fl_store_person_count(fl_api_tx(a));
+    a->has_organization = had_organization;
+    fl_api_submit(a, false, on_counted);
+}
+
+static void on_org_loaded(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    if (fl_api_flow_done(a))
+        check_operator(a);
+}
+
+static void on_orgs_listed(struct fl_api *a)
+{
+    for (int i = 0; i < fl_rows(a->q_org); i++) {
+        if (!fl_str_eq(fl_cell(a->q_org, i, 1), a->params[0]))
+            continue;
+        a->organization_id = fl_cell_uuid(a->q_org, i, 0);
+        a->organization = fl_arena_str(a->arena, fl_cell(a->q_org, i, 1));
+        a->has_organization = true;
+    }
+    if (!a->has_organization) {
+        fl_api_error(a, FL_NOT_FOUND, "there is no such organization");
+        return;
+    }
+    /* Fresh, not what a second ago was: who may do this is read from it. */
+    fl_orgs_changed(a->core->orgs, &a->organization_id, 0);
+    a->op = (struct fl_op){ .done = on_org_loaded };
+    if (fl_org_load_start(&a->op, &a->org_load, a->core->orgs, &a->organization_id, &a->org) !=
+        FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
+static void find_org(struct fl_api *a)
+{
+    if (!needs_org(a->route)) {
+        check_operator(a);
+        return;
+    }
+    a->q_org = fl_store_organizations(fl_api_tx(a));
+    fl_api_submit(a, false, on_orgs_listed);
+}
+
+static void on_authenticated(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    if (!fl_api_flow_done(a))
+        return;
+    a->who = FL_WHO_PERSON;
+    find_org(a);
+}
+
+/* "Basic base64(name:passphrase)" (RFC 7617), with the authenticator's code in a header of ours. */
+static bool read_basic(struct fl_api *a, struct fl_str encoded)
+{
+    struct fl_buf plain = FL_BUF_INIT;
+    bool is_fine = fl_b64_decode(&plain, encoded) && plain.p;
+    char *colon = is_fine ? memchr(plain.p, ':', plain.n) : NULL;
+    if (colon) {
+        size_t n = (size_t)(colon - plain.p);
+        a->auth.name = fl_arena_str(a->arena, (struct fl_str){ plain.p, n });
+        a->auth.passphrase =
+            fl_arena_str(a->arena, (struct fl_str){ colon + 1, plain.n - n - 1 });
+        a->auth.totp = fl_http_header_get(a->ex, "flopinio-code");
+    }
+    if (plain.p)
+        fl_cleanse(plain.p, plain.n);
+    fl_buf_fini(&plain);
+    return colon && a->auth.passphrase.p;
+}
+
+static void authenticate(struct fl_api *a)
+{
+    struct fl_str value = fl_http_header_get(a->ex, "authorization");
+    bool is_bearer =
+        value.n > 7 && fl_str_eq_nocase((struct fl_str){ value.p, 7 }, FL_STR("bearer "));
+    bool is_basic =
+        value.n > 6 && fl_str_eq_nocase((struct fl_str){ value.p, 6 }, FL_STR("basic "));
+    if (!value.p && a->is_control) {
+        a->who = FL_WHO_OPERATOR;
+        find_org(a);
+        return;
+    }
+    a->auth.people = a->people;
+    a->auth.from = a->is_control ? "control socket" : a->ex->peer->address;
+    if (is_bearer)
+        a->auth.token = fl_str_trim((struct fl_str){ value.p + 7, value.n - 7 });
+    else if (!is_basic ||
+             !read_basic(a, fl_str_trim((struct fl_str){ value.p + 6, value.n - 6 }))) {
+        fl_api_error(a, FL_UNAUTHENTICATED,
+                     "sign in with a personal token, or with name and passphrase");
+        return;
+    }
+    a->op = (struct fl_op){ .done = on_authenticated };
+    if (fl_person_auth_start(&a->op, &a->auth) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
+/* ---------------------------------------------------------------- the front's callbacks */
+static void respond_error(struct fl_http_exchange *ex, enum fl_code code, const char *text)
+{
+    static const struct fl_http_header headers[] = { { { "Content-Type", 12 },
+                                                       { "application/json", 16 } } };
+    struct fl_buf out = FL_BUF_INIT;
+    fl_buf_puts(&out, "{\"error\":{\"code\":");
+    fl_buf_json_str(&out, fl_str_of(fl_code_name(code)));
+    fl_buf_puts(&out, ",\"text\":");
+    fl_buf_json_str(&out, fl_str_of(text));
+    fl_buf_puts(&out, "}}");
+    fl_http_respond(ex, fl_code_http(code), headers, 1, fl_buf_view(&out));
+    fl_buf_fini(&out);
+}
+
+static void handle(struct fl_http_exchange *ex, struct fl_str body, bool is_control)
+{
+    struct fl_api_server *server = fl_site_user(ex);
+    struct fl_str path = { ex->path.p + strlen(PREFIX), ex->path.n - strlen(PREFIX) };
+    struct fl_err err;
+    bool is_other_method;
+    struct fl_api *a = fl_calloc(1, sizeof *a);
+    if (a && !(a->arena = fl_arena_new(4096))) {
+        fl_free(a);
+        a = NULL;
+    }
+    if (!a) {
+        respond_error(ex, FL_NOMEM, "out of memory");
+        return;
+    }
+    a->server = server;
+    a->core = server->core;
+    a->people = server->people;
+    a->ex = ex;
+    a->is_control = is_control;
+    ex->user = a;
+    fl_list_push_back(&server->requests, &a->link);
+    a->query = fl_arena_str(a->arena, ex->query);
+    a->route = route_of(a, ex->method, path, &is_other_method);
+    if (!a->route) {
+        fl_api_error(a, is_other_method ? FL_METHOD_NOT_ALLOWED : FL_NOT_FOUND,
+                     is_other_method ? "this address does not take that method"
+                                     : "there is nothing at this address");
+        return;
+    }
+    for (size_t i = 0; i < a->param_count; i++) /* borrowed from the exchange so far */
+        a->params[i] = fl_arena_str(a->arena, a->params[i]);
+    if (body.n) {
+        a->body = fl_scan(body, &fl_scan_call, NULL, 0, NULL, &err) == FL_OK
+                      ? fl_json_parse(body, &err)
+                      : NULL;
+        if (!json_is_object(a->body)) {
+            fl_api_error(a, FL_BAD_JSON, "the body must be a JSON object: %s",
+                         a->body ? "it is something else" : err.text);
+            return;
+        }
+    }
+    if (a->core->is_draining)
+        fl_api_error(a, FL_UNAVAILABLE, "the runtime is stopping");
+    else
+        authenticate(a);
+}
+
+static void on_request(struct fl_http_exchange *ex, struct fl_str body)
+{
+    handle(ex, body, false);
+}
+
+static void on_gone(struct fl_http_exchange *ex)
+{
+    struct fl_api *a = ex->user;
+    if (!a)
+        return;
+    a->ex = NULL;
+    ex->user = NULL;
+    if (!a->op.is_pending) {
+        a->is_answered = true;
+        maybe_free(a);
+    }
+}
+
+const struct fl_http_callbacks fl_api_http = { .on_request = on_request, .on_gone = on_gone };
+
+static void on_control_head(struct fl_http_exchange *ex)
+{
+    /* The socket's mode says it already; this says it again. */
+    if (!ex->peer->is_unix || (ex->peer->uid != 0 && ex->peer->uid != geteuid()))
+        respond_error(ex, FL_FORBIDDEN, "this socket is the operator's");
+}
+
+static void on_control_request(struct fl_http_exchange *ex, struct fl_str body)
+{
+    handle(ex, body, true);
+}
+
+const struct fl_http_callbacks fl_api_control_http = { .on_head = on_control_head,
+                                                       .on_request = on_control_request,
+                                                       .on_gone = on_gone };

@@ -1,0 +1,2 @@
+#include "runtime/console/api.h"
+const struct fl_api_route fl_api_orgs[] = { { .pattern = NULL } };

@@ -1,0 +1,520 @@
+/* MCP over Streamable HTTP: POST (both eras), GET and DELETE (legacy sessions). */
+#include "runtime/endpoint/http.h"
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/io/http_site.h"
+
+FL_STEP_DECLARE(session);
+FL_STEP_DECLARE(session_known);
+FL_STEP_DECLARE(organization);
+FL_STEP_DECLARE(read);
+
+static struct fl_http_stream *stream_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_http_stream, flow);
+}
+
+/* ---------------------------------------------------------------- answering */
+static void respond(struct fl_http_stream *s, int status, struct fl_str body)
+{
+    struct fl_http_header headers[4];
+    size_t n = 0;
+    if (!s->ex)
+        return;
+    if (body.n)
+        headers[n++] =
+            (struct fl_http_header){ FL_STR("Content-Type"), FL_STR("application/json") };
+    headers[n++] = (struct fl_http_header){ FL_STR("Cache-Control"), FL_STR("no-store") };
+    if (s->session_id[0])
+        headers[n++] =
+            (struct fl_http_header){ FL_STR("Mcp-Session-Id"), fl_str_of(s->session_id) };
+    if (status == 401 || status == 403)
+        headers[n++] = (struct fl_http_header){
+            FL_STR("WWW-Authenticate"),
+            fl_auth_challenge_text(s->ex->arena, s->endpoint,
+                                   status == 403 ? "insufficient_scope" : "invalid_token")
+        };
+    fl_http_respond(s->ex, status, headers, n, body);
+}
+
+void fl_stream_begin(struct fl_http_stream *s)
+{
+    static const struct fl_http_header headers[] = {
+        { { "Content-Type", 12 }, { "text/event-stream", 17 } },
+        { { "Cache-Control", 13 }, { "no-store", 8 } },
+        { { "X-Accel-Buffering", 17 }, { "no", 2 } },
+    };
+    if (s->has_begun || !s->ex)
+        return;
+    s->has_begun = true;
+    fl_http_start(s->ex, 200, headers, FL_COUNTOF(headers));
+    if (s->is_numbered && s->session && fl_mcp_has(s->session->version, FL_MCP_HAS_SSE_PRIMING)) {
+        struct fl_buf out = FL_BUF_INIT;
+        struct fl_err err;
+        if (fl_sse_prime(&s->sse, 500, &out, &err) == FL_OK)
+            (void)!fl_http_write(s->ex, fl_buf_view(&out));
+        fl_buf_fini(&out);
+    }
+}
+
+void fl_stream_event(struct fl_http_stream *s, struct fl_str message)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    struct fl_err err;
+    if (s->is_numbered) {
+        if (fl_sse_send(&s->sse, message, s->ex ? &out : NULL, &err) != FL_OK)
+            out.is_failed = true;
+    } else {
+        fl_sse_put(&out, (struct fl_str){ NULL, 0 }, message);
+    }
+    /* A reader that is too slow for its own stream loses the connection, not the others. */
+    if (s->ex && (out.is_failed || fl_http_write(s->ex, fl_buf_view(&out)) == FL_TOO_MANY)) {
+        fl_http_abort(s->ex);
+        s->ex = NULL;
+    }
+    fl_buf_fini(&out);
+}
+
+static void on_linger_over(struct fl_timer *timer)
+{
+    fl_stream_free(FL_CONTAINER(timer, struct fl_http_stream, timer));
+}
+
+void fl_stream_end(struct fl_http_stream *s)
+{
+    if (s->is_ended)
+        return;
+    s->is_ended = true;
+    if (s->ex) {
+        ((struct fl_auth *)s->ex->user)->user = NULL;
+        if (s->has_begun)
+            fl_http_end(s->ex);
+    }
+    s->ex = NULL;
+    if (s->is_numbered && s->session && !s->session->is_gone && s->sse.next_seq)
+        fl_legacy_linger(s);
+    else
+        fl_stream_free(s);
+}
+
+void fl_legacy_linger(struct fl_http_stream *s)
+{
+    fl_timer_init(&s->timer, on_linger_over);
+    fl_loop_timer(s->endpoint->core->loop, &s->timer, 300000);
+}
+
+static void release(void *owner)
+{
+    struct fl_http_stream *s = owner;
+    fl_session_unref(&s->session);
+    fl_principal_unref(&s->principal);
+    fl_org_unref(&s->org);
+    fl_sse_stream_fini(&s->sse);
+    fl_arena_free(&s->arena);
+    fl_free(s);
+}
+
+void fl_stream_free(struct fl_http_stream *s)
+{
+    FL_ASSERT(!s->is_freed && fl_list_is_empty(&s->talks));
+    s->is_freed = true;
+    fl_loop_timer_cancel(s->endpoint->core->loop, &s->timer);
+    fl_list_remove(&s->link);
+    if (s->ex)
+        ((struct fl_auth *)s->ex->user)->user = NULL;
+    fl_loop_retire(s->endpoint->core->loop, &s->retired, release, s);
+}
+
+/* The whole answer at once. */
+static void finish(struct fl_http_stream *s, int status, struct fl_str body)
+{
+    respond(s, status, body);
+    s->is_ended = true;
+    if (s->ex)
+        ((struct fl_auth *)s->ex->user)->user = NULL;
+    s->ex = NULL;
+    fl_stream_free(s);
+}
+
+static void refuse(struct fl_http_stream *s, const struct fl_mcp_refusal *refusal)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    fl_mcp_put_refusal(&out, refusal);
+    finish(s, refusal->http, fl_buf_view(&out));
+    fl_buf_fini(&out);
+}
+
+static void refuse_code(struct fl_http_stream *s, enum fl_code code, const char *text)
+{
+    struct fl_mcp_refusal refusal;
+    (void)!fl_mcp_refuse(&refusal, NULL, code, 0, "%s", text);
+    refuse(s, &refusal);
+}
+
+/* ---------------------------------------------------------------- a talk's way out */
+static void stream_send(struct fl_talk *t, struct fl_str message, bool is_last, int http)
+{
+    struct fl_http_stream *s = t->transport;
+    if (!is_last) {
+        if (!(s->accepts & FL_MCP_ACCEPTS_SSE))
+            return; /* a client that reads JSON only is told the outcome only */
+        fl_stream_begin(s);
+        fl_stream_event(s, message);
+        return;
+    }
+    fl_list_remove(&t->mine);
+    bool is_alone = !s->is_batch && !s->has_begun && s->ex;
+    if (is_alone && (s->accepts & FL_MCP_ACCEPTS_JSON || http != 200)) {
+        finish(s, http, message);
+        return;
+    }
+    fl_stream_begin(s);
+    fl_stream_event(s, message);
+    if (fl_list_is_empty(&s->talks) && !s->pins)
+        fl_stream_end(s);
+}
+
+static void stream_opening(struct fl_talk *t)
+{
+    struct fl_http_stream *s = t->transport;
+    struct fl_buf out = FL_BUF_INIT;
+    if (!(s->accepts & FL_MCP_ACCEPTS_SSE))
+        return;
+    if (!s->has_begun) {
+        fl_stream_begin(s);
+        return;
+    }
+    fl_sse_put_comment(&out);
+    if (s->ex && fl_http_write(s->ex, fl_buf_view(&out)) == FL_TOO_MANY) {
+        fl_http_abort(s->ex);
+        s->ex = NULL;
+    }
+    fl_buf_fini(&out);
+}
+
+static void stream_close(struct fl_talk *t)
+{
+    struct fl_http_stream *s = t->transport;
+    fl_list_remove(&t->mine);
+    if (!fl_list_is_empty(&s->talks) || s->pins)
+        return;
+    if (!s->has_begun && s->ex && s->accepts & FL_MCP_ACCEPTS_SSE)
+        fl_stream_begin(s); /* an empty stream: no answer follows a cancellation */
+    if (s->has_begun)
+        fl_stream_end(s);
+    else
+        finish(s, 202, (struct fl_str){ NULL, 0 });
+}
+
+const struct fl_talk_ops fl_stream_ops = { .send = stream_send,
+                                           .opening = stream_opening,
+                                           .close = stream_close };
+
+/* ---------------------------------------------------------------- reading the request */
+FL_STEP(session)
+{
+    struct fl_http_stream *s = stream_of(f);
+    if (!fl_mcp_names_session(&s->headers, &s->session_text))
+        return &S_organization;
+    s->session_fact = FL_MCP_SESSION_GONE;
+    if (!s->session_text.n)
+        return &S_organization;
+    s->session = fl_session_peek(s->endpoint, s->principal, s->session_text);
+    if (s->session)
+        return &S_session_known;
+    return fl_await(f, &S_session_known,
+                    fl_session_look_start(&f->op, &s->session_look, s->endpoint, s->principal,
+                                          s->session_text, &s->session));
+}
+
+FL_STEP(session_known)
+{
+    struct fl_http_stream *s = stream_of(f);
+    if (f->op.code && f->op.code != FL_NOT_FOUND)
+        return fl_fail(f);
+    if (s->session) {
+        s->session_fact = FL_MCP_SESSION_LIVE;
+        fl_session_seen(s->session);
+    }
+    return &S_organization;
+}
+
+FL_STEP(organization)
+{
+    struct fl_http_stream *s = stream_of(f);
+    s->org = fl_org_peek(s->endpoint->core->orgs, &s->principal->organization_id);
+    if (s->org)
+        return &S_read;
+    return fl_await(f, &S_read,
+                    fl_org_load_start(&f->op, &s->org_load, s->endpoint->core->orgs,
+                                      &s->principal->organization_id, &s->org));
+}
+
+static const struct fl_mcp_param_headers *param_headers(void *ctx, struct fl_str tool)
+{
+    const struct fl_http_stream *s = ctx;
+    const struct fl_org_tool *found = fl_org_tool(s->org, tool);
+    return found && found->params.count ? &found->params : NULL;
+}
+
+static void start_talk(struct fl_http_stream *s, struct fl_str text,
+                       const struct fl_mcp_facts *facts, struct fl_mcp_refusal *refusal);
+
+static void batch(struct fl_http_stream *s, const struct fl_mcp_message *msg,
+                  struct fl_mcp_facts *facts)
+{
+    struct fl_str text;
+    struct fl_mcp_refusal refusal;
+    s->is_batch = facts->is_in_batch = true;
+    s->pins++;
+    for (size_t pos = 0; fl_mcp_batch_next(msg, &pos, &text);)
+        start_talk(s, text, facts, &refusal);
+    s->pins--;
+    if (!fl_list_is_empty(&s->talks))
+        return;
+    if (s->has_begun)
+        fl_stream_end(s);
+    else
+        finish(s, 202, (struct fl_str){ NULL, 0 });
+}
+
+FL_STEP(read)
+{
+    struct fl_http_stream *s = stream_of(f);
+    struct fl_mcp_refusal refusal;
+    struct fl_mcp_facts facts = {
+        .transport = FL_MCP_HTTP,
+        .headers = &s->headers,
+        .session = s->session_fact,
+        .session_version = s->session ? s->session->version : FL_MCP_NO_VERSION,
+        .serves = s->endpoint->server.serves,
+        .param_headers = param_headers,
+        .ctx = s,
+    };
+    if (!s->org)
+        return fl_fail(f);
+    if (!s->ex) /* gone while we looked */
+        return fl_end(f);
+    if (s->ex->method != FL_HTTP_POST) {
+        struct fl_str verb = fl_str_of(fl_http_method_name(s->ex->method));
+        if (fl_mcp_check_verb(verb, &facts, &refusal) != FL_OK) {
+            s->refusal = refusal;
+            return fl_end(f);
+        }
+    }
+    s->facts = facts;
+    s->is_read = true;
+    return fl_end(f);
+}
+
+FL_STEP(failed)
+{
+    return fl_end(f);
+}
+
+static void refuse_verb(struct fl_http_stream *s)
+{
+    static const struct fl_http_header headers[] = { { { "Allow", 5 }, { "POST", 4 } } };
+    fl_http_respond_error(s->ex, s->refusal.http, s->refusal.err.text,
+                          s->refusal.http == 405 ? headers : NULL, s->refusal.http == 405);
+    ((struct fl_auth *)s->ex->user)->user = NULL;
+    s->ex = NULL;
+    s->is_ended = true;
+    fl_stream_free(s);
+}
+
+/* The request can be understood now. */
+static void on_read(struct fl_flow *f)
+{
+    struct fl_http_stream *s = stream_of(f);
+    struct fl_mcp_refusal refusal;
+    if (!s->ex) {
+        fl_stream_free(s);
+    } else if (f->first.code) {
+        refuse_code(s, f->first.code == FL_NOMEM ? FL_NOMEM : FL_UNAVAILABLE, f->first.text);
+    } else if (!s->is_read) {
+        refuse_verb(s);
+    } else if (s->ex->method == FL_HTTP_GET) {
+        fl_legacy_get(s);
+    } else if (s->ex->method == FL_HTTP_DELETE) {
+        fl_legacy_delete(s);
+    } else {
+        start_talk(s, s->body, &s->facts, &refusal);
+    }
+}
+
+/* ---------------------------------------------------------------- messages */
+static void on_session_created(struct fl_op *op)
+{
+    struct fl_talk *t = FL_CONTAINER(op, struct fl_talk, op);
+    if (t->is_over)
+        fl_talk_finish_pending(t);
+    else if (op->code)
+        fl_talk_error(t, FL_UNAVAILABLE, op->err.text);
+    else
+        fl_talk_start(t);
+}
+
+static void start_request(struct fl_http_stream *s, struct fl_talk *t)
+{
+    bool is_legacy = t->msg.era == FL_MCP_LEGACY;
+    t->is_isolated = s->is_isolated;
+    fl_list_push_back(&s->talks, &t->mine);
+    if (is_legacy && s->session && !s->is_numbered) {
+        uint8_t raw[9];
+        char hex[2 * sizeof raw + 1];
+        fl_random(raw, sizeof raw);
+        fl_sse_stream_init(&s->sse, fl_str_of(fl_hex(raw, sizeof raw, hex)));
+        s->is_numbered = true;
+        fl_list_push_back(&s->session->streams, &s->link);
+    }
+    if (is_legacy && s->session) {
+        t->mcp_session = fl_bytes(s->session->hash, sizeof s->session->hash);
+        t->mcp_stream = fl_str_of(s->sse.name);
+    }
+    if (t->msg.method != FL_MCP_M_INITIALIZE) {
+        fl_talk_start(t);
+        return;
+    }
+    t->op = (struct fl_op){ .done = on_session_created };
+    if (fl_session_create_start(&t->op, &s->session_look, s->endpoint, s->principal, t->msg.version,
+                                s->session_id, &s->session) != FL_OK)
+        fl_talk_error(t, FL_UNAVAILABLE, t->op.err.text);
+}
+
+static void start_talk(struct fl_http_stream *s, struct fl_str text,
+                       const struct fl_mcp_facts *facts, struct fl_mcp_refusal *refusal)
+{
+    struct fl_talk *t = fl_talk_new(s->endpoint, s->principal, &fl_stream_ops, s);
+    struct fl_str copy = t ? fl_arena_str(t->arena, text) : (struct fl_str){ NULL, 0 };
+    enum fl_code code = copy.p ? fl_mcp_read(t->arena, copy, facts, &t->msg, refusal)
+                               : fl_mcp_refuse(refusal, NULL, FL_NOMEM, 503, "out of memory");
+    s->accepts = fl_mcp_accepts(&s->headers);
+    if (code == FL_OK && t->msg.kind == FL_MCP_REQUEST) {
+        if (t->msg.era == FL_MCP_LEGACY && !(s->accepts & FL_MCP_ACCEPTS_SSE))
+            code = fl_mcp_refuse(refusal, &t->msg, FL_NOT_ACCEPTABLE, 406,
+                                 "the client must accept application/json and "
+                                 "text/event-stream");
+        else {
+            start_request(s, t);
+            return;
+        }
+    }
+    if (code && s->is_batch) {
+        /* One bad member is answered among the others. */
+        struct fl_buf out = FL_BUF_INIT;
+        fl_mcp_put_refusal(&out, refusal);
+        if (!refusal->is_mute) {
+            fl_stream_begin(s);
+            fl_stream_event(s, fl_buf_view(&out));
+        }
+        fl_buf_fini(&out);
+    } else if (code) {
+        refuse(s, refusal);
+    } else if (t->msg.kind == FL_MCP_BATCH) {
+        struct fl_mcp_facts each = *facts;
+        batch(s, &t->msg, &each);
+    } else {
+        if (t->msg.era == FL_MCP_LEGACY && s->session)
+            fl_legacy_notification(s, &t->msg);
+        if (!s->is_batch)
+            finish(s, 202, (struct fl_str){ NULL, 0 });
+    }
+    if (t)
+        fl_talk_leave(t, FL_LEAVE_GONE);
+}
+
+/* ---------------------------------------------------------------- the front's callbacks */
+static void on_known(struct fl_auth *a)
+{
+    FL_UNUSED(a); /* the body comes now */
+}
+
+static void on_head(struct fl_http_exchange *ex)
+{
+    if (ex->method == FL_HTTP_POST) {
+        struct fl_str type = fl_http_header_get(ex, "content-type");
+        struct fl_mcp_header header = { FL_STR("content-type"), type };
+        struct fl_mcp_headers headers = { &header, type.p ? 1 : 0 };
+        struct fl_err err;
+        if (fl_mcp_check_content_type(&headers, &err) != FL_OK) {
+            fl_http_respond_error(ex, 415, err.text, NULL, 0);
+            return;
+        }
+    } else if (ex->method != FL_HTTP_GET && ex->method != FL_HTTP_DELETE) {
+        static const struct fl_http_header headers[] = { { { "Allow", 5 }, { "POST", 4 } } };
+        fl_http_respond_error(ex, 405, "method not allowed", headers, 1);
+        return;
+    }
+    fl_auth_start(ex, on_known);
+}
+
+static void on_request(struct fl_http_exchange *ex, struct fl_str body)
+{
+    struct fl_auth *a = ex->user;
+    struct fl_http_stream *s = fl_calloc(1, sizeof *s);
+    if (s && !(s->arena = fl_arena_new(1024))) {
+        fl_free(s);
+        s = NULL;
+    }
+    struct fl_mcp_header *list =
+        s ? fl_arena_array(s->arena, ex->header_count + 1, sizeof *list) : NULL;
+    if (!list) {
+        if (s)
+            fl_arena_free(&s->arena);
+        fl_free(s);
+        fl_http_respond_error(ex, 503, "out of memory", NULL, 0);
+        return;
+    }
+    for (size_t i = 0; i < ex->header_count; i++)
+        list[i] = (struct fl_mcp_header){ ex->headers[i].name, ex->headers[i].value };
+    s->headers = (struct fl_mcp_headers){ list, ex->header_count };
+    s->endpoint = a->endpoint;
+    s->ex = ex;
+    s->principal = fl_principal_ref(a->principal);
+    s->body = body;
+    s->is_isolated = fl_peer_is_isolated(a->endpoint, ex->peer);
+    fl_list_init(&s->talks);
+    fl_timer_init(&s->timer, on_linger_over);
+    a->user = s;
+    fl_flow_init(&s->flow, &S_failed, on_read);
+    fl_flow_run(&s->flow, &S_session);
+}
+
+/* The connection broke. In the modern era that is a cancellation; in the legacy era it is not, if
+ * the client can come back to the stream. */
+static void on_gone(struct fl_http_exchange *ex)
+{
+    struct fl_auth *a = ex->user;
+    struct fl_http_stream *s = a ? a->user : NULL;
+    if (!s)
+        return;
+    s->ex = NULL;
+    a->user = NULL;
+    if (!s->flow.is_ended)
+        return; /* the request is still being read: it ends by itself */
+    if (s->is_numbered && s->has_begun && !s->is_get)
+        return;
+    s->pins++;
+    while (!fl_list_is_empty(&s->talks)) {
+        struct fl_talk *t = FL_CONTAINER(s->talks.next, struct fl_talk, mine);
+        fl_list_remove(&t->mine);
+        fl_talk_leave(t, FL_LEAVE_GONE);
+    }
+    s->pins--;
+    s->is_ended = true;
+    fl_legacy_get_gone(s);
+    fl_stream_free(s);
+}
+
+static void on_drained(struct fl_http_exchange *ex)
+{
+    FL_UNUSED(ex);
+}
+
+const struct fl_http_callbacks fl_endpoint_http = { .on_head = on_head,
+                                                    .on_request = on_request,
+                                                    .on_gone = on_gone,
+                                                    .on_drained = on_drained,
+                                                    .on_released = fl_auth_released };

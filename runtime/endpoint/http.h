@@ -1,0 +1,57 @@
+/* Streamable HTTP's one kind of object: the answer to a POST (JSON, or a stream of events), or a
+ * legacy GET stream. It outlives its exchange where the protocol says that a broken connection is
+ * no cancellation. Shared by http.c (requests) and legacy.c (sessions and resuming). */
+#ifndef FLOPINIO_ENDPOINT_HTTP_H
+#define FLOPINIO_ENDPOINT_HTTP_H
+
+#include "runtime/endpoint/auth.h"
+
+struct fl_http_stream {
+    struct fl_flow flow; /* reading the request: session, organization, message */
+    struct fl_endpoint *endpoint;
+    struct fl_http_exchange *ex; /* NULL: the connection is gone */
+    struct fl_principal *principal;
+    struct fl_session *session; /* legacy; a reference */
+    struct fl_list link;        /* session->streams, or endpoint->streams for GET */
+    struct fl_list talks;       /* fl_talk.mine */
+    struct fl_sse_stream sse;   /* legacy: numbered, kept for resuming */
+    struct fl_arena *arena;
+    struct fl_str body, session_text;
+    struct fl_mcp_headers headers;
+    struct fl_org *org;
+    struct fl_org_load org_load;
+    struct fl_session_look session_look;
+    struct fl_timer timer; /* keep-alive of a GET stream; afterwards: how long it can be resumed */
+    char session_id[44];   /* of a new session, for the header */
+    struct fl_str last_event_id;
+    struct fl_uuid resumed; /* approval that a stream of another worker was about */
+    struct fl_op db;
+    struct fl_tx tx;
+    struct fl_query *q;
+    enum fl_mcp_session_fact session_fact;
+    struct fl_mcp_facts facts;
+    struct fl_mcp_refusal refusal; /* of the verb */
+    unsigned pins;                 /* no end while a loop walks its talks */
+    unsigned accepts;
+    bool is_isolated, is_numbered, has_begun, is_ended, is_get, is_batch, is_read, is_freed;
+    struct fl_retired retired;
+};
+
+/* ---- http.c ---- */
+void fl_stream_begin(struct fl_http_stream *s);
+/* Writes a message as an event; numbered ones are kept even when nobody is connected. */
+void fl_stream_event(struct fl_http_stream *s, struct fl_str message);
+void fl_stream_end(struct fl_http_stream *s);
+void fl_stream_free(struct fl_http_stream *s);
+extern const struct fl_talk_ops fl_stream_ops;
+
+/* ---- legacy.c ---- */
+void fl_legacy_get(struct fl_http_stream *s);
+void fl_legacy_delete(struct fl_http_stream *s);
+void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_message *msg);
+/* A GET stream is over: another one may be opened. */
+void fl_legacy_get_gone(struct fl_http_stream *s);
+/* The request's connection broke or its stream ended: resumable for a while. */
+void fl_legacy_linger(struct fl_http_stream *s);
+
+#endif

@@ -1,0 +1,341 @@
+/* What only legacy sessions have over HTTP: the GET stream, resuming a broken stream, ending the
+ * session, cancelling and other notifications. A stream is kept where it was made; when the client
+ * comes back to another worker, or to a new one after a crash, the approval's row knows the stream
+ * and the request, and a call that waits for that approval answers in its place. */
+#include "runtime/endpoint/http.h"
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/store/approval.h"
+#include "runtime/store/person.h"
+
+static struct fl_auth *auth_of(struct fl_http_stream *s)
+{
+    return s->ex->user;
+}
+
+static void respond_and_free(struct fl_http_stream *s, int status, const char *text)
+{
+    if (s->ex) {
+        auth_of(s)->user = NULL;
+        if (text)
+            fl_http_respond_error(s->ex, status, text, NULL, 0);
+        else
+            fl_http_respond(s->ex, status, NULL, 0, (struct fl_str){ NULL, 0 });
+    }
+    s->ex = NULL;
+    s->is_ended = true;
+    fl_stream_free(s);
+}
+
+/* ---------------------------------------------------------------- the GET stream */
+static void on_keepalive(struct fl_timer *timer)
+{
+    struct fl_http_stream *s = FL_CONTAINER(timer, struct fl_http_stream, timer);
+    struct fl_buf out = FL_BUF_INIT;
+    fl_sse_put_comment(&out);
+    if (s->ex)
+        (void)!fl_http_write(s->ex, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    fl_loop_timer(s->endpoint->core->loop, &s->timer, s->endpoint->config.keepalive_ms);
+}
+
+static void end_db(struct fl_http_stream *s)
+{
+    fl_tx_fini(&s->tx);
+}
+
+static void on_stream_taken(struct fl_op *op)
+{
+    struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
+    bool is_taken = op->code == FL_OK && fl_rows(s->q) == 1;
+    end_db(s);
+    if (!s->ex) {
+        if (is_taken)
+            fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+        fl_stream_free(s);
+        return;
+    }
+    if (!is_taken) {
+        respond_and_free(s, op->code ? 503 : 409,
+                         op->code ? op->err.text : "the session has a stream already");
+        return;
+    }
+    fl_list_push_back(&s->endpoint->streams, &s->link);
+    s->is_get = true;
+    fl_stream_begin(s);
+    fl_timer_init(&s->timer, on_keepalive);
+    fl_loop_timer(s->endpoint->core->loop, &s->timer, s->endpoint->config.keepalive_ms);
+}
+
+void fl_legacy_get_gone(struct fl_http_stream *s)
+{
+    if (s->is_get && s->session && !s->session->is_gone)
+        fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+}
+
+static enum fl_code submit(struct fl_http_stream *s, void (*done)(struct fl_op *op))
+{
+    s->db = (struct fl_op){ .done = done };
+    enum fl_code code = fl_tx_submit(&s->db, &s->tx);
+    if (code) {
+        end_db(s);
+        respond_and_free(s, 503, s->db.err.text);
+    }
+    return code;
+}
+
+static void take_stream(struct fl_http_stream *s)
+{
+    fl_tx_init(&s->tx, s->endpoint->core->pg, s->arena, &s->session->organization_id);
+    s->q = fl_store_session_stream(&s->tx, fl_bytes(s->session->hash, sizeof s->session->hash),
+                                   &s->endpoint->core->worker);
+    (void)!submit(s, on_stream_taken);
+}
+
+/* ---------------------------------------------------------------- resuming */
+static struct fl_http_stream *stream_named(struct fl_session *session, struct fl_str name)
+{
+    FL_LIST_FOREACH (link, &session->streams) {
+        struct fl_http_stream *s = FL_CONTAINER(link, struct fl_http_stream, link);
+        if (fl_str_is(name, s->sse.name))
+            return s;
+    }
+    return NULL;
+}
+
+/* `s` is the new connection, `old` the stream that it comes back to: the connection moves over. */
+static void resume_here(struct fl_http_stream *s, struct fl_http_stream *old, uint64_t seq)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    struct fl_err err;
+    if (fl_sse_replay(&old->sse, seq, &out, &err) != FL_OK) {
+        fl_buf_fini(&out);
+        respond_and_free(s, 400, "the stream cannot be resumed from there");
+        return;
+    }
+    if (old->ex) { /* the old connection is dead and does not know it yet */
+        ((struct fl_auth *)old->ex->user)->user = NULL;
+        fl_http_abort(old->ex);
+        old->ex = NULL;
+    }
+    bool was_numbered = s->is_numbered;
+    s->is_numbered = false; /* no priming of its own */
+    fl_stream_begin(s);
+    s->is_numbered = was_numbered;
+    if (out.n)
+        (void)!fl_http_write(s->ex, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    if (old->is_ended) {
+        auth_of(s)->user = NULL;
+        fl_http_end(s->ex);
+    } else {
+        old->ex = s->ex;
+        old->has_begun = true;
+        auth_of(s)->user = old;
+    }
+    s->ex = NULL;
+    s->is_ended = true;
+    fl_stream_free(s);
+}
+
+/* The request that the approval was made for is answered on this stream. */
+static void answer_for(struct fl_http_stream *s, struct fl_str request_id)
+{
+    struct fl_talk *t = fl_talk_new(s->endpoint, s->principal, &fl_stream_ops, s);
+    char text[FL_UUID_TEXT];
+    if (!t) {
+        respond_and_free(s, 503, "out of memory");
+        return;
+    }
+    t->msg = (struct fl_mcp_message){ .kind = FL_MCP_REQUEST,
+                                      .era = FL_MCP_LEGACY,
+                                      .version = s->session->version,
+                                      .method = FL_MCP_M_TOOLS_CALL,
+                                      .id = fl_arena_str(t->arena, request_id),
+                                      .name = fl_str_of(FL_MCP_WAIT_TOOL) };
+    char *arguments =
+        fl_arena_printf(t->arena, "{\"approval_id\":\"%s\"}", fl_uuid_format(&s->resumed, text));
+    t->msg.arguments = fl_str_of(arguments ? arguments : "{}");
+    s->accepts = FL_MCP_ACCEPTS_SSE;
+    fl_list_push_back(&s->talks, &t->mine);
+    fl_stream_begin(s);
+    fl_talk_start(t);
+}
+
+static void on_stream_found(struct fl_op *op)
+{
+    struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
+    bool is_found = op->code == FL_OK && fl_rows(s->q) == 1;
+    struct fl_str request = { NULL, 0 };
+    if (is_found) {
+        s->resumed = fl_cell_uuid(s->q, 0, 0);
+        request = fl_arena_str(s->arena, fl_cell(s->q, 0, 1));
+    }
+    end_db(s);
+    if (!s->ex)
+        fl_stream_free(s);
+    else if (!is_found || !request.n)
+        respond_and_free(s, op->code ? 503 : 400,
+                         op->code ? op->err.text : "there is no such stream to resume");
+    else
+        answer_for(s, request);
+}
+
+void fl_legacy_get(struct fl_http_stream *s)
+{
+    struct fl_str last, name;
+    uint64_t seq;
+    if (!(fl_mcp_accepts(&s->headers) & FL_MCP_ACCEPTS_SSE)) {
+        respond_and_free(s, 406, "the client must accept text/event-stream");
+        return;
+    }
+    if (fl_mcp_header_get(&s->headers, "last-event-id", &last) == 0) {
+        take_stream(s);
+        return;
+    }
+    if (!fl_sse_id_parse(last, &name, &seq)) {
+        respond_and_free(s, 400, "the last event id is none of ours");
+        return;
+    }
+    struct fl_http_stream *old = stream_named(s->session, name);
+    if (old) {
+        resume_here(s, old, seq);
+        return;
+    }
+    fl_tx_init(&s->tx, s->endpoint->core->pg, s->arena, &s->session->organization_id);
+    s->tx.is_read_only = true;
+    s->q = fl_store_approval_by_request(&s->tx, fl_bytes(s->session->hash, sizeof s->session->hash),
+                                        (struct fl_str){ NULL, 0 }, name);
+    (void)!submit(s, on_stream_found);
+}
+
+/* ---------------------------------------------------------------- ending the session */
+static void on_session_ended(struct fl_op *op)
+{
+    struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
+    if (!s->ex)
+        fl_stream_free(s);
+    else
+        respond_and_free(s, op->code ? 503 : 204, op->code ? op->err.text : NULL);
+}
+
+void fl_legacy_delete(struct fl_http_stream *s)
+{
+    s->db = (struct fl_op){ .done = on_session_ended };
+    /* Streams that are open end; calls that wait lose their caller. */
+    FL_LIST_FOREACH_SAFE (link, &s->session->streams) {
+        struct fl_http_stream *other = FL_CONTAINER(link, struct fl_http_stream, link);
+        other->pins++;
+        FL_LIST_FOREACH_SAFE (l, &other->talks) {
+            struct fl_talk *t = FL_CONTAINER(l, struct fl_talk, mine);
+            fl_list_remove(&t->mine);
+            fl_talk_leave(t, FL_LEAVE_GONE);
+        }
+        other->pins--;
+    }
+    enum fl_code code = fl_session_end_start(&s->db, &s->session_look, s->session);
+    if (code)
+        respond_and_free(s, 503, s->db.err.text);
+}
+
+/* ---------------------------------------------------------------- notifications */
+/* A request that is in flight in this worker. */
+static struct fl_talk *talk_of(struct fl_session *session, struct fl_str request_id)
+{
+    FL_LIST_FOREACH (link, &session->streams) {
+        struct fl_http_stream *s = FL_CONTAINER(link, struct fl_http_stream, link);
+        FL_LIST_FOREACH (l, &s->talks) {
+            struct fl_talk *t = FL_CONTAINER(l, struct fl_talk, mine);
+            if (fl_str_eq(t->msg.id, request_id))
+                return t;
+        }
+    }
+    return NULL;
+}
+
+/* In another worker, or in none any more: the approval's row is cancelled, which its holder sees.
+ */
+struct far_cancel {
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena;
+    struct fl_query *q;
+    struct fl_core *core;
+    struct fl_uuid organization, agent;
+    struct fl_cancel cancel;
+};
+
+static void on_far_cancelled(struct fl_op *op)
+{
+    struct far_cancel *c = FL_CONTAINER(op, struct far_cancel, op);
+    struct fl_arena *arena = c->arena;
+    fl_arena_free(&arena);
+}
+
+static void on_far_found(struct fl_op *op)
+{
+    struct far_cancel *c = FL_CONTAINER(op, struct far_cancel, op);
+    struct fl_arena *arena = c->arena;
+    bool is_found = op->code == FL_OK && fl_rows(c->q) == 1;
+    if (is_found) {
+        c->cancel = (struct fl_cancel){ .core = c->core,
+                                        .organization = c->organization,
+                                        .id = fl_cell_uuid(c->q, 0, 0),
+                                        .actor = FL_ACTOR_AGENT,
+                                        .actor_id = c->agent,
+                                        .only_agent = c->agent,
+                                        .reason = FL_CALL_AGENT_CANCELLED };
+        fl_tx_fini(&c->tx);
+        c->op = (struct fl_op){ .done = on_far_cancelled };
+        if (fl_cancel_start(&c->op, &c->cancel) == FL_OK)
+            return;
+    } else {
+        fl_tx_fini(&c->tx);
+    }
+    fl_arena_free(&arena);
+}
+
+static void cancel_far(struct fl_http_stream *s, struct fl_str request_id)
+{
+    struct fl_arena *arena = fl_arena_new(sizeof(struct far_cancel) + 1024);
+    struct far_cancel *c = arena ? FL_ARENA_NEW(arena, struct far_cancel) : NULL;
+    if (c) {
+        c->arena = arena;
+        c->core = s->endpoint->core;
+        c->organization = s->principal->organization_id;
+        c->agent = s->principal->agent_id;
+        c->op.done = on_far_found;
+        fl_tx_init(&c->tx, c->core->pg, arena, &c->organization);
+        c->tx.is_read_only = true;
+        c->q = fl_store_approval_by_request(&c->tx,
+                                            fl_bytes(s->session->hash, sizeof s->session->hash),
+                                            request_id, (struct fl_str){ NULL, 0 });
+        if (fl_tx_submit(&c->op, &c->tx) == FL_OK)
+            return;
+        fl_tx_fini(&c->tx);
+    }
+    fl_arena_free(&arena);
+}
+
+void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_message *msg)
+{
+    if (msg->method == FL_MCP_M_INITIALIZED) {
+        fl_session_tell(s->session, FL_SESSION_READY, NULL);
+        return;
+    }
+    if (msg->method != FL_MCP_M_CANCELLED)
+        return;
+    struct fl_talk *t = talk_of(s->session, msg->request_id);
+    if (!t) {
+        cancel_far(s, msg->request_id);
+        return;
+    }
+    struct fl_http_stream *stream = t->transport;
+    fl_list_remove(&t->mine);
+    fl_talk_leave(t, FL_LEAVE_CANCELLED);
+    if (fl_list_is_empty(&stream->talks) && !stream->pins && !stream->is_ended) {
+        fl_stream_begin(stream); /* ends without an answer */
+        fl_stream_end(stream);
+    }
+}

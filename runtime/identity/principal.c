@@ -1,0 +1,388 @@
+/* Agents' principals: a cache by the digest of the token. */
+#include "runtime/identity/principal.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "policy/policy.h"
+#include "runtime/store/person.h"
+#include "runtime/store/sql.h"
+
+#define BUCKETS     4096
+#define IDLE_MAX_MS 300000 /* kept for so long after the last use */
+
+/* A look-up of an organization's principals after a change. */
+struct recheck {
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena;
+    struct fl_principals *set;
+    struct fl_uuid organization;
+    struct fl_query *q;
+    struct fl_list link;
+};
+
+struct fl_principals {
+    struct fl_loop *loop;
+    struct fl_pg *pg;
+    struct fl_list buckets[BUCKETS];
+    struct fl_list rechecks;
+    struct fl_timer trim;
+    void (*on_refused)(void *ctx, struct fl_principal *principal);
+    void *on_refused_ctx;
+};
+
+static void on_trim(struct fl_timer *timer);
+
+static struct fl_list *bucket(struct fl_principals *set, const uint8_t hash[FL_SHA256_BYTES])
+{
+    return &set->buckets[((size_t)hash[0] << 8 | hash[1]) % BUCKETS];
+}
+
+enum fl_code fl_principals_new(struct fl_loop *loop, struct fl_pg *pg, struct fl_principals **ret,
+                               struct fl_err *err)
+{
+    struct fl_principals *set = fl_calloc(1, sizeof *set);
+    if (!set)
+        return fl_err_code(err, FL_NOMEM);
+    set->loop = loop;
+    set->pg = pg;
+    for (int i = 0; i < BUCKETS; i++)
+        fl_list_init(&set->buckets[i]);
+    fl_list_init(&set->rechecks);
+    fl_timer_init(&set->trim, on_trim);
+    fl_loop_timer(loop, &set->trim, IDLE_MAX_MS);
+    *ret = set;
+    return FL_OK;
+}
+
+static void drop(struct fl_principal *p)
+{
+    struct fl_arena *arena = p->arena;
+    fl_list_remove(&p->link);
+    fl_arena_free(&arena);
+}
+
+void fl_principals_free(struct fl_principals **set_ptr)
+{
+    struct fl_principals *set = *set_ptr;
+    if (!set)
+        return;
+    FL_ASSERT(fl_list_is_empty(&set->rechecks));
+    fl_loop_timer_cancel(set->loop, &set->trim);
+    for (int i = 0; i < BUCKETS; i++) {
+        FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
+            struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+            FL_ASSERT(p->refs == 0);
+            drop(p);
+        }
+    }
+    fl_free(set);
+    *set_ptr = NULL;
+}
+
+static void on_trim(struct fl_timer *timer)
+{
+    struct fl_principals *set = FL_CONTAINER(timer, struct fl_principals, trim);
+    int64_t now = fl_mono_ms();
+    for (int i = 0; i < BUCKETS; i++) {
+        FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
+            struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+            if (p->refs == 0 && now - p->idle_since_ms > IDLE_MAX_MS)
+                drop(p);
+        }
+    }
+    fl_loop_timer(set->loop, &set->trim, IDLE_MAX_MS);
+}
+
+static struct fl_principal *find(struct fl_principals *set, const uint8_t hash[FL_SHA256_BYTES])
+{
+    FL_LIST_FOREACH (link, bucket(set, hash)) {
+        struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+        if (fl_equal_secret(p->hash, hash, FL_SHA256_BYTES))
+            return p;
+    }
+    return NULL;
+}
+
+struct fl_principal *fl_principal_ref(struct fl_principal *p)
+{
+    p->refs++;
+    return p;
+}
+
+void fl_principal_unref(struct fl_principal **p)
+{
+    if (!*p)
+        return;
+    FL_ASSERT((*p)->refs > 0);
+    if (--(*p)->refs == 0)
+        (*p)->idle_since_ms = fl_mono_ms();
+    *p = NULL;
+}
+
+static bool is_usable(const struct fl_principal *p)
+{
+    return !p->is_stale && !p->is_refused &&
+           (p->expires_at_ms == 0 || p->expires_at_ms > fl_real_ms());
+}
+
+struct fl_principal *fl_principal_peek(struct fl_principals *set, struct fl_str token)
+{
+    uint8_t hash[FL_SHA256_BYTES];
+    enum fl_token_kind kind;
+    if (!fl_token_parse(token, &kind) || kind != FL_TOKEN_AGENT)
+        return NULL;
+    fl_token_digest(token, hash);
+    struct fl_principal *p = find(set, hash);
+    return p && is_usable(p) ? fl_principal_ref(p) : NULL;
+}
+
+bool fl_principal_may_call(const struct fl_principal *p, struct fl_str tool)
+{
+    for (size_t i = 0; i < p->tool_count; i++) {
+        if (fl_policy_glob(p->tools[i], tool))
+            return true;
+    }
+    return false;
+}
+
+/* ---- looking up ---- */
+static bool read_tools(struct fl_principal *p, struct fl_str csv)
+{
+    struct fl_str copy = fl_arena_str(p->arena, csv);
+    size_t count = csv.n ? 1 : 0;
+    for (size_t i = 0; i < csv.n; i++)
+        count += csv.p[i] == ',';
+    p->tools = fl_arena_array(p->arena, count + 1, sizeof *p->tools);
+    if (!copy.p || !p->tools)
+        return false;
+    for (size_t from = 0; p->tool_count < count; p->tool_count++) {
+        size_t to = from;
+        while (to < copy.n && copy.p[to] != ',')
+            to++;
+        p->tools[p->tool_count] = (struct fl_str){ copy.p + from, to - from };
+        from = to + 1;
+    }
+    return true;
+}
+
+static struct fl_principal *read_row(struct fl_principals *set, const struct fl_query *q,
+                                     const uint8_t hash[FL_SHA256_BYTES])
+{
+    struct fl_arena *arena = fl_arena_new(0);
+    struct fl_principal *p = arena ? FL_ARENA_NEW(arena, struct fl_principal) : NULL;
+    if (!p) {
+        fl_arena_free(&arena);
+        return NULL;
+    }
+    p->arena = arena;
+    p->set = set;
+    memcpy(p->hash, hash, FL_SHA256_BYTES);
+    p->organization_id = fl_cell_uuid(q, 0, 0);
+    p->organization = fl_cell_copy(q, arena, 0, 1);
+    p->credential_id = fl_cell_uuid(q, 0, 3);
+    p->agent_id = fl_cell_uuid(q, 0, 4);
+    fl_uuid_format(&p->agent_id, p->agent_id_text);
+    p->agent = fl_cell_copy(q, arena, 0, 5);
+    p->owner_id = fl_cell_uuid(q, 0, 7);
+    p->owner = fl_cell_copy(q, arena, 0, 8);
+    p->client = fl_cell_copy(q, arena, 0, 10);
+    p->hold_ms = fl_cell_int(q, 0, 11);
+    p->expires_at_ms = fl_cell_int(q, 0, 13);
+    if (!p->agent.p || !p->owner.p || !p->client.p || !p->organization.p ||
+        !read_tools(p, fl_cell(q, 0, 12))) {
+        fl_arena_free(&arena);
+        return NULL;
+    }
+    return p;
+}
+
+/* NULL: it may be used. */
+static const char *refusal(const struct fl_query *q)
+{
+    if (fl_cell_bool(q, 0, 15))
+        return "the credential was revoked";
+    if (fl_cell_bool(q, 0, 14))
+        return "the credential has expired";
+    if (!fl_str_is(fl_cell(q, 0, 6), "active"))
+        return "the agent is frozen or revoked";
+    if (!fl_cell_bool(q, 0, 9))
+        return "the person who owns the agent is not active";
+    return NULL;
+}
+
+static void end(struct fl_agent_auth *a, enum fl_code code)
+{
+    struct fl_op *op = a->op;
+    fl_tx_fini(&a->tx);
+    fl_arena_free(&a->arena);
+    if (a->is_cancelled && code == FL_OK) {
+        fl_principal_unref(a->ret);
+        code = FL_CANCELLED;
+    }
+    fl_op_finish(op, code);
+}
+
+static void on_found(struct fl_op *op)
+{
+    struct fl_agent_auth *a = FL_CONTAINER(op, struct fl_agent_auth, db);
+    struct fl_op *user = a->op;
+    if (op->code) {
+        user->err = op->err;
+        end(a, op->code == FL_AMBIGUOUS ? FL_UNAVAILABLE : op->code);
+        return;
+    }
+    const char *why = fl_rows(a->q) == 1 ? refusal(a->q) : "the credential is not known";
+    if (why) {
+        /* The reason is for the operator's log; the answer is the same for all. */
+        FL_LOG(INFO, "agent_refused", FL_KS("reason", why));
+        end(a, fl_err_set(&user->err, FL_UNAUTHENTICATED, "the credential is not valid"));
+        return;
+    }
+    struct fl_principal *p = find(a->set, a->hash);
+    if (p && p->is_stale && p->refs == 0) {
+        drop(p);
+        p = NULL;
+    }
+    if (!p || !is_usable(p)) {
+        struct fl_principal *fresh = read_row(a->set, a->q, a->hash);
+        if (!fresh) {
+            end(a, fl_err_code(&user->err, FL_NOMEM));
+            return;
+        }
+        fl_list_push_front(bucket(a->set, a->hash), &fresh->link);
+        p = fresh;
+    }
+    *a->ret = fl_principal_ref(p);
+    end(a, FL_OK);
+}
+
+static void on_refused_post(struct fl_post *post)
+{
+    struct fl_agent_auth *a = FL_CONTAINER(post, struct fl_agent_auth, post);
+    end(a, fl_err_set(&a->op->err, FL_UNAUTHENTICATED, "the credential is not valid"));
+}
+
+static void cancel(struct fl_op *op)
+{
+    ((struct fl_agent_auth *)op->provider)->is_cancelled = true;
+}
+
+enum fl_code fl_agent_auth_start(struct fl_op *op, struct fl_agent_auth *a,
+                                 struct fl_principals *set, struct fl_str token,
+                                 struct fl_principal **ret)
+{
+    enum fl_token_kind kind;
+    *a = (struct fl_agent_auth){ .op = op, .set = set, .ret = ret, .db = { .done = on_found } };
+    a->arena = fl_arena_new(0);
+    if (!a->arena)
+        return fl_err_code(&op->err, FL_NOMEM);
+    fl_tx_init(&a->tx, set->pg, a->arena, NULL);
+    if (!fl_token_parse(token, &kind) || kind != FL_TOKEN_AGENT) {
+        a->post.run = on_refused_post;
+        fl_op_start(op, cancel, a);
+        fl_loop_post(set->loop, &a->post);
+        return FL_OK;
+    }
+    fl_token_digest(token, a->hash);
+    a->tx.is_read_only = true;
+    a->q = fl_store_credential_by_hash(&a->tx, fl_bytes(a->hash, sizeof a->hash));
+    enum fl_code code = fl_tx_submit(&a->db, &a->tx);
+    if (code) {
+        op->err = a->db.err;
+        fl_tx_fini(&a->tx);
+        fl_arena_free(&a->arena);
+        return code;
+    }
+    fl_op_start(op, cancel, a);
+    return FL_OK;
+}
+
+/* ---- rechecking ---- */
+void fl_principals_on_refused(struct fl_principals *set,
+                              void (*on_refused)(void *ctx, struct fl_principal *principal),
+                              void *ctx)
+{
+    set->on_refused = on_refused;
+    set->on_refused_ctx = ctx;
+}
+
+/* Still usable, and still for the same owner (whoever else owns the agent now is somebody else's
+ * responsibility: the client connects again). */
+static bool may_go_on(const struct fl_query *q, const struct fl_principal *p)
+{
+    for (int i = 0; i < fl_rows(q); i++) {
+        struct fl_uuid id = fl_cell_uuid(q, i, 0), owner = fl_cell_uuid(q, i, 1);
+        if (fl_uuid_cmp(&id, &p->credential_id) == 0)
+            return fl_uuid_cmp(&owner, &p->owner_id) == 0;
+    }
+    return false;
+}
+
+static void on_rechecked(struct fl_op *op)
+{
+    struct recheck *r = FL_CONTAINER(op, struct recheck, op);
+    struct fl_principals *set = r->set;
+    fl_list_remove(&r->link);
+    /* When the database does not answer they stay stale: new uses look up, open connections can do
+     * nothing either, as every call needs its audit row. */
+    for (int i = 0; op->code == FL_OK && i < BUCKETS; i++) {
+        FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
+            struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+            if (p->refs == 0 || p->is_refused ||
+                fl_uuid_cmp(&p->organization_id, &r->organization) != 0 || may_go_on(r->q, p))
+                continue;
+            p->is_refused = true;
+            snprintf(p->why, sizeof p->why, "the credential is not valid any more");
+            if (set->on_refused)
+                set->on_refused(set->on_refused_ctx, p);
+        }
+    }
+    fl_tx_fini(&r->tx);
+    fl_arena_free(&r->arena);
+    fl_free(r);
+}
+
+void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *organization)
+{
+    struct fl_array ids;
+    bool is_used = false;
+    fl_array_init(&ids, FL_ARRAY_UUID);
+    for (int i = 0; i < BUCKETS; i++) {
+        FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
+            struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+            if (fl_uuid_cmp(&p->organization_id, organization) != 0)
+                continue;
+            p->is_stale = true; /* a new use sees changed scopes and owners too */
+            if (p->refs && !p->is_refused) {
+                fl_array_put(&ids, p->credential_id.b, sizeof p->credential_id.b);
+                is_used = true;
+            }
+        }
+    }
+    struct recheck *r = is_used ? fl_calloc(1, sizeof *r) : NULL;
+    if (r && !(r->arena = fl_arena_new(ids.buf.n + 1024))) {
+        fl_free(r);
+        r = NULL;
+    }
+    if (!r) {
+        fl_buf_fini(&ids.buf);
+        return;
+    }
+    r->set = set;
+    r->organization = *organization;
+    r->op.done = on_rechecked;
+    fl_list_init(&r->link);
+    fl_tx_init(&r->tx, set->pg, r->arena, organization);
+    r->tx.is_read_only = true;
+    r->q = fl_store_credentials_usable(&r->tx, &ids);
+    fl_list_push_back(&set->rechecks, &r->link);
+    if (fl_tx_submit(&r->op, &r->tx) != FL_OK) {
+        fl_list_remove(&r->link);
+        fl_tx_fini(&r->tx);
+        fl_arena_free(&r->arena);
+        fl_free(r);
+    }
+}

@@ -1,0 +1,910 @@
+/* WebSocket: the guard alone, and connections on loopback against a raw client. */
+#include <stdatomic.h>
+
+#include "flopinio/base/mem.h"
+#include "loopback.h"
+#include "runtime/io/ws.h"
+#include "runtime/io/ws_frame.h"
+
+/* Frames with an all-zero mask are readable here; some vectors have a real one. */
+#define M    "\0\0\0\0"
+#define BYE  "\x88\x82" M "\x03\xe8"
+#define E10  "eeeeeeeeee"
+#define E120 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 E10
+
+struct vector {
+    const char *name;
+    const char *bytes;
+    size_t n;
+    uint16_t guard;      /* what the guard says */
+    const char *answers; /* T:text, P:pong and C:code, in order */
+};
+
+#define V(name, bytes, guard, answers)                                                             \
+    {                                                                                              \
+        name, bytes, sizeof(bytes) - 1, guard, answers                                             \
+    }
+
+static const struct vector vectors[] = {
+    /* ---- as it should be ---- */
+    V("text", "\x81\x85" M "hello" BYE, 0, "T:hello C:1000 "),
+    V("masked text", "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58" BYE, 0, "T:Hello C:1000 "),
+    V("empty text", "\x81\x80" M BYE, 0, "T: C:1000 "),
+    V("masked empty text", "\x81\x80\x01\x02\x03\x04" BYE, 0, "T: C:1000 "),
+    V("two texts", "\x81\x81" M "a\x81\x81" M "b" BYE, 0, "T:a T:b C:1000 "),
+    V("125 bytes", "\x81\xfd" M E120 "eeeee" BYE, 0, "T:" E120 "eeeee C:1000 "),
+    V("126 bytes", "\x81\xfe\0\x7e" M E120 "eeeeee" BYE, 0, "T:" E120 "eeeeee C:1000 "),
+    V("two fragments", "\x01\x83" M "hel\x80\x82" M "lo" BYE, 0, "T:hello C:1000 "),
+    V("three fragments", "\x01\x81" M "a\0\x81" M "b\x80\x81" M "c" BYE, 0, "T:abc C:1000 "),
+    V("masked fragments", "\x01\x82\x01\x01\x01\x01ih\x80\x82\x02\x02\x02\x02\"\"" BYE, 0,
+      "T:hi   C:1000 "),
+    V("empty first fragment", "\x01\x80" M "\x80\x82" M "hi" BYE, 0, "T:hi C:1000 "),
+    V("empty last fragment", "\x01\x82" M "hi\x80\x80" M BYE, 0, "T:hi C:1000 "),
+    V("only empty fragments", "\x01\x80" M "\0\x80" M "\x80\x80" M BYE, 0, "T: C:1000 "),
+    V("utf-8 over fragments", "\x01\x81" M "\xc3\x80\x81" M "\xa9" BYE, 0, "T:\xc3\xa9 C:1000 "),
+    V("nul in a text", "\x81\x83" M "a\0b" BYE, 0, "T:a?b C:1000 "),
+    V("ping", "\x89\x80" M, 0, "P: "),
+    V("ping with payload", "\x89\x84" M "ping", 0, "P:ping "),
+    V("masked ping", "\x89\x84\x01\x01\x01\x01qhof", 0, "P:ping "),
+    V("two pings", "\x89\x81" M "a\x89\x81" M "b" BYE, 0, "P:a P:b C:1000 "),
+    V("ping of 125 bytes", "\x89\xfd" M E120 "eeeee", 0, "P:" E120 "eeeee "),
+    V("ping between fragments", "\x01\x83" M "hel\x89\x81" M "p\x80\x82" M "lo", 0, "P:p T:hello "),
+    V("pong unasked", "\x8a\x83" M "huh" BYE, 0, "C:1000 "),
+    V("empty pong", "\x8a\x80" M "\x81\x81" M "a" BYE, 0, "T:a C:1000 "),
+    V("close without code", "\x88\x80" M, 0, "C: "),
+    V("close with reason",
+      "\x88\x85" M "\x03\xe9"
+      "bye",
+      0, "C:1001 "),
+    V("masked close", "\x88\x82\x01\x02\x03\x04\x02\xea", 0, "C:1000 "),
+    V("close 3000", "\x88\x82" M "\x0b\xb8", 0, "C:3000 "),
+    V("close 4999", "\x88\x82" M "\x13\x87", 0, "C:4999 "),
+    V("what stands behind a close", "\x88\x82" M "\x03\xe8\x81\x81" M "a\xff\xff", 0, "C:1000 "),
+    /* ---- not masked ---- */
+    V("unmasked text", "\x81\x05hello", 1002, "C:1002 "),
+    V("unmasked empty text", "\x81\x00", 1002, "C:1002 "),
+    V("unmasked ping", "\x89\x00", 1002, "C:1002 "),
+    V("unmasked close", "\x88\x02\x03\xe8", 1002, "C:1002 "),
+    V("masked, then unmasked",
+      "\x81\x81" M "a\x81\x01"
+      "b",
+      1002, "T:a C:1002 "),
+    V("unmasked fragment",
+      "\x01\x81" M "a\x80\x01"
+      "b",
+      1002, "C:1002 "),
+    /* ---- lengths longer than needed ---- */
+    V("5 in two bytes", "\x81\xfe\0\x05" M "hello", 1002, "C:1002 "),
+    V("125 in two bytes", "\x81\xfe\0\x7d" M E120 "eeeee", 1002, "C:1002 "),
+    V("0 in two bytes", "\x81\xfe\0\0" M, 1002, "C:1002 "),
+    V("5 in eight bytes", "\x81\xff\0\0\0\0\0\0\0\x05" M "hello", 1002, "C:1002 "),
+    V("65535 in eight bytes", "\x81\xff\0\0\0\0\0\0\xff\xff" M, 1002, "C:1002 "),
+    V("length with the top bit", "\x81\xff\x80\0\0\0\0\x01\0\0" M, 1002, "C:1002 "),
+    V("length over the limit", "\x81\xff\0\0\0\0\0\x01\x86\xa1" M, 1009, "C:1009 "),
+    V("length of 63 bits", "\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff" M, 1009, "C:1009 "),
+    V("fragments over the limit together", "\x01\x81" M "a\x80\xff\0\0\0\0\0\x01\x86\xa0" M, 1009,
+      "C:1009 "),
+    V("ping with a long length", "\x89\xfe\0\x7e" M E120 "eeeeee", 1002, "C:1002 "),
+    V("close with a long length", "\x88\xfe\0\x7e" M, 1002, "C:1002 "),
+    /* ---- bits and opcodes ---- */
+    V("rsv1", "\xc1\x80" M, 1002, "C:1002 "),
+    V("rsv2", "\xa1\x80" M, 1002, "C:1002 "),
+    V("rsv3", "\x91\x80" M, 1002, "C:1002 "),
+    V("rsv1 on a fragment", "\x01\x81" M "a\xc0\x80" M, 1002, "C:1002 "),
+    V("rsv1 on a ping", "\xc9\x80" M, 1002, "C:1002 "),
+    V("opcode 3", "\x83\x80" M, 1002, "C:1002 "),
+    V("opcode 7", "\x87\x80" M, 1002, "C:1002 "),
+    V("opcode 11", "\x8b\x80" M, 1002, "C:1002 "),
+    V("opcode 15", "\x8f\x80" M, 1002, "C:1002 "),
+    V("binary", "\x82\x81" M "a", 1003, "C:1003 "),
+    V("binary fragment", "\x02\x81" M "a", 1003, "C:1003 "),
+    /* ---- fragments ---- */
+    V("continuation of nothing", "\x80\x81" M "a", 1002, "C:1002 "),
+    V("fragment of nothing", "\0\x81" M "a", 1002, "C:1002 "),
+    V("text in a text", "\x01\x81" M "a\x81\x81" M "b", 1002, "C:1002 "),
+    V("first fragment twice", "\x01\x81" M "a\x01\x81" M "b", 1002, "C:1002 "),
+    V("binary in a text", "\x01\x81" M "a\x82\x81" M "b", 1002, "C:1002 "),
+    V("continuation behind the last", "\x01\x81" M "a\x80\x81" M "b\x80\x81" M "c", 1002,
+      "T:ab C:1002 "),
+    V("fragmented ping", "\x09\x81" M "a", 1002, "C:1002 "),
+    V("fragmented close", "\x08\x82" M "\x03\xe8", 1002, "C:1002 "),
+    /* ---- text that is none ---- */
+    V("invalid utf-8", "\x81\x82" M "\xc3\x28", 0, "C:1007 "),
+    V("over-long utf-8", "\x81\x82" M "\xc0\xaf", 0, "C:1007 "),
+    V("surrogate", "\x81\x83" M "\xed\xa0\x80", 0, "C:1007 "),
+    V("cut utf-8", "\x81\x81" M "\xc3", 0, "C:1007 "),
+    V("cut utf-8 in fragments", "\x01\x81" M "\xc3\x80\x80" M, 0, "C:1007 "),
+    V("good text, then bad", "\x81\x81" M "a\x81\x81" M "\xff\x81\x81" M "b", 0, "T:a C:1007 "),
+    /* ---- closing ---- */
+    V("close of one byte", "\x88\x81" M "\x03", 0, "C:1002 "),
+    V("close 0", "\x88\x82" M "\0\0", 0, "C:1002 "),
+    V("close 999", "\x88\x82" M "\x03\xe7", 0, "C:1002 "),
+    V("close 1004", "\x88\x82" M "\x03\xec", 0, "C:1002 "),
+    V("close 1005", "\x88\x82" M "\x03\xed", 0, "C:1002 "),
+    V("close 1006", "\x88\x82" M "\x03\xee", 0, "C:1002 "),
+    V("close 1015", "\x88\x82" M "\x03\xf7", 0, "C:1002 "),
+    V("close 2999", "\x88\x82" M "\x0b\xb7", 0, "C:1002 "),
+    V("close 5000", "\x88\x82" M "\x13\x88", 0, "C:1002 "),
+    V("close with a bad reason", "\x88\x83" M "\x03\xe8\xff", 0, "C:1007 "),
+};
+
+enum { MESSAGE_MAX = 100000 };
+
+static void test_the_guard_stops_each_wrong_frame_however_it_is_cut(void)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < FL_COUNTOF(vectors); i++) {
+        const struct vector *t = &vectors[i];
+        size_t passed_whole = 0;
+        for (size_t cut = 0; cut <= t->n + 1; cut++) { /* 0: whole; n + 1: byte by byte */
+            struct fl_ws_guard guard;
+            size_t at = 0, passed = 0;
+            uint16_t code = 0;
+            fl_ws_guard_init(&guard, MESSAGE_MAX);
+            while (at < t->n && !code && !guard.has_closed) {
+                size_t to = cut > t->n ? at + 1 : at < cut ? cut : t->n, used = 0;
+                uint8_t *piece = malloc(to - at);
+                memcpy(piece, t->bytes + at, to - at);
+                code = fl_ws_guard_look(&guard, piece, to - at, &used);
+                free(piece);
+                passed += used;
+                at += used;
+            }
+            CHECK_MSG(code == t->guard, "%s, cut at %zu: %u, not %u", t->name, cut, code, t->guard);
+            if (cut == 0)
+                passed_whole = passed;
+            CHECK_INT(passed, passed_whole);
+            CHECK(!code || passed < t->n); /* the byte that breaks the rule does not pass */
+        }
+        refused += t->guard != 0;
+    }
+    printf("    %zu vectors, %zu stopped by the guard\n", FL_COUNTOF(vectors), refused);
+    CHECK(FL_COUNTOF(vectors) >= 40 && refused >= 35);
+}
+
+static void test_headers_are_as_short_as_they_can_be(void)
+{
+    static const struct {
+        uint64_t length;
+        size_t n;
+        const char *bytes;
+    } cases[] = {
+        { 0, 2, "\x81\x00" },
+        { 125, 2, "\x81\x7d" },
+        { 126, 4, "\x81\x7e\x00\x7e" },
+        { 65535, 4, "\x81\x7e\xff\xff" },
+        { 65536, 10, "\x81\x7f\0\0\0\0\0\x01\0\0" },
+    };
+    for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
+        uint8_t out[FL_WS_HEADER_MAX];
+        CHECK_INT(fl_ws_header(FL_WS_TEXT, cases[i].length, out), cases[i].n);
+        CHECK(memcmp(out, cases[i].bytes, cases[i].n) == 0);
+    }
+}
+
+/* ---- a server that answers each message with itself ---- */
+struct app {
+    struct lb_loop l; /* first */
+    struct fl_http_server *server;
+    struct fl_ws_hub *hub;
+    struct fl_ws_limits limits;
+    atomic_int opened, messages, closed, drained, refused, code;
+    struct fl_ws *last;
+    struct fl_http_exchange *late; /* of /late: upgraded by a timer */
+    struct fl_timer timer;
+};
+
+static void on_message(struct fl_ws *ws, struct fl_str text)
+{
+    struct app *app = fl_ws_user(ws);
+    atomic_fetch_add(&app->messages, 1);
+    if (fl_str_is(text, "close me")) {
+        fl_ws_close(ws, 4001, "as you wish");
+        fl_ws_close(ws, 4002, "twice");
+        CHECK_INT(fl_ws_send(ws, text), FL_CLOSED);
+    } else if (fl_str_is(text, "flood me")) {
+        static char block[100000];
+        memset(block, 'f', sizeof block);
+        while (fl_ws_send(ws, (struct fl_str){ block, sizeof block }) == FL_OK)
+            ;
+        atomic_fetch_add(&app->refused, 1);
+    } else if (fl_str_is(text, "pause")) {
+        fl_ws_pause(ws);
+    } else {
+        enum fl_code code = fl_ws_send(ws, text);
+        CHECK(code == FL_OK || code == FL_CLOSED);
+    }
+}
+
+static void on_drained(struct fl_ws *ws)
+{
+    struct app *app = fl_ws_user(ws);
+    atomic_fetch_add(&app->drained, 1);
+}
+
+static void on_close(struct fl_ws *ws, uint16_t code)
+{
+    struct app *app = fl_ws_user(ws);
+    if (app->last == ws)
+        app->last = NULL;
+    atomic_store(&app->code, code);
+    atomic_fetch_add(&app->closed, 1);
+}
+
+static const struct fl_ws_callbacks ws_callbacks = { .on_message = on_message,
+                                                     .on_drained = on_drained,
+                                                     .on_close = on_close };
+
+static void upgrade(struct fl_http_exchange *ex)
+{
+    struct app *app = ex->server_user;
+    struct fl_err err;
+    struct fl_ws *ws;
+    enum fl_code code = fl_ws_upgrade(app->hub, ex, &ws_callbacks, app, &ws, &err);
+    if (code != FL_OK) {
+        CHECK(code == FL_BAD_REQUEST || code == FL_UPGRADE_REQUIRED || code == FL_UNAVAILABLE ||
+              code == FL_NOMEM);
+        return;
+    }
+    app->last = ws;
+    CHECK_STR(fl_ws_peer(ws)->address, "127.0.0.1");
+    if (fl_str_is(ex->path, "/greet"))
+        CHECK_OK(fl_ws_send(ws, FL_STR("welcome"))); /* before there is a stream */
+    if (fl_str_is(ex->path, "/leave"))
+        fl_ws_close(ws, 4000, NULL);
+    atomic_fetch_add(&app->opened, 1);
+}
+
+static void on_late(struct fl_timer *timer)
+{
+    struct app *app = FL_CONTAINER(timer, struct app, timer);
+    if (app->late)
+        upgrade(app->late);
+}
+
+static void on_head(struct fl_http_exchange *ex)
+{
+    if (fl_str_is(ex->path, "/mcp/ws"))
+        upgrade(ex);
+}
+
+static void on_request(struct fl_http_exchange *ex, struct fl_str body)
+{
+    struct app *app = ex->server_user;
+    FL_UNUSED(body);
+    if (fl_str_is(ex->path, "/late")) {
+        app->late = ex;
+        fl_loop_timer(&app->l.loop, &app->timer, 20);
+    } else if (fl_str_is(ex->path, "/greet") || fl_str_is(ex->path, "/leave")) {
+        upgrade(ex);
+    } else {
+        CHECK_OK(fl_http_respond(ex, 200, NULL, 0, FL_STR("plain")));
+    }
+}
+
+static void on_released(struct fl_http_exchange *ex)
+{
+    struct app *app = ex->server_user;
+    if (app->late == ex)
+        app->late = NULL;
+}
+
+static const struct fl_http_callbacks callbacks = { .on_head = on_head,
+                                                    .on_request = on_request,
+                                                    .on_released = on_released };
+
+static void begin(struct lb_loop *l)
+{
+    struct app *app = (struct app *)l;
+    struct fl_http_server_config config = { .loop = &l->loop,
+                                            .callbacks = &callbacks,
+                                            .user = app,
+                                            .limits = fl_http_limits_default,
+                                            .name = "test" };
+    struct fl_err err;
+    int fd;
+    config.limits.linger_ms = 200;
+    fl_timer_init(&app->timer, on_late);
+    CHECK_OK(fl_ws_hub_new(&l->loop, &app->limits, &app->hub, &err));
+    CHECK_OK(fl_listen_tcp("127.0.0.1", 0, &fd, &err));
+    CHECK_OK(fl_http_server_new(&config, fd, &app->server, &err));
+}
+
+static void end(struct lb_loop *l)
+{
+    struct app *app = (struct app *)l;
+    fl_loop_timer_cancel(&l->loop, &app->timer);
+    fl_ws_hub_free(&app->hub);
+    fl_http_server_free(&app->server);
+}
+
+static void prepare(struct app *app)
+{
+    memset(app, 0, sizeof *app);
+    app->l.begin = begin;
+    app->l.end = end;
+    app->limits = fl_ws_limits_default;
+    app->limits.message_bytes = MESSAGE_MAX;
+}
+
+static uint16_t start(struct app *app)
+{
+    lb_start(&app->l);
+    return fl_http_server_port(app->server);
+}
+
+static void finish(struct app *app)
+{
+    lb_stop(&app->l);
+    CHECK_INT(app->opened, app->closed);
+}
+
+/* ---- a client ---- */
+#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define UPGRADE(path)                                                                              \
+    "GET " path " HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive, Upgrade\r\n"              \
+    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" KEY                                      \
+    "Sec-WebSocket-Protocol: other, mcp\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"
+
+/* Shakes hands; nothing of the frames behind is read. */
+static int ws_connect(uint16_t port, const char *path)
+{
+    char head[1000];
+    int fd = cl_connect(port);
+    snprintf(head, sizeof head, UPGRADE("%s") "\r\n", path);
+    cl_puts(fd, head);
+    size_t n = 0;
+    while (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4) != 0) {
+        CHECK(n < sizeof head - 1 && recv(fd, head + n, 1, 0) == 1);
+        n++;
+    }
+    head[n] = 0;
+    CHECK(strncmp(head, "HTTP/1.1 101 ", 13) == 0);
+    CHECK(strstr(head, "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+    CHECK(strstr(head, "\r\nSec-WebSocket-Protocol: mcp\r\n"));
+    CHECK(!strstr(head, "Extensions"));
+    return fd;
+}
+
+static void recv_all(int fd, void *out, size_t n)
+{
+    char *p = out;
+    while (n) {
+        ssize_t got = recv(fd, p, n, 0);
+        CHECK_MSG(got > 0, "recv gave %zd", got);
+        p += got;
+        n -= (size_t)got;
+    }
+}
+
+/* One frame; its payload is allocated. False at the end of the connection. */
+static bool ws_frame(int fd, uint8_t *ret_opcode, char **ret_payload, size_t *ret_n)
+{
+    uint8_t head[10];
+    ssize_t got = recv(fd, head, 1, 0);
+    CHECK_MSG(got >= 0 || errno == ECONNRESET, "recv: %s", strerror(errno));
+    if (got <= 0)
+        return false;
+    recv_all(fd, head + 1, 1);
+    CHECK(!(head[1] & 0x80) && !(head[0] & 0x70) && (head[0] & 0x80));
+    size_t n = head[1], extra = n == 126 ? 2 : n == 127 ? 8 : 0;
+    recv_all(fd, head + 2, extra);
+    if (extra)
+        n = 0;
+    for (size_t i = 0; i < extra; i++)
+        n = n << 8 | head[2 + i];
+    *ret_opcode = head[0] & 0x0f;
+    *ret_payload = malloc(n + 1);
+    recv_all(fd, *ret_payload, n);
+    (*ret_payload)[n] = 0;
+    *ret_n = n;
+    return true;
+}
+
+/* Everything that comes until the end, or until `until` frames came. */
+static struct fl_buf ws_transcript(int fd, int until)
+{
+    struct fl_buf t = FL_BUF_INIT;
+    uint8_t opcode;
+    char *payload;
+    size_t n;
+    while (until-- && ws_frame(fd, &opcode, &payload, &n)) {
+        if (opcode == FL_WS_CLOSE && n >= 2)
+            fl_buf_printf(&t, "C:%u ", (unsigned)(uint8_t)payload[0] << 8 | (uint8_t)payload[1]);
+        else
+            fl_buf_puts(&t, opcode == FL_WS_CLOSE  ? "C:"
+                            : opcode == FL_WS_TEXT ? "T:"
+                            : opcode == FL_WS_PONG ? "P:"
+                                                   : "?:");
+        if (opcode != FL_WS_CLOSE || n < 2) {
+            for (size_t i = 0; i < n; i++)
+                fl_buf_putc(&t, payload[i] ? payload[i] : '?');
+            fl_buf_putc(&t, ' ');
+        }
+        free(payload);
+    }
+    return t;
+}
+
+static void ws_text(int fd, const char *text, size_t n)
+{
+    uint8_t head[14];
+    char *masked = malloc(n + 1);
+    size_t used = fl_ws_header(FL_WS_TEXT, n, head);
+    head[1] |= 0x80;
+    memcpy(head + used, "abcd", 4);
+    for (size_t i = 0; i < n; i++)
+        masked[i] = (char)(text[i] ^ "abcd"[i & 3]);
+    cl_send(fd, head, used + 4);
+    cl_send(fd, masked, n);
+    free(masked);
+}
+
+static void check_transcript(int fd, int until, const char *name, const char *want)
+{
+    struct fl_buf t = ws_transcript(fd, until);
+    CHECK_MSG(strcmp(t.p ? t.p : "", want) == 0, "%s: \"%s\", not \"%s\"", name, t.p ? t.p : "",
+              want);
+    fl_buf_fini(&t);
+}
+
+static int frames_in(const char *transcript)
+{
+    int count = 0;
+    for (const char *p = transcript; (p = strchr(p, ':')) != NULL; p++)
+        count++;
+    return count;
+}
+
+static void test_each_vector_is_answered_whole_and_byte_by_byte(void)
+{
+    struct app app;
+    prepare(&app);
+    uint16_t port = start(&app);
+    for (size_t i = 0; i < FL_COUNTOF(vectors); i++) {
+        const struct vector *t = &vectors[i];
+        for (int bytewise = 0; bytewise < 2; bytewise++) {
+            int fd = ws_connect(port, "/mcp/ws");
+            for (size_t k = 0; bytewise && k < t->n; k++)
+                cl_send(fd, t->bytes + k, 1);
+            if (!bytewise)
+                cl_send(fd, t->bytes, t->n);
+            /* What is closed ends by itself; else the frames are counted. */
+            bool is_closed = strstr(t->answers, "C:") != NULL;
+            check_transcript(
+                fd, is_closed && strstr(t->answers, "C:1000 ") ? -1 : frames_in(t->answers),
+                t->name, t->answers);
+            close(fd);
+        }
+    }
+    lb_await(&app.closed, 2 * (int)FL_COUNTOF(vectors));
+    finish(&app);
+}
+
+/* ---- the handshake ---- */
+static void test_only_a_genuine_upgrade_is_taken(void)
+{
+#define GET "GET /mcp/ws HTTP/1.1\r\nHost: a.example\r\n"
+#define CU  "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+#define V13 "Sec-WebSocket-Version: 13\r\n"
+#define MCP "Sec-WebSocket-Protocol: mcp\r\n"
+    static const struct {
+        const char *text;
+        int status;
+        const char *error;
+    } cases[] = {
+        { GET "\r\n", 426, "Only websocket is spoken here.\n" },
+        { GET "Connection: Upgrade\r\nUpgrade: bogus\r\n" V13 KEY MCP "\r\n", 426, "" },
+        { GET "Connection: Upgrade\r\nUpgrade: h2c\r\n" V13 KEY MCP "\r\n", 426, "" },
+        { GET "Connection: close\r\nUpgrade: websocket\r\n" V13 KEY MCP "\r\n", 426, "" },
+        { GET "Connection: Upgrade\r\n" V13 KEY MCP "\r\n", 426, "" },
+        { GET CU KEY MCP "\r\n", 426, "Only version 13 of websocket is spoken here.\n" },
+        { GET CU "Sec-WebSocket-Version: 12\r\n" KEY MCP "\r\n", 426, "" },
+        { GET CU "Sec-WebSocket-Version: 8, 13\r\n" KEY MCP "\r\n", 426, "" },
+        { GET CU V13 V13 KEY MCP "\r\n", 426, "" },
+        { GET CU V13 MCP "\r\n", 400, "The websocket key is not 16 bytes in base64.\n" },
+        { GET CU V13 KEY KEY MCP "\r\n", 400, "" },
+        { GET CU V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=\r\n" MCP "\r\n", 400, "" },
+        { GET CU V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n" MCP "\r\n", 400, "" },
+        { GET CU V13 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZSE=\r\n" MCP "\r\n", 400, "" },
+        { GET CU V13 "Sec-WebSocket-Key: ________________________\r\n" MCP "\r\n", 400, "" },
+        { GET CU V13 KEY "\r\n", 400, "The websocket subprotocol \"mcp\" is not offered.\n" },
+        { GET CU V13 KEY "Sec-WebSocket-Protocol: MCP\r\n\r\n", 400, "" },
+        { GET CU V13 KEY "Sec-WebSocket-Protocol: mcp2, none\r\n\r\n", 400, "" },
+        { "POST /mcp/ws HTTP/1.1\r\nHost: a.example\r\n" CU V13 KEY MCP "\r\n", 400,
+          "A websocket begins with a plain http/1.1 get.\n" },
+        { "GET /mcp/ws HTTP/1.0\r\nHost: a.example\r\n" CU V13 KEY MCP "\r\n", 400, "" },
+        { GET "Content-Length: 1\r\n" CU V13 KEY MCP "\r\nx", 400, "" },
+        { "GET /plain HTTP/1.1\r\nHost: a.example\r\n" CU V13 KEY MCP "\r\n", 200, "plain" },
+    };
+    struct app app;
+    prepare(&app);
+    uint16_t port = start(&app);
+    for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
+        int fd = cl_connect(port);
+        cl_puts(fd, cases[i].text);
+        shutdown(fd, SHUT_WR);
+        struct cl_text t = cl_read_all(fd);
+        CHECK_MSG(cl_status(&t) == cases[i].status, "case %zu: %d", i, cl_status(&t));
+        CHECK_MSG(cl_has(&t, cases[i].error), "case %zu: %s", i, t.p);
+        CHECK(cases[i].status != 426 || (cl_has(&t, "\r\nUpgrade: websocket\r\n") &&
+                                         cl_has(&t, "\r\nSec-WebSocket-Version: 13\r\n")));
+        cl_free(&t);
+        close(fd);
+    }
+    finish(&app);
+    CHECK_INT(app.opened, 0);
+}
+
+static void test_bogus_upgrades_between_requests_are_answered(void)
+{
+    struct app app;
+    prepare(&app);
+    int fd = cl_connect(start(&app));
+    for (int i = 0; i < 9; i++)
+        cl_puts(fd, i % 2 ? "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+                          : "GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n"
+                            "Upgrade: bogus\r\n\r\n");
+    struct cl_text t = cl_read_until(fd, "\r\n\r\nplain", 9);
+    cl_free(&t);
+    close(fd);
+    finish(&app);
+}
+
+static void test_an_upgrade_may_come_late_and_with_frames_behind_the_head(void)
+{
+    struct app app;
+    prepare(&app);
+    uint16_t port = start(&app);
+    static const char *const paths[] = { UPGRADE("/late") "\r\n\x81\x81",
+                                         UPGRADE("/mcp/ws") "\r\n\x81\x81" };
+    for (size_t i = 0; i < FL_COUNTOF(paths); i++) {
+        int fd = cl_connect(port);
+        cl_puts(fd, paths[i]);
+        cl_send(fd, M "x", 5);
+        struct cl_text t = cl_read_until(fd, "\x81\x01x", 1);
+        CHECK(strncmp(t.p, "HTTP/1.1 101 ", 13) == 0);
+        cl_free(&t);
+        close(fd);
+    }
+    lb_await(&app.closed, 2);
+    int fd = ws_connect(port, "/greet");
+    check_transcript(fd, 1, "greet", "T:welcome ");
+    close(fd);
+    fd = ws_connect(port, "/leave");
+    check_transcript(fd, 1, "leave", "C:4000 ");
+    close(fd);
+    lb_await(&app.closed, 4);
+    fd = cl_connect(port); /* gone before it is upgraded */
+    cl_puts(fd, UPGRADE("/late") "\r\n");
+    usleep(5000);
+    close(fd);
+    usleep(40000);
+    finish(&app);
+    CHECK_INT(app.opened, 4);
+}
+
+/* ---- messages ---- */
+static void test_messages_of_all_sizes_come_back(void)
+{
+    static const size_t sizes[] = { 0,     1,     125,   126,   127,   16383, 16384,
+                                    16385, 16400, 32768, 65535, 65536, 99999, 100000 };
+    struct app app;
+    prepare(&app);
+    int fd = ws_connect(start(&app), "/mcp/ws");
+    char *text = malloc(100000);
+    for (size_t i = 0; i < 100000; i++)
+        text[i] = (char)('a' + i % 23);
+    for (size_t i = 0; i < FL_COUNTOF(sizes); i++) {
+        uint8_t opcode;
+        char *payload;
+        size_t n;
+        ws_text(fd, text, sizes[i]);
+        CHECK(ws_frame(fd, &opcode, &payload, &n));
+        CHECK(opcode == FL_WS_TEXT && n == sizes[i] && memcmp(payload, text, n) == 0);
+        free(payload);
+    }
+    ws_text(fd, text, 100000);
+    ws_text(fd, "", 0); /* the buffer of the long one does not leak into this */
+    struct fl_buf t = ws_transcript(fd, 2);
+    CHECK(t.n == 100000 + 3 + 3 && strcmp(t.p + 100003, "T: ") == 0);
+    fl_buf_fini(&t);
+    free(text);
+    close(fd);
+    lb_await(&app.closed, 1);
+    finish(&app);
+    CHECK_INT(app.code, 1006);
+    CHECK_INT(app.messages, FL_COUNTOF(sizes) + 2);
+}
+
+static void test_many_connections_do_not_mix(void)
+{
+    enum { CONNS = 50, ROUNDS = 20 };
+    struct app app;
+    int fds[CONNS];
+    char text[32], want[40];
+    prepare(&app);
+    uint16_t port = start(&app);
+    for (int i = 0; i < CONNS; i++)
+        fds[i] = ws_connect(port, "/mcp/ws");
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < CONNS; i++)
+            ws_text(fds[i], text, (size_t)snprintf(text, sizeof text, "%d of %d", round, i));
+        for (int i = 0; i < CONNS; i++) {
+            snprintf(want, sizeof want, "T:%d of %d ", round, i);
+            check_transcript(fds[i], 1, "echo", want);
+        }
+    }
+    for (int i = 0; i < CONNS; i++)
+        close(fds[i]);
+    lb_await(&app.closed, CONNS);
+    finish(&app);
+    CHECK_INT(app.messages, CONNS * ROUNDS);
+}
+
+static void resume_last(void *arg)
+{
+    struct app *app = arg;
+    CHECK(app->last);
+    fl_ws_resume(app->last);
+}
+
+static void test_nothing_is_delivered_while_paused(void)
+{
+    struct app app;
+    prepare(&app);
+    int fd = ws_connect(start(&app), "/mcp/ws");
+    /* In one write, so that the rest is already here when the first one pauses. */
+    static const char all[] = "\x81\x85" M "pause\x81\x81" M "a\x81\x85" M "pause\x81\x81" M "b";
+    cl_send(fd, all, sizeof all - 1);
+    lb_await(&app.messages, 1);
+    usleep(20000);
+    CHECK_INT(app.messages, 1);
+    lb_do(&app.l, resume_last, &app);
+    check_transcript(fd, 1, "first", "T:a ");
+    lb_await(&app.messages, 3);
+    usleep(20000);
+    CHECK_INT(app.messages, 3);
+    ws_text(fd, "c", 1);
+    lb_do(&app.l, resume_last, &app);
+    check_transcript(fd, 2, "second", "T:b T:c ");
+    close(fd);
+    lb_await(&app.closed, 1);
+    finish(&app);
+}
+
+static void test_a_peer_that_does_not_read_is_closed_with_1013(void)
+{
+    struct app app;
+    prepare(&app);
+    app.limits.close_ms = 200;
+    uint16_t port = start(&app);
+    int fd = ws_connect(port, "/mcp/ws");
+    ws_text(fd, "flood me", 8);
+    lb_await(&app.refused, 1);
+    struct fl_buf t = ws_transcript(fd, -1);
+    CHECK(t.n > 8 && strcmp(t.p + t.n - 7, "C:1013 ") == 0);
+    fl_buf_fini(&t);
+    close(fd);
+    lb_await(&app.closed, 1);
+    CHECK_INT(app.code, 1013);
+    finish(&app);
+}
+
+static void test_a_peer_that_pings_and_does_not_read_costs_no_memory(void)
+{
+    struct app app;
+    prepare(&app);
+    app.limits.write_stall_ms = 200;
+    app.limits.write_queue_bytes = 100000;
+    int fd = ws_connect(start(&app), "/mcp/ws");
+    char pings[100 * 131];
+    for (int i = 0; i < 100; i++) {
+        memcpy(pings + i * 131, "\x89\xfd" M, 6);
+        memset(pings + i * 131 + 6, 'p', 125);
+    }
+    struct timeval limit = { .tv_sec = 1 };
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    for (int i = 0; i < 3000 && app.closed == 0; i++) {
+        if (send(fd, pings, sizeof pings, MSG_NOSIGNAL) < 0)
+            break;
+    }
+    CHECK(app.closed || fl_ws_queued(app.last) < 300000);
+    close(fd);
+    lb_await(&app.closed, 1);
+    finish(&app);
+}
+
+/* ---- pings ---- */
+static void test_a_silent_peer_is_asked_twice_and_dropped(void)
+{
+    struct app app;
+    prepare(&app);
+    app.limits.ping_ms = 150;
+    uint16_t port = start(&app);
+    int silent = ws_connect(port, "/mcp/ws");
+    struct cl_text t = cl_read_all(silent); /* two pings, then the end */
+    CHECK_INT(t.n, 4);
+    CHECK(memcmp(t.p, "\x89\0\x89\0", 4) == 0);
+    cl_free(&t);
+    lb_await(&app.closed, 1);
+    CHECK_INT(app.code, 1006);
+    close(silent);
+    int alive = ws_connect(port, "/mcp/ws");
+    for (int i = 0; i < 6; i++) { /* longer than the silent one lived */
+        uint8_t opcode;
+        char *payload;
+        size_t n;
+        CHECK(ws_frame(alive, &opcode, &payload, &n));
+        CHECK_INT(opcode, FL_WS_PING);
+        free(payload);
+        cl_send(alive, "\x8a\x80" M, 6);
+    }
+    CHECK_INT(app.closed, 1);
+    close(alive);
+    lb_await(&app.closed, 2);
+    finish(&app);
+}
+
+/* ---- closing ---- */
+static void close_all(void *arg)
+{
+    fl_ws_hub_close_all(((struct app *)arg)->hub);
+}
+
+static void test_the_server_closes_with_its_code_and_waits_for_the_answer(void)
+{
+    struct app app;
+    prepare(&app);
+    app.limits.close_ms = 100;
+    uint16_t port = start(&app);
+    int fd = ws_connect(port, "/mcp/ws");
+    ws_text(fd, "close me", 8);
+    uint8_t opcode;
+    char *payload;
+    size_t n;
+    CHECK(ws_frame(fd, &opcode, &payload, &n));
+    CHECK(opcode == FL_WS_CLOSE && n == 13 &&
+          memcmp(payload,
+                 "\x0f\xa1"
+                 "as you wish",
+                 13) == 0);
+    free(payload);
+    CHECK_INT(app.closed, 0);
+    ws_text(fd, "too late", 8);
+    cl_send(fd, "\x88\x82" M "\x0f\xa1", 8);
+    check_transcript(fd, -1, "after the close", "");
+    lb_await(&app.closed, 1);
+    CHECK_INT(app.code, 4001);
+    CHECK_INT(app.messages, 1);
+    close(fd);
+    fd = ws_connect(port, "/mcp/ws"); /* does not answer */
+    ws_text(fd, "close me", 8);
+    check_transcript(fd, -1, "no answer", "C:4001 ");
+    lb_await(&app.closed, 2);
+    close(fd);
+    int two[] = { ws_connect(port, "/mcp/ws"), ws_connect(port, "/mcp/ws") };
+    lb_do(&app.l, close_all, &app);
+    for (int i = 0; i < 2; i++) {
+        check_transcript(two[i], 1, "going away", "C:1001 ");
+        cl_send(two[i], BYE, sizeof BYE - 1);
+        check_transcript(two[i], -1, "end", "");
+        close(two[i]);
+    }
+    lb_await(&app.closed, 4);
+    CHECK_INT(app.code, 1001);
+    finish(&app);
+}
+
+static void test_freeing_the_hub_ends_every_connection(void)
+{
+    struct app app;
+    int fds[5];
+    prepare(&app);
+    uint16_t port = start(&app);
+    for (int i = 0; i < 5; i++)
+        fds[i] = ws_connect(port, "/mcp/ws");
+    cl_send(fds[0], "\x01\x81" M "a", 7); /* inside a message */
+    cl_send(fds[1], "\x81", 1);           /* inside a header */
+    ws_text(fds[2], "close me", 8);       /* closing */
+    ws_text(fds[3], "pause", 5);          /* paused */
+    lb_await(&app.messages, 2);
+    int late = cl_connect(port); /* not yet upgraded */
+    cl_puts(late, UPGRADE("/late") "\r\n");
+    finish(&app);
+    for (int i = 0; i < 5; i++)
+        close(fds[i]);
+    close(late);
+}
+
+static void free_server_then_hub(void *arg)
+{
+    struct app *app = arg;
+    struct fl_err err;
+    /* The upgrade is decided and the stream not yet handed over when the server goes. */
+    if (app->late) {
+        struct fl_ws *ws;
+        CHECK_OK(fl_ws_upgrade(app->hub, app->late, &ws_callbacks, app, &ws, &err));
+        atomic_fetch_add(&app->opened, 1);
+    }
+    fl_http_server_free(&app->server);
+    fl_ws_hub_free(&app->hub);
+}
+
+static void test_an_upgrade_under_way_survives_the_end_of_its_server(void)
+{
+    struct app app;
+    prepare(&app);
+    int fd = cl_connect(start(&app));
+    cl_puts(fd, UPGRADE("/late") "\r\n");
+    for (int i = 0; i < 5000 && !app.late; i++)
+        usleep(100);
+    lb_do(&app.l, free_server_then_hub, &app);
+    finish(&app);
+    close(fd);
+}
+
+static void test_a_failing_allocation_leaves_no_leak(void)
+{
+    struct app app;
+    prepare(&app);
+    uint16_t port = start(&app);
+    int refused = 0, whole = 0;
+    for (int once = 0; once < 2; once++) {
+        for (uint64_t at = 1;; at++) {
+            int fd = cl_connect(port);
+            fl_mem_fail_at(at, once);
+            cl_puts(fd, UPGRADE("/mcp/ws") "\r\n\x01\x81" M "a");
+            usleep(1000);
+            cl_send(fd, M "a\x80\x81" M "b" BYE, 5 + 7 + sizeof BYE - 1);
+            struct cl_text t = cl_read_all(fd);
+            uint64_t count = fl_mem_fail_at(0, 0);
+            bool is_whole = cl_has(&t, "\x81\x02"
+                                       "ab");
+            CHECK_MSG(t.n == 0 || cl_status(&t) == 503 || cl_status(&t) == 101, "%s", t.p);
+            whole += is_whole;
+            refused += !is_whole;
+            cl_free(&t);
+            close(fd);
+            if (count < at) {
+                CHECK(is_whole);
+                break;
+            }
+        }
+    }
+    CHECK(refused > 3 && whole > 0);
+    lb_await(&app.closed, app.opened);
+    finish(&app);
+    struct fl_loop loop;
+    struct fl_err err;
+    struct fl_ws_hub *hub = NULL;
+    CHECK_OK(fl_loop_init(&loop, &err));
+    fl_mem_fail_at(1, 1);
+    CHECK_INT(fl_ws_hub_new(&loop, &fl_ws_limits_default, &hub, &err), FL_NOMEM);
+    fl_mem_fail_at(0, 0);
+    CHECK_OK(fl_ws_hub_new(&loop, &fl_ws_limits_default, &hub, &err));
+    CHECK_INT(fl_ws_hub_count(hub), 0);
+    fl_ws_hub_free(&hub);
+    CHECK_INT(fl_loop_fini(&loop), 0);
+}
+
+static const struct fl_test tests[] = {
+    T(the_guard_stops_each_wrong_frame_however_it_is_cut),
+    T(headers_are_as_short_as_they_can_be),
+    T(each_vector_is_answered_whole_and_byte_by_byte),
+    T(only_a_genuine_upgrade_is_taken),
+    T(bogus_upgrades_between_requests_are_answered),
+    T(an_upgrade_may_come_late_and_with_frames_behind_the_head),
+    T(messages_of_all_sizes_come_back),
+    T(many_connections_do_not_mix),
+    T(nothing_is_delivered_while_paused),
+    T(a_peer_that_does_not_read_is_closed_with_1013),
+    T(a_peer_that_pings_and_does_not_read_costs_no_memory),
+    T(a_silent_peer_is_asked_twice_and_dropped),
+    T(the_server_closes_with_its_code_and_waits_for_the_answer),
+    T(freeing_the_hub_ends_every_connection),
+    T(an_upgrade_under_way_survives_the_end_of_its_server),
+    T(a_failing_allocation_leaves_no_leak),
+};
+
+TEST_MAIN(tests)
