@@ -132,8 +132,7 @@ static void begin_end(struct fl_slot *slot)
     if (slot->state == FL_SLOT_ENDING)
         return;
     slot->state = FL_SLOT_ENDING;
-    if (slot->is_poll_open)
-        uv_poll_stop(&slot->poll);
+    fl_watch_pause(&slot->watch);
     set_timer(slot, slot->thread ? slot->instance->config.limits.cancel_grace_ms : PATIENCE_MS);
     fl_slot_force_end(slot);
 }
@@ -167,7 +166,7 @@ void fl_slot_on_garbage(struct fl_slot *slot, const char *what)
 void fl_slot_on_socket_closed(struct fl_slot *slot)
 {
     if (slot->state == FL_SLOT_CLOSING) {
-        uv_poll_stop(&slot->poll); /* as it was told; its end follows, or the timer */
+        fl_watch_pause(&slot->watch); /* as it was told; its end follows, or the timer */
         return;
     }
     /* A process that dies closes its socket first: what it died of is known soon. One that lives
@@ -196,11 +195,9 @@ static void on_all_closed(struct fl_slot *slot)
     rest(slot);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void on_watch_closed(struct fl_watch *watch)
 {
-    struct fl_slot *slot = handle->data;
-    slot->is_poll_open = false;
-    on_all_closed(slot);
+    on_all_closed(FL_CONTAINER(watch, struct fl_slot, watch));
 }
 
 void fl_slot_on_ended(struct fl_slot *slot, const char *how)
@@ -213,8 +210,8 @@ void fl_slot_on_ended(struct fl_slot *slot, const char *how)
     clear_timer(slot);
     if (slot->death.code == FL_OK && !was_told)
         fl_err_set(&slot->death, FL_PLUGIN, "the plugin process %s", how);
-    if (slot->is_poll_open)
-        uv_close((uv_handle_t *)&slot->poll, on_poll_closed);
+    if (slot->watch.is_open)
+        fl_watch_close(&slot->watch, on_watch_closed);
     else
         on_all_closed(slot);
 }
