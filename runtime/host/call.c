@@ -183,6 +183,8 @@ enum fl_code fl_host_call_start(struct fl_host_call *call, struct fl_host_instan
     call->last_progress = -INFINITY;
     if (call->timeout_ms == 0)
         call->timeout_ms = instance->config.limits.call_ms;
+    if (call->timeout_ms > FL_HOST_LONGEST_MS)
+        call->timeout_ms = FL_HOST_LONGEST_MS;
     fl_list_init(&call->link);
     fl_timer_init(&call->timer, on_timer);
     enter_queue(call, false);
@@ -233,7 +235,8 @@ static bool put_start(struct fl_buf *out, const struct fl_host_call *call)
 
 struct fl_host_call *fl_call_next(struct fl_slot *slot)
 {
-    while (!fl_list_is_empty(&slot->queued)) {
+    /* Counted: who is told may queue the next that cannot run. */
+    for (uint32_t left = slot->queued_count; left && slot->queued_count; left--) {
         struct fl_host_call *call = of_link(slot->queued.next);
         call->job = ++slot->next_job;
         if (call->ending != FL_OK) {

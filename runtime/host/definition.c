@@ -290,13 +290,13 @@ enum fl_code fl_description_read(struct fl_str json, struct fl_description **ret
     }
     struct fl_arena *arena = fl_arena_new(0);
     struct fl_description *d = arena ? FL_ARENA_NEW(arena, struct fl_description) : NULL;
-    enum fl_code code = FL_OK;
-    if (d) {
-        d->arena = arena;
-        code = read_head(d, root, err);
-    } else {
-        code = fl_err_code(err, FL_NOMEM);
+    if (!d) {
+        json_decref(root);
+        fl_arena_free(&arena);
+        return fl_err_code(err, FL_NOMEM);
     }
+    d->arena = arena;
+    enum fl_code code = read_head(d, root, err);
     if (!code)
         code = read_tools(d, json_object_get(root, "tools"), err);
     json_decref(root);

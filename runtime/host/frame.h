@@ -16,7 +16,7 @@
 #define FL_HOST_ARGUMENTS_MAX (4u << 20)
 #define FL_FRAME_START_MAX    (FL_HOST_ARGUMENTS_MAX + 4096)
 #define FL_FRAME_SETUP_MAX    (4u << 20)
-#define FL_FRAME_READY_MAX    (4u << 20)
+#define FL_FRAME_READY_MAX    (1u << 20)
 #define FL_FRAME_NOTE_MAX     (72u << 10)
 #define FL_FRAME_REFUSED_MAX  4096u
 #define FL_NOTE_TEXT_MAX      (64u << 10) /* of a progress text, log text or message data */

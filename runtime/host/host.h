@@ -40,6 +40,8 @@ struct fl_host_sandbox {
     const char *const *environment; /* names passed through, NULL-terminated; NULL = none */
 };
 
+#define FL_HOST_LONGEST_MS (366LL * 24 * 3600 * 1000) /* longer times are cut to this */
+
 struct fl_host_limits {      /* 0 takes the default */
     uint64_t memory_bytes;   /* 512 MiB of address space beyond what the bare process maps */
     uint32_t cpu_s;          /* 600: of one process; it is replaced at half of that */
@@ -61,8 +63,9 @@ struct fl_host_config {
     json_t *configuration;              /* borrowed; an object, or NULL */
     struct fl_host_limits limits;
     struct fl_host_sandbox sandbox;
-    /* In a thread of this process: no sandbox, no limits, a crash ends the worker. For plugins
-     * that ship with us, where one organization has the installation to itself. */
+    /* In a thread of this process (but for describe): no sandbox, no limits, a crash ends the
+     * worker. For plugins that ship with us, where one organization has the installation to itself.
+     */
     bool is_in_process;
 };
 

@@ -9,6 +9,7 @@
 #include "runtime/host/host.h"
 #include "runtime/host/setup.h"
 #include "runtime/io/child.h"
+#include "runtime/io/watch.h"
 
 struct fl_host_thread;
 
@@ -43,8 +44,7 @@ struct fl_slot {
     struct fl_child child;
     struct fl_host_thread *thread;
     int fd; /* our end of the socket; -1 = none */
-    uv_poll_t poll;
-    bool is_poll_open, is_watching_writable;
+    struct fl_watch watch;
     bool is_ended; /* the process is dead */
     bool was_ready;
     bool is_garbage;        /* what it sends is not read any more */

@@ -10,6 +10,7 @@
 
 #define NAME_MAX_BYTES   64
 #define OUTPUT_MAX_BYTES (64u << 20)
+#define NOBODY           65534 /* describes an in-process plugin where started as root */
 
 /* ---- host ---- */
 
@@ -45,6 +46,9 @@ static void set_defaults(struct fl_host_limits *limits)
 #define DEFAULT(field, value)                                                                      \
     if (limits->field == 0)                                                                        \
     limits->field = (value)
+#define AT_MOST_LONGEST(field)                                                                     \
+    if (limits->field > FL_HOST_LONGEST_MS)                                                        \
+    limits->field = FL_HOST_LONGEST_MS
     DEFAULT(memory_bytes, 512ull << 20);
     DEFAULT(cpu_s, 600);
     DEFAULT(descriptors, 64);
@@ -52,11 +56,16 @@ static void set_defaults(struct fl_host_limits *limits)
     DEFAULT(parallel_jobs, 1);
     DEFAULT(queue, 64);
     DEFAULT(output_bytes, 8ull << 20);
-    DEFAULT(call_ms, 60 * 1000);
-    DEFAULT(cancel_grace_ms, 2 * 1000);
-    DEFAULT(start_ms, 10 * 1000);
-    DEFAULT(idle_ms, 5 * 60 * 1000);
+    DEFAULT(call_ms, 60 * 1000LL);
+    DEFAULT(cancel_grace_ms, 2 * 1000LL);
+    DEFAULT(start_ms, 10 * 1000LL);
+    DEFAULT(idle_ms, 5 * 60 * 1000LL);
+    AT_MOST_LONGEST(call_ms);
+    AT_MOST_LONGEST(cancel_grace_ms);
+    AT_MOST_LONGEST(start_ms);
+    AT_MOST_LONGEST(idle_ms);
 #undef DEFAULT
+#undef AT_MOST_LONGEST
 }
 
 static enum fl_code check(const struct fl_host_config *config, struct fl_err *err)
@@ -139,18 +148,25 @@ static enum fl_code new_instance(struct fl_host *host, const struct fl_host_conf
 {
     struct fl_host_config checked = *config;
     set_defaults(&checked.limits);
-    checked.is_in_process &= !describe; /* always a throw-away process */
+    if (describe && checked.is_in_process) {
+        checked.is_in_process = false; /* always a throw-away process */
+        if (checked.sandbox.uid == 0)
+            checked.sandbox.uid = checked.sandbox.gid = NOBODY;
+    }
     enum fl_code code = check(&checked, err);
     if (code)
         return code;
     struct fl_arena *arena = fl_arena_new(0);
     struct fl_host_instance *instance = arena ? FL_ARENA_NEW(arena, struct fl_host_instance) : NULL;
-    if (instance)
-        instance->arena = arena;
-    if (!instance || !copy_config(instance, &checked))
-        code = fl_err_code(err, FL_NOMEM);
-    else
+    if (!instance) {
+        fl_arena_free(&arena);
+        return fl_err_code(err, FL_NOMEM);
+    }
+    instance->arena = arena;
+    if (copy_config(instance, &checked))
         code = make_setup(instance, &checked, err);
+    else
+        code = fl_err_code(err, FL_NOMEM);
     if (code) {
         fl_arena_free(&arena);
         return code;

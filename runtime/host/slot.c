@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "flopinio/base/utf8.h"
 #include "runtime/host/host_priv.h"
 
 #define BACK_OFF_MS     100 /* doubled with each further failure */
@@ -131,8 +132,7 @@ static void begin_end(struct fl_slot *slot)
     if (slot->state == FL_SLOT_ENDING)
         return;
     slot->state = FL_SLOT_ENDING;
-    if (slot->is_poll_open)
-        uv_poll_stop(&slot->poll);
+    fl_watch_pause(&slot->watch);
     set_timer(slot, slot->thread ? slot->instance->config.limits.cancel_grace_ms : PATIENCE_MS);
     fl_slot_force_end(slot);
 }
@@ -142,11 +142,17 @@ void fl_slot_kill(struct fl_slot *slot, enum fl_code code, const char *fmt, ...)
     if (slot->state == FL_SLOT_STOPPED || slot->state == FL_SLOT_BACKING_OFF)
         return;
     if (slot->death.code == FL_OK) {
+        char text[sizeof slot->death.text];
         va_list ap;
         va_start(ap, fmt);
-        vsnprintf(slot->death.text, sizeof slot->death.text, fmt, ap);
+        vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
-        slot->death.code = code;
+        for (char *c = text; *c; c++) { /* a plugin's own words may be in it */
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                *c = ' ';
+        }
+        fl_err_set(&slot->death, code, "%.*s", (int)fl_utf8_cut(fl_str_of(text), strlen(text)),
+                   text);
     }
     begin_end(slot);
 }
@@ -160,7 +166,7 @@ void fl_slot_on_garbage(struct fl_slot *slot, const char *what)
 void fl_slot_on_socket_closed(struct fl_slot *slot)
 {
     if (slot->state == FL_SLOT_CLOSING) {
-        uv_poll_stop(&slot->poll); /* as it was told; its end follows, or the timer */
+        fl_watch_pause(&slot->watch); /* as it was told; its end follows, or the timer */
         return;
     }
     /* A process that dies closes its socket first: what it died of is known soon. One that lives
@@ -189,11 +195,9 @@ static void on_all_closed(struct fl_slot *slot)
     rest(slot);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void on_watch_closed(struct fl_watch *watch)
 {
-    struct fl_slot *slot = handle->data;
-    slot->is_poll_open = false;
-    on_all_closed(slot);
+    on_all_closed(FL_CONTAINER(watch, struct fl_slot, watch));
 }
 
 void fl_slot_on_ended(struct fl_slot *slot, const char *how)
@@ -206,8 +210,8 @@ void fl_slot_on_ended(struct fl_slot *slot, const char *how)
     clear_timer(slot);
     if (slot->death.code == FL_OK && !was_told)
         fl_err_set(&slot->death, FL_PLUGIN, "the plugin process %s", how);
-    if (slot->is_poll_open)
-        uv_close((uv_handle_t *)&slot->poll, on_poll_closed);
+    if (slot->watch.is_open)
+        fl_watch_close(&slot->watch, on_watch_closed);
     else
         on_all_closed(slot);
 }

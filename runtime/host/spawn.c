@@ -139,17 +139,17 @@ static int create_thread(struct fl_host_thread *thread)
 
 static enum fl_code start_thread(struct fl_slot *slot, int their_fd, struct fl_err *err)
 {
-    struct fl_host_thread *thread = NULL;
-    enum fl_code code = FL_OK;
-    if (atomic_load(&left_behind) >= LEFT_BEHIND_MAX)
-        code = fl_err_set(err, FL_PLUGIN,
-                          "%u plugin threads in this process do not end: restart the worker",
-                          atomic_load(&left_behind));
-    else if ((thread = fl_calloc(1, sizeof *thread)) == NULL)
-        code = fl_err_code(err, FL_NOMEM);
-    if (code) {
+    unsigned hanging = atomic_load(&left_behind);
+    if (hanging >= LEFT_BEHIND_MAX) {
         close(their_fd);
-        return code;
+        return fl_err_set(err, FL_PLUGIN,
+                          "%u plugin threads in this process do not end: restart the worker",
+                          hanging);
+    }
+    struct fl_host_thread *thread = fl_calloc(1, sizeof *thread);
+    if (!thread) {
+        close(their_fd);
+        return fl_err_code(err, FL_NOMEM);
     }
     thread->fd = their_fd; /* closed by fl_serve_run */
     thread->loop = slot->instance->host->loop;

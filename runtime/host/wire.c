@@ -12,24 +12,17 @@
 #define READS_AT_END  4096        /* a dead process has no more than its socket buffer */
 #define KEEP_AT_MOST  (64 * 1024) /* of a buffer between frames */
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-static void watch_for(struct fl_slot *slot, bool writable)
-{
-    if (slot->state == FL_SLOT_ENDING || slot->is_watching_writable == writable)
-        return; /* each start costs two system calls */
-    slot->is_watching_writable = writable;
-    uv_poll_start(&slot->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_poll);
-}
+static void on_ready(struct fl_watch *watch, bool is_readable, bool is_writable);
 
 bool fl_slot_watch(struct fl_slot *slot)
 {
-    if (uv_poll_init(&slot->instance->host->loop->uv, &slot->poll, slot->fd) != 0)
-        return false;
-    slot->poll.data = slot;
-    slot->is_poll_open = true;
-    slot->is_watching_writable = false;
-    return uv_poll_start(&slot->poll, UV_READABLE, on_poll) == 0;
+    return fl_watch_open(&slot->watch, slot->instance->host->loop, slot->fd, on_ready);
+}
+
+static void watch_for(struct fl_slot *slot, bool and_write)
+{
+    if (slot->state != FL_SLOT_ENDING)
+        fl_watch_read(&slot->watch, and_write);
 }
 
 /* ---- out ---- */
@@ -156,7 +149,7 @@ void fl_slot_put_close(struct fl_slot *slot)
 
 /* ---- in ---- */
 
-static void on_ready(struct fl_slot *slot, struct fl_str payload)
+static void on_description(struct fl_slot *slot, struct fl_str payload)
 {
     struct fl_fields fields = fl_fields_of(payload.p, payload.n);
     struct fl_str json = fl_fields_str(&fields);
@@ -214,7 +207,7 @@ static void on_frame(struct fl_slot *slot, const struct fl_frame *frame, struct 
     if (is_note && !fl_bucket_take(&slot->notes, fl_mono_ms()))
         fl_slot_on_garbage(slot, "flooded the worker with messages");
     else if (frame->type == FL_FRAME_READY)
-        on_ready(slot, payload);
+        on_description(slot, payload);
     else if (frame->type == FL_FRAME_REFUSED)
         on_refused(slot, payload);
     else if (frame->type == FL_FRAME_LOG ? !on_log(slot, payload)
@@ -285,16 +278,12 @@ static bool read_all(struct fl_slot *slot, unsigned reads)
     return false;
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(struct fl_watch *watch, bool is_readable, bool is_writable)
 {
-    struct fl_slot *slot = poll->data;
-    if (status < 0) {
+    struct fl_slot *slot = FL_CONTAINER(watch, struct fl_slot, watch);
+    if (is_readable && read_all(slot, READS_AT_ONCE))
         fl_slot_on_socket_closed(slot);
-        return;
-    }
-    if ((events & UV_READABLE) && read_all(slot, READS_AT_ONCE))
-        fl_slot_on_socket_closed(slot);
-    else if (events & UV_WRITABLE)
+    else if (is_writable)
         fl_slot_send(slot);
 }
 

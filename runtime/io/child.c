@@ -170,26 +170,22 @@ static bool read_output(struct fl_child *child)
         return true;
     }
     if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        uv_poll_stop(&child->output);
+        fl_watch_pause(&child->output);
     return false;
 }
 
-static void on_output(uv_poll_t *poll, int status, int events)
+static void on_output(struct fl_watch *watch, bool is_readable, bool is_writable)
 {
-    struct fl_child *child = poll->data;
-    FL_UNUSED(events);
-    if (status < 0) {
-        uv_poll_stop(poll);
-        return;
-    }
+    struct fl_child *child = FL_CONTAINER(watch, struct fl_child, output);
+    FL_UNUSED(is_readable);
+    FL_UNUSED(is_writable);
     int64_t now = fl_mono_ms();
     if (now - child->window_ms >= WINDOW_MS) {
         child->window_ms = now;
         child->window_bytes = 0;
     }
-    read_output(child);
-    if (child->window_bytes > WINDOW_BYTES) {
-        uv_poll_stop(poll);
+    if (read_output(child) && child->window_bytes > WINDOW_BYTES) {
+        fl_watch_pause(watch);
         fl_loop_timer(child->loop, &child->timer, child->window_ms + WINDOW_MS - now);
     }
 }
@@ -200,7 +196,7 @@ static void on_timer(struct fl_timer *timer)
     if (child->is_ended)
         sweep(child);
     else
-        uv_poll_start(&child->output, UV_READABLE, on_output);
+        fl_watch_read(&child->output, false);
 }
 
 /* ---- end ---- */
@@ -215,9 +211,9 @@ static void on_process_closed(uv_handle_t *handle)
     }
 }
 
-static void on_output_closed(uv_handle_t *handle)
+static void on_output_closed(struct fl_watch *watch)
 {
-    struct fl_child *child = handle->data;
+    struct fl_child *child = FL_CONTAINER(watch, struct fl_child, output);
     close(child->output_fd);
     child->open_handles--;
     finish_if_done(child);
@@ -238,7 +234,7 @@ static void on_ended(uv_process_t *process, int64_t status, int term_signal)
             ;
         if (child->line_n)
             put_line(child);
-        uv_close((uv_handle_t *)&child->output, on_output_closed);
+        fl_watch_close(&child->output, on_output_closed);
     }
     uv_close((uv_handle_t *)process, on_process_closed);
     sweep(child);
@@ -278,14 +274,12 @@ static int spawn(struct fl_child *child, const struct fl_child_options *options,
 
 static void watch_output(struct fl_child *child, int fd)
 {
-    if (uv_poll_init(&child->loop->uv, &child->output, fd) != 0) {
+    if (!fl_watch_open(&child->output, child->loop, fd, on_output)) {
         close(fd); /* the child's output is lost, its work is not */
         return;
     }
-    child->output.data = child;
     child->output_fd = fd;
     child->open_handles++;
-    uv_poll_start(&child->output, UV_READABLE, on_output);
 }
 
 static void prepare(struct fl_child *child, struct fl_loop *loop, bool kills_strays)
@@ -317,7 +311,6 @@ enum fl_code fl_child_start(struct fl_child *child, struct fl_loop *loop,
     if (wants_output(options)) {
         if (pipe2(output, O_CLOEXEC) != 0)
             return fl_err_set(err, FL_IO, "could not make a pipe: %s", strerror(errno));
-        fcntl(output[0], F_SETFL, O_NONBLOCK);
     }
     child->process = fl_calloc(1, sizeof *child->process);
     if (!child->process) {

@@ -6,7 +6,7 @@
 
 #include "flopinio/base/bucket.h"
 #include "flopinio/base/buf.h"
-#include "runtime/io/loop.h"
+#include "runtime/io/watch.h"
 
 #define FL_CHILD_FDS 4
 enum {
@@ -41,7 +41,7 @@ struct fl_child {
     struct fl_loop *loop;
     struct fl_list link; /* of all children of this process */
     uv_process_t *process;
-    uv_poll_t output;
+    struct fl_watch output;
     int output_fd;
     struct fl_timer timer; /* running: reads again; ended: looks for strays again */
     struct fl_bucket lines;

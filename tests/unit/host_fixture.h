@@ -13,8 +13,11 @@
 #include "runtime/host/host.h"
 
 #define PLUGIN(name)      FL_BUILD_DIR "/test-plugins/" name ".so"
-#define TEST_USER         61234 /* nobody's; used only where the tests run as root */
-#define FIXTURE_GRACE_MS  300
+/* Nobody's, used only where the tests run as root; one for each case, since the limit on processes
+ * counts all of a user's. */
+#define TEST_USER         (100000u + (uint32_t)getpid() % 100000u)
+#define FIXTURE_GRACE_MS  800 /* and in texts: */
+#define FIXTURE_GRACE     "800"
 #define FIXTURE_CALL_MS   20000
 #define FIXTURE_OUTPUT_MB 1
 

@@ -1,5 +1,6 @@
 /* The ground: buffers, arenas, encodings, times, the timer wheel. */
 #include "flopinio/base/arena.h"
+#include "flopinio/base/bucket.h"
 #include "flopinio/base/buf.h"
 #include "flopinio/base/clock.h"
 #include "flopinio/base/flow.h"
@@ -40,6 +41,43 @@ static void test_json_strings_are_escaped_as_in_rfc_8785(void)
     fl_buf_json_str(&b, (struct fl_str){ "a\"\\\b\f\n\r\t\x01\x1f/\x7f\xc3\xa9", 14 });
     CHECK_STR(b.p, "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001f/\x7f\xc3\xa9\"");
     fl_buf_fini(&b);
+}
+
+static void test_buf_cut_undoes_an_append_that_failed(void)
+{
+    struct fl_buf b;
+    fl_buf_init(&b, 10);
+    fl_buf_puts(&b, "12345");
+    fl_buf_puts(&b, "67");
+    size_t at = b.n;
+    fl_buf_puts(&b, "89abcdef");
+    CHECK(b.is_failed);
+    fl_buf_cut(&b, at);
+    CHECK(!b.is_failed && !b.is_over);
+    CHECK_SPAN(fl_buf_view(&b), "1234567");
+    fl_buf_cut(&b, 0);
+    CHECK_STR(b.p, "");
+    fl_buf_fini(&b);
+}
+
+static void test_a_bucket_holds_its_burst_and_its_rate(void)
+{
+    struct fl_bucket b = fl_bucket_of(10, 5);
+    int64_t now = 123456;
+    int taken = 0;
+    for (int i = 0; i < 100; i++)
+        taken += fl_bucket_take(&b, now);
+    CHECK_INT(taken, 5);
+    CHECK(!fl_bucket_take(&b, now + 99));
+    CHECK(fl_bucket_take(&b, now + 100));
+    CHECK(!fl_bucket_take(&b, now + 100));
+    for (int ms = 0; ms < 10000; ms++) /* ten seconds, asked each millisecond */
+        taken += fl_bucket_take(&b, now + 100 + ms);
+    CHECK_MSG(taken >= 5 + 99 && taken <= 5 + 101, "%d", taken);
+    taken = 0;
+    for (int i = 0; i < 100; i++) /* a long rest fills it, and no more */
+        taken += fl_bucket_take(&b, now + 1000000000000);
+    CHECK_INT(taken, 5);
 }
 
 static void test_arena_gives_zeroed_aligned_memory(void)
@@ -306,6 +344,8 @@ static void test_flow_parks_resumes_and_fails_through_one_door(void)
 static const struct fl_test tests[] = {
     T(buf_grows_and_keeps_a_sticky_error),
     T(json_strings_are_escaped_as_in_rfc_8785),
+    T(buf_cut_undoes_an_append_that_failed),
+    T(a_bucket_holds_its_burst_and_its_rate),
     T(arena_gives_zeroed_aligned_memory),
     T(encodings_round_trip_and_refuse_junk),
     T(uuids_are_version_7_and_ordered),

@@ -134,7 +134,7 @@ static void test_a_thread_that_does_not_end_is_left_behind(void)
         trial_run(&t, &f);
         CHECK_NO_OUTCOME(&t, FL_HOST_UNKNOWN, FL_TIMEOUT,
                          "the call did not end within 100 ms: the plugin process was killed, "
-                         "because a call did not end within 300 ms of being told to");
+                         "because a call did not end within " FIXTURE_GRACE " ms of being told to");
         fl_host_call_fini(&t.call);
         fixture_call(&f, &t, "fine", "{}");
         CHECK_TEXT(&t, "fine");
@@ -150,6 +150,7 @@ static void test_a_job_done_after_its_side_has_gone_hits_nothing(void)
     fixture_host(&f);
     f.config = fixture_config(PLUGIN("good"));
     f.config.is_in_process = true;
+    f.config.limits.cancel_grace_ms = 100;
     fixture_instance(&f);
     trial_init(&t, &f, "later", "{\"ms\":900}");
     t.call.timeout_ms = 50;
