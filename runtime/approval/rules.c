@@ -71,10 +71,15 @@ void fl_rules_ask(const struct fl_org *org, const struct fl_org_tool *tool,
 }
 
 /* ---- what the organization has ---- */
+struct world {
+    struct fl_org *org;
+    struct fl_arena *arena;
+};
+
 static bool has_path(void *ctx, struct fl_str name, const char *pointer)
 {
     enum { MOST = 32 };
-    const struct fl_org *org = ctx;
+    const struct fl_org *org = ((struct world *)ctx)->org;
     const struct fl_org_tool *tool = fl_org_tool(org, name);
     char text[512];
     const char *names[MOST];
@@ -113,7 +118,7 @@ static bool has_path(void *ctx, struct fl_str name, const char *pointer)
 
 static bool has_group(void *ctx, struct fl_str group)
 {
-    const struct fl_org *org = ctx;
+    const struct fl_org *org = ((struct world *)ctx)->org;
     for (size_t i = 0; i < org->group_count; i++) {
         if (fl_str_eq(org->groups[i], group))
             return true;
@@ -130,7 +135,7 @@ static bool has_channel(void *ctx, struct fl_str channel)
 
 static bool has_agent(void *ctx, struct fl_str pattern)
 {
-    const struct fl_org *org = ctx;
+    const struct fl_org *org = ((struct world *)ctx)->org;
     for (size_t i = 0; i < org->agent_count; i++) {
         if (fl_policy_glob(pattern, org->agents[i]))
             return true;
@@ -140,9 +145,9 @@ static bool has_agent(void *ctx, struct fl_str pattern)
 
 static unsigned eligible(void *ctx, const struct fl_threshold *threshold)
 {
-    const struct fl_org *org = ctx;
+    const struct fl_org *org = ((struct world *)ctx)->org;
     struct fl_quorum_person *people =
-        fl_arena_array(org->arena, org->person_count + 1, sizeof *people);
+        fl_arena_array(((struct world *)ctx)->arena, org->person_count + 1, sizeof *people);
     if (!people)
         return 0;
     for (size_t i = 0; i < org->person_count; i++)
@@ -159,9 +164,11 @@ enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct f
                             struct fl_err *err)
 {
     struct fl_policy_tool *tools = fl_arena_array(arena, org->tool_count + 1, sizeof *tools);
-    if (!tools)
+    struct world *world = FL_ARENA_NEW(arena, struct world);
+    if (!tools || !world)
         return fl_err_code(err, FL_NOMEM);
     size_t count = 0;
+    *world = (struct world){ org, arena };
     for (size_t i = 0; i < org->tool_count; i++) {
         if (org->tools[i].state != FL_TOOL_GONE)
             tools[count++] =
@@ -174,6 +181,6 @@ enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct f
                                      .has_channel = has_channel,
                                      .has_agent = has_agent,
                                      .eligible = eligible,
-                                     .ctx = org };
+                                     .ctx = world };
     return FL_OK;
 }

@@ -27,8 +27,8 @@ void fl_rules_ask(const struct fl_org *org, const struct fl_org_tool *tool,
                   const struct fl_caller *caller, struct fl_str arguments, int64_t at_utc_ms,
                   json_t **tree, struct fl_policy_verdict *ret);
 
-/* What the organization has, for fl_policy_check. Borrowed from the snapshot; the caller frees the
- * tools array with the arena. */
+/* What the organization has, for fl_policy_check. Borrowed from the snapshot; lives in the arena.
+ */
 enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct fl_policy_world *ret,
                             struct fl_err *err) FL_MUST_CHECK;
 

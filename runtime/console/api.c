@@ -24,9 +24,9 @@ struct fl_api_server {
     struct fl_list requests;
 };
 
-static const struct fl_api_route *const tables[] = { fl_api_orgs,  fl_api_people,    fl_api_agents,
-                                                     fl_api_tools, fl_api_policy,
-                                                     fl_api_approvals, fl_api_audit };
+static const struct fl_api_route *const tables[] = { fl_api_orgs,  fl_api_people, fl_api_agents,
+                                                     fl_api_tools, fl_api_policy, fl_api_approvals,
+                                                     fl_api_audit };
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
                         const struct fl_api_config *config, struct fl_api_server **ret,
@@ -75,11 +75,11 @@ static void maybe_free(struct fl_api *a)
 
 static void answer(struct fl_api *a, int status, struct fl_str body)
 {
-    static const struct fl_http_header headers[] = { { { "Content-Type", 12 },
-                                                       { "application/json", 16 } },
-                                                     { { "Cache-Control", 13 }, { "no-store", 8 } },
-                                                     { { "WWW-Authenticate", 16 },
-                                                       { "Bearer", 6 } } };
+    static const struct fl_http_header headers[] = {
+        { { "Content-Type", 12 }, { "application/json", 16 } },
+        { { "Cache-Control", 13 }, { "no-store", 8 } },
+        { { "WWW-Authenticate", 16 }, { "Bearer", 6 } }
+    };
     if (a->is_answered)
         return;
     a->is_answered = true;
@@ -91,7 +91,7 @@ static void answer(struct fl_api *a, int status, struct fl_str body)
     maybe_free(a);
 }
 
-static void answer_buf(struct fl_api *a, int status, struct fl_buf *json)
+void fl_api_answer(struct fl_api *a, int status, struct fl_buf *json)
 {
     if (json->is_failed)
         answer(a, 503, FL_STR("{\"error\":{\"code\":\"NOMEM\",\"text\":\"out of memory\"}}"));
@@ -102,12 +102,12 @@ static void answer_buf(struct fl_api *a, int status, struct fl_buf *json)
 
 void fl_api_ok(struct fl_api *a, struct fl_buf *json)
 {
-    answer_buf(a, 200, json);
+    fl_api_answer(a, 200, json);
 }
 
 void fl_api_created(struct fl_api *a, struct fl_buf *json)
 {
-    answer_buf(a, 201, json);
+    fl_api_answer(a, 201, json);
 }
 
 void fl_api_empty(struct fl_api *a)
@@ -128,7 +128,7 @@ void fl_api_error(struct fl_api *a, enum fl_code code, const char *fmt, ...)
     fl_buf_json_str(&out, text.is_failed ? FL_STR("out of memory") : fl_buf_view(&text));
     fl_buf_puts(&out, "}}");
     fl_buf_fini(&text);
-    answer_buf(a, fl_code_http(code), &out);
+    fl_api_answer(a, fl_code_http(code), &out);
 }
 
 /* ---------------------------------------------------------------- transactions */
@@ -162,11 +162,18 @@ static void on_tx_done(struct fl_op *op)
         a->done(a);
 }
 
+void fl_api_changed(struct fl_api *a)
+{
+    fl_hub_organization_changed(a->core->hub, &a->organization_id);
+    /* The next request must see it: here the snapshot is older than the change. */
+    fl_orgs_changed(a->core->orgs, &a->organization_id, 0);
+}
+
 static void on_change_done(struct fl_op *op)
 {
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
     if (op->code == FL_OK)
-        fl_hub_organization_changed(a->core->hub, &a->organization_id);
+        fl_api_changed(a);
     on_tx_done(op);
 }
 
@@ -385,8 +392,8 @@ static bool matches(struct fl_api *a, const char *pattern, struct fl_str path)
         if (pattern[1] == '{') {
             struct fl_str *param = &a->params[a->param_count];
             FL_ASSERT(a->param_count < FL_API_PARAMS);
-            if (!segment.n || fl_http_decode(a->arena, segment, FL_HTTP_REFUSE_SLASH, param,
-                                             &err) != FL_OK)
+            if (!segment.n ||
+                fl_http_decode(a->arena, segment, FL_HTTP_REFUSE_SLASH, param, &err) != FL_OK)
                 return false;
             a->param_count++;
         } else if (!fl_str_eq(segment, (struct fl_str){ pattern + 1, n })) {
@@ -556,8 +563,7 @@ static bool read_basic(struct fl_api *a, struct fl_str encoded)
     if (colon) {
         size_t n = (size_t)(colon - plain.p);
         a->auth.name = fl_arena_str(a->arena, (struct fl_str){ plain.p, n });
-        a->auth.passphrase =
-            fl_arena_str(a->arena, (struct fl_str){ colon + 1, plain.n - n - 1 });
+        a->auth.passphrase = fl_arena_str(a->arena, (struct fl_str){ colon + 1, plain.n - n - 1 });
         a->auth.totp = fl_http_header_get(a->ex, "flopinio-code");
     }
     if (plain.p)

@@ -91,6 +91,8 @@ void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api 
 /* For flows: `op->done` of a->op must call fl_api_flow_done first; false: the client is gone or an
  * error was answered, and the handler must not touch `a` any more. */
 bool fl_api_flow_done(struct fl_api *a);
+/* After a change of the organization that fl_api_submit did not make. */
+void fl_api_changed(struct fl_api *a);
 /* Who did it, for audit events. */
 void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_kind kind,
                   const char *subject, const struct fl_uuid *subject_id);
@@ -113,6 +115,7 @@ bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms)
 /* Answers. JSON text; stolen buffers are freed. */
 void fl_api_ok(struct fl_api *a, struct fl_buf *json);
 void fl_api_created(struct fl_api *a, struct fl_buf *json);
+void fl_api_answer(struct fl_api *a, int status, struct fl_buf *json);
 void fl_api_empty(struct fl_api *a);
 void fl_api_error(struct fl_api *a, enum fl_code code, const char *fmt, ...) FL_PRINTF(3, 4);
 

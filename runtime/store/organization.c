@@ -89,9 +89,10 @@ static struct fl_sql sql_member = {
 static struct fl_sql sql_policy_apply = {
     "policy_apply",
     "WITH moved AS (UPDATE organization SET policy_version = policy_version + 1, revision = "
-    "revision + 1, changed_at = clock_timestamp() WHERE " HERE " AND policy_version = $1 RETURNING "
-    "organization_id, policy_version) INSERT INTO policy (organization_id, version, document, "
-    "digest, applied_by, note) SELECT organization_id, policy_version, $2, $3, $4, $5 FROM moved "
+    "revision + 1, changed_at = clock_timestamp() WHERE " HERE " AND policy_version = $8 RETURNING "
+    "organization_id, policy_version), " NOTED_FIRST
+    "INSERT INTO policy (organization_id, version, document, "
+    "digest, applied_by, note) SELECT organization_id, policy_version, $9, $10, $11, $12 FROM moved "
     "RETURNING version",
     0
 };
@@ -216,9 +217,10 @@ struct fl_query *fl_store_member(struct fl_tx *tx, struct fl_str name)
 
 struct fl_query *fl_store_policy_apply(struct fl_tx *tx, int64_t expected, struct fl_str document,
                                        struct fl_str digest, struct fl_str applied_by,
-                                       struct fl_str note)
+                                       struct fl_str note, const struct fl_audit_row *audit)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_policy_apply);
+    fl_store_audit_bind(tx, q, audit);
     fl_bind_int(tx, q, expected);
     fl_bind_text(tx, q, document);
     fl_bind_bytes(tx, q, digest);

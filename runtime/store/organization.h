@@ -4,6 +4,7 @@
 #define FLOPINIO_STORE_ORGANIZATION_H
 
 #include "runtime/io/pg.h"
+#include "runtime/store/audit.h"
 
 /* ---- organizations ---- */
 /* All of them. Columns: id, name, title, policy_version, revision, created_at ms. */
@@ -37,10 +38,11 @@ struct fl_query *fl_store_membership_remove(struct fl_tx *tx, const struct fl_uu
 struct fl_query *fl_store_member(struct fl_tx *tx, struct fl_str name);
 
 /* ---- policy ---- */
-/* Returns the new version, or no row when the current version is not `expected` any more. */
+/* With its audit row. Returns the new version, or no row when the current version is not `expected`
+ * any more. */
 struct fl_query *fl_store_policy_apply(struct fl_tx *tx, int64_t expected, struct fl_str document,
                                        struct fl_str digest, struct fl_str applied_by,
-                                       struct fl_str note);
+                                       struct fl_str note, const struct fl_audit_row *audit);
 /* version 0: the active one. Columns: version, document, digest, applied_by, applied_at ms, note.
  */
 struct fl_query *fl_store_policy_get(struct fl_tx *tx, int64_t version);

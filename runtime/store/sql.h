@@ -12,6 +12,14 @@
 #define AT(param)    "to_timestamp(" param "::bigint / 1000.0)"
 #define SPAN(param)  "(" param "::bigint * interval '1 millisecond')"
 
+/* For statements that carry their audit row, written only with what they `moved`:
+ *   WITH moved AS (UPDATE ... RETURNING x), NOTED_FIRST SELECT x FROM moved
+ * where $1..$7 are fl_store_audit_bind's. */
+#define NOTED_FIRST                                                                                \
+    "noted AS (INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, actor_id, "   \
+    "subject_kind, subject_id, leaf) SELECT org(), $1::uuid, $2, $3, $4::uuid, $5, $6::uuid, "     \
+    "$7::bytea FROM moved LIMIT 1) "
+
 /* Copies a cell into the arena; null: p NULL. */
 static inline struct fl_str fl_cell_copy(const struct fl_query *q, struct fl_arena *arena, int row,
                                          int col)

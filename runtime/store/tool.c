@@ -13,16 +13,18 @@ static struct fl_sql sql_servers = {
 };
 static struct fl_sql sql_create = {
     "server_create",
-    "INSERT INTO server (organization_id, server_id, name, kind, plugin, config, environment, "
-    "account) SELECT org(), $1, $2, 'plugin', $3, $4::jsonb, $5, $6 ON CONFLICT (organization_id, "
-    "name) DO NOTHING RETURNING server_id",
+    "WITH moved AS (INSERT INTO server (organization_id, server_id, name, kind, plugin, config, "
+    "environment, account) SELECT org(), $8, $9, 'plugin', $10, $11::jsonb, $12, $13 ON CONFLICT "
+    "(organization_id, name) DO NOTHING RETURNING server_id), " NOTED_FIRST
+    "SELECT server_id FROM moved",
     0
 };
 static struct fl_sql sql_update = {
     "server_update",
-    "UPDATE server SET config = coalesce($2::jsonb, config), environment = coalesce($3, "
-    "environment), account = coalesce($4, account), is_enabled = coalesce($5::boolean, is_enabled) "
-    "WHERE " HERE " AND name = $1 RETURNING server_id",
+    "WITH moved AS (UPDATE server SET config = coalesce($9::jsonb, config), environment = "
+    "coalesce($10, environment), account = coalesce($11, account), is_enabled = "
+    "coalesce($12::boolean, is_enabled) WHERE " HERE
+    " AND name = $8 RETURNING server_id), " NOTED_FIRST "SELECT server_id FROM moved",
     0
 };
 static struct fl_sql sql_lock = {
@@ -32,17 +34,20 @@ static struct fl_sql sql_sweep = { "sweep_servers", "SELECT * FROM sweep_servers
 static struct fl_sql sql_note = { "server_note",
                                   "UPDATE server SET note = $2 WHERE " HERE " AND server_id = $1",
                                   0 };
-static struct fl_sql sql_remove = {
-    "server_remove", "DELETE FROM server WHERE " HERE " AND name = $1 RETURNING server_id", 0
-};
+static struct fl_sql sql_remove = { "server_remove",
+                                    "WITH moved AS (DELETE FROM server WHERE " HERE
+                                    " AND name = $8 RETURNING server_id), " NOTED_FIRST
+                                    "SELECT server_id FROM moved",
+                                    0 };
+#define SELECT_TOOL                                                                                \
+    "SELECT server_id, name, published, definition, digest, accepted_definition, "                 \
+    "accepted_digest, accepted_effects, secrets, is_quarantined, is_gone, " MS(                    \
+        "changed_at") " FROM tool WHERE " HERE
 static struct fl_sql sql_tools = {
     "tools",
-    "SELECT server_id, name, published, definition, digest, accepted_definition, accepted_digest, "
-    "accepted_effects, secrets, is_quarantined, is_gone, " MS(
-        "changed_at") " FROM tool WHERE " HERE
-                      " AND ($1::uuid IS NULL OR server_id = $1) ORDER BY published COLLATE \"C\"",
-    0
+    SELECT_TOOL " AND ($1::uuid IS NULL OR server_id = $1) ORDER BY published COLLATE \"C\"", 0
 };
+static struct fl_sql sql_tool = { "tool", SELECT_TOOL " AND published = $1", 0 };
 static struct fl_sql sql_seen = {
     "tool_seen",
     "WITH old AS (SELECT digest, is_gone FROM tool WHERE " HERE " AND server_id = $1 AND name = "
@@ -61,15 +66,28 @@ static struct fl_sql sql_gone = { "tool_gone",
                                   0 };
 static struct fl_sql sql_accept = {
     "tool_accept",
-    "UPDATE tool SET accepted_definition = definition, accepted_digest = digest, accepted_effects = "
-    "$3, secrets = coalesce($4::jsonb, secrets), is_quarantined = false WHERE " HERE
-    " AND published = $1 AND digest = $2 AND NOT is_gone RETURNING published",
+    "WITH moved AS (UPDATE tool SET accepted_definition = definition, accepted_digest = digest, "
+    "accepted_effects = $10, secrets = coalesce($11::jsonb, secrets), is_quarantined = false "
+    "WHERE " HERE
+    " AND published = $8 AND digest = $9 AND NOT is_gone RETURNING published), " NOTED_FIRST
+    "SELECT published FROM moved",
     0
 };
-static struct fl_sql sql_quarantine = { "tool_quarantine",
-                                        "UPDATE tool SET is_quarantined = true WHERE " HERE
-                                        " AND published = $1 RETURNING published",
-                                        0 };
+static struct fl_sql sql_quarantine = {
+    "tool_quarantine",
+    "WITH moved AS (UPDATE tool SET is_quarantined = true WHERE " HERE
+    " AND published = $8 RETURNING published), " NOTED_FIRST "SELECT published FROM moved",
+    0
+};
+
+static struct fl_query *audited(struct fl_tx *tx, struct fl_sql *sql,
+                                const struct fl_audit_row *audit, struct fl_str name)
+{
+    struct fl_query *q = fl_tx_add(tx, sql);
+    fl_store_audit_bind(tx, q, audit);
+    fl_bind_text(tx, q, name);
+    return q;
+}
 
 struct fl_query *fl_store_servers(struct fl_tx *tx)
 {
@@ -79,9 +97,10 @@ struct fl_query *fl_store_servers(struct fl_tx *tx)
 struct fl_query *fl_store_server_create(struct fl_tx *tx, const struct fl_uuid *id,
                                         struct fl_str name, struct fl_str plugin,
                                         struct fl_str config_json, struct fl_str environment,
-                                        struct fl_str account)
+                                        struct fl_str account, const struct fl_audit_row *audit)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_create);
+    fl_store_audit_bind(tx, q, audit);
     fl_bind_uuid(tx, q, id);
     fl_bind_text(tx, q, name);
     fl_bind_text(tx, q, plugin);
@@ -93,10 +112,10 @@ struct fl_query *fl_store_server_create(struct fl_tx *tx, const struct fl_uuid *
 
 struct fl_query *fl_store_server_update(struct fl_tx *tx, struct fl_str name,
                                         struct fl_str config_json, struct fl_str environment,
-                                        struct fl_str account, int is_enabled)
+                                        struct fl_str account, int is_enabled,
+                                        const struct fl_audit_row *audit)
 {
-    struct fl_query *q = fl_tx_add(tx, &sql_update);
-    fl_bind_text(tx, q, name);
+    struct fl_query *q = audited(tx, &sql_update, audit, name);
     fl_bind_text(tx, q, config_json);
     fl_bind_text(tx, q, environment);
     fl_bind_text(tx, q, account);
@@ -114,13 +133,6 @@ void fl_store_server_note(struct fl_tx *tx, const struct fl_uuid *id, struct fl_
     fl_bind_text(tx, q, note);
 }
 
-static struct fl_query *by_text(struct fl_tx *tx, struct fl_sql *sql, struct fl_str text)
-{
-    struct fl_query *q = fl_tx_add(tx, sql);
-    fl_bind_text(tx, q, text);
-    return q;
-}
-
 void fl_store_server_lock(struct fl_tx *tx, const struct fl_uuid *id)
 {
     fl_bind_uuid(tx, fl_tx_add(tx, &sql_lock), id);
@@ -131,15 +143,23 @@ struct fl_query *fl_store_sweep_servers(struct fl_tx *tx)
     return fl_tx_add(tx, &sql_sweep);
 }
 
-struct fl_query *fl_store_server_remove(struct fl_tx *tx, struct fl_str name)
+struct fl_query *fl_store_server_remove(struct fl_tx *tx, struct fl_str name,
+                                        const struct fl_audit_row *audit)
 {
-    return by_text(tx, &sql_remove, name);
+    return audited(tx, &sql_remove, audit, name);
 }
 
 struct fl_query *fl_store_tools(struct fl_tx *tx, const struct fl_uuid *server)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_tools);
     fl_bind_uuid(tx, q, server);
+    return q;
+}
+
+struct fl_query *fl_store_tool(struct fl_tx *tx, struct fl_str published)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_tool);
+    fl_bind_text(tx, q, published);
     return q;
 }
 
@@ -167,16 +187,17 @@ struct fl_query *fl_store_tool_gone(struct fl_tx *tx, const struct fl_uuid *serv
 
 struct fl_query *fl_store_tool_accept(struct fl_tx *tx, struct fl_str published,
                                       struct fl_str digest, const char *effects,
-                                      struct fl_str secrets_json)
+                                      struct fl_str secrets_json, const struct fl_audit_row *audit)
 {
-    struct fl_query *q = by_text(tx, &sql_accept, published);
+    struct fl_query *q = audited(tx, &sql_accept, audit, published);
     fl_bind_bytes(tx, q, digest);
     fl_bind_z(tx, q, effects);
     fl_bind_text(tx, q, secrets_json);
     return q;
 }
 
-struct fl_query *fl_store_tool_quarantine(struct fl_tx *tx, struct fl_str published)
+struct fl_query *fl_store_tool_quarantine(struct fl_tx *tx, struct fl_str published,
+                                          const struct fl_audit_row *audit)
 {
-    return by_text(tx, &sql_quarantine, published);
+    return audited(tx, &sql_quarantine, audit, published);
 }
