@@ -17,6 +17,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/approval/call_priv.h"
+#include "runtime/approval/frozen.h"
 #include "runtime/approval/leave.h"
 
 FL_STEP_DECLARE(resolve);
@@ -44,7 +45,6 @@ FL_STEP_DECLARE(cancelled);
 FL_STEP_DECLARE(respond);
 
 #define LOOK_AGAIN_MS 1000   /* while the database is away */
-#define STANDING_MS   900000 /* an unasked call that nobody runs expires */
 
 static fl_next outcome(struct fl_call *c, enum fl_call_outcome what, struct fl_str reason)
 {
@@ -244,7 +244,7 @@ FL_STEP(intake)
     enum fl_code code = fl_call_canonical(c, &f->op.err);
     if (code == FL_OK)
         code = fl_call_intake_start(c, wants_task(c),
-                                    is_asked ? c->verdict.ask->expires_ms : STANDING_MS);
+                                    is_asked ? c->verdict.ask->expires_ms : FL_STANDING_MS);
     return fl_await(f, &S_taken_in, code);
 }
 

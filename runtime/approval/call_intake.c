@@ -7,6 +7,7 @@
 #include "flopinio/base/scan.h"
 #include "runtime/approval/call_priv.h"
 #include "runtime/approval/content.h"
+#include "runtime/approval/frozen.h"
 
 enum fl_code fl_call_take_reason(struct fl_call *c, struct fl_err *err)
 {
@@ -72,58 +73,6 @@ void fl_call_take_preview(struct fl_call *c)
             row->precondition = fl_arena_str(c->arena, r->precondition);
     }
     fl_host_call_fini(&c->host_call);
-}
-
-/* What the card needs of the tool and its server, as they are now. */
-static struct fl_str frozen_card(struct fl_call *c)
-{
-    struct fl_buf out = FL_BUF_INIT;
-    const struct fl_org_tool *t = c->found;
-    fl_buf_puts(&out, "{\"account\":");
-    fl_buf_json_str(&out, t->server->account);
-    fl_buf_puts(&out, ",\"environment\":");
-    fl_buf_json_str(&out, t->server->environment);
-    fl_buf_puts(&out, ",\"reason\":");
-    fl_buf_json_str(&out, c->verdict.rule ? c->verdict.rule->reason : FL_STR(""));
-    fl_buf_puts(&out, ",\"secrets\":");
-    fl_buf_str(&out, t->secrets.n ? t->secrets : FL_STR("[]"));
-    fl_buf_puts(&out, ",\"sentence\":");
-    fl_buf_json_str(&out, t->card);
-    fl_buf_puts(&out, ",\"server\":");
-    fl_buf_json_str(&out, t->server->name);
-    fl_buf_putc(&out, '}');
-    struct fl_str text = { NULL, 0 };
-    if (!out.is_failed)
-        text = fl_arena_str(c->arena, fl_buf_view(&out));
-    fl_buf_fini(&out);
-    return text;
-}
-
-static enum fl_code frozen_ask(struct fl_call *c, struct fl_str *ret, struct fl_err *err)
-{
-    struct fl_buf out = FL_BUF_INIT;
-    *ret = FL_STR("{}");
-    if (!c->verdict.ask)
-        return FL_OK;
-    enum fl_code code = fl_policy_ask_dump(c->verdict.ask, &out, err);
-    if (code == FL_OK) {
-        *ret = fl_arena_str(c->arena, fl_buf_view(&out));
-        if (!ret->p)
-            code = fl_err_code(err, FL_NOMEM);
-    }
-    fl_buf_fini(&out);
-    return code;
-}
-
-static const char *new_task_id(struct fl_arena *arena)
-{
-    uint8_t raw[16];
-    struct fl_buf out = FL_BUF_INIT;
-    fl_random(raw, sizeof raw);
-    fl_b64url(&out, raw, sizeof raw);
-    char *id = out.is_failed ? NULL : fl_arena_strdup(arena, out.p);
-    fl_buf_fini(&out);
-    return id;
 }
 
 static enum fl_code seal_texts(struct fl_call *c, struct fl_err *err)
@@ -200,17 +149,17 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .pending_max = c->core->limits.pending_max,
     };
     if (is_task)
-        row->task_id = new_task_id(c->arena);
+        row->task_id = fl_frozen_task_id(c->arena);
     else
         row->holder = c->core->worker;
     c->after_leave =
         c->verdict.ask && c->verdict.ask->after_leave == FL_AFTER_LEAVE_CANCEL ? "cancel" : "wait";
     row->after_leave = c->after_leave;
     row->break_cancels = c->is_break_cancelling;
-    row->card = frozen_card(c);
+    row->card = fl_frozen_card(c->arena, c->found, &c->verdict);
     if (!row->card.p || (is_task && !row->task_id))
         return fl_err_code(err, FL_NOMEM);
-    enum fl_code code = frozen_ask(c, &row->ask, err);
+    enum fl_code code = fl_frozen_ask(c->arena, &c->verdict, &row->ask, err);
     if (code == FL_OK)
         code = fl_content_bind(c->core, row, c->canonical, c->arena, err);
     if (code == FL_OK)

@@ -3,6 +3,7 @@
 
 #include "runtime/approval/hub.h"
 #include "runtime/approval/org.h"
+#include "runtime/approval/registry.h"
 #include "runtime/approval/sweep.h"
 
 const struct fl_core_times fl_core_times_default = { .lease_ms = 15000,
@@ -28,6 +29,8 @@ enum fl_code fl_core_open(struct fl_core *core, struct fl_err *err)
         code = fl_orgs_new(core, &core->orgs, err);
     if (code == FL_OK)
         code = fl_sweep_new(core, &core->sweep, err);
+    if (code == FL_OK)
+        code = fl_registry_new(core, &core->registry, err);
     if (code)
         fl_core_close(core);
     return code;
@@ -35,6 +38,7 @@ enum fl_code fl_core_open(struct fl_core *core, struct fl_err *err)
 
 void fl_core_close(struct fl_core *core)
 {
+    fl_registry_free(&core->registry);
     fl_sweep_free(&core->sweep);
     fl_orgs_free(&core->orgs);
     fl_hub_free(&core->hub);

@@ -50,6 +50,7 @@ struct fl_core {
     struct fl_hub *hub;
     struct fl_orgs *orgs;
     struct fl_sweep *sweep;
+    struct fl_registry *registry;
     struct fl_list calls; /* fl_call, for drain and the admin page */
     size_t call_count;
     struct fl_list runs; /* of tasks */

@@ -185,7 +185,11 @@ static void load(struct fl_org_entry *e)
 static void on_load_start(struct fl_post *post)
 {
     struct fl_org_entry *e = FL_CONTAINER(post, struct fl_org_entry, post);
-    if (!e->is_loading && !fl_list_is_empty(&e->waiting))
+    if (e->is_loading || fl_list_is_empty(&e->waiting))
+        return;
+    if (e->org && !e->is_stale)
+        finish_waiting(e, FL_OK, NULL);
+    else
         load(e);
 }
 

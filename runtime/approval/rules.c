@@ -2,34 +2,14 @@
 #include "runtime/approval/rules.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "flopinio/base/json.h"
+#include "flopinio/base/zone.h"
 #include "mcp/schema.h"
-
-#define ZONES "/usr/share/zoneinfo/"
 
 static unsigned line_of(const void *ctx, const char *pointer)
 {
     return fl_yaml_line(ctx, pointer);
-}
-
-/* `name` was checked by the caller: letters, digits, "_+-/" inside, no dotted or empty part. */
-static bool read_zone(void *ctx, struct fl_str name, struct fl_buf *out)
-{
-    char path[256], piece[4096];
-    FL_UNUSED(ctx);
-    if (name.n > 100)
-        return false;
-    snprintf(path, sizeof path, ZONES "%.*s", FL_STR_ARG(name));
-    FILE *f = fopen(path, "rbe");
-    if (!f)
-        return false;
-    for (size_t n; (n = fread(piece, 1, sizeof piece, f)) > 0 && out->n < (1 << 20);)
-        fl_buf_put(out, piece, n);
-    bool is_fine = !ferror(f);
-    fclose(f);
-    return is_fine;
 }
 
 enum fl_code fl_rules_load(struct fl_str text, struct fl_policy **ret, struct fl_yaml *ret_yaml,
@@ -40,7 +20,7 @@ enum fl_code fl_rules_load(struct fl_str text, struct fl_policy **ret, struct fl
     if (code)
         return code;
     struct fl_policy_source source = {
-        .root = yaml.root, .line = line_of, .line_ctx = &yaml, .zone = read_zone
+        .root = yaml.root, .line = line_of, .line_ctx = &yaml, .zone = fl_zone_file
     };
     code = fl_policy_compile(&source, ret, findings, err);
     if (code == FL_OK && ret_yaml)

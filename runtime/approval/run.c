@@ -16,6 +16,7 @@
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
+#include "runtime/approval/registry.h"
 #include "runtime/approval/rules.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/vote.h"
@@ -315,6 +316,8 @@ static void on_message(struct fl_host_call *call, enum flopinio_level level, str
 static void on_call_done(struct fl_op *op)
 {
     struct fl_run *r = FL_CONTAINER(op, struct fl_run, call.op);
+    if (op->code == FL_CONFLICT) /* the plugin knows another definition: look what it is */
+        fl_registry_ask(r->core->registry, &r->organization, &r->row.server_id);
     r->state = fl_result_of_call(&r->call, r->reason, sizeof r->reason, &r->result);
     fl_op_finish(&r->flow.op, FL_OK);
 }

@@ -9,6 +9,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/org.h"
+#include "runtime/approval/registry.h"
 #include "runtime/approval/reaper.h"
 #include "runtime/approval/runner.h"
 #include "runtime/approval/stop.h"
@@ -188,7 +189,10 @@ FL_STEP(told)
     if (f->op.code)
         return &S_end_round; /* the log has it; the next round asks again */
     s->offset_ms = fl_cell_int(s->q_clock, 0, 0) - s->asked_at_ms;
+    bool had_lease = s->has_lease;
     s->has_lease = fl_rows(s->q_lease) == 1;
+    if (s->has_lease && !had_lease && !s->core->is_draining)
+        fl_registry_ask_all(s->core->registry);
     note_changes(s);
     /* Every worker watches what is dispatched, so that whoever gets the lease has watched it. */
     fl_reaper_look(&s->reaper, s->q_dispatched);

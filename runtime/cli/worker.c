@@ -10,6 +10,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/approval/hub.h"
+#include "runtime/approval/registry.h"
 #include "runtime/approval/sweep.h"
 #include "runtime/cli/boot.h"
 #include "runtime/cli/stats.h"
@@ -286,6 +287,7 @@ FL_STEP(drain)
     for (size_t i = 0; i < w->server_count; i++)
         fl_http_server_drain(w->servers[i], w->boot.config.drain_time, NULL);
     fl_endpoint_drain(w->endpoint);
+    fl_registry_stop(w->core.registry);
     if (w->is_serving)
         fl_sweep_stop(w->core.sweep);
     return &S_wait_idle;
@@ -294,9 +296,10 @@ FL_STEP(drain)
 FL_STEP(wait_idle)
 {
     struct worker *w = worker_of(f);
-    if (!fl_endpoint_is_idle(w->endpoint) && fl_mono_ms() < w->drain_until_ms)
+    bool is_idle = fl_endpoint_is_idle(w->endpoint) && fl_registry_is_idle(w->core.registry);
+    if (!is_idle && fl_mono_ms() < w->drain_until_ms)
         return fl_await(f, &S_wait_idle, fl_sleep_start(&f->op, &w->sleep, &w->loop, IDLE_LOOK_MS));
-    if (!fl_endpoint_is_idle(w->endpoint)) {
+    if (!is_idle) {
         /* What is not over by now goes on from its row, in another worker. */
         FL_LOG(WARN, "drain_cut_short", FL_KI("calls", w->core.call_count),
                FL_KI("runs", w->core.run_count));

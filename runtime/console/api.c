@@ -507,19 +507,21 @@ static void on_org_loaded(struct fl_op *op)
 
 static void on_orgs_listed(struct fl_api *a)
 {
+    uint64_t revision = 0;
     for (int i = 0; i < fl_rows(a->q_org); i++) {
         if (!fl_str_eq(fl_cell(a->q_org, i, 1), a->params[0]))
             continue;
         a->organization_id = fl_cell_uuid(a->q_org, i, 0);
         a->organization = fl_arena_str(a->arena, fl_cell(a->q_org, i, 1));
         a->has_organization = true;
+        revision = (uint64_t)fl_cell_int(a->q_org, i, 4);
     }
     if (!a->has_organization) {
         fl_api_error(a, FL_NOT_FOUND, "there is no such organization");
         return;
     }
     /* Fresh, not what a second ago was: who may do this is read from it. */
-    fl_orgs_changed(a->core->orgs, &a->organization_id, 0);
+    fl_orgs_changed(a->core->orgs, &a->organization_id, revision);
     a->op = (struct fl_op){ .done = on_org_loaded };
     if (fl_org_load_start(&a->op, &a->org_load, a->core->orgs, &a->organization_id, &a->org) !=
         FL_OK)

@@ -1,6 +1,7 @@
 /* The installation's keys: several primary keys, one blind-index key, one derivation salt. Read
  * once at start from a small text that the caller has from a file, a credentials directory or the
- * environment; held in locked memory. Immutable after loading, so any thread may use it.
+ * environment; held in locked memory. Immutable after loading, so any thread may use it. Load it
+ * after forking: the copy in a forked child is wiped, and using it there aborts.
  *
  *   # comment
  *   primary 1 retired NHz...=      id (1 to 2147483647), state, 32 bytes in base64

@@ -21,10 +21,10 @@
 #include "flopinio/base/arena.h"
 #include "flopinio/base/err.h"
 #include "flopinio/base/str.h"
+#include "policy/ask.h"
 #include "runtime/store/states.h"
 
 enum fl_card_caller { FL_CALLER_WAITS, FL_CALLER_GONE, FL_CALLER_TASK };
-enum fl_disclose { FL_DISCLOSE_FULL, FL_DISCLOSE_SUMMARY };
 
 struct fl_card_vote {
     struct fl_str who, via, reason; /* via: "Slack"; reason may be empty */

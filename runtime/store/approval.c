@@ -81,6 +81,8 @@ static struct fl_sql sql_list = {
               "AND ($5::uuid IS NULL OR (a.created_at, a.approval_id) < "
               "(SELECT b.created_at, b.approval_id FROM approval b "
               "WHERE b.organization_id = (SELECT org()) AND b.approval_id = $5)) "
+              "AND ($7::text IS NULL OR a.agent_id = (SELECT n.agent_id FROM agent n WHERE "
+              "n.organization_id = (SELECT org()) AND n.name = $7)) "
               "ORDER BY a.created_at DESC, a.approval_id DESC LIMIT $6",
     0
 };
@@ -168,7 +170,7 @@ static struct fl_sql sql_intake = {
               "FROM organization o WHERE o.organization_id = $1), "
               "earlier AS ("
               "SELECT e.approval_id, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
-              "e.organization_id = $1 AND e.agent_id = $3 AND "
+              "e.organization_id = $1 AND e.agent_id = $3 AND $36::uuid IS NULL AND "
               "((e.idempotency_key = $17) OR (e.fingerprint = $16 AND $17::text IS NULL AND "
               "e.wait_mode = 'left' AND "
               "(e.state IN ('pending', 'approved', 'claimed', 'dispatched') OR "
@@ -344,6 +346,7 @@ struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approv
     fl_bind_int(tx, q, f->since_ms);
     fl_bind_uuid(tx, q, &f->after);
     fl_bind_int(tx, q, f->most);
+    fl_bind_text(tx, q, f->agent_name.n ? f->agent_name : (struct fl_str){ NULL, 0 });
     return q;
 }
 

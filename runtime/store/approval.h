@@ -35,7 +35,8 @@ struct fl_approval {
 
 /* The row as it is first written. Digests and sealed texts are bytes. */
 struct fl_approval_new {
-    struct fl_uuid organization, id, agent_id, credential_id, owner_id, server_id, retry_of, holder;
+    struct fl_uuid organization, id, agent_id, credential_id, owner_id, server_id, holder;
+    struct fl_uuid retry_of; /* zero, or the one that did not happen; never taken for a repeat */
     struct fl_str agent, owner, server; /* names, for stops */
     const char *kind;
     enum fl_approval_state state; /* PENDING or APPROVED */
@@ -102,6 +103,7 @@ struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str se
 struct fl_approval_filter {
     const char *states; /* "pending,unknown"; NULL: every one */
     struct fl_uuid agent, owner;
+    struct fl_str agent_name; /* n 0: any */
     int64_t since_ms;
     struct fl_uuid after; /* page: strictly older than this one */
     int most;             /* 1..500 */

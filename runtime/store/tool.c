@@ -25,6 +25,10 @@ static struct fl_sql sql_update = {
     "WHERE " HERE " AND name = $1 RETURNING server_id",
     0
 };
+static struct fl_sql sql_lock = {
+    "server_lock", "SELECT 1 FROM server WHERE " HERE " AND server_id = $1 FOR UPDATE", 0
+};
+static struct fl_sql sql_sweep = { "sweep_servers", "SELECT * FROM sweep_servers()", 0 };
 static struct fl_sql sql_note = { "server_note",
                                   "UPDATE server SET note = $2 WHERE " HERE " AND server_id = $1",
                                   0 };
@@ -115,6 +119,16 @@ static struct fl_query *by_text(struct fl_tx *tx, struct fl_sql *sql, struct fl_
     struct fl_query *q = fl_tx_add(tx, sql);
     fl_bind_text(tx, q, text);
     return q;
+}
+
+void fl_store_server_lock(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    fl_bind_uuid(tx, fl_tx_add(tx, &sql_lock), id);
+}
+
+struct fl_query *fl_store_sweep_servers(struct fl_tx *tx)
+{
+    return fl_tx_add(tx, &sql_sweep);
 }
 
 struct fl_query *fl_store_server_remove(struct fl_tx *tx, struct fl_str name)

@@ -16,6 +16,10 @@ struct fl_query *fl_store_server_update(struct fl_tx *tx, struct fl_str name,
                                         struct fl_str config_json, struct fl_str environment,
                                         struct fl_str account, int is_enabled);
 void fl_store_server_note(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str note);
+/* One who records what a server offers at a time. */
+void fl_store_server_lock(struct fl_tx *tx, const struct fl_uuid *id);
+/* Of all organizations, switched on. Columns: organization id, server id. */
+struct fl_query *fl_store_sweep_servers(struct fl_tx *tx);
 struct fl_query *fl_store_server_remove(struct fl_tx *tx, struct fl_str name);
 
 /* Columns: server_id, name, published, definition, digest, accepted_definition, accepted_digest,

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ struct lb_loop {
     void (*begin)(struct lb_loop *l); /* on the loop's thread, before it runs */
     void (*end)(struct lb_loop *l);   /* on the loop's thread: closes everything */
     struct fl_post stop;
-    pthread_barrier_t ready;
+    sem_t ready, done; /* `begin` has run; a function of lb_do has */
     int fini;
 };
 
@@ -44,7 +45,7 @@ static void *lb_thread(void *arg)
     CHECK_OK(fl_loop_init(&l->loop, &err));
     uv_ref((uv_handle_t *)&l->loop.async); /* runs on without any server, until lb_stop */
     l->begin(l);
-    pthread_barrier_wait(&l->ready);
+    sem_post(&l->ready);
     fl_loop_run(&l->loop); /* until the last handle is closed */
     l->fini = fl_loop_fini(&l->loop);
     return NULL;
@@ -53,9 +54,10 @@ static void *lb_thread(void *arg)
 static void lb_start(struct lb_loop *l)
 {
     l->stop.run = lb_on_stop;
-    pthread_barrier_init(&l->ready, NULL, 2);
+    sem_init(&l->ready, 0, 0);
+    sem_init(&l->done, 0, 0);
     CHECK(pthread_create(&l->thread, NULL, lb_thread, l) == 0);
-    pthread_barrier_wait(&l->ready);
+    sem_wait(&l->ready);
 }
 
 /* Runs `end`, waits for the loop to run dry, and checks that nothing was left open. */
@@ -63,7 +65,6 @@ static void lb_stop(struct lb_loop *l)
 {
     fl_loop_post_remote(&l->loop, &l->stop);
     CHECK(pthread_join(l->thread, NULL) == 0);
-    pthread_barrier_destroy(&l->ready);
     CHECK_INT(l->fini, 0);
 }
 
@@ -72,23 +73,21 @@ struct lb_call {
     struct fl_post post;
     void (*run)(void *arg);
     void *arg;
-    pthread_barrier_t done;
+    struct lb_loop *loop;
 };
 
 static void lb_on_call(struct fl_post *post)
 {
     struct lb_call *call = FL_CONTAINER(post, struct lb_call, post);
     call->run(call->arg);
-    pthread_barrier_wait(&call->done);
+    sem_post(&call->loop->done);
 }
 
 static void lb_do(struct lb_loop *l, void (*run)(void *arg), void *arg)
 {
-    struct lb_call call = { .post.run = lb_on_call, .run = run, .arg = arg };
-    pthread_barrier_init(&call.done, NULL, 2);
+    struct lb_call call = { .post.run = lb_on_call, .run = run, .arg = arg, .loop = l };
     fl_loop_post_remote(&l->loop, &call.post);
-    pthread_barrier_wait(&call.done);
-    pthread_barrier_destroy(&call.done);
+    sem_wait(&l->done);
 }
 
 /* Waits until an atomic counter has reached `want`. */

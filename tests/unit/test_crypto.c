@@ -643,10 +643,11 @@ static void test_no_copy_of_a_key_stays_in_memory(void)
     struct fl_buf sealed = FL_BUF_INIT;
     struct fl_place place = slack_token();
     CHECK_OK(fl_seal(ring, &place, FL_STR("x"), &sealed, NULL));
-    CHECK_INT(count_in_memory(primary, 32), 0);
-    CHECK_INT(count_in_memory(index, 32), 1); /* also the canary: the scan finds what is there */
+    /* The second half: allocators write over the first bytes of what was freed. */
+    CHECK_INT(count_in_memory(primary + 16, 16), 0);
+    CHECK_INT(count_in_memory(index + 16, 16), 1); /* the canary too: what is there is found */
     fl_keyring_free(&ring);
-    CHECK_INT(count_in_memory(index, 32), 0);
+    CHECK_INT(count_in_memory(index + 16, 16), 0);
     fl_buf_fini(&sealed);
 }
 

@@ -85,8 +85,10 @@ struct app {
     struct fl_tls *tls;
     struct fl_http_limits limits;
     atomic_int requests, gone, released, refused_writes, ws_closed, ws_code;
-    size_t left;       /* of /flow */
-    struct fl_err err; /* of the last reload */
+    size_t left; /* of /flow */
+    struct fl_http_exchange *late;
+    struct fl_timer timer; /* answers it */
+    struct fl_err err;     /* of the last reload */
 };
 
 static void write_flow(struct fl_http_exchange *ex)
@@ -129,11 +131,21 @@ static void on_head(struct fl_http_exchange *ex)
         CHECK_OK(fl_ws_upgrade(app->hub, ex, &ws_callbacks, app, &ws, &err));
 }
 
+static void on_late(struct fl_timer *timer)
+{
+    struct app *app = FL_CONTAINER(timer, struct app, timer);
+    CHECK_OK(fl_http_respond(app->late, 200, NULL, 0, FL_STR("late")));
+}
+
 static void on_request(struct fl_http_exchange *ex, struct fl_str body)
 {
     struct app *app = ex->server_user;
     atomic_fetch_add(&app->requests, 1);
-    if (fl_str_is(ex->path, "/flow")) {
+    if (fl_str_is(ex->path, "/late")) {
+        app->late = ex;
+        fl_timer_init(&app->timer, on_late);
+        fl_loop_timer(&app->l.loop, &app->timer, 50);
+    } else if (fl_str_is(ex->path, "/flow")) {
         app->left = 8u << 20;
         CHECK_OK(fl_http_start(ex, 200, NULL, 0));
         write_flow(ex);
@@ -344,6 +356,38 @@ static void test_large_bodies_pass_both_ways(void)
     free(body);
     tls_close(&c);
     finish(&app);
+}
+
+static void test_requests_behind_one_that_waits_are_not_lost(void)
+{
+    enum { MANY = 1000 };
+    static const char one[] = "GET / HTTP/1.1\r\n" HOST "\r\n";
+    struct app app;
+    struct client c;
+    prepare(&app);
+    CHECK(tls_connect(&c, start(&app), &(struct wishes){ 0 }));
+    struct fl_buf all = FL_BUF_INIT;
+    fl_buf_puts(&all, "GET /late HTTP/1.1\r\n" HOST "\r\n");
+    for (int i = 0; i < MANY; i++)
+        fl_buf_puts(&all, one);
+    fl_buf_puts(&all, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n$");
+    /* More than is read while the first one waits, in one piece: a part of it is decrypted when the
+     * reading stops, and nothing more comes from the socket. */
+    BIO *gathers = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(c.ssl, gathers);
+    tls_send(&c, all.p, all.n);
+    char *cipher;
+    long n = BIO_get_mem_data(gathers, &cipher);
+    CHECK(n > 32768 && n < 65536);
+    cl_send(c.fd, cipher, (size_t)n);
+    SSL_set0_wbio(c.ssl, BIO_new_socket(c.fd, BIO_NOCLOSE));
+    fl_buf_fini(&all);
+    struct cl_text t = tls_read(&c, "$", NULL);
+    CHECK(cl_has(&t, "\r\n\r\nlateHTTP/1.1 200 OK\r\n"));
+    cl_free(&t);
+    tls_close(&c);
+    finish(&app);
+    CHECK_INT(app.requests, MANY + 2);
 }
 
 static void test_a_slow_reader_holds_the_writer_back(void)
@@ -823,6 +867,7 @@ static void test_a_failing_allocation_leaves_no_leak(void)
 static const struct fl_test tests[] = {
     T(requests_are_answered_and_the_end_is_notified),
     T(large_bodies_pass_both_ways),
+    T(requests_behind_one_that_waits_are_not_lost),
     T(a_slow_reader_holds_the_writer_back),
     T(a_peer_that_goes_is_noticed),
     T(ciphertext_may_come_byte_by_byte),

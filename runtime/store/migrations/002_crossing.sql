@@ -164,6 +164,8 @@ GRANT SELECT (organization_id, approval_id, state, wait_mode, holder, expires_at
     ON approval TO flopinio_sweep;
 GRANT SELECT (organization_id, stop_id, until, lifted_at) ON stop TO flopinio_sweep;
 GRANT SELECT (seen_at), DELETE ON mcp_session TO flopinio_sweep;
+CREATE POLICY sweep ON server FOR SELECT TO flopinio_sweep USING (true);
+GRANT SELECT (organization_id, server_id, is_enabled) ON server TO flopinio_sweep;
 GRANT SELECT ON worker TO flopinio_sweep;
 
 -- What time has decided. `what`: expire, release (lease out), cancel (grace over).
@@ -223,6 +225,12 @@ RETURNS TABLE (organization_id uuid, stop_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT s.organization_id, s.stop_id FROM stop s
     WHERE s.lifted_at IS NULL AND s.until <= now() LIMIT most $$;
+
+-- Whom to ask again what they offer.
+CREATE FUNCTION sweep_servers()
+RETURNS TABLE (organization_id uuid, server_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT s.organization_id, s.server_id FROM server s WHERE s.is_enabled $$;
 
 CREATE FUNCTION sweep_sessions(older interval)
 RETURNS bigint

@@ -1,0 +1,175 @@
+/* The facts of a card. */
+#include "runtime/notify/facts.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/json.h"
+#include "flopinio/base/mem.h"
+#include "runtime/crypto/seal.h"
+
+static struct fl_str text_of(struct fl_arena *arena, const json_t *object, const char *name)
+{
+    struct fl_str s = fl_json_get_str(object, name);
+    return s.p ? fl_arena_str(arena, s) : s;
+}
+
+static enum fl_code read_frozen(struct fl_approval_view *v, struct fl_arena *arena,
+                                struct fl_err *err)
+{
+    json_t *card = fl_json_parse(v->row->card, err);
+    if (!card)
+        return err->code == FL_NOMEM ? FL_NOMEM : FL_OK;
+    const json_t *secrets = json_object_get(card, "secrets");
+    v->server = text_of(arena, card, "server");
+    v->environment = text_of(arena, card, "environment");
+    v->account = text_of(arena, card, "account");
+    v->sentence = text_of(arena, card, "sentence");
+    v->rule_reason = text_of(arena, card, "reason");
+    v->secrets = fl_arena_array(arena, json_array_size(secrets) + 1, sizeof *v->secrets);
+    for (size_t i = 0; v->secrets && i < json_array_size(secrets); i++)
+        v->secrets[v->secret_count++] =
+            fl_arena_str(arena, fl_json_str(json_array_get(secrets, i)));
+    json_decref(card);
+    return v->secrets ? FL_OK : fl_err_code(err, FL_NOMEM);
+}
+
+static enum fl_code read_progress(struct fl_approval_view *v, struct fl_err *err)
+{
+    struct fl_quorum_facts facts;
+    struct fl_quorum quorum;
+    struct fl_buf text = FL_BUF_INIT;
+    if (!v->ask || !v->ballot || v->row->state != FL_APPROVAL_PENDING)
+        return FL_OK;
+    fl_ballot_facts(v->ballot, v->ask, &facts);
+    enum fl_code code = fl_quorum_count(&facts, &quorum, err);
+    if (code)
+        return code;
+    fl_ballot_progress(&quorum, &text);
+    snprintf(v->progress, sizeof v->progress, "%s%s", text.p ? text.p : "",
+             quorum.is_impossible ? "; nobody is left who could decide it" : "");
+    fl_buf_fini(&text);
+    return FL_OK;
+}
+
+enum fl_code fl_approval_view_read(struct fl_approval_view *v, struct fl_arena *arena,
+                                   const struct fl_approval *row, const struct fl_ballot *ballot,
+                                   struct fl_err *err)
+{
+    *v = (struct fl_approval_view){ .row = row, .ballot = ballot };
+    enum fl_code code = read_frozen(v, arena, err);
+    if (code == FL_OK && row->ask.n > 2 && fl_policy_ask_load(row->ask, &v->ask, err) == FL_NOMEM)
+        code = FL_NOMEM; /* one that cannot be read decides nothing; the card shows the rest */
+    if (code == FL_OK)
+        code = read_progress(v, err);
+    if (code)
+        fl_approval_view_fini(v);
+    return code;
+}
+
+void fl_approval_view_fini(struct fl_approval_view *v)
+{
+    fl_policy_ask_free(&v->ask);
+}
+
+enum fl_code fl_approval_may_vote(const struct fl_approval_view *v, const struct fl_uuid *person,
+                                  bool has_second_factor, struct fl_err *err)
+{
+    struct fl_quorum_facts facts;
+    struct fl_quorum_vote vote = { *person, true, has_second_factor };
+    const struct fl_quorum_person *p = v->ballot ? fl_ballot_person(v->ballot, person) : NULL;
+    if (v->row->state != FL_APPROVAL_PENDING)
+        return fl_err_set(err, FL_CONFLICT, "it is %s already", fl_state_word(v->row->state));
+    if (!p || !v->ask)
+        return fl_err_set(err, FL_FORBIDDEN, "you are not asked");
+    if (!p->is_active || !fl_role_may(p->role, FL_ACTION_DECIDE))
+        return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
+    fl_ballot_facts(v->ballot, v->ask, &facts);
+    return fl_quorum_may_vote(&facts, p, &vote, err);
+}
+
+static const char *risk_text(const struct fl_ask *ask)
+{
+    static const char *const texts[] = { "low", "", "high" }; /* normal goes without saying */
+    return ask ? texts[ask->risk] : "";
+}
+
+static enum fl_code put_votes(struct fl_arena *arena, const struct fl_ballot *ballot,
+                              struct fl_card_facts *facts, struct fl_err *err)
+{
+    struct fl_card_vote *votes = fl_arena_array(arena, ballot->vote_count + 1, sizeof *votes);
+    if (!votes)
+        return fl_err_code(err, FL_NOMEM);
+    for (size_t i = 0; i < ballot->vote_count; i++) {
+        const struct fl_ballot_vote *v = &ballot->voters[i];
+        votes[i] = (struct fl_card_vote){ .who = v->name,
+                                          .via = v->via,
+                                          .reason = v->reason,
+                                          .is_approve = v->approves,
+                                          .at_utc_ms = v->at_ms };
+    }
+    facts->votes = votes;
+    facts->vote_count = ballot->vote_count;
+    return FL_OK;
+}
+
+enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v,
+                        const struct fl_approval_texts *texts, const struct fl_keyring *keys,
+                        const struct fl_uuid *organization, size_t max_bytes, struct fl_card *ret,
+                        struct fl_err *err)
+{
+    const struct fl_approval *row = v->row;
+    uint8_t *key = fl_arena_alloc(arena, FL_SHA256_BYTES);
+    char *id = fl_arena_alloc(arena, FL_UUID_TEXT);
+    if (!key || !id)
+        return fl_err_code(err, FL_NOMEM);
+    fl_card_key(keys, organization, key);
+    struct fl_card_facts facts = {
+        .id = fl_str_of(fl_uuid_format(&row->id, id)),
+        .sentence = v->sentence,
+        .tool = row->tool,
+        .server = v->server,
+        .environment = v->environment,
+        .account = v->account,
+        .agent = row->agent,
+        .owner = row->owner,
+        .is_not_isolated = !row->is_isolated,
+        .state = row->state,
+        .caller = row->wait_mode == FL_WAIT_TASK   ? FL_CALLER_TASK
+                  : row->wait_mode == FL_WAIT_LEFT ? FL_CALLER_GONE
+                                                   : FL_CALLER_WAITS,
+        .created_utc_ms = row->created_at_ms,
+        .expires_utc_ms = row->expires_at_ms,
+        .changed_utc_ms = row->state == FL_APPROVAL_PENDING ? 0 : row->changed_at_ms,
+        .arguments = texts->arguments,
+        .secrets = v->secrets,
+        .secret_count = v->secret_count,
+        .secret_key = key,
+        .disclose = FL_DISCLOSE_FULL,
+        .preview_kind = row->preview_kind,
+        .preview = texts->preview,
+        .preview_utc_ms = row->preview_at_ms,
+        .precondition = row->precondition,
+        .rule = row->rule,
+        .rule_reason = v->rule_reason,
+        .risk = fl_str_of(risk_text(v->ask)),
+        .asked_count = (unsigned)row->asked_count,
+        .asked_again = fl_uuid_is_zero(&row->retry_of)
+                           ? FL_STR("")
+                           : FL_STR("an earlier one was found not to have happened"),
+        .progress = fl_str_of(v->progress),
+        .outcome = texts->is_tampered
+                       ? FL_STR("the stored approval does not match its digest: it will not run")
+                   : row->reason.n ? row->reason
+                                   : row->outcome,
+        .justification = texts->justification,
+    };
+    enum fl_code code = v->ballot ? put_votes(arena, v->ballot, &facts, err) : FL_OK;
+    if (code == FL_OK)
+        code = fl_card_make(arena, &facts, max_bytes, ret, err);
+    if (code == FL_OK && texts->is_tampered) {
+        ret->is_whole = ret->can_approve = false;
+        ret->why_not = FL_STR("the stored approval does not match its digest");
+    }
+    fl_cleanse(key, FL_SHA256_BYTES);
+    return code;
+}
