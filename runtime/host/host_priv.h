@@ -45,7 +45,6 @@ struct fl_slot {
     struct fl_host_thread *thread;
     int fd; /* our end of the socket; -1 = none */
     struct fl_watch watch;
-    bool is_ended; /* the process is dead */
     bool was_ready;
     bool is_garbage;        /* what it sends is not read any more */
     bool has_closed_socket; /* without being told to end */
@@ -94,8 +93,9 @@ void fl_slot_on_ready(struct fl_slot *slot, struct fl_description *description /
 /* The process sent what our side of it would not: "sent ...". */
 void fl_slot_on_garbage(struct fl_slot *slot, const char *what);
 void fl_slot_on_socket_closed(struct fl_slot *slot);
-/* The process or thread has ended, with this clause; called once per successful spawn. */
-void fl_slot_on_ended(struct fl_slot *slot, const char *how);
+/* The process or thread has ended, with this clause; called once per successful spawn. is_clean:
+ * it did so by itself, without a crash. */
+void fl_slot_on_ended(struct fl_slot *slot, const char *how, bool is_clean);
 
 /* ---- spawn.c: processes and threads ---- */
 /* A fresh process or thread and its socket; FL_IO, FL_NOMEM. */

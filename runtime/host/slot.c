@@ -94,7 +94,7 @@ static void start(struct fl_slot *slot)
 {
     struct fl_err err;
     slot->starts++;
-    slot->is_ended = slot->is_garbage = slot->was_ready = slot->wants_replacement = false;
+    slot->is_garbage = slot->was_ready = slot->wants_replacement = false;
     slot->has_closed_socket = false;
     slot->death = (struct fl_err){ 0 };
     slot->notes = fl_bucket_of(NOTES_PER_S, NOTES_BURST);
@@ -200,16 +200,17 @@ static void on_watch_closed(struct fl_watch *watch)
     on_all_closed(FL_CONTAINER(watch, struct fl_slot, watch));
 }
 
-void fl_slot_on_ended(struct fl_slot *slot, const char *how)
+void fl_slot_on_ended(struct fl_slot *slot, const char *how, bool is_clean)
 {
     bool was_told = slot->state == FL_SLOT_CLOSING;
-    slot->is_ended = true;
     if (!slot->is_garbage)
         fl_slot_drain(slot); /* an answer that came just before the end is an answer */
     slot->state = FL_SLOT_ENDING;
     clear_timer(slot);
     if (slot->death.code == FL_OK && !was_told)
         fl_err_set(&slot->death, FL_PLUGIN, "the plugin process %s", how);
+    else if (was_told && !is_clean) /* costs nobody anything, but its author wants to know */
+        FL_SLOT_LOG(WARN, "plugin_failed_closing", slot, FL_KS("process", how));
     if (slot->watch.is_open)
         fl_watch_close(&slot->watch, on_watch_closed);
     else

@@ -30,7 +30,8 @@ static void on_child_end(struct fl_child *child)
     char how[128];
     fl_child_end_text(child, how, sizeof how);
     bool is_ours = child->exit_signal == SIGKILL && slot->has_closed_socket;
-    fl_slot_on_ended(slot, is_ours ? "was killed, because it had closed its socket" : how);
+    fl_slot_on_ended(slot, is_ours ? "was killed, because it had closed its socket" : how,
+                     child->exit_signal == 0 && child->exit_code == 0);
 }
 
 /* NAME=value of the allowed names that are set; what is filled is freed by free_environment. */
@@ -107,7 +108,7 @@ static void on_thread_ended(struct fl_post *post)
     pthread_join(thread->id, NULL);
     free_thread(thread);
     slot->thread = NULL;
-    fl_slot_on_ended(slot, "ended by itself");
+    fl_slot_on_ended(slot, "ended by itself", true);
 }
 
 static void *thread_main(void *arg)
@@ -183,7 +184,7 @@ static void leave_behind(struct fl_slot *slot)
     unsigned in_all = atomic_fetch_add(&left_behind, 1) + 1;
     slot->thread = NULL;
     FL_SLOT_LOG(ERROR, "plugin_thread_left_behind", slot, FL_KI("in_all", in_all));
-    fl_slot_on_ended(slot, "did not end and was left behind");
+    fl_slot_on_ended(slot, "did not end and was left behind", false);
 }
 
 /* ---- either ---- */
