@@ -250,10 +250,12 @@ FL_STEP(rechecked)
     fl_audit_text(&e, "tool", r->row.tool);
     fl_audit_int(&e, "policy_version", r->org->policy_version);
     fl_audit_hex(&e, "binding", r->row.binding_digest.p, r->row.binding_digest.n);
-    r->q_row =
-        fl_store_approval_dispatch(&r->tx, &r->approval, r->fence, r->core->times.dispatch_ms,
-                                   r->core->times.execute_ms, r->core->times.grace_ms);
-    fl_audit_append(&e, &r->tx);
+    enum fl_code code = fl_audit_seal(&e, r->arena, &err);
+    if (code)
+        return fl_fail_with(f, code, "%s", err.text);
+    r->q_row = fl_store_approval_dispatch(&r->tx, &r->organization, &r->approval, r->fence,
+                                          r->core->times.dispatch_ms, r->core->times.execute_ms,
+                                          r->core->times.grace_ms, &e.row);
     r->marked.mono_ms = fl_mono_ms();
     r->marked.boot_ms = fl_boot_ms();
     r->marked.real_ms = fl_real_ms();
@@ -276,8 +278,7 @@ FL_STEP(marked)
         return &S_not_sent;
     if (f->op.code)
         return fl_fail(f);
-    if (fl_rows(r->q_row) != 1) {
-        /* The audit row says dispatched, the row does not: cannot be under the lock. */
+    if (fl_rows(r->q_row) != 1) { /* it expired between the check and the marker */
         r->state = FL_APPROVAL_PENDING;
         return &S_end;
     }

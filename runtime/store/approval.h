@@ -124,10 +124,12 @@ struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid 
  * policy_version, tool is as pinned, agent may act, credential may be used, reason of a stop or
  * null. */
 struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id);
-/* claimed -> dispatched by fence. Columns: dispatch_number. */
-struct fl_query *fl_store_approval_dispatch(struct fl_tx *tx, const struct fl_uuid *id,
-                                            int64_t fence, int64_t deadline_ms, int64_t timeout_ms,
-                                            int64_t grace_ms);
+/* claimed -> dispatched by fence, if it has not expired or been stopped by now; the audit row only
+ * with it. Columns: dispatch_number. */
+struct fl_query *fl_store_approval_dispatch(struct fl_tx *tx, const struct fl_uuid *organization,
+                                            const struct fl_uuid *id, int64_t fence,
+                                            int64_t deadline_ms, int64_t timeout_ms,
+                                            int64_t grace_ms, const struct fl_audit_row *audit);
 /* dispatched or unknown -> to, by fence; the audit row only with it. result: sealed or p NULL. */
 struct fl_query *fl_store_approval_settle(struct fl_tx *tx, const struct fl_uuid *organization,
                                           const struct fl_uuid *id, int64_t fence,

@@ -28,13 +28,13 @@ static struct fl_sql sql_claim = {
 };
 static struct fl_sql sql_dispatch = {
     "approval_dispatch",
-    "UPDATE approval SET state = 'dispatched', dispatch_number = nextval('dispatch_number'), "
-    "dispatched_at = clock_timestamp(), dispatch_deadline = clock_timestamp() + " SPAN(
-        "$3") ", "
-              "unknown_after = clock_timestamp() + " SPAN("$3") " + " SPAN("$4") " + " SPAN(
-                  "$5") " " MINE
-                        "AND state = 'claimed' AND fence = $2 AND expires_at > clock_timestamp() AND frozen_at IS NULL "
-                        "RETURNING dispatch_number",
+    "WITH moved AS (UPDATE approval SET state = 'dispatched', dispatch_number = "
+    "nextval('dispatch_number'), dispatched_at = clock_timestamp(), dispatch_deadline = "
+    "clock_timestamp() + " SPAN("$11") ", unknown_after = clock_timestamp() + " SPAN(
+        "$11") " + " SPAN("$12") " + " SPAN("$13") " " MINE_AUDITED
+                               "AND state = 'claimed' AND fence = $10 AND expires_at > "
+                               "clock_timestamp() AND frozen_at IS NULL RETURNING "
+                               "dispatch_number), " NOTED "SELECT dispatch_number FROM moved",
     0
 };
 static struct fl_sql sql_settle = {
@@ -171,11 +171,12 @@ struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid 
     return q;
 }
 
-struct fl_query *fl_store_approval_dispatch(struct fl_tx *tx, const struct fl_uuid *id,
-                                            int64_t fence, int64_t deadline_ms, int64_t timeout_ms,
-                                            int64_t grace_ms)
+struct fl_query *fl_store_approval_dispatch(struct fl_tx *tx, const struct fl_uuid *organization,
+                                            const struct fl_uuid *id, int64_t fence,
+                                            int64_t deadline_ms, int64_t timeout_ms,
+                                            int64_t grace_ms, const struct fl_audit_row *audit)
 {
-    struct fl_query *q = mine(tx, &sql_dispatch, id);
+    struct fl_query *q = audited(tx, &sql_dispatch, organization, id, audit);
     fl_bind_int(tx, q, fence);
     fl_bind_int(tx, q, deadline_ms);
     fl_bind_int(tx, q, timeout_ms);
