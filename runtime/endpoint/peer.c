@@ -71,7 +71,7 @@ static bool is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-bool fl_peer_is_isolated(const struct fl_endpoint *ep, const struct fl_http_peer *peer)
+static bool find_out(const struct fl_endpoint *ep, const struct fl_http_peer *peer)
 {
     uid_t uid;
     if (peer->is_unix)
@@ -80,4 +80,12 @@ bool fl_peer_is_isolated(const struct fl_endpoint *ep, const struct fl_http_peer
         return true; /* another machine, or a proxy in front of one */
     /* Not found out is not isolated: the card then says more than it had to, never less. */
     return uid_of_tcp(ep, peer, &uid) && fl_uid_is_isolated(uid);
+}
+
+bool fl_peer_is_isolated(const struct fl_endpoint *ep, struct fl_http_peer *peer)
+{
+    enum { NOT_ASKED, ISOLATED, NOT_ISOLATED };
+    if (peer->note == NOT_ASKED)
+        peer->note = find_out(ep, peer) ? ISOLATED : NOT_ISOLATED;
+    return peer->note == ISOLATED;
 }

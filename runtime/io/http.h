@@ -44,6 +44,7 @@ struct fl_http_peer {
     pid_t pid; /* of a unix peer (SO_PEERCRED), else 0 */
     uid_t uid; /* of a unix peer, else (uid_t)-1 */
     gid_t gid;
+    int8_t note; /* whoever serves the connection keeps here what it found out; 0 at first */
 };
 
 struct fl_http_exchange {
@@ -56,7 +57,7 @@ struct fl_http_exchange {
     struct fl_str host;  /* the one Host header; empty only with HTTP/1.0 */
     const struct fl_http_header *headers; /* in the order in which they came */
     size_t header_count;
-    const struct fl_http_peer *peer;
+    struct fl_http_peer *peer; /* the connection's */
     bool is_tls;
     bool is_http10;
 };
