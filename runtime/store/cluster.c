@@ -403,7 +403,8 @@ static enum fl_code launch(const struct fl_cluster *c, struct fl_err *err)
             _exit(126);
         closefrom(3);
         setenv("LC_ALL", "C.UTF-8", 1);
-        execl(tool, "postgres", "-D", c->data, (char *)NULL);
+        /* By its whole path: it finds its own files that way, PATH may not have them. */
+        execl(tool, tool, "-D", c->data, (char *)NULL);
         _exit(127);
     }
     close(fd);
