@@ -404,7 +404,7 @@ static bool resolve_bind(struct cel_compile *c, struct cel_node *node)
 static bool resolve(struct cel_compile *c, struct cel_node *node, bool is_extended,
                     struct fl_str *ret_path)
 {
-    size_t at;
+    size_t at = 0;
     struct fl_str path;
     *ret_path = (struct fl_str){ NULL, 0 };
     switch (node->op) {
