@@ -1,0 +1,78 @@
+"""What a test file needs beside the harness: the decorator `case`, and how one case is run.
+
+    @case()                          # within 30 s, on the file's shared runtime
+    def approve_once(rt): ...
+
+    @case(limit=60, lease_time="500ms", breaks=True)
+    def worker_killed(rt): ...       # a runtime with these settings; workers may die
+
+After each case: the audit of every organization that it made must tell the story of each approval
+(harness.check_audit), and no worker may have ended unless the case says breaks=True.
+"""
+import harness
+
+
+class Skip(Exception):
+    pass
+
+
+class Case:
+    def __init__(self, fn, limit, breaks, settings):
+        self.fn, self.limit, self.breaks, self.settings = fn, limit, breaks, settings
+        self.name = fn.__name__
+
+
+ALL = []
+_runtimes = {}  # settings -> Runtime
+
+
+def case(limit=30, breaks=False, long=False, **settings):
+    def add(fn):
+        if not long or harness.LONG:
+            ALL.append(Case(fn, limit, breaks, settings))
+        return fn
+    return add
+
+
+def runtime(settings):
+    key = tuple(sorted(settings.items()))
+    found = _runtimes.get(key)
+    if found and (not found.process or found.process.poll() is not None or not found.is_ready()):
+        found.remove()
+        found = None
+    if not found:
+        for old in _runtimes.values():  # one at a time: the machine is small
+            old.remove()
+        _runtimes.clear()
+        found = _runtimes[key] = harness.Runtime(**settings)
+    return found
+
+
+def run(case, out):
+    """Raises if the case fails; `out` gets the runtime's log then."""
+    rt = runtime(case.settings)
+    since = rt.log_size()
+    harness.Org.made = []
+    try:
+        case.fn(rt)
+        for org in harness.Org.made:
+            harness.check_audit(org)
+        log = rt.log(since)
+        if not case.breaks:
+            assert "worker_ended" not in log, "a worker ended"
+    except Skip:
+        raise
+    except BaseException:
+        out.write("---- the runtime's log during %s\n%s----\n" % (case.name, rt.log(since)))
+        if not rt.process or case.breaks:
+            rt.remove()
+            _runtimes.clear()
+        raise
+
+
+def end():
+    for rt in _runtimes.values():
+        status = rt.stop()
+        assert status in (0, None), "serve ended with %s:\n%s" % (status, rt.log())
+        rt.remove()
+    _runtimes.clear()

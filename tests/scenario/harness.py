@@ -1,0 +1,648 @@
+"""The scenario tests' runtime: a real `flopinio serve` with its real private PostgreSQL.
+
+    rt = Runtime(lease_time="1s")        one installation in a directory of its own, free ports
+    org = Org(rt)                        a fresh organization: people, agent, files server, policy
+    with McpWs(rt, org.credential) as c: ...
+    org.ann.approve(approval_id)
+    org.wait_state(approval_id, "succeeded")
+    org.kinds(approval_id)               the audit kinds of this approval, in order
+
+Barriers, not sleeps: wait_for() and its friends look again until it is so or the time is up.
+Standard library and psycopg2 only.
+"""
+import atexit
+import base64
+import contextlib
+import ctypes
+import glob
+import hashlib
+import http.client
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+
+import psycopg2
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("FLOPINIO_BUILD") or os.environ.get("FL_BUILD") or
+                        os.path.join(ROOT, "build/debug"))
+LONG = os.environ.get("FL_LONG", "0") == "1"
+
+# Times that fit a test; Runtime(name=value) overrides any of them, or adds any other setting.
+TIMES = {
+    "lease_time": "2s", "dispatch_time": "5s", "execute_time": "20s", "unknown_grace": "300ms",
+    "leave_grace": "2s", "sweep_time": "100ms", "progress_time": "300ms", "keepalive_time": "500ms",
+    "drain_time": "5s", "workers": "2", "operator_authority": "always", "log_level": "info",
+}
+
+POLICY = """version: 1
+rules:
+  - name: reads
+    tools: ["*"]
+    effect: allow
+  - name: deletes
+    tools: [files__delete]
+    effect: ask
+    reason: what is deleted is gone
+    ask:
+      thresholds: [{approve: 2}]
+  - name: writes
+    tools: ["*"]
+    effect: ask
+"""
+
+PASSPHRASE = "seven green bottles "
+
+
+class RestError(Exception):
+    def __init__(self, status, body):
+        error = body.get("error", {}) if isinstance(body, dict) else {}
+        super().__init__("%s %s" % (status, error.get("text") or body))
+        self.status = status
+        self.code = error.get("code")
+        self.text = error.get("text", "")
+        self.body = body
+
+
+def wait_for(what, look, timeout=10, every=0.02):
+    """Looks until it is true; returns what it saw."""
+    until = time.monotonic() + timeout
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > until:
+            raise AssertionError("%s did not happen within %s s" % (what, timeout))
+        time.sleep(every)
+
+
+def free_ports(count):
+    held = []
+    for _ in range(count):
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        held.append(s)
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+def is_alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children_of(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def command_of(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return f.read().decode().split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def end_pid(pid, first=signal.SIGTERM, seconds=5):
+    """Ends one process by its number."""
+    for sig, wait in ((first, seconds), (signal.SIGKILL, 5)):
+        try:
+            os.kill(pid, sig)
+        except OSError:
+            return
+        until = time.monotonic() + wait
+        while is_alive(pid) and time.monotonic() < until:
+            time.sleep(0.02)
+        if not is_alive(pid):
+            return
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+class Runtime:
+    """An installation. start() and stop() may alternate; the data stays until remove()."""
+
+    def __init__(self, start=True, **settings):
+        self.base = tempfile.mkdtemp(prefix="flopinio-scenario-")
+        os.chmod(self.base, 0o755)  # the database's user must get through
+        self.data = self.base + "/data"
+        self.run_dir = self.data + "/run"
+        self.log_path = self.base + "/serve.log"
+        self.port, self.metrics_port = free_ports(2)
+        self.settings = dict(TIMES, **{k: str(v) for k, v in settings.items()})
+        self.process = None
+        self.people = {}        # name -> token of people that Org shares
+        self._pools = []
+        atexit.register(self.remove)
+        if start:
+            self.start()
+
+    # ---- the process
+    def command(self):
+        flags = dict(self.settings, data_dir=self.data, listen="127.0.0.1:%d" % self.port,
+                     metrics_listen="127.0.0.1:%d" % self.metrics_port)
+        flags.setdefault("plugin_dirs", BUILD + "/plugins")
+        return [BUILD + "/flopinio", "serve"] + ["--%s=%s" % f for f in flags.items()]
+
+    def spawn(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, preexec_fn=_die_with_parent)
+
+    def start(self, timeout=60):
+        self.spawn()
+
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError("flopinio serve ended with %s:\n%s"
+                                     % (self.process.returncode, self.log()))
+            return self.is_ready()
+        wait_for("the runtime to be ready", ready, timeout, 0.03)
+
+    def is_ready(self):
+        try:
+            return self.metrics("/ready")[0] == 200
+        except OSError:
+            return False
+
+    def metrics(self, path="/metrics"):
+        conn = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
+        try:
+            conn.request("GET", path)
+            answer = conn.getresponse()
+            return answer.status, answer.read().decode()
+        except http.client.HTTPException as e:
+            raise OSError(repr(e))
+        finally:
+            conn.close()
+
+    def log(self, since=0, tail=20000):
+        with open(self.log_path, "rb") as f:
+            f.seek(since)
+            return f.read().decode("utf-8", "replace")[-tail:]
+
+    def log_size(self):
+        return os.path.getsize(self.log_path)
+
+    def workers(self):
+        """Process numbers of the workers, in no order."""
+        return [p for p in children_of(self.process.pid) if command_of(p)[1:2] == ["worker"]]
+
+    def plugin_processes(self):
+        return [p for w in self.workers() for p in children_of(w)
+                if command_of(p)[1:2] == ["plugin-host"]]
+
+    def kill_workers(self):
+        """SIGKILL to every worker, then waits until as many new ones serve."""
+        old = self.workers()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        self.wait_workers(old)
+
+    def wait_workers(self, old=()):
+        count = int(self.settings["workers"])
+        wait_for("new workers", lambda: len([w for w in self.workers() if w not in old]) == count,
+                 20)
+        wait_for("readiness", self.is_ready, 20)
+
+    def stop(self, sig=signal.SIGTERM, timeout=40):
+        """Stops the supervisor and whatever a killed one left. Returns its exit status."""
+        if not self.process:
+            return None
+        pids = [self.process.pid] + self.workers() if self.process.poll() is None else []
+        if pids:
+            self.process.send_signal(sig)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            status = "killed: it did not stop within %s s" % timeout
+        else:
+            status = self.process.returncode
+        self.process = None
+        for pid in pids[1:]:
+            if is_alive(pid) and command_of(pid)[1:2] == ["worker"]:
+                end_pid(pid, signal.SIGKILL)
+        return status
+
+    def remove(self):
+        """Stops all, deletes all."""
+        atexit.unregister(self.remove)
+        for conn in self._pools:
+            conn.close()
+        self._pools = []
+        self.stop()
+        pid = self.postmaster()
+        if pid:
+            end_pid(pid, signal.SIGINT)
+        socket_dir = self._socket_dir()
+        if socket_dir and os.path.basename(socket_dir).startswith("flopinio-"):
+            shutil.rmtree(socket_dir, ignore_errors=True)
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    # ---- the database
+    def postmaster(self):
+        try:
+            with open(self.data + "/postgres/postmaster.pid") as f:
+                pid = int(f.readline())
+        except (OSError, ValueError):
+            return None
+        return pid if is_alive(pid) and "postgres" in " ".join(command_of(pid)) else None
+
+    def _socket_dir(self):
+        try:
+            with open(self.data + "/postgres/postgresql.conf") as f:
+                found = re.search(r"unix_socket_directories = '(.*)'", f.read())
+                return found.group(1) if found else None
+        except OSError:
+            return None
+
+    def connect(self, role="super"):
+        with open("%s/secrets/database-%s" % (self.data, role)) as f:
+            secret = f.read().strip()
+        conn = psycopg2.connect(host=self._socket_dir(), port=5432, user="flopinio_" + role,
+                                password=secret, dbname="flopinio",
+                                options="-csearch_path=flopinio")
+        conn.autocommit = True
+        return conn
+
+    def sql(self, text, *args):
+        """As the superuser of the private cluster; rows as dicts, or the number of rows."""
+        for attempt in (0, 1):
+            if not self._pools:
+                self._pools.append(self.connect())
+            try:
+                with self._pools[0].cursor() as cur:
+                    cur.execute(text, args)
+                    if not cur.description:
+                        return cur.rowcount
+                    names = [d.name for d in cur.description]
+                    return [dict(zip(names, map(_plain, row))) for row in cur.fetchall()]
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                self._pools.pop().close()  # the database was restarted
+                if attempt:
+                    raise
+        return None
+
+    def pg_ctl(self, *what):
+        """pg_ctl on the private cluster, as its user."""
+        tool = sorted(glob.glob("/usr/lib/postgresql/*/bin/pg_ctl"))[-1]
+        data = self.data + "/postgres"
+        args = [tool, "-D", data, "-w", "-t", "20"] + list(what)
+        owner = os.stat(data).st_uid
+
+        def become():
+            if os.geteuid() == 0 and owner != 0:
+                os.setgid(os.stat(data).st_gid)
+                os.setuid(owner)
+        subprocess.run(args, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                       cwd="/", preexec_fn=become)
+
+    # ---- REST
+    def rest(self, method, path, body=None, auth=None, control=False, code=None, raw=False,
+             timeout=30):
+        """One request to /api/v1. auth: a token, a (name, passphrase) pair, or None. Raises
+        RestError unless 2xx; raw=True: (status, body) instead."""
+        if control:
+            conn = UnixConnection(self.run_dir + "/control.sock", timeout)
+        else:
+            conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if isinstance(auth, tuple):
+            pair = base64.b64encode(("%s:%s" % auth).encode()).decode()
+            headers["Authorization"] = "Basic " + pair
+        elif auth:
+            headers["Authorization"] = "Bearer " + auth
+        if code:
+            headers["Flopinio-Code"] = code
+        try:
+            conn.request(method, "/api/v1" + path, None if body is None else json.dumps(body),
+                         headers)
+            answer = conn.getresponse()
+            data = answer.read()
+        finally:
+            conn.close()
+        try:
+            parsed = json.loads(data) if data else {}
+        except ValueError:
+            parsed = {"error": {"text": data.decode("utf-8", "replace")}}
+        if raw:
+            return answer.status, parsed
+        if not 200 <= answer.status < 300:
+            raise RestError(answer.status, parsed)
+        return parsed
+
+    def control(self, method, path, body=None, **more):
+        """As the operator, over the control socket."""
+        return self.rest(method, path, body, control=True, **more)
+
+
+def _plain(value):
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+_serial = itertools.count(1)
+
+
+def unique(stem):
+    return "%s-%d-%s" % (stem, next(_serial), uuid.uuid4().hex[:6])
+
+
+class Person:
+    """Somebody of an organization, with a personal token of the scope `decide`."""
+
+    def __init__(self, org, name, token=None):
+        self.org = org
+        self.name = name
+        self.passphrase = PASSPHRASE + name
+        self.rt = org.rt
+        self._token = token
+
+    @property
+    def token(self):
+        if not self._token:
+            self._token = self.make_token()
+        return self._token
+
+    def make_token(self, scopes=("read", "decide"), expires="8h"):
+        made = self.rt.rest("POST", "/me/tokens", {"name": unique("t"), "scopes": list(scopes),
+                                                   "expires": expires},
+                            (self.name, self.passphrase))
+        return made["token"]
+
+    def rest(self, method, path, body=None, **more):
+        return self.rt.rest(method, path, body, self.token, **more)
+
+    def decide(self, approval, verdict, reason=None, **more):
+        body = dict({"verdict": verdict}, **more)
+        if reason is not None:
+            body["reason"] = reason
+        return self.rest("POST", self.org.path("/approvals/%s/decision" % approval), body)
+
+    def approve(self, approval, reason=None, **more):
+        return self.decide(approval, "approve", reason, **more)
+
+    def reject(self, approval, reason=None, **more):
+        return self.decide(approval, "reject", reason, **more)
+
+    def withdraw(self, approval):
+        return self.decide(approval, "withdraw")
+
+    def settle(self, approval, outcome, reason=None):
+        return self.rest("POST", self.org.path("/approvals/%s/settle" % approval),
+                         {"outcome": outcome, "reason": reason or "looked at it"})
+
+    def cancel(self, approval, reason=None):
+        return self.rest("POST", self.org.path("/approvals/%s/cancel" % approval),
+                         {"reason": reason or "not needed"})
+
+
+class Org:
+    """An organization of its own: people olga (member; the agent's owner), ann and bob (approvers
+    in the group ops), adam (admin); the agent `bot` with a credential; the server `files` on an
+    empty folder, its tools accepted; POLICY in force. What is not wanted: files=False, policy=None;
+    conformance=True adds the server `conf`."""
+
+    PEOPLE = (("olga", "member", []), ("ann", "approver", ["ops"]), ("bob", "approver", ["ops"]),
+              ("adam", "admin", []))
+    made = []   # of the running test; the runner checks their audit
+
+    def __init__(self, rt, policy=POLICY, files=True, conformance=False, own_people=False,
+                 hold=None, **settings):
+        self.rt = rt
+        self.name = unique("o")
+        rt.control("POST", "/orgs", dict({"name": self.name, "title": "Org " + self.name},
+                                         **settings))
+        self.id = rt.sql("SELECT organization_id FROM organization WHERE name = %s",
+                         self.name)[0]["organization_id"]
+        for group in ("ops",):
+            rt.control("POST", self.path("/groups"), {"name": group, "title": group,
+                                                      "members": []})
+        for stem, role, groups in self.PEOPLE:
+            setattr(self, stem, self.add_person(stem, role, groups, own_people))
+        self.agent = "bot"
+        rt.control("POST", self.path("/agents"), {"name": self.agent, "title": "The bot",
+                                                  "owner": self.olga.name, "labels": {}})
+        self.credential_id, self.credential = self.add_credential(hold=hold)
+        self.folder = None
+        if files:
+            self.folder = tempfile.mkdtemp(prefix="files-", dir=rt.base)
+            os.chmod(self.folder, 0o777)
+            self.add_server("files", "files", {"root": self.folder})
+        if conformance:
+            self.add_server("conf", "conformance", {})
+        if policy:
+            self.apply(policy)
+        Org.made.append(self)
+
+    def path(self, rest=""):
+        return "/orgs/%s%s" % (self.name, rest)
+
+    def control(self, method, path, body=None, **more):
+        return self.rt.control(method, self.path(path), body, **more)
+
+    # ---- setting up
+    def add_person(self, stem, role, groups=(), own=True):
+        """own: a new person; else the installation's one of that name becomes a member."""
+        name = unique(stem) if own else stem
+        is_new = name not in self.rt.people
+        body = {"name": name, "role": role, "groups": list(groups)}
+        if is_new:
+            body.update(display_name=stem.capitalize(), email=name + "@example.com",
+                        passphrase=PASSPHRASE + name)
+        self.control("POST", "/people", body)
+        person = Person(self, name, self.rt.people.get(name))
+        if is_new:
+            self.rt.people[name] = person.token
+        return person
+
+    def add_agent(self, name, owner=None):
+        self.control("POST", "/agents", {"name": name, "title": name,
+                                         "owner": (owner or self.olga).name, "labels": {}})
+        return self.add_credential(agent=name)
+
+    def add_credential(self, agent=None, **settings):
+        """(id, credential)"""
+        body = {"name": unique("c"), "client": "sdk", "expires": "720h"}
+        body.update((k, v) for k, v in settings.items() if v is not None)
+        made = self.control("POST", "/agents/%s/credentials" % (agent or self.agent), body)
+        return made["id"], made["credential"]
+
+    def revoke_credential(self, credential_id, agent=None):
+        self.control("DELETE", "/agents/%s/credentials/%s" % (agent or self.agent, credential_id))
+
+    def add_server(self, name, plugin, config, accept=True):
+        made = self.control("POST", "/servers", {"name": name, "plugin": plugin, "config": config,
+                                                 "environment": "test", "account": "nobody"})
+        assert not made.get("note"), made
+        if accept:
+            for tool in self.control("GET", "/tools")["items"]:
+                if tool["server"] == name and tool["state"] != "accepted":
+                    self.accept(tool["name"], tool=tool)
+        return made
+
+    def accept(self, name, effects=None, secrets=(), tool=None):
+        tool = tool or self.control("GET", "/tools/" + name)
+        self.control("POST", "/tools/%s/accept" % name, {
+            "digest": tool["digest"], "secrets": list(secrets),
+            "effects": effects or ("read" if tool["claims_read"] else "write")})
+
+    def apply(self, document, **more):
+        return self.control("POST", "/policy", dict({"document": document}, **more))
+
+    # ---- looking
+    def approvals(self, state=None):
+        return self.control("GET", "/approvals" + ("?state=" + state if state else ""))["items"]
+
+    def approval(self, approval_id):
+        return self.control("GET", "/approvals/%s" % approval_id)
+
+    def row(self, approval_id):
+        rows = self.rt.sql("SELECT * FROM approval WHERE organization_id = %s AND approval_id = %s",
+                           self.id, approval_id)
+        return rows[0] if rows else None
+
+    def rows(self):
+        return self.rt.sql("SELECT * FROM approval WHERE organization_id = %s ORDER BY created_at",
+                           self.id)
+
+    def state(self, approval_id):
+        return self.row(approval_id)["state"]
+
+    def wait_state(self, approval_id, *states, timeout=10):
+        def look():
+            row = self.row(approval_id)
+            return row if row and row["state"] in states else None
+        try:
+            return wait_for("state", look, timeout)
+        except AssertionError:
+            raise AssertionError("approval %s is %s and not %s after %s s" % (
+                approval_id, self.state(approval_id), " or ".join(states), timeout)) from None
+
+    def wait_pending(self, count=1, timeout=10):
+        """Waits until exactly so many approvals are pending; the id, or a list of them."""
+        def look():
+            rows = self.rt.sql("SELECT approval_id FROM approval WHERE organization_id = %s AND "
+                               "state = 'pending' ORDER BY created_at, approval_id", self.id)
+            return rows if len(rows) == count else None
+        ids = [r["approval_id"] for r in wait_for("%d pending" % count, look, timeout)]
+        return ids[0] if count == 1 else ids
+
+    def audit(self, subject=None, kind=None):
+        """Leaves, oldest first; subject an id, kind a kind or a prefix that ends with a dot."""
+        rows = self.rt.sql(
+            "SELECT leaf FROM audit_event WHERE organization_id = %s AND (%s::text IS NULL OR "
+            "subject_id::text = %s) AND (%s::text IS NULL OR kind = %s OR kind LIKE %s) "
+            "ORDER BY recorded_at, event_id", self.id, subject, subject, kind, kind,
+            (kind or "") + "%" if (kind or "").endswith(".") else kind)
+        return [json.loads(r["leaf"]) for r in rows]
+
+    def kinds(self, approval_id):
+        return [leaf["kind"] for leaf in self.audit(approval_id)]
+
+    # ---- the folder
+    def read(self, name):
+        with open(os.path.join(self.folder, name)) as f:
+            return f.read()
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, 0o666)
+
+    def files(self):
+        return sorted(os.listdir(self.folder))
+
+
+# ---- the audit must tell how each approval came to its state -----------------------------------
+MOVES = {
+    "approval.approved": ("pending", "approved"), "approval.rejected": ("pending", "rejected"),
+    "approval.claimed": ("approved", "claimed"), "approval.released": ("claimed", "approved"),
+    "approval.dispatched": ("claimed", "dispatched"),
+    "approval.succeeded": ("dispatched", "succeeded"),
+    "approval.failed": ("dispatched", "failed"), "approval.unknown": ("dispatched", "unknown"),
+}
+MANY = {"approval.expired": "expired", "approval.cancelled": "cancelled",
+        "approval.voided": "voided"}
+
+
+def audit_problem(row, leaves):
+    """None, or why these leaves do not lead from intake to the row's state."""
+    state = None
+    left = []
+    for leaf in leaves:
+        kind, data = leaf["kind"], leaf.get("data", {})
+        if kind == "approval.requested":
+            left.append((None, "pending"))
+        elif kind == "approval.permitted":
+            left.append((None, "approved"))
+        elif kind == "approval.settled":
+            left.append(("unknown", data.get("outcome")))
+        elif kind in MOVES:
+            left.append(MOVES[kind])
+        elif kind in MANY:
+            left.append(("*", MANY[kind]))
+
+    def walk(at, moves):
+        if not moves:
+            return at == row["state"]
+        return any(walk(to, moves[:i] + moves[i + 1:]) for i, (from_, to) in enumerate(moves)
+                   if from_ == at or (from_ == "*" and at in ("pending", "approved", "claimed")))
+    if walk(state, left):
+        return None
+    return "approval %s is %s, its audit says %s" % (
+        row["approval_id"], row["state"], [leaf["kind"] for leaf in leaves])
+
+
+def check_audit(org):
+    """Every state change has its audit row, and no audit row is without its state change."""
+    by_subject = {}
+    for leaf in org.audit(kind="approval."):
+        by_subject.setdefault(leaf["subject"]["id"], []).append(leaf)
+    for row in org.rows():
+        problem = audit_problem(row, by_subject.get(row["approval_id"], []))
+        assert problem is None, problem
+
+
+@contextlib.contextmanager
+def refused(status=None, text=None):
+    """The block must be refused by REST, with that status and (part of) that text."""
+    try:
+        yield
+    except RestError as e:
+        assert status is None or e.status == status, "%s instead of %s" % (e, status)
+        assert text is None or text in e.text, "%r is not in %r" % (text, e.text)
+    else:
+        raise AssertionError("it was not refused")
