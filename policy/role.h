@@ -42,6 +42,7 @@ enum fl_role {
     X(MANAGE_POLICY, "change the policy", 1, 1, 0, 0, 0)                                           \
     X(MANAGE_TOOLS, "change servers and tools", 1, 1, 0, 0, 0)                                     \
     X(MANAGE_AGENTS, "change agents", 1, 1, 0, 0, 0)                                               \
+    X(MANAGE_SETTINGS, "change the organization's settings", 1, 1, 0, 0, 0)                        \
     X(MANAGE_PEOPLE, "change people and groups", 1, 1, 0, 0, 0)                                    \
     X(MANAGE_OWNERS, "make or remove owners", 1, 0, 0, 0, 0)                                       \
     X(MANAGE_TOKENS, "change other people's tokens", 1, 1, 0, 0, 0)                                \

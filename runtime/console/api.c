@@ -24,9 +24,10 @@ struct fl_api_server {
     struct fl_list requests;
 };
 
-static const struct fl_api_route *const tables[] = { fl_api_orgs,  fl_api_people, fl_api_agents,
-                                                     fl_api_tools, fl_api_policy, fl_api_approvals,
-                                                     fl_api_audit };
+static const struct fl_api_route *const tables[] = {
+    fl_api_me,    fl_api_orgs,   fl_api_groups,    fl_api_people, fl_api_agents,
+    fl_api_tools, fl_api_policy, fl_api_approvals, fl_api_audit
+};
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
                         const struct fl_api_config *config, struct fl_api_server **ret,
@@ -55,8 +56,10 @@ void fl_api_free(struct fl_api_server **server)
 static void release(void *owner)
 {
     struct fl_api *a = owner;
-    if (a->tx_is_open)
+    if (a->tx_is_open) {
+        fl_tx_abandon(&a->tx);
         fl_tx_fini(&a->tx);
+    }
     fl_person_auth_fini(&a->auth);
     fl_org_unref(&a->org);
     json_decref(a->body);
@@ -206,107 +209,6 @@ struct fl_str fl_api_by(const struct fl_api *a)
     return a->who == FL_WHO_PERSON ? a->auth.person : FL_STR("operator");
 }
 
-/* ---------------------------------------------------------------- what was sent */
-bool fl_api_text(struct fl_api *a, const char *name, bool is_required, struct fl_str *ret)
-{
-    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
-    *ret = (struct fl_str){ NULL, 0 };
-    if (json_is_string(value)) {
-        *ret = fl_json_str(value);
-        if (ret->n || !is_required)
-            return true;
-    } else if ((!value || json_is_null(value)) && !is_required) {
-        return true;
-    }
-    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a text", name);
-    return false;
-}
-
-bool fl_api_duration(struct fl_api *a, const char *name, int64_t *ret_ms)
-{
-    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
-    *ret_ms = 0;
-    if (!value || json_is_null(value))
-        return true;
-    if (json_is_integer(value) && json_integer_value(value) >= 0 &&
-        json_integer_value(value) < INT64_MAX / 1000) {
-        *ret_ms = json_integer_value(value) * 1000;
-        return true;
-    }
-    if (json_is_string(value) && fl_duration_parse(fl_json_str(value), ret_ms))
-        return true;
-    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a duration, for instance \"4h\"", name);
-    return false;
-}
-
-bool fl_api_flag(struct fl_api *a, const char *name, bool *ret)
-{
-    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
-    *ret = json_is_true(value);
-    if (!value || json_is_boolean(value) || json_is_null(value))
-        return true;
-    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be true or false", name);
-    return false;
-}
-
-bool fl_api_list(struct fl_api *a, const char *name, const char **ret)
-{
-    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
-    struct fl_buf out = FL_BUF_INIT;
-    bool is_fine = !value || json_is_array(value) || json_is_null(value);
-    *ret = NULL;
-    for (size_t i = 0; is_fine && i < json_array_size(value); i++) {
-        struct fl_str item = fl_json_str(json_array_get(value, i));
-        is_fine = item.n && !memchr(item.p, ',', item.n);
-        if (i)
-            fl_buf_putc(&out, ',');
-        fl_buf_str(&out, item);
-    }
-    if (is_fine && json_is_array(value)) {
-        *ret = fl_arena_strndup(a->arena, out.p ? out.p : "", out.n);
-        is_fine = *ret != NULL;
-    }
-    fl_buf_fini(&out);
-    if (!is_fine)
-        fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a list of texts without commas", name);
-    return is_fine;
-}
-
-struct fl_str fl_api_query(struct fl_api *a, const char *name)
-{
-    struct fl_str key, value;
-    struct fl_err err;
-    for (size_t pos = 0;
-         fl_http_form_next(a->arena, a->query, &pos, &key, &value, &err) == FL_OK;) {
-        if (fl_str_is(key, name))
-            return value;
-    }
-    return (struct fl_str){ NULL, 0 };
-}
-
-int64_t fl_api_query_int(struct fl_api *a, const char *name, int64_t fallback)
-{
-    long long value;
-    return fl_str_to_i64(fl_api_query(a, name), &value) ? value : fallback;
-}
-
-bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms)
-{
-    struct fl_str text = fl_api_query(a, name);
-    int64_t ms;
-    *ret_utc_ms = 0;
-    if (!text.p)
-        return true;
-    if (fl_time_parse(text, ret_utc_ms))
-        return true;
-    if (fl_duration_parse(text, &ms)) {
-        *ret_utc_ms = fl_real_ms() - ms;
-        return true;
-    }
-    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a duration (\"2h\") or a time", name);
-    return false;
-}
-
 /* ---------------------------------------------------------------- rows as JSON */
 static void put_csv(struct fl_buf *out, struct fl_str csv)
 {
@@ -338,6 +240,9 @@ static void put_cell(struct fl_buf *out, const struct fl_query *q, int row, int 
         break;
     case 'c': put_csv(out, fl_cell(q, row, col)); break;
     case 'j': fl_buf_str(out, fl_cell(q, row, col)); break;
+    case 'd':
+        fl_buf_json_str(out, fl_str_of(fl_duration_format(fl_cell_int(q, row, col), text)));
+        break;
     default: fl_buf_json_str(out, fl_cell(q, row, col)); break;
     }
 }
@@ -473,7 +378,7 @@ static void permit(struct fl_api *a)
         r->start(a);
 }
 
-/* The operator may change who has authority only until there is somebody who has it. */
+/* The operator may change an organization only until there is somebody who has authority in it. */
 static void on_counted(struct fl_api *a)
 {
     if (fl_cell_int(a->q[0], 0, 0) > 0)
@@ -482,10 +387,15 @@ static void on_counted(struct fl_api *a)
         permit(a);
 }
 
+bool fl_api_operator_always(const struct fl_api *a)
+{
+    return a->server->config.operator_always;
+}
+
 static bool needs_authority(const struct fl_api *a)
 {
-    return a->who == FL_WHO_OPERATOR && a->route->method != FL_HTTP_GET &&
-           a->route->need != FL_NEED_OPERATOR && !a->server->config.operator_always;
+    return a->who == FL_WHO_OPERATOR && a->route->method != FL_HTTP_GET && a->has_organization &&
+           a->route->need != FL_NEED_OPERATOR && !fl_api_operator_always(a);
 }
 
 static void check_operator(struct fl_api *a)
@@ -498,10 +408,7 @@ static void check_operator(struct fl_api *a)
         refuse(a, "sign in: the operator may not change anything here (operator_authority)");
         return;
     }
-    bool had_organization = a->has_organization;
-    a->has_organization = false;
-    a->q[0] = fl_store_person_count(fl_api_tx(a));
-    a->has_organization = had_organization;
+    a->q[0] = fl_store_administrators(fl_api_tx(a), &a->organization_id);
     fl_api_submit(a, false, on_counted);
 }
 

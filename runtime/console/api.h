@@ -49,8 +49,8 @@ struct fl_api_route {
     void (*start)(struct fl_api *a);
 };
 /* Tables end with a NULL pattern. */
-extern const struct fl_api_route fl_api_orgs[], fl_api_people[], fl_api_agents[], fl_api_tools[],
-    fl_api_policy[], fl_api_approvals[], fl_api_audit[];
+extern const struct fl_api_route fl_api_me[], fl_api_orgs[], fl_api_groups[], fl_api_people[],
+    fl_api_agents[], fl_api_tools[], fl_api_policy[], fl_api_approvals[], fl_api_audit[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {
@@ -77,6 +77,7 @@ struct fl_api {
     struct fl_query *q[8];
     void (*done)(struct fl_api *a); /* after the transaction */
     void *user;                     /* the handler's, in the arena */
+    struct fl_change *change;       /* see change.h */
     bool is_control, is_answered, tx_is_open, is_freed;
     struct fl_query *q_org;
     struct fl_retired retired;
@@ -99,6 +100,9 @@ void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_
 /* "alice", or "operator". */
 struct fl_str fl_api_by(const struct fl_api *a);
 
+/* operator_authority: always. */
+bool fl_api_operator_always(const struct fl_api *a);
+
 /* Members of the body: p NULL when absent. A member of another type is FL_BAD_PARAMS (answered:
  * false). */
 bool fl_api_text(struct fl_api *a, const char *name, bool is_required, struct fl_str *ret);
@@ -106,6 +110,14 @@ bool fl_api_duration(struct fl_api *a, const char *name, int64_t *ret_ms); /* "4
 bool fl_api_flag(struct fl_api *a, const char *name, bool *ret);
 /* A list of texts joined with commas, in the arena; items must not contain one. */
 bool fl_api_list(struct fl_api *a, const char *name, const char **ret);
+/* A required name of a person, group or agent; of an organization without dots and underscores. */
+bool fl_api_name(struct fl_api *a, const char *name, bool may_have_dots, struct fl_str *ret);
+#define FL_API_TITLE_MAX 200
+/* A title, a display name, a mail address: one line. */
+bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret);
+/* Has the body no other members than these ("name title")? A typing error must not be taken for
+ * "leave it as it is". */
+bool fl_api_members(struct fl_api *a, const char *known);
 /* A parameter of the query, decoded; p NULL when absent. */
 struct fl_str fl_api_query(struct fl_api *a, const char *name);
 int64_t fl_api_query_int(struct fl_api *a, const char *name, int64_t fallback);
@@ -121,7 +133,7 @@ void fl_api_error(struct fl_api *a, enum fl_code code, const char *fmt, ...) FL_
 
 /* Writing rows as JSON objects: columns by name, in order; "t" text, "i" number, "b" flag, "u" id,
  * "m" time in milliseconds as RFC 3339 or null, "c" comma list as array, "j" JSON as it is,
- * "-" left out. `spec` is "name:t title:t since:m". */
+ * "d" milliseconds as a duration, "-" left out. `spec` is "name:t title:t since:m". */
 void fl_api_row(struct fl_buf *out, const struct fl_query *q, int row, const char *spec);
 /* {"items":[...]} */
 void fl_api_rows(struct fl_buf *out, const struct fl_query *q, const char *spec);

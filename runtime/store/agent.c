@@ -66,9 +66,10 @@ static struct fl_sql sql_revoke = {
 static struct fl_sql sql_usable = {
     "credentials_usable",
     "SELECT c.credential_id, g.owner_id FROM agent_credential c JOIN agent g USING (organization_id, agent_id) "
-    "JOIN person p ON p.person_id = g.owner_id WHERE c.organization_id = (SELECT org()) AND "
+    "JOIN person p ON p.person_id = g.owner_id JOIN membership m ON m.organization_id = "
+    "g.organization_id AND m.person_id = g.owner_id WHERE c.organization_id = (SELECT org()) AND "
     "c.credential_id = ANY ($1::uuid[]) AND c.revoked_at IS NULL AND (c.expires_at IS NULL OR "
-    "c.expires_at > now()) AND g.state = 'active' AND p.is_active",
+    "c.expires_at > now()) AND g.state = 'active' AND p.is_active AND m.left_at IS NULL",
     0
 };
 static struct fl_sql sql_session_by_hash = { "session_by_hash", "SELECT * FROM session_by_hash($1)",

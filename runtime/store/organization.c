@@ -19,20 +19,22 @@ static struct fl_sql sql_changed = {
 };
 static struct fl_sql sql_create = {
     "organization_create",
-    "INSERT INTO organization (organization_id, name, title) VALUES ($1, $2, $3) ON CONFLICT "
-    "DO NOTHING RETURNING organization_id",
+    "WITH moved AS (INSERT INTO organization (organization_id, name, title) SELECT org(), $8, $9 "
+    "ON CONFLICT DO NOTHING RETURNING organization_id), " NOTED_FIRST
+    "SELECT organization_id FROM moved",
     0
 };
 static struct fl_sql sql_get = {
     "organization_get",
     "SELECT name, title, policy_version, revision, settings FROM organization WHERE " HERE, 0
 };
-static struct fl_sql sql_settings = {
-    "organization_settings",
-    "UPDATE organization SET title = coalesce($1, title), settings = coalesce($2::jsonb, settings) "
-    "WHERE " HERE " RETURNING organization_id",
-    0
-};
+static struct fl_sql sql_title = { "organization_title",
+                                   "UPDATE organization SET title = $1 WHERE " HERE, 0 };
+/* Against each other only: rows that refer to the organization may come meanwhile. */
+static struct fl_sql sql_lock = { "organization_lock",
+                                  "SELECT organization_id FROM organization WHERE " HERE
+                                  " FOR NO KEY UPDATE",
+                                  0 };
 static struct fl_sql sql_touch = {
     "organization_touch",
     "UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() WHERE " HERE, 0
@@ -71,17 +73,13 @@ static struct fl_sql sql_member_remove = {
 static struct fl_sql sql_membership = {
     "membership_put",
     "INSERT INTO membership (organization_id, person_id, role) SELECT org(), $1, $2 ON CONFLICT "
-    "(organization_id, person_id) DO UPDATE SET role = excluded.role",
+    "(organization_id, person_id) DO UPDATE SET role = excluded.role, left_at = NULL",
     0
 };
-static struct fl_sql sql_membership_remove = { "membership_remove",
-                                               "DELETE FROM membership WHERE " HERE
-                                               " AND person_id = $1 RETURNING person_id",
-                                               0 };
-static struct fl_sql sql_member = {
-    "member",
-    "SELECT p.person_id, p.name, m.role, p.is_active FROM membership m JOIN person p USING "
-    "(person_id) WHERE m.organization_id = (SELECT org()) AND p.name = $1",
+static struct fl_sql sql_membership_end = {
+    "membership_end",
+    "WITH gone AS (DELETE FROM group_member WHERE " HERE " AND person_id = $1) "
+    "UPDATE membership SET left_at = clock_timestamp() WHERE " HERE " AND person_id = $1",
     0
 };
 /* The row of the organization is locked by its update: two applies at once cannot both see the
@@ -122,11 +120,11 @@ struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_
     return q;
 }
 
-struct fl_query *fl_store_organization_create(struct fl_tx *tx, const struct fl_uuid *id,
-                                              struct fl_str name, struct fl_str title)
+struct fl_query *fl_store_organization_create(struct fl_tx *tx, struct fl_str name,
+                                              struct fl_str title, const struct fl_audit_row *audit)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_create);
-    fl_bind_uuid(tx, q, id);
+    fl_store_audit_bind(tx, q, audit);
     fl_bind_text(tx, q, name);
     fl_bind_text(tx, q, title.p ? title : FL_STR(""));
     return q;
@@ -137,13 +135,14 @@ struct fl_query *fl_store_organization_get(struct fl_tx *tx)
     return fl_tx_add(tx, &sql_get);
 }
 
-struct fl_query *fl_store_organization_settings(struct fl_tx *tx, struct fl_str title,
-                                                struct fl_str settings_json)
+void fl_store_organization_title(struct fl_tx *tx, struct fl_str title)
 {
-    struct fl_query *q = fl_tx_add(tx, &sql_settings);
-    fl_bind_text(tx, q, title);
-    fl_bind_text(tx, q, settings_json);
-    return q;
+    fl_bind_text(tx, fl_tx_add(tx, &sql_title), title);
+}
+
+void fl_store_organization_lock(struct fl_tx *tx)
+{
+    fl_tx_add(tx, &sql_lock);
 }
 
 void fl_store_organization_touch(struct fl_tx *tx)
@@ -201,18 +200,9 @@ void fl_store_membership_put(struct fl_tx *tx, const struct fl_uuid *person, con
     fl_bind_z(tx, q, role);
 }
 
-struct fl_query *fl_store_membership_remove(struct fl_tx *tx, const struct fl_uuid *person)
+void fl_store_membership_end(struct fl_tx *tx, const struct fl_uuid *person)
 {
-    struct fl_query *q = fl_tx_add(tx, &sql_membership_remove);
-    fl_bind_uuid(tx, q, person);
-    return q;
-}
-
-struct fl_query *fl_store_member(struct fl_tx *tx, struct fl_str name)
-{
-    struct fl_query *q = fl_tx_add(tx, &sql_member);
-    fl_bind_text(tx, q, name);
-    return q;
+    fl_bind_uuid(tx, fl_tx_add(tx, &sql_membership_end), person);
 }
 
 struct fl_query *fl_store_policy_apply(struct fl_tx *tx, int64_t expected, struct fl_str document,

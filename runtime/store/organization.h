@@ -11,13 +11,17 @@
 struct fl_query *fl_store_organizations(struct fl_tx *tx);
 /* Columns: id, revision, changed_at in microseconds; changed since then. */
 struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_us);
-/* Returns a row, or none if the name is taken. The transaction's organization must be `id`. */
-struct fl_query *fl_store_organization_create(struct fl_tx *tx, const struct fl_uuid *id,
-                                              struct fl_str name, struct fl_str title);
+/* With its audit row; its id is the transaction's organization. Returns a row, or none if the name
+ * is taken. */
+struct fl_query *fl_store_organization_create(struct fl_tx *tx, struct fl_str name,
+                                              struct fl_str title,
+                                              const struct fl_audit_row *audit);
 /* Columns: name, title, policy_version, revision, settings. */
 struct fl_query *fl_store_organization_get(struct fl_tx *tx);
-struct fl_query *fl_store_organization_settings(struct fl_tx *tx, struct fl_str title,
-                                                struct fl_str settings_json);
+void fl_store_organization_title(struct fl_tx *tx, struct fl_str title);
+/* One at a time from here to the commit: the first statement of every change of who has authority.
+ */
+void fl_store_organization_lock(struct fl_tx *tx);
 /* Workers' caches of this organization are out of date: to be appended to every change. */
 void fl_store_organization_touch(struct fl_tx *tx);
 
@@ -32,10 +36,10 @@ struct fl_query *fl_store_group_member_add(struct fl_tx *tx, struct fl_str group
                                            const struct fl_uuid *person);
 struct fl_query *fl_store_group_member_remove(struct fl_tx *tx, struct fl_str group,
                                               const struct fl_uuid *person);
+/* Makes a member, brings one back, or sets the role. */
 void fl_store_membership_put(struct fl_tx *tx, const struct fl_uuid *person, const char *role);
-struct fl_query *fl_store_membership_remove(struct fl_tx *tx, const struct fl_uuid *person);
-/* One member. Columns: person_id, name, role, is_active. By name. */
-struct fl_query *fl_store_member(struct fl_tx *tx, struct fl_str name);
+/* They leave, and all groups with it; the row stays, as agents and votes name them. */
+void fl_store_membership_end(struct fl_tx *tx, const struct fl_uuid *person);
 
 /* ---- policy ---- */
 /* With its audit row. Returns the new version, or no row when the current version is not `expected`

@@ -13,7 +13,10 @@ static struct fl_sql sql_passed = { "person_passed", "SELECT person_passed($1, $
 static struct fl_sql sql_active = { "person_active", "SELECT person_set_active($1, $2)", 0 };
 static struct fl_sql sql_organizations = { "person_organizations",
                                            "SELECT * FROM person_organizations($1)", 0 };
-static struct fl_sql sql_count = { "person_count", "SELECT person_count_with_secret()", 0 };
+static struct fl_sql sql_administrators = { "administrators",
+                                            "SELECT person_count_with_secret($1, '{owner,admin}')",
+                                            0 };
+static struct fl_sql sql_owners = { "owners", "SELECT person_count_with_secret($1, '{owner}')", 0 };
 static struct fl_sql sql_token_create = {
     "token_create", "SELECT token_create($1, $2, $3, $4, string_to_array($5, ','), " AT("$6") ")", 0
 };
@@ -67,7 +70,7 @@ void fl_store_person_secret(struct fl_tx *tx, const struct fl_uuid *id, struct f
     fl_bind_bool(tx, q, clears_totp);
 }
 
-static struct fl_query *of_person(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id)
+static struct fl_query *by_id(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id)
 {
     struct fl_query *q = fl_tx_add(tx, sql);
     fl_bind_uuid(tx, q, id);
@@ -76,36 +79,41 @@ static struct fl_query *of_person(struct fl_tx *tx, struct fl_sql *sql, const st
 
 struct fl_query *fl_store_person_failed(struct fl_tx *tx, const struct fl_uuid *id)
 {
-    return of_person(tx, &sql_failed, id);
+    return by_id(tx, &sql_failed, id);
 }
 
 struct fl_query *fl_store_person_passed(struct fl_tx *tx, const struct fl_uuid *id, int64_t step)
 {
-    struct fl_query *q = of_person(tx, &sql_passed, id);
+    struct fl_query *q = by_id(tx, &sql_passed, id);
     fl_bind_int(tx, q, step);
     return q;
 }
 
 void fl_store_person_active(struct fl_tx *tx, const struct fl_uuid *id, bool is_active)
 {
-    fl_bind_bool(tx, of_person(tx, &sql_active, id), is_active);
+    fl_bind_bool(tx, by_id(tx, &sql_active, id), is_active);
 }
 
 struct fl_query *fl_store_person_organizations(struct fl_tx *tx, const struct fl_uuid *id)
 {
-    return of_person(tx, &sql_organizations, id);
+    return by_id(tx, &sql_organizations, id);
 }
 
-struct fl_query *fl_store_person_count(struct fl_tx *tx)
+struct fl_query *fl_store_administrators(struct fl_tx *tx, const struct fl_uuid *organization)
 {
-    return fl_tx_add(tx, &sql_count);
+    return by_id(tx, &sql_administrators, organization);
+}
+
+struct fl_query *fl_store_owners(struct fl_tx *tx, const struct fl_uuid *organization)
+{
+    return by_id(tx, &sql_owners, organization);
 }
 
 void fl_store_token_create(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *person,
                            struct fl_str name, struct fl_str hash, const char *scopes_csv,
                            int64_t expires_at_ms)
 {
-    struct fl_query *q = of_person(tx, &sql_token_create, id);
+    struct fl_query *q = by_id(tx, &sql_token_create, id);
     fl_bind_uuid(tx, q, person);
     fl_bind_text(tx, q, name);
     fl_bind_bytes(tx, q, hash);
@@ -122,13 +130,13 @@ struct fl_query *fl_store_token_by_hash(struct fl_tx *tx, struct fl_str hash)
 
 struct fl_query *fl_store_tokens(struct fl_tx *tx, const struct fl_uuid *person)
 {
-    return of_person(tx, &sql_tokens, person);
+    return by_id(tx, &sql_tokens, person);
 }
 
 struct fl_query *fl_store_token_revoke(struct fl_tx *tx, const struct fl_uuid *person,
                                        const struct fl_uuid *token)
 {
-    struct fl_query *q = of_person(tx, &sql_token_revoke, person);
+    struct fl_query *q = by_id(tx, &sql_token_revoke, person);
     fl_bind_uuid(tx, q, token);
     return q;
 }

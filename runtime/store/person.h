@@ -23,10 +23,11 @@ struct fl_query *fl_store_person_failed(struct fl_tx *tx, const struct fl_uuid *
 /* step 0: no TOTP. Returns a true cell; null when this step was used before. */
 struct fl_query *fl_store_person_passed(struct fl_tx *tx, const struct fl_uuid *id, int64_t step);
 void fl_store_person_active(struct fl_tx *tx, const struct fl_uuid *id, bool is_active);
-/* Columns: organization id, name, role. */
+/* Where they are a member today. Columns: organization id, name, role, title. */
 struct fl_query *fl_store_person_organizations(struct fl_tx *tx, const struct fl_uuid *id);
-/* Active owners and admins who have a passphrase, over all organizations. */
-struct fl_query *fl_store_person_count(struct fl_tx *tx);
+/* How many active owners and admins (only owners) of an organization have a passphrase. */
+struct fl_query *fl_store_administrators(struct fl_tx *tx, const struct fl_uuid *organization);
+struct fl_query *fl_store_owners(struct fl_tx *tx, const struct fl_uuid *organization);
 
 /* ---- personal tokens ---- */
 void fl_store_token_create(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *person,

@@ -37,7 +37,7 @@ static struct fl_sql sql_votes = {
 };
 static struct fl_sql sql_people = {
     "people",
-    "SELECT p.person_id, p.name, m.role, p.is_active, coalesce((SELECT string_agg(g.name, ',' "
+    "SELECT p.person_id, p.name, m.role, p.is_active AND m.left_at IS NULL, coalesce((SELECT string_agg(g.name, ',' "
     "ORDER BY g.name) FROM group_member gm JOIN org_group g USING (organization_id, group_id) "
     "WHERE gm.organization_id = m.organization_id AND gm.person_id = m.person_id), ''), "
     "p.display_name, p.email FROM membership m JOIN person p USING (person_id) WHERE "

@@ -16,8 +16,8 @@ struct fl_query *fl_store_vote_withdraw_all(struct fl_tx *tx, const struct fl_uu
 /* Standing votes. Columns: person_id, verdict, second factor, reason, via, voted_at ms, name,
  * is_owner. */
 struct fl_query *fl_store_votes(struct fl_tx *tx, const struct fl_uuid *approval);
-/* Members. Columns: person_id, name, role, is_active, groups joined with commas, display name,
- * mail. */
+/* Members, also those who left (is_active is false then). Columns: person_id, name, role,
+ * is_active, groups joined with commas, display name, mail. */
 struct fl_query *fl_store_people(struct fl_tx *tx);
 
 #endif

@@ -75,6 +75,7 @@ CREATE TABLE membership (
     organization_id uuid NOT NULL REFERENCES organization,
     person_id uuid NOT NULL REFERENCES person,
     role text NOT NULL CHECK (role IN ('owner', 'admin', 'approver', 'auditor', 'member')),
+    left_at timestamptz,                         -- offboarded here: seen by name, may do nothing
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (organization_id, person_id)
 );
@@ -436,7 +437,7 @@ GRANT UPDATE (state, decided_at, decided_by, reason, may_ask_again, wait_mode, h
               dispatched_at, dispatch_deadline, unknown_after, settled_at, settled_by, outcome,
               result, result_bytes, delivered_at, asked_count)
     ON approval TO flopinio_app;
-GRANT DELETE ON membership, org_group, server, tool TO flopinio_app;
+GRANT DELETE ON org_group, server, tool TO flopinio_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON group_member, mcp_session, outbox TO flopinio_app;
 GRANT SELECT (person_id, name, display_name, email, is_active, created_at) ON person
     TO flopinio_app;

@@ -38,12 +38,13 @@ RETURNS TABLE (organization_id uuid, organization text, revision bigint, credent
                expires_at timestamptz, is_expired boolean, is_revoked boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT c.organization_id, o.name, o.revision, c.credential_id, a.agent_id, a.name, a.state,
-           a.owner_id, p.name, p.is_active, c.client, c.hold_ms, c.tools, c.expires_at,
+           a.owner_id, p.name, p.is_active AND m.left_at IS NULL, c.client, c.hold_ms, c.tools, c.expires_at,
            coalesce(c.expires_at <= now(), false), c.revoked_at IS NOT NULL
     FROM agent_credential c
     JOIN organization o ON o.organization_id = c.organization_id
     JOIN agent a ON a.organization_id = c.organization_id AND a.agent_id = c.agent_id
     JOIN person p ON p.person_id = a.owner_id
+    JOIN membership m ON m.organization_id = a.organization_id AND m.person_id = a.owner_id
     WHERE c.token_hash = hash $$;
 
 CREATE FUNCTION person_by_name(wanted text)
@@ -102,18 +103,19 @@ LANGUAGE sql SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     UPDATE person SET is_active = becomes WHERE person_id = who $$;
 
 CREATE FUNCTION person_organizations(who uuid)
-RETURNS TABLE (organization_id uuid, name text, role text)
+RETURNS TABLE (organization_id uuid, name text, role text, title text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    SELECT o.organization_id, o.name, m.role
+    SELECT o.organization_id, o.name, m.role, o.title
     FROM membership m JOIN organization o ON o.organization_id = m.organization_id
-    WHERE m.person_id = who ORDER BY o.name $$;
+    WHERE m.person_id = who AND m.left_at IS NULL ORDER BY o.name $$;
 
-CREATE FUNCTION person_count_with_secret()
+-- Those of these roles who could sign in there.
+CREATE FUNCTION person_count_with_secret(place uuid, roles text[])
 RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    SELECT count(*) FROM person p WHERE p.is_active AND p.passphrase_hash IS NOT NULL
-    AND EXISTS (SELECT 1 FROM membership m WHERE m.person_id = p.person_id
-                AND m.role IN ('owner', 'admin')) $$;
+    SELECT count(*) FROM membership m JOIN person p ON p.person_id = m.person_id
+    WHERE m.organization_id = place AND m.left_at IS NULL AND m.role = ANY (roles)
+    AND p.is_active AND p.passphrase_hash IS NOT NULL $$;
 
 CREATE FUNCTION token_create(new_id uuid, who uuid, new_name text, hash bytea, new_scopes text[],
                              new_expires timestamptz)

@@ -1,0 +1,158 @@
+/* What was sent with a request: members of the body, parameters of the query. */
+#include "flopinio/base/clock.h"
+#include "runtime/console/api.h"
+#include "runtime/io/http_site.h"
+
+bool fl_api_text(struct fl_api *a, const char *name, bool is_required, struct fl_str *ret)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    *ret = (struct fl_str){ NULL, 0 };
+    if (json_is_string(value)) {
+        *ret = fl_json_str(value);
+        if (ret->n || !is_required)
+            return true;
+    } else if ((!value || json_is_null(value)) && !is_required) {
+        return true;
+    }
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a text", name);
+    return false;
+}
+
+bool fl_api_duration(struct fl_api *a, const char *name, int64_t *ret_ms)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    *ret_ms = 0;
+    if (!value || json_is_null(value))
+        return true;
+    if (json_is_integer(value) && json_integer_value(value) >= 0 &&
+        json_integer_value(value) < INT64_MAX / 1000) {
+        *ret_ms = json_integer_value(value) * 1000;
+        return true;
+    }
+    if (json_is_string(value) && fl_duration_parse(fl_json_str(value), ret_ms))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a duration, for instance \"4h\"", name);
+    return false;
+}
+
+bool fl_api_flag(struct fl_api *a, const char *name, bool *ret)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    *ret = json_is_true(value);
+    if (!value || json_is_boolean(value) || json_is_null(value))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be true or false", name);
+    return false;
+}
+
+bool fl_api_list(struct fl_api *a, const char *name, const char **ret)
+{
+    const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
+    struct fl_buf out = FL_BUF_INIT;
+    bool is_fine = !value || json_is_array(value) || json_is_null(value);
+    *ret = NULL;
+    for (size_t i = 0; is_fine && i < json_array_size(value); i++) {
+        struct fl_str item = fl_json_str(json_array_get(value, i));
+        is_fine = item.n && !memchr(item.p, ',', item.n);
+        if (i)
+            fl_buf_putc(&out, ',');
+        fl_buf_str(&out, item);
+    }
+    if (is_fine && json_is_array(value)) {
+        *ret = fl_arena_strndup(a->arena, out.p ? out.p : "", out.n);
+        is_fine = *ret != NULL;
+    }
+    fl_buf_fini(&out);
+    if (!is_fine)
+        fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a list of texts without commas", name);
+    return is_fine;
+}
+
+struct fl_str fl_api_query(struct fl_api *a, const char *name)
+{
+    struct fl_str key, value;
+    struct fl_err err;
+    for (size_t pos = 0;
+         fl_http_form_next(a->arena, a->query, &pos, &key, &value, &err) == FL_OK;) {
+        if (fl_str_is(key, name))
+            return value;
+    }
+    return (struct fl_str){ NULL, 0 };
+}
+
+int64_t fl_api_query_int(struct fl_api *a, const char *name, int64_t fallback)
+{
+    long long value;
+    return fl_str_to_i64(fl_api_query(a, name), &value) ? value : fallback;
+}
+
+bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms)
+{
+    struct fl_str text = fl_api_query(a, name);
+    int64_t ms;
+    *ret_utc_ms = 0;
+    if (!text.p)
+        return true;
+    if (fl_time_parse(text, ret_utc_ms))
+        return true;
+    if (fl_duration_parse(text, &ms)) {
+        *ret_utc_ms = fl_real_ms() - ms;
+        return true;
+    }
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a duration (\"2h\") or a time", name);
+    return false;
+}
+
+/* ---------------------------------------------------------------- texts that people see */
+static bool is_lower_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool fl_api_name(struct fl_api *a, const char *name, bool may_have_dots, struct fl_str *ret)
+{
+    if (!fl_api_text(a, name, true, ret))
+        return false;
+    bool is_fine = ret->n <= 63 && is_lower_or_digit(ret->p[0]);
+    for (size_t i = 0; i < ret->n; i++) {
+        char c = ret->p[i];
+        is_fine &= is_lower_or_digit(c) || c == '-' || (may_have_dots && (c == '.' || c == '_'));
+    }
+    if (!is_fine)
+        fl_api_error(a, FL_BAD_PARAMS,
+                     "'%s' must have 1 to 63 of a-z, 0-9, %s and start with a letter or digit",
+                     name, may_have_dots ? "'.', '_', '-'" : "'-'");
+    return is_fine;
+}
+
+bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret)
+{
+    if (!fl_api_text(a, name, false, ret))
+        return false;
+    bool is_fine = ret->n <= FL_API_TITLE_MAX;
+    for (size_t i = 0; i < ret->n; i++)
+        is_fine &= (unsigned char)ret->p[i] >= ' ' && ret->p[i] != 0x7f;
+    if (!is_fine)
+        fl_api_error(a, FL_BAD_PARAMS, "'%s' must be one line of at most %d bytes", name,
+                     FL_API_TITLE_MAX);
+    return is_fine;
+}
+
+bool fl_api_members(struct fl_api *a, const char *known)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (a->body, key, value) {
+        size_t n = strlen(key);
+        const char *at = known;
+        while (*at && !(strncmp(at, key, n) == 0 && (at[n] == ' ' || !at[n]))) {
+            at += strcspn(at, " ");
+            at += *at == ' ';
+        }
+        if (*at && n)
+            continue;
+        fl_api_error(a, FL_BAD_PARAMS, "'%.60s' is not known here (known: %s)", key, known);
+        return false;
+    }
+    return true;
+}
