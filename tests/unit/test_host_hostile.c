@@ -1,6 +1,7 @@
 /* Plugins that crash, hang, flood, lie and reach out: the worker goes on, the error is one clear
  * sentence, and the next call on the instance works. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -295,7 +296,11 @@ static int number_of(struct trial *t)
     static const char before[] = "[{\"type\":\"text\",\"text\":\"";
     CHECK_ENDED(t);
     CHECK(says(t, before));
-    return atoi(t->call.result.content.p + sizeof before - 1);
+    struct fl_str content = t->call.result.content;
+    int number = 0;
+    for (size_t i = sizeof before - 1; i < content.n && isdigit((unsigned char)content.p[i]); i++)
+        number = number * 10 + (content.p[i] - '0');
+    return number;
 }
 
 static void test_memory_is_limited(void)
