@@ -44,7 +44,7 @@ FL_STEP_DECLARE(cancel);
 FL_STEP_DECLARE(cancelled);
 FL_STEP_DECLARE(respond);
 
-#define LOOK_AGAIN_MS 1000   /* while the database is away */
+#define LOOK_AGAIN_MS 1000 /* while the database is away */
 
 static fl_next outcome(struct fl_call *c, enum fl_call_outcome what, struct fl_str reason)
 {

@@ -13,7 +13,8 @@
 #include "flopinio/base/mem.h"
 #include "runtime/crypto/keyring.h"
 #include "runtime/crypto/secret.h"
-#include "runtime/store/admin.h"
+#include "runtime/io/pg_admin.h"
+#include "runtime/store/key_check.h"
 #include "runtime/store/migrate.h"
 
 static enum fl_code make_dir(const char *path, mode_t mode, struct fl_err *err)
@@ -75,14 +76,14 @@ enum fl_code fl_prepare_dirs(const struct fl_config *c, struct fl_prepared *p, s
 static enum fl_code migrate(const struct fl_cluster *cluster, struct fl_err *err)
 {
     struct fl_buf owner = FL_BUF_INIT;
-    PGconn *pg = NULL;
+    struct pg_conn *pg = NULL;
     int from, to;
     enum fl_code code = fl_cluster_conninfo(cluster, "owner", &owner, err);
     if (code == FL_OK)
         code = fl_admin_connect(owner.p, &pg, err);
     if (code == FL_OK)
         code = fl_migrate_run(pg, &from, &to, err);
-    PQfinish(pg);
+    fl_admin_close(&pg);
     if (owner.p)
         fl_cleanse(owner.p, owner.n);
     fl_buf_fini(&owner);
@@ -161,24 +162,8 @@ static enum fl_code read_keys(const char *path, struct fl_buf *out, struct fl_er
     return FL_OK;
 }
 
-/* How many rows need a key, for the text of the refusal. */
-static long long rows_of_key(PGconn *pg, uint32_t id)
-{
-    char number[16];
-    const char *values[] = { number };
-    PGresult *res = NULL;
-    struct fl_err err;
-    long long n = -1;
-    snprintf(number, sizeof number, "%u", id);
-    if (fl_admin_query(pg, "SELECT sweep_key_rows($1::bigint)", 1, values, &res, &err) == FL_OK) {
-        n = atoll(PQgetvalue(res, 0, 0));
-        PQclear(res);
-    }
-    return n;
-}
-
-static enum fl_code check_known_keys(PGconn *pg, const struct fl_keyring *ring, const json_t *known,
-                                     struct fl_err *err)
+static enum fl_code check_known_keys(struct pg_conn *pg, const struct fl_keyring *ring,
+                                     const json_t *known, struct fl_err *err)
 {
     const char *id_text;
     json_t *value;
@@ -192,7 +177,7 @@ static enum fl_code check_known_keys(PGconn *pg, const struct fl_keyring *ring, 
         if (code == FL_BAD_KEY) {
             struct fl_err why = *err;
             return fl_err_set(err, FL_BAD_KEY, "%s; %lld rows need it", why.text,
-                              rows_of_key(pg, id));
+                              fl_key_checks_rows(pg, id));
         }
         if (code)
             return code;
@@ -201,7 +186,7 @@ static enum fl_code check_known_keys(PGconn *pg, const struct fl_keyring *ring, 
 }
 
 /* Keys that are new get a known value in the database, by which they are recognised later. */
-static enum fl_code note_new_keys(PGconn *pg, const struct fl_keyring *ring, json_t *known,
+static enum fl_code note_new_keys(struct pg_conn *pg, const struct fl_keyring *ring, json_t *known,
                                   struct fl_err *err)
 {
     uint32_t ids[FL_KEYRING_MAX + 1];
@@ -227,35 +212,16 @@ static enum fl_code note_new_keys(PGconn *pg, const struct fl_keyring *ring, jso
     }
     if (!has_news)
         return FL_OK;
-    char *text = json_dumps(known, JSON_COMPACT);
-    const char *values[] = { text };
-    enum fl_code code =
-        text ? fl_admin_query(pg, "UPDATE installation SET key_checks = key_checks || $1::jsonb", 1,
-                              values, NULL, err)
-             : fl_err_code(err, FL_NOMEM);
-    fl_free(text);
-    return code;
+    return fl_key_checks_add(pg, known, err);
 }
 
-static enum fl_code check_keys(PGconn *pg, const struct fl_keyring *ring, struct fl_err *err)
+static enum fl_code check_keys(struct pg_conn *pg, const struct fl_keyring *ring,
+                               struct fl_err *err)
 {
-    char id_text[FL_UUID_TEXT];
-    struct fl_uuid id = fl_uuid_new();
-    const char *values[] = { fl_uuid_format(&id, id_text) };
-    PGresult *res = NULL;
-    enum fl_code code = fl_admin_exec(pg, "SET search_path = flopinio", NULL, err);
+    json_t *known = NULL;
+    enum fl_code code = fl_key_checks_get(pg, &known, err);
     if (code == FL_OK)
-        code = fl_admin_query(pg,
-                              "INSERT INTO installation (id) VALUES ($1::uuid) ON CONFLICT DO "
-                              "NOTHING",
-                              1, values, NULL, err);
-    if (code == FL_OK)
-        code = fl_admin_exec(pg, "SELECT key_checks FROM installation", &res, err);
-    if (code)
-        return code;
-    json_t *known = fl_json_parse(fl_str_of(PQgetvalue(res, 0, 0)), err);
-    PQclear(res);
-    code = known ? check_known_keys(pg, ring, known, err) : FL_INTERNAL;
+        code = check_known_keys(pg, ring, known, err);
     if (code == FL_OK)
         code = note_new_keys(pg, ring, known, err);
     json_decref(known);
@@ -266,17 +232,15 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
 {
     char path[600];
     struct fl_keyring *ring = NULL;
-    PGconn *pg = NULL;
-    PGresult *res = NULL;
+    struct pg_conn *pg = NULL;
+    bool is_new = false;
     fl_prepare_keys_path(c, path, sizeof path);
     enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
     if (code)
         return code;
     /* Keys are made for a database that knows none; a lost file must not be replaced silently. */
-    bool is_new = fl_admin_exec(pg, "SELECT 1 FROM flopinio.installation", &res, err) == FL_OK &&
-                  PQntuples(res) == 0;
-    PQclear(res);
-    if (access(path, F_OK) != 0 && is_new)
+    code = fl_key_checks_are_new(pg, &is_new, err);
+    if (code == FL_OK && access(path, F_OK) != 0 && is_new)
         code = make_keys(path, err);
     if (code == FL_OK)
         code = read_keys(path, &p->keys, err);
@@ -285,7 +249,7 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
     if (code == FL_OK)
         code = check_keys(pg, ring, err);
     fl_keyring_free(&ring);
-    PQfinish(pg);
+    fl_admin_close(&pg);
     return code;
 }
 

@@ -30,11 +30,11 @@ static struct fl_sql sql_dispatch = {
     "approval_dispatch",
     "WITH moved AS (UPDATE approval SET state = 'dispatched', dispatch_number = "
     "nextval('dispatch_number'), dispatched_at = clock_timestamp(), dispatch_deadline = "
-    "clock_timestamp() + " SPAN("$11") ", unknown_after = clock_timestamp() + " SPAN(
-        "$11") " + " SPAN("$12") " + " SPAN("$13") " " MINE_AUDITED
-                               "AND state = 'claimed' AND fence = $10 AND expires_at > "
-                               "clock_timestamp() AND frozen_at IS NULL RETURNING "
-                               "dispatch_number), " NOTED "SELECT dispatch_number FROM moved",
+    "clock_timestamp() + " SPAN("$11") ", unknown_after = clock_timestamp() + " SPAN("$11") " + " SPAN(
+        "$12") " + " SPAN("$13") " " MINE_AUDITED
+                                 "AND state = 'claimed' AND fence = $10 AND expires_at > "
+                                 "clock_timestamp() AND frozen_at IS NULL RETURNING "
+                                 "dispatch_number), " NOTED "SELECT dispatch_number FROM moved",
     0
 };
 static struct fl_sql sql_settle = {

@@ -19,7 +19,7 @@
 #include "flopinio/base/clock.h"
 #include "flopinio/base/id.h"
 #include "flopinio/base/mem.h"
-#include "runtime/store/admin.h"
+#include "runtime/io/pg_admin.h"
 #include "runtime/store/migrate.h"
 
 #define PATH_BYTES       512
@@ -425,8 +425,7 @@ static enum fl_code wait_ready(const struct fl_cluster *c, struct fl_err *err)
     enum fl_code code = fl_cluster_conninfo(c, "super", &info, err);
     int64_t until = fl_mono_ms() + START_TIMEOUT_MS, seen_ms = fl_mono_ms();
     while (code == FL_OK) {
-        PGPing ping = PQping(info.p);
-        if (ping == PQPING_OK)
+        if (fl_admin_answers(info.p))
             break;
         if (running_pid(c))
             seen_ms = fl_mono_ms();
@@ -451,7 +450,7 @@ static enum fl_code bootstrap(const struct fl_cluster *c, struct fl_err *err)
     char secrets[4][64];
     static const char *const roles[] = { "owner", "app", "verifier", "backup" };
     struct fl_buf info = FL_BUF_INIT;
-    PGconn *pg = NULL;
+    struct pg_conn *pg = NULL;
     enum fl_code code = FL_OK;
     for (size_t i = 0; code == FL_OK && i < FL_COUNTOF(roles); i++)
         code = password(c, roles[i], secrets[i], sizeof secrets[i], true, err);
@@ -462,7 +461,7 @@ static enum fl_code bootstrap(const struct fl_cluster *c, struct fl_err *err)
     if (code == FL_OK)
         code = fl_migrate_bootstrap(
             pg, &(struct fl_role_passwords){ secrets[0], secrets[1], secrets[2], secrets[3] }, err);
-    PQfinish(pg);
+    fl_admin_close(&pg);
     fl_buf_fini(&info);
     return code;
 }

@@ -71,14 +71,6 @@ static struct fl_sql sql_lease = {
     0
 };
 static struct fl_sql sql_lease_drop = { "lease_drop", "DELETE FROM lease WHERE owner = $1", 0 };
-static struct fl_sql sql_installation_make = {
-    "installation_make", "INSERT INTO installation (id) VALUES ($1) ON CONFLICT DO NOTHING", 0
-};
-static struct fl_sql sql_installation = { "installation", "SELECT id, key_checks FROM installation",
-                                          0 };
-static struct fl_sql sql_installation_keys = {
-    "installation_keys", "UPDATE installation SET key_checks = key_checks || $1::jsonb", 0
-};
 static struct fl_sql sql_schema = { "schema_version",
                                     "SELECT coalesce(max(version), 0) FROM schema_version", 0 };
 static struct fl_sql sql_clock = { "clock", "SELECT " MS("clock_timestamp()"), 0 };
@@ -152,17 +144,6 @@ struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct
 void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner)
 {
     fl_bind_uuid(tx, fl_tx_add(tx, &sql_lease_drop), owner);
-}
-
-struct fl_query *fl_store_installation(struct fl_tx *tx, const struct fl_uuid *id)
-{
-    fl_bind_uuid(tx, fl_tx_add(tx, &sql_installation_make), id);
-    return fl_tx_add(tx, &sql_installation);
-}
-
-void fl_store_installation_keys(struct fl_tx *tx, struct fl_str key_checks_json)
-{
-    fl_bind_text(tx, fl_tx_add(tx, &sql_installation_keys), key_checks_json);
 }
 
 struct fl_query *fl_store_schema_version(struct fl_tx *tx)

@@ -7,7 +7,7 @@
 
 #include "flopinio/base/buf.h"
 #include "flopinio/base/log.h"
-#include "runtime/store/admin.h"
+#include "runtime/io/pg_admin.h"
 #include "runtime/store/embedded.h"
 #include "runtime/store/states.h"
 
@@ -25,17 +25,18 @@ static const struct {
     { "flopinio_backup", "LOGIN BYPASSRLS" }, /* for pg_dump only */
 };
 
-static enum fl_code make_role(PGconn *pg, const char *name, const char *rights, struct fl_err *err)
+static enum fl_code make_role(struct pg_conn *pg, const char *name, const char *rights,
+                              struct fl_err *err)
 {
     char sql[512];
-    PGresult *res = NULL;
+    struct pg_result *res = NULL;
     const char *values[] = { name };
     enum fl_code code =
         fl_admin_query(pg, "SELECT 1 FROM pg_roles WHERE rolname = $1", 1, values, &res, err);
     if (code)
         return code;
-    bool is_there = PQntuples(res) > 0;
-    PQclear(res);
+    bool is_there = fl_admin_rows(res) > 0;
+    fl_admin_clear(&res);
     if (is_there)
         return FL_OK;
     bool bypasses = strstr(rights, "BYPASSRLS") != NULL;
@@ -50,23 +51,21 @@ static enum fl_code make_role(PGconn *pg, const char *name, const char *rights, 
     return code;
 }
 
-static enum fl_code set_password(PGconn *pg, const char *role, const char *password,
+static enum fl_code set_password(struct pg_conn *pg, const char *role, const char *password,
                                  struct fl_err *err)
 {
     if (!password)
         return FL_OK;
-    char *quoted = PQescapeLiteral(pg, password, strlen(password));
     struct fl_buf sql = FL_BUF_INIT;
-    fl_buf_printf(&sql, "ALTER ROLE flopinio_%s PASSWORD %s", role, quoted ? quoted : "''");
-    enum fl_code code = quoted ? fl_buf_code(&sql, err) : fl_err_code(err, FL_NOMEM);
+    fl_buf_printf(&sql, "ALTER ROLE flopinio_%s PASSWORD ", role);
+    enum fl_code code = fl_admin_quote(pg, password, &sql, err);
     if (code == FL_OK)
         code = fl_admin_exec(pg, sql.p, NULL, err);
-    PQfreemem(quoted);
     fl_buf_fini(&sql);
     return code;
 }
 
-enum fl_code fl_migrate_bootstrap(PGconn *pg, const struct fl_role_passwords *passwords,
+enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passwords *passwords,
                                   struct fl_err *err)
 {
     enum fl_code code = FL_OK;
@@ -83,13 +82,13 @@ enum fl_code fl_migrate_bootstrap(PGconn *pg, const struct fl_role_passwords *pa
     if (code == FL_OK)
         code =
             fl_admin_exec(pg, "GRANT flopinio_lookup, flopinio_sweep TO flopinio_owner", NULL, err);
-    PGresult *res = NULL;
+    struct pg_result *res = NULL;
     if (code == FL_OK)
         code = fl_admin_exec(pg, "SELECT 1 FROM pg_database WHERE datname = 'flopinio'", &res, err);
     if (code)
         return code;
-    bool is_there = PQntuples(res) > 0;
-    PQclear(res);
+    bool is_there = fl_admin_rows(res) > 0;
+    fl_admin_clear(&res);
     if (is_there)
         return FL_OK;
     /* An administrator who is no superuser must be a member of the owner to give it a database. */
@@ -114,29 +113,29 @@ int fl_schema_version(void)
     return n;
 }
 
-enum fl_code fl_migrate_current(PGconn *pg, int *ret, struct fl_err *err)
+enum fl_code fl_migrate_current(struct pg_conn *pg, int *ret, struct fl_err *err)
 {
-    PGresult *res = NULL;
+    struct pg_result *res = NULL;
     enum fl_code code =
         fl_admin_exec(pg, "SELECT to_regclass('flopinio.schema_version') IS NOT NULL", &res, err);
     if (code)
         return code;
-    bool is_there = strcmp(PQgetvalue(res, 0, 0), "t") == 0;
-    PQclear(res);
+    bool is_there = strcmp(fl_admin_cell(res, 0, 0), "t") == 0;
+    fl_admin_clear(&res);
     *ret = 0;
     if (!is_there)
         return FL_OK;
     code = fl_admin_exec(pg, "SELECT coalesce(max(version), 0) FROM flopinio.schema_version", &res,
                          err);
     if (code == FL_OK) {
-        *ret = atoi(PQgetvalue(res, 0, 0));
-        PQclear(res);
+        *ret = atoi(fl_admin_cell(res, 0, 0));
+        fl_admin_clear(&res);
     }
     return code;
 }
 
 /* One file and its number in one transaction. */
-static enum fl_code apply(PGconn *pg, const struct fl_embedded *m, struct fl_err *err)
+static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
 {
     char sql[128];
     enum fl_code code = fl_admin_exec(pg, "BEGIN; SET LOCAL search_path = flopinio", NULL, err);
@@ -154,7 +153,7 @@ static enum fl_code apply(PGconn *pg, const struct fl_embedded *m, struct fl_err
     return fl_err_set(err, code, "migration %s: %.300s", m->name, first.text);
 }
 
-static enum fl_code run_locked(PGconn *pg, int *ret_from, struct fl_err *err)
+static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err *err)
 {
     static const char start[] =
         "CREATE SCHEMA IF NOT EXISTS flopinio AUTHORIZATION flopinio_owner;"
@@ -186,7 +185,7 @@ static enum fl_code run_locked(PGconn *pg, int *ret_from, struct fl_err *err)
     return code;
 }
 
-enum fl_code fl_migrate_run(PGconn *pg, int *ret_from, int *ret_to, struct fl_err *err)
+enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to, struct fl_err *err)
 {
     enum fl_code code = fl_admin_exec(pg, "SELECT pg_advisory_lock(" LOCK_KEY ")", NULL, err);
     if (code)

@@ -5,9 +5,9 @@
 #ifndef FLOPINIO_STORE_MIGRATE_H
 #define FLOPINIO_STORE_MIGRATE_H
 
-#include <libpq-fe.h>
-
 #include "flopinio/base/err.h"
+
+struct pg_conn; /* libpq's PGconn, see runtime/io/pg_admin.h */
 
 struct fl_role_passwords {
     const char *owner, *app, *verifier, *backup; /* NULL: leave that role's password alone */
@@ -15,14 +15,14 @@ struct fl_role_passwords {
 
 /* As a role that may create roles and databases: makes the roles, the database `flopinio` and its
  * schema's owner, idempotently. `pg` is connected to any database of the server. */
-enum fl_code fl_migrate_bootstrap(PGconn *pg, const struct fl_role_passwords *passwords,
+enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passwords *passwords,
                                   struct fl_err *err) FL_MUST_CHECK;
 /* As the owner, connected to the database: brings the schema to fl_schema_version(). */
-enum fl_code fl_migrate_run(PGconn *pg, int *ret_from, int *ret_to,
+enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to,
                             struct fl_err *err) FL_MUST_CHECK;
 /* The schema this binary is made for. */
 int fl_schema_version(void);
 /* The schema of the connected database, 0 if there is none. Any role. */
-enum fl_code fl_migrate_current(PGconn *pg, int *ret, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_migrate_current(struct pg_conn *pg, int *ret, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

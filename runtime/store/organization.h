@@ -76,9 +76,6 @@ void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id);
 struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct fl_uuid *owner,
                                 int64_t for_ms);
 void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner);
-/* Columns: id, key_checks. Makes the row at the first start. */
-struct fl_query *fl_store_installation(struct fl_tx *tx, const struct fl_uuid *id);
-void fl_store_installation_keys(struct fl_tx *tx, struct fl_str key_checks_json);
 /* Columns: schema version. */
 struct fl_query *fl_store_schema_version(struct fl_tx *tx);
 /* Columns: milliseconds of the database's clock. */

@@ -6,8 +6,11 @@
 
 run() {
     local script
-    for script in tests/lint/*.sh; do
-        bash "$script" >"$FL_TMP/out" 2>&1
+    for script in tests/lint/*.sh tests/lint/*.py; do
+        case $script in
+        *.py) python3 "$script" ;;
+        *) bash "$script" ;;
+        esac >"$FL_TMP/out" 2>&1
         t_take "$FL_TMP/out" $? ""
     done
 }

@@ -8,7 +8,7 @@
 #include "flopinio/base/mem.h"
 #include "harness.h"
 #include "runtime/io/pg.h"
-#include "runtime/store/admin.h"
+#include "runtime/io/pg_admin.h"
 #include "runtime/store/cluster.h"
 #include "runtime/store/migrate.h"
 
@@ -44,26 +44,26 @@ static char *conninfo(const char *role)
 static void migrate(void)
 {
     char *info = conninfo("owner");
-    PGconn *pg;
+    struct pg_conn *pg;
     int from, to;
     struct fl_err err = { 0 };
     CHECK_OK(fl_admin_connect(info, &pg, &err));
     enum fl_code code = fl_migrate_run(pg, &from, &to, &err);
     CHECK_MSG(code == FL_OK, "%s", err.text);
     CHECK_INT(to, fl_schema_version());
-    PQfinish(pg);
+    fl_admin_close(&pg);
     fl_free(info);
 }
 
 static void sql_as(const char *role, const char *sql)
 {
     char *info = conninfo(role);
-    PGconn *pg;
+    struct pg_conn *pg;
     struct fl_err err = { 0 };
     CHECK_OK(fl_admin_connect(info, &pg, &err));
     enum fl_code code = fl_admin_exec(pg, sql, NULL, &err);
     CHECK_MSG(code == FL_OK, "%s", err.text);
-    PQfinish(pg);
+    fl_admin_close(&pg);
     fl_free(info);
 }
 
@@ -458,7 +458,7 @@ static void test_migrations_run_once_and_are_guarded(void)
     migrate();
     migrate();
     char *info = conninfo("app");
-    PGconn *pg;
+    struct pg_conn *pg;
     struct fl_err err = { 0 };
     CHECK_OK(fl_admin_connect(info, &pg, &err));
     static const char *const refused[] = {
@@ -480,7 +480,7 @@ static void test_migrations_run_once_and_are_guarded(void)
     for (size_t i = 0; i < FL_COUNTOF(refused); i++)
         CHECK_MSG(fl_admin_exec(pg, refused[i], NULL, &err) == FL_DB_REFUSED, "%s was allowed",
                   refused[i]);
-    PQfinish(pg);
+    fl_admin_close(&pg);
     fl_free(info);
 }
 

@@ -19,7 +19,8 @@ void fl_free(void *ptr);
 void fl_mem_init(void);
 
 /* How many allocations of this thread have failed so far. For libraries that go on without the
- * memory: jansson's lexer loses a byte of the text when its buffer cannot grow, and says nothing. */
+ * memory: jansson's lexer loses a byte of the text when its buffer cannot grow, and says nothing.
+ */
 uint64_t fl_mem_failures(void);
 
 /* Tests only. The n-th allocation from now on (1 = the next) of this process fails, once if

@@ -1,6 +1,7 @@
 /* Blocking libpq for administration. */
-#include "runtime/store/admin.h"
+#include "runtime/io/pg_admin.h"
 
+#include <libpq-fe.h>
 #include <string.h>
 
 static enum fl_code refused(PGconn *pg, const PGresult *res, struct fl_err *err)
@@ -61,4 +62,41 @@ enum fl_code fl_admin_query(PGconn *pg, const char *sql, int count, const char *
                             PGresult **ret, struct fl_err *err)
 {
     return take(pg, PQexecParams(pg, sql, count, NULL, values, NULL, NULL, 0), ret, err);
+}
+
+enum fl_code fl_admin_quote(PGconn *pg, const char *text, struct fl_buf *out, struct fl_err *err)
+{
+    char *quoted = PQescapeLiteral(pg, text, strlen(text));
+    if (!quoted)
+        return refused(pg, NULL, err);
+    fl_buf_puts(out, quoted);
+    PQfreemem(quoted);
+    return fl_buf_code(out, err);
+}
+
+void fl_admin_close(PGconn **pg)
+{
+    PQfinish(*pg);
+    *pg = NULL;
+}
+
+bool fl_admin_answers(const char *conninfo)
+{
+    return PQping(conninfo) == PQPING_OK;
+}
+
+int fl_admin_rows(const PGresult *res)
+{
+    return PQntuples(res);
+}
+
+const char *fl_admin_cell(const PGresult *res, int row, int col)
+{
+    return PQgetvalue(res, row, col);
+}
+
+void fl_admin_clear(PGresult **res)
+{
+    PQclear(*res);
+    *res = NULL;
 }

@@ -1,0 +1,38 @@
+/* Blocking database work with powerful roles, outside the workers: bootstrap of roles, migrations,
+ * the check of the keys at start, doctor's questions. Never in a request. One thread at a time for
+ * each connection. */
+#ifndef FLOPINIO_IO_PG_ADMIN_H
+#define FLOPINIO_IO_PG_ADMIN_H
+
+#include "flopinio/base/buf.h"
+#include "flopinio/base/err.h"
+
+/* libpq's own structs, named without its header: only this folder includes that. */
+struct pg_conn;
+struct pg_result;
+
+/* Connects within 5 s; the error text carries no password. */
+enum fl_code fl_admin_connect(const char *conninfo, struct pg_conn **ret,
+                              struct fl_err *err) FL_MUST_CHECK;
+void fl_admin_close(struct pg_conn **pg);
+/* Does a server answer there (whatever it says)? */
+bool fl_admin_answers(const char *conninfo);
+
+/* Runs SQL that may be several statements; the last result is returned when ret is not NULL
+ * (fl_admin_clear it). */
+enum fl_code fl_admin_exec(struct pg_conn *pg, const char *sql, struct pg_result **ret,
+                           struct fl_err *err) FL_MUST_CHECK;
+/* One statement with text parameters (NULL = null). */
+enum fl_code fl_admin_query(struct pg_conn *pg, const char *sql, int count,
+                            const char *const *values, struct pg_result **ret,
+                            struct fl_err *err) FL_MUST_CHECK;
+/* Appends the text as an SQL literal, for the commands that take no parameters. */
+enum fl_code fl_admin_quote(struct pg_conn *pg, const char *text, struct fl_buf *out,
+                            struct fl_err *err) FL_MUST_CHECK;
+
+int fl_admin_rows(const struct pg_result *res);
+/* The cell's text, "" for null; until fl_admin_clear. */
+const char *fl_admin_cell(const struct pg_result *res, int row, int col);
+void fl_admin_clear(struct pg_result **res);
+
+#endif
