@@ -172,12 +172,12 @@ READ_TOOL(list)
 READ_TOOL(stat_one)
 
 /* clang-format off */
-#define ENTRY_MEMBERS                                                                              \
+/* A piece of text of its own: JSON() within JSON() would turn `false` into stdbool.h's 0. */
+#define ENTRY_MEMBERS JSON(                                                                        \
     "path": {"type": "string"},                                                                    \
     "type": {"type": "string", "enum": ["file", "directory", "symlink", "other"]},                 \
     "size": {"type": "integer", "minimum": 0, "description": "bytes; files only"},                 \
-    "modified": {"type": "string", "description": "UTC"}
-#define EXPANDED(...) JSON(__VA_ARGS__)
+    "modified": {"type": "string", "description": "UTC"})
 
 const struct flopinio_tool tool_list = {
     .size = sizeof tool_list,
@@ -198,13 +198,13 @@ const struct flopinio_tool tool_list = {
         },
         "additionalProperties": false
     }),
-    .output_schema = EXPANDED({
+    .output_schema = JSON({
         "type": "object",
         "properties": {
             "path": {"type": "string"},
             "entries": {"type": "array", "items": {
                 "type": "object",
-                "properties": {ENTRY_MEMBERS},
+                "properties": {) ENTRY_MEMBERS JSON(},
                 "required": ["path", "type", "modified"],
                 "additionalProperties": false}},
             "is_complete": {"type": "boolean", "description": "false: there is more"},
@@ -240,10 +240,9 @@ const struct flopinio_tool tool_stat = {
         "required": ["path"],
         "additionalProperties": false
     }),
-    .output_schema = EXPANDED({
+    .output_schema = JSON({
         "type": "object",
-        "properties": {
-            ENTRY_MEMBERS,
+        "properties": {) ENTRY_MEMBERS JSON(,
             "mode": {"type": "string", "description": "octal, for example 0644"},
             "links": {"type": "integer", "description": "names of the same file (hard links)"},
             "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},

@@ -8,6 +8,7 @@
 #include "flopinio/base/jcs.h"
 #include "flopinio/base/json.h"
 #include "flopinio/base/scan.h"
+#include "mcp/schema.h"
 #include "runtime/crypto/digest.h"
 
 #define TOOLS_MAX        512
@@ -91,6 +92,22 @@ static uint32_t read_u32(struct tool_reader *r, const char *key, uint32_t max)
     return (uint32_t)number;
 }
 
+/* Clients compile what they are shown and refuse the whole list for one schema that is none. */
+static enum fl_code check_compiles(struct tool_reader *r, struct fl_str text, const char *which)
+{
+    struct fl_schema *schema = NULL;
+    struct fl_err why;
+    json_t *tree = fl_json_parse(text, &why);
+    enum fl_code code = tree ? fl_schema_new(tree, NULL, &schema, &why) : why.code;
+    json_decref(tree);
+    fl_schema_free(&schema);
+    if (code == FL_OK)
+        return FL_OK;
+    return code == FL_NOMEM ? fl_err_code(r->err, FL_NOMEM)
+                            : fl_err_set(r->err, FL_PLUGIN, "tool %s: its %s is not valid: %s",
+                                         r->name, which, why.text);
+}
+
 static struct fl_str read_schema(struct tool_reader *r, const char *key, const char *which,
                                  bool is_input)
 {
@@ -117,6 +134,8 @@ static struct fl_str read_schema(struct tool_reader *r, const char *key, const c
     else if (is_input && !fl_span_is(type, "object"))
         r->code = fl_err_set(r->err, FL_PLUGIN, "tool %s: its %s does not say \"type\": \"object\"",
                              r->name, which);
+    else
+        r->code = check_compiles(r, schema, which);
     return schema;
 }
 

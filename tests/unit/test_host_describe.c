@@ -275,6 +275,13 @@ static void test_forged_descriptions_are_refused(void)
           "tool t: its title is not one line of 1 to 256 bytes" },
         { HEAD "[{\"name\":\"t\",\"task\":0,\"outputSchema\":\"7\"," REST "}]}",
           "tool t: its output schema is not a JSON object" },
+        { HEAD "[{\"name\":\"t\",\"task\":0,"
+               "\"outputSchema\":\"{\\\"additionalProperties\\\":0}\"," REST "}]}",
+          "tool t: its output schema is not valid: /additionalProperties: must be a schema (an object, "
+          "true or false)" },
+        { HEAD "[{\"name\":\"t\",\"task\":0,\"description\":\"\",\"effects\":1,\"inputSchema\":"
+               "\"{\\\"type\\\":\\\"object\\\",\\\"minProperties\\\":-1}\"}]}",
+          "tool t: its input schema is not valid: /minProperties: must be a whole number, 0 or more" },
     };
     for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
         struct fl_description *d = NULL;
