@@ -139,6 +139,7 @@ FL_STEP(opened)
     struct fl_run *r = run_of(f);
     if (f->op.code)
         return fl_fail(f);
+    fl_store_stop_gate_pass(&r->tx);
     r->q_row = fl_store_approval_lock(&r->tx, &r->approval);
     r->q_recheck = fl_store_approval_recheck(&r->tx, &r->approval);
     r->q_votes = fl_store_votes(&r->tx, &r->approval);

@@ -5,44 +5,64 @@
 
 #include "runtime/approval/core.h"
 
+#define FL_STOP_MOST_MS (366 * 86400000LL) /* the longest time that a stop may be set for */
+
 /* "org", "group", "server", "agent", "person", "tool"; NULL if it is none. */
 const char *fl_stop_scope(struct fl_str text);
 
+/* A call that the stop covers and that was sent before it: nobody can hold it back any more. */
+struct fl_in_flight {
+    struct fl_uuid approval;
+    struct fl_str tool, agent;
+    int64_t sent_at_ms;
+};
+
 struct fl_stop_set {
     struct fl_core *core;
+    struct fl_arena *arena; /* the caller's; the list of calls in flight lives in it */
     struct fl_uuid organization;
     const char *scope;
     struct fl_str name, reason, by;
     int64_t for_ms; /* 0: until it is lifted */
     enum fl_actor actor;
     struct fl_uuid actor_id;
+    const char *via;
     struct fl_uuid id; /* out */
+    struct fl_in_flight *in_flight;
+    size_t in_flight_count;
     /* private */
     struct fl_op *op;
     struct fl_op db;
-    struct fl_arena *arena;
     struct fl_tx tx;
+    struct fl_query *q;
 };
 /* FL_BAD_PARAMS, FL_UNAVAILABLE. */
 enum fl_code fl_stop_set_start(struct fl_op *op, struct fl_stop_set *set) FL_MUST_CHECK;
 
+/* One of the stops to lift; scope and name are for the audit. */
+struct fl_stop_named {
+    struct fl_uuid id;
+    struct fl_str scope, name;
+};
+
 struct fl_stop_lift {
     struct fl_core *core;
     struct fl_uuid organization;
-    struct fl_uuid id; /* zero: by scope and name */
-    const char *scope;
-    struct fl_str name, by;
+    const struct fl_stop_named *stops; /* borrowed until it completes */
+    size_t count;
+    struct fl_str by;
     enum fl_actor actor;
     struct fl_uuid actor_id;
-    int lifted; /* out: how many */
+    const char *via; /* NULL: not said */
+    size_t lifted;   /* out: how many, none of them by somebody else meanwhile */
     /* private */
     struct fl_op *op;
     struct fl_op db;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_query *q;
+    struct fl_query **q;
 };
-/* FL_NOT_FOUND: nothing of that name is stopped. */
+/* FL_NOT_FOUND: none of them is in force. */
 enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *lift) FL_MUST_CHECK;
 
 #endif

@@ -45,6 +45,7 @@ struct fl_sweep {
     struct fl_list batches; /* due_batch */
     struct fl_reaper reaper;
     struct fl_stop_lift lift;
+    struct fl_stop_named over; /* whose time is up */
     uint64_t round;
     int64_t orgs_since_us, asked_at_ms, offset_ms;
     bool has_lease, is_stopping, is_running;
@@ -229,7 +230,9 @@ FL_STEP(next_stop)
     if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops))
         return &S_next_batch;
     s->lift.organization = fl_cell_uuid(s->q_stops, s->stop_at, 0);
-    s->lift.id = fl_cell_uuid(s->q_stops, s->stop_at, 1);
+    s->over = (struct fl_stop_named){ .id = fl_cell_uuid(s->q_stops, s->stop_at, 1) };
+    s->lift.stops = &s->over;
+    s->lift.count = 1;
     s->lift.actor = FL_ACTOR_SYSTEM;
     s->lift.actor_id = s->core->worker;
     s->lift.by = FL_STR("the clock");

@@ -26,7 +26,7 @@ struct fl_api_server {
 
 static const struct fl_api_route *const tables[] = {
     fl_api_me,    fl_api_orgs,   fl_api_groups,    fl_api_people, fl_api_agents,
-    fl_api_tools, fl_api_policy, fl_api_approvals, fl_api_audit
+    fl_api_tools, fl_api_policy, fl_api_approvals, fl_api_stops,  fl_api_audit
 };
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
@@ -88,7 +88,10 @@ static void answer(struct fl_api *a, int status, struct fl_str body)
     a->is_answered = true;
     if (a->ex) {
         a->ex->user = NULL;
-        fl_http_respond(a->ex, status, headers, status == 401 ? 3 : 2, body);
+        if (fl_http_is_started(a->ex))
+            fl_http_abort(a->ex);
+        else
+            fl_http_respond(a->ex, status, headers, status == 401 ? 3 : 2, body);
     }
     a->ex = NULL;
     maybe_free(a);
@@ -132,6 +135,45 @@ void fl_api_error(struct fl_api *a, enum fl_code code, const char *fmt, ...)
     fl_buf_puts(&out, "}}");
     fl_buf_fini(&text);
     fl_api_answer(a, fl_code_http(code), &out);
+}
+
+/* ---------------------------------------------------------------- long answers */
+void fl_api_stream(struct fl_api *a, const char *type, struct fl_str piece,
+                   void (*next)(struct fl_api *a))
+{
+    const struct fl_http_header headers[] = { { FL_STR("Content-Type"), fl_str_of(type) },
+                                              { FL_STR("Cache-Control"), FL_STR("no-store") } };
+    enum fl_code code = FL_OK;
+    if (!fl_http_is_started(a->ex))
+        code = fl_http_start(a->ex, 200, headers, FL_COUNTOF(headers));
+    if (code == FL_OK && piece.n)
+        code = fl_http_write(a->ex, piece);
+    if (code)
+        fl_api_error(a, code, "the answer could not be sent");
+    else if (fl_http_queued(a->ex))
+        a->drained = next;
+    else
+        next(a);
+}
+
+void fl_api_stream_end(struct fl_api *a)
+{
+    struct fl_http_exchange *ex = a->ex;
+    a->is_answered = true;
+    a->ex = NULL;
+    ex->user = NULL;
+    fl_http_end(ex);
+    maybe_free(a);
+}
+
+static void on_drained(struct fl_http_exchange *ex)
+{
+    struct fl_api *a = ex->user;
+    void (*next)(struct fl_api *a) = a ? a->drained : NULL;
+    if (!next)
+        return;
+    a->drained = NULL;
+    next(a);
 }
 
 /* ---------------------------------------------------------------- transactions */
@@ -587,7 +629,9 @@ static void on_gone(struct fl_http_exchange *ex)
     }
 }
 
-const struct fl_http_callbacks fl_api_http = { .on_request = on_request, .on_gone = on_gone };
+const struct fl_http_callbacks fl_api_http = { .on_request = on_request,
+                                               .on_gone = on_gone,
+                                               .on_drained = on_drained };
 
 static void on_control_head(struct fl_http_exchange *ex)
 {
@@ -603,4 +647,5 @@ static void on_control_request(struct fl_http_exchange *ex, struct fl_str body)
 
 const struct fl_http_callbacks fl_api_control_http = { .on_head = on_control_head,
                                                        .on_request = on_control_request,
-                                                       .on_gone = on_gone };
+                                                       .on_gone = on_gone,
+                                                       .on_drained = on_drained };

@@ -50,7 +50,8 @@ struct fl_api_route {
 };
 /* Tables end with a NULL pattern. */
 extern const struct fl_api_route fl_api_me[], fl_api_orgs[], fl_api_groups[], fl_api_people[],
-    fl_api_agents[], fl_api_tools[], fl_api_policy[], fl_api_approvals[], fl_api_audit[];
+    fl_api_agents[], fl_api_tools[], fl_api_policy[], fl_api_approvals[], fl_api_stops[],
+    fl_api_audit[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {
@@ -75,7 +76,8 @@ struct fl_api {
     struct fl_op op; /* the handler's one operation at a time */
     struct fl_tx tx;
     struct fl_query *q[8];
-    void (*done)(struct fl_api *a); /* after the transaction */
+    void (*done)(struct fl_api *a);    /* after the transaction */
+    void (*drained)(struct fl_api *a); /* after a piece of a long answer */
     void *user;                     /* the handler's, in the arena */
     struct fl_change *change;       /* see change.h */
     bool is_control, is_answered, tx_is_open, is_freed;
@@ -130,6 +132,13 @@ void fl_api_created(struct fl_api *a, struct fl_buf *json);
 void fl_api_answer(struct fl_api *a, int status, struct fl_buf *json);
 void fl_api_empty(struct fl_api *a);
 void fl_api_error(struct fl_api *a, enum fl_code code, const char *fmt, ...) FL_PRINTF(3, 4);
+
+/* A long answer in pieces. `next` runs when the piece has left, at once or later; not at all when
+ * the client went away. fl_api_error before the end breaks the connection, so that the client sees
+ * that it has not got everything. */
+void fl_api_stream(struct fl_api *a, const char *type, struct fl_str piece,
+                   void (*next)(struct fl_api *a));
+void fl_api_stream_end(struct fl_api *a);
 
 /* Writing rows as JSON objects: columns by name, in order; "t" text, "i" number, "b" flag, "u" id,
  * "m" time in milliseconds as RFC 3339 or null, "c" comma list as array, "j" JSON as it is,

@@ -202,9 +202,14 @@ static void on_turn(struct fl_post *post)
             continue;
         for (int n = 0; n < GROUP_MAX && !fl_list_is_empty(&pg->submitted); n++) {
             struct fl_list *next = pg->submitted.next;
+            bool is_alone = FL_CONTAINER(next, struct fl_tx, link)->is_alone;
+            if (is_alone && n > 0)
+                break;
             fl_list_remove(next);
             fl_list_push_back(&conn->members, next);
             pg->stats.members++;
+            if (is_alone)
+                break;
         }
         fl_pg_conn_group(conn);
     }

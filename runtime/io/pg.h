@@ -54,6 +54,8 @@ struct fl_tx {
     bool is_nomem;         /* an append failed; refused at the next start */
     bool is_begun;
     bool is_read_only;   /* set by the caller: a lost reply is FL_UNAVAILABLE, not ambiguous */
+    bool is_alone;       /* set by the caller: a submitted batch of its own, because it waits for a
+                            lock while others of the batch would hold what the owner waits for */
     bool is_round_over;  /* the next fl_tx_add starts a new round */
     char sqlstate[6];    /* of the statement that PostgreSQL refused */
     char constraint[64]; /* that it violated, or "" */

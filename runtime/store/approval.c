@@ -1,6 +1,7 @@
 /* Table approval: reading and intake. The transitions are in approval_move.c. */
 #include "runtime/store/approval.h"
 
+#include "runtime/store/organization.h"
 #include "runtime/store/sql.h"
 
 /* X(kind of cell, member, SQL) in the order of the select list. */
@@ -212,6 +213,7 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
                                           const struct fl_audit_row *audit)
 {
     char agent[FL_UUID_TEXT];
+    fl_store_stop_gate_pass(tx);
     fl_bind_z(tx, fl_tx_add(tx, &sql_intake_lock), fl_uuid_format(&r->agent_id, agent));
     struct fl_query *q = fl_tx_add(tx, &sql_intake);
     fl_bind_uuid(tx, q, &r->organization);

@@ -27,12 +27,14 @@ void fl_store_audit_bind(struct fl_tx *tx, struct fl_query *q, const struct fl_a
 /* What to list; zero or NULL members do not restrict. Times are UTC milliseconds. */
 struct fl_audit_filter {
     struct fl_uuid actor, subject;
-    const char *kind_prefix; /* "approval." */
+    const char *kind_prefix;               /* "approval." */
+    const char *actor_kind, *subject_kind; /* "person" */
     int64_t since_ms, until_ms;
     struct fl_uuid after; /* with after_us: strictly behind this event, for the next page */
     int64_t after_us;
     int most; /* 1..1000 */
     bool newest_first;
+    bool only_settled; /* oldest first: nothing will ever appear in front of what is listed */
 };
 /* Columns: event_id, recorded_at in microseconds, kind, leaf. */
 struct fl_query *fl_store_audit_list(struct fl_tx *tx, const struct fl_audit_filter *filter);

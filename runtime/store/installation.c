@@ -11,6 +11,11 @@ static struct fl_sql sql_stops = {
                  "now()) ORDER BY set_at",
     0
 };
+static struct fl_sql sql_gate = { "stop_gate",
+                                  "SELECT pg_advisory_xact_lock(hashtextextended($1, 7338))", 0 };
+static struct fl_sql sql_gate_pass = {
+    "stop_gate_pass", "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 7338))", 0
+};
 static struct fl_sql sql_stop_put = {
     "stop_put",
     "INSERT INTO stop (organization_id, stop_id, scope, name, reason, set_by, until) SELECT org(), "
@@ -19,23 +24,25 @@ static struct fl_sql sql_stop_put = {
 };
 static struct fl_sql sql_stop_lift = {
     "stop_lift",
-    "UPDATE stop SET lifted_at = clock_timestamp(), lifted_by = $4 WHERE " HERE " AND lifted_at IS "
-    "NULL AND (stop_id = $1 OR ($1::uuid IS NULL AND scope = $2 AND name = $3)) RETURNING stop_id, "
-    "scope, name",
+    "WITH moved AS (UPDATE stop SET lifted_at = clock_timestamp(), lifted_by = $9 WHERE " HERE
+    " AND lifted_at IS NULL AND stop_id = $8 RETURNING stop_id), " NOTED_FIRST
+    "SELECT stop_id FROM moved",
     0
 };
+/* Does stop s cover approval a? */
+#define COVERS                                                                                     \
+    "(s.scope = 'org' OR (s.scope = 'tool' AND s.name = a.tool) OR (s.scope = 'agent' AND EXISTS " \
+    "(SELECT 1 FROM agent sg WHERE sg.organization_id = a.organization_id AND sg.agent_id = "      \
+    "a.agent_id AND sg.name = s.name)) OR (s.scope = 'server' AND EXISTS (SELECT 1 FROM server "   \
+    "sv WHERE sv.organization_id = a.organization_id AND sv.server_id = a.server_id AND sv.name "  \
+    "= s.name)) OR (s.scope = 'person' AND EXISTS (SELECT 1 FROM person sp WHERE sp.person_id = "  \
+    "a.owner_id AND sp.name = s.name)) OR (s.scope = 'group' AND EXISTS (SELECT 1 FROM org_group " \
+    "og JOIN group_member gm USING (organization_id, group_id) WHERE og.organization_id = "        \
+    "a.organization_id AND og.name = s.name AND gm.person_id = a.owner_id)))"
 /* Which waiting approvals some active stop covers. */
 #define COVERED                                                                                    \
     "EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS " \
-    "NULL AND (s.until IS NULL OR s.until > now()) AND (s.scope = 'org' OR (s.scope = 'tool' AND " \
-    "s.name = a.tool) OR (s.scope = 'agent' AND EXISTS (SELECT 1 FROM agent g WHERE "              \
-    "g.organization_id = a.organization_id AND g.agent_id = a.agent_id AND g.name = s.name)) OR "  \
-    "(s.scope = 'server' AND EXISTS (SELECT 1 FROM server v WHERE v.organization_id = "            \
-    "a.organization_id AND v.server_id = a.server_id AND v.name = s.name)) OR (s.scope = "         \
-    "'person' AND EXISTS (SELECT 1 FROM person p WHERE p.person_id = a.owner_id AND p.name = "     \
-    "s.name)) OR (s.scope = 'group' AND EXISTS (SELECT 1 FROM org_group og JOIN group_member gm "  \
-    "USING (organization_id, group_id) WHERE og.organization_id = a.organization_id AND og.name "  \
-    "= s.name AND gm.person_id = a.owner_id))))"
+    "NULL AND (s.until IS NULL OR s.until > now()) AND " COVERS ")"
 #define OPEN "a.organization_id = (SELECT org()) AND a.state IN ('pending', 'approved', 'claimed')"
 static struct fl_sql sql_freeze = {
     "stop_freeze",
@@ -48,6 +55,15 @@ static struct fl_sql sql_thaw = {
     "UPDATE approval a SET expires_at = a.expires_at + (clock_timestamp() - a.frozen_at), "
     "grace_until = a.grace_until + (clock_timestamp() - a.frozen_at), frozen_at = NULL "
     "WHERE " OPEN " AND a.frozen_at IS NOT NULL AND NOT " COVERED,
+    0
+};
+static struct fl_sql sql_in_flight = {
+    "stop_in_flight",
+    "SELECT a.approval_id, a.tool, g.name, " MS(
+        "a.dispatched_at") " FROM stop s JOIN approval a USING (organization_id) JOIN agent g USING "
+                           "(organization_id, agent_id) WHERE s.organization_id = (SELECT org()) "
+                           "AND s.stop_id = $1 AND a.state = 'dispatched' AND " COVERS
+                           " ORDER BY a.dispatched_at",
     0
 };
 static struct fl_sql sql_stops_over = { "stops_over", "SELECT * FROM sweep_stops_over(100)", 0 };
@@ -80,6 +96,24 @@ struct fl_query *fl_store_stops(struct fl_tx *tx)
     return fl_tx_add(tx, &sql_stops);
 }
 
+static void gate(struct fl_tx *tx, struct fl_sql *sql)
+{
+    char text[FL_UUID_TEXT];
+    FL_ASSERT(tx->has_organization);
+    fl_bind_z(tx, fl_tx_add(tx, sql), fl_uuid_format(&tx->organization, text));
+}
+
+void fl_store_stop_gate(struct fl_tx *tx)
+{
+    tx->is_alone = true;
+    gate(tx, &sql_gate);
+}
+
+void fl_store_stop_gate_pass(struct fl_tx *tx)
+{
+    gate(tx, &sql_gate_pass);
+}
+
 void fl_store_stop_put(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
                        struct fl_str name, struct fl_str reason, struct fl_str set_by,
                        int64_t for_ms)
@@ -93,14 +127,20 @@ void fl_store_stop_put(struct fl_tx *tx, const struct fl_uuid *id, const char *s
     fl_bind_int(tx, q, for_ms);
 }
 
-struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
-                                    struct fl_str name, struct fl_str lifted_by)
+struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id,
+                                    struct fl_str lifted_by, const struct fl_audit_row *audit)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_stop_lift);
+    fl_store_audit_bind(tx, q, audit);
     fl_bind_uuid(tx, q, id);
-    fl_bind_z(tx, q, scope);
-    fl_bind_text(tx, q, name);
     fl_bind_text(tx, q, lifted_by);
+    return q;
+}
+
+struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_in_flight);
+    fl_bind_uuid(tx, q, id);
     return q;
 }
 

@@ -56,14 +56,23 @@ struct fl_query *fl_store_policy_list(struct fl_tx *tx, int most);
 /* ---- stops ---- */
 /* Active ones. Columns: stop_id, scope, name, reason, set_by, set_at ms, until ms. */
 struct fl_query *fl_store_stops(struct fl_tx *tx);
+/* First in a transaction that sets a stop: waits until every intake and dispatch marker under way
+ * has committed, and holds back new ones until this one has. So whatever was sent is in the list of
+ * fl_store_stop_in_flight, and what comes behind sees the stop. */
+void fl_store_stop_gate(struct fl_tx *tx);
+/* First in intakes and dispatch markers. They do not wait for each other. */
+void fl_store_stop_gate_pass(struct fl_tx *tx);
 void fl_store_stop_put(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
                        struct fl_str name, struct fl_str reason, struct fl_str set_by,
                        int64_t for_ms);
-/* Lifts by id, or by scope and name when id is NULL. Columns: stop_id, scope, name. */
-struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
-                                    struct fl_str name, struct fl_str lifted_by);
+/* The audit row only with it. Columns: stop_id. */
+struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id,
+                                    struct fl_str lifted_by, const struct fl_audit_row *audit);
+/* What was sent already and is covered by the stop, set in this transaction. Columns: approval_id,
+ * tool, agent, dispatched_at ms. */
+struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid *id);
 /* Deadlines of what active stops cover stand still; what none covers runs on, later by as long as
- * it stood. To be appended behind each put and lift. Columns of the first: approvals frozen. */
+ * it stood. To be appended behind each put and lift. */
 void fl_store_stop_refreeze(struct fl_tx *tx);
 struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
 
