@@ -25,7 +25,7 @@ struct fl_api_server {
 };
 
 static const struct fl_api_route *const tables[] = {
-    fl_api_me,    fl_api_orgs,   fl_api_groups,    fl_api_people, fl_api_agents,
+    fl_api_me,    fl_api_orgs,   fl_api_groups,    fl_api_people, fl_api_agents, fl_api_credentials,
     fl_api_tools, fl_api_policy, fl_api_approvals, fl_api_stops,  fl_api_audit
 };
 
@@ -169,7 +169,7 @@ void fl_api_stream_end(struct fl_api *a)
 static void on_drained(struct fl_http_exchange *ex)
 {
     struct fl_api *a = ex->user;
-    void (*next)(struct fl_api *a) = a ? a->drained : NULL;
+    void (*next)(struct fl_api * a) = a ? a->drained : NULL;
     if (!next)
         return;
     a->drained = NULL;

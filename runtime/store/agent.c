@@ -42,11 +42,12 @@ static struct fl_sql sql_credentials = {
     "credentials",
     "SELECT c.credential_id, g.name, c.name, c.client, c.hold_ms, array_to_string(c.tools, ','), "
     "" MS("c.expires_at") ", c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > "
-                          "now()), " MS("c.created_at") " FROM agent_credential c JOIN agent g "
-                                                        "USING (organization_id, agent_id) WHERE "
-                                                        "c.organization_id = (SELECT org()) AND "
-                                                        "($1::uuid IS NULL OR c.agent_id = $1) "
-                                                        "ORDER BY g.name, c.created_at",
+                          "now()) AND g.state = 'active', " MS(
+                              "c.created_at") " FROM agent_credential c JOIN agent g "
+                                              "USING (organization_id, agent_id) WHERE "
+                                              "c.organization_id = (SELECT org()) AND "
+                                              "($1::uuid IS NULL OR c.agent_id = $1) "
+                                              "ORDER BY g.name, c.created_at",
     0
 };
 static struct fl_sql sql_credential_create = {
