@@ -25,8 +25,9 @@ struct fl_api_server {
 };
 
 static const struct fl_api_route *const tables[] = {
-    fl_api_me,    fl_api_orgs,   fl_api_groups,    fl_api_people, fl_api_agents, fl_api_credentials,
-    fl_api_tools, fl_api_policy, fl_api_approvals, fl_api_stops,  fl_api_audit
+    fl_api_me,     fl_api_tokens,    fl_api_orgs,        fl_api_groups,
+    fl_api_people, fl_api_agents,    fl_api_credentials, fl_api_tools,
+    fl_api_policy, fl_api_approvals, fl_api_stops,       fl_api_audit
 };
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
@@ -427,6 +428,22 @@ static void on_counted(struct fl_api *a)
         refuse(a, "an administrator is there: sign in as one of them (operator_authority)");
     else
         permit(a);
+}
+
+bool fl_api_is_person(struct fl_api *a)
+{
+    if (a->who != FL_WHO_PERSON)
+        refuse(a, "the operator is no person: sign in as one");
+    return a->who == FL_WHO_PERSON;
+}
+
+bool fl_api_by_passphrase(struct fl_api *a)
+{
+    if (!fl_api_is_person(a))
+        return false;
+    if (a->auth.token.p)
+        refuse(a, "sign in with your passphrase: no token can do this");
+    return !a->auth.token.p;
 }
 
 bool fl_api_operator_always(const struct fl_api *a)

@@ -49,9 +49,9 @@ struct fl_api_route {
     void (*start)(struct fl_api *a);
 };
 /* Tables end with a NULL pattern. */
-extern const struct fl_api_route fl_api_me[], fl_api_orgs[], fl_api_groups[], fl_api_people[],
-    fl_api_agents[], fl_api_credentials[], fl_api_tools[], fl_api_policy[], fl_api_approvals[],
-    fl_api_stops[], fl_api_audit[];
+extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl_api_groups[],
+    fl_api_people[], fl_api_agents[], fl_api_credentials[], fl_api_tools[], fl_api_policy[],
+    fl_api_approvals[], fl_api_stops[], fl_api_audit[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {
@@ -102,6 +102,10 @@ void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_
 /* "alice", or "operator". */
 struct fl_str fl_api_by(const struct fl_api *a);
 
+/* For handlers of FL_NEED_PERSON that are no business of the operator's; false: answered. */
+bool fl_api_is_person(struct fl_api *a);
+/* A person, and not by a token: for what would make more of a token than it is. */
+bool fl_api_by_passphrase(struct fl_api *a);
 /* operator_authority: always. */
 bool fl_api_operator_always(const struct fl_api *a);
 

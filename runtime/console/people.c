@@ -269,10 +269,51 @@ static void start_update(struct fl_api *a)
         fl_change_person_start(a, decide_update);
 }
 
+/* ---------------------------------------------------------------- a passphrase for somebody */
+static void decide_reset(struct fl_api *a)
+{
+    struct person_request *p = a->user;
+    struct fl_str nothing = { NULL, 0 };
+    const struct fl_member *target = fl_change_target(a);
+    if (!target || !fl_change_may_alter(a, target))
+        return;
+    p->id = target->id;
+    p->name = target->name;
+    fl_store_person_secret(&a->tx, &p->id, fl_str_of(p->hash.job.phc), nothing, true);
+    fl_store_token_revoke(&a->tx, &p->id, NULL);
+    append(a, FL_AUDIT_SECRET_SET, p, nothing);
+    append(a, FL_AUDIT_TOKEN_REVOKED, p, nothing);
+    fl_change_commit(a, fl_api_empty);
+}
+
+static void on_reset_hashed(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    if (fl_api_flow_done(a))
+        fl_change_person_start(a, decide_reset);
+}
+
+static void start_reset(struct fl_api *a)
+{
+    struct person_request *p;
+    if (!fl_api_members(a, "passphrase") || !(p = new_request(a, false)) ||
+        !fl_api_text(a, "passphrase", true, &p->passphrase))
+        return;
+    /* It lets somebody act as another person; a token that was found must not. */
+    if (a->who == FL_WHO_PERSON && !fl_api_by_passphrase(a))
+        return;
+    if (a->who == FL_WHO_PERSON && fl_str_eq(a->params[1], a->auth.person))
+        fl_api_error(a, FL_FORBIDDEN, "your own passphrase is changed at /me/passphrase");
+    else
+        hash(a, on_reset_hashed);
+}
+
 const struct fl_api_route fl_api_people[] = {
     { FL_HTTP_GET, "/orgs/{org}/people", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_people },
     { FL_HTTP_POST, "/orgs/{org}/people", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE, start_add },
     { FL_HTTP_PATCH, "/orgs/{org}/people/{person}", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
       start_update },
+    { FL_HTTP_POST, "/orgs/{org}/people/{person}/passphrase", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
+      start_reset },
     { .pattern = NULL }
 };
