@@ -50,8 +50,8 @@ struct fl_api_route {
 };
 /* Tables end with a NULL pattern. */
 extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl_api_groups[],
-    fl_api_people[], fl_api_agents[], fl_api_credentials[], fl_api_tools[], fl_api_policy[],
-    fl_api_approvals[], fl_api_stops[], fl_api_audit[];
+    fl_api_people[], fl_api_offboard[], fl_api_agents[], fl_api_credentials[], fl_api_tools[],
+    fl_api_policy[], fl_api_approvals[], fl_api_stops[], fl_api_audit[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {
@@ -80,6 +80,8 @@ struct fl_api {
     void (*drained)(struct fl_api *a); /* after a piece of a long answer */
     void *user;                        /* the handler's, in the arena */
     struct fl_change *change;          /* see change.h */
+    struct fl_org *fresh;              /* see reach.h: the snapshot after the change, */
+    struct fl_str findings;            /* and what it brought; JSON */
     bool is_control, is_answered, tx_is_open, is_freed;
     struct fl_query *q_org;
     struct fl_retired retired;

@@ -1,5 +1,6 @@
 /* Groups: sets of people that rules name. */
 #include "runtime/console/change.h"
+#include "runtime/console/reach.h"
 #include "runtime/store/organization.h"
 
 struct group_request {
@@ -120,7 +121,7 @@ static void decide_update(struct fl_api *a)
         return;
     put_members(a, g);
     append_event(a, g, FL_AUDIT_GROUP_CHANGED);
-    fl_change_commit(a, fl_api_empty);
+    fl_change_commit(a, fl_reach_answer);
 }
 
 static void start_update(struct fl_api *a)
@@ -143,7 +144,7 @@ static void decide_remove(struct fl_api *a)
         return;
     fl_store_group_remove(&a->tx, g->name);
     append_event(a, g, FL_AUDIT_GROUP_REMOVED);
-    fl_change_commit(a, fl_api_empty);
+    fl_change_commit(a, fl_reach_answer);
 }
 
 static void start_remove(struct fl_api *a)

@@ -1,5 +1,6 @@
 /* People of an organization: who is there, adding, changing, resetting a passphrase. */
 #include "runtime/console/change.h"
+#include "runtime/console/reach.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
@@ -260,7 +261,7 @@ static void decide_update(struct fl_api *a)
     }
     if (p->groups.p)
         put_groups(a, p, target->groups);
-    fl_change_commit(a, fl_api_empty);
+    fl_change_commit(a, fl_reach_answer);
 }
 
 static void start_update(struct fl_api *a)

@@ -35,7 +35,7 @@ static struct fl_sql sql_hand_over = {
     "agents_hand_over",
     "UPDATE agent SET owner_id = coalesce($2, owner_id), state = CASE WHEN $2::uuid IS NULL AND "
     "state = 'active' THEN 'frozen' ELSE state END WHERE " HERE " AND owner_id = $1 AND state <> "
-    "'revoked' RETURNING agent_id, name",
+    "'revoked' RETURNING agent_id, name, state",
     0
 };
 static struct fl_sql sql_credentials = {

@@ -55,7 +55,7 @@ struct fl_query *fl_store_agent_create(struct fl_tx *tx, const struct fl_uuid *i
 struct fl_query *fl_store_agent_update(struct fl_tx *tx, struct fl_str name, struct fl_str title,
                                        const struct fl_uuid *owner, const char *state,
                                        struct fl_str labels_json);
-/* Agents that a person owns: to another owner, or frozen. Columns: agent_id, name. */
+/* Agents that a person owns: to another owner, or frozen. Columns: agent_id, name, state. */
 struct fl_query *fl_store_agents_hand_over(struct fl_tx *tx, const struct fl_uuid *from,
                                            const struct fl_uuid *to);
 /* Credentials of an agent, all of them when agent is NULL. Columns: credential_id, agent, name,
