@@ -373,6 +373,14 @@ static fl_next over(struct fl_call *c)
     }
 }
 
+/* An ending that this caller does not take, or that may still change, is kept for the one who comes
+ * for it later: the row says that nobody waits. */
+static fl_next finish(struct fl_call *c, fl_next then)
+{
+    bool is_kept = c->leave != FL_LEAVE_NOT || c->state == FL_APPROVAL_UNKNOWN;
+    return is_kept && c->is_held_here ? &S_leave : then;
+}
+
 FL_STEP(looked)
 {
     struct fl_call *c = fl_call_of(f);
@@ -388,11 +396,13 @@ FL_STEP(looked)
     c->is_deliverable = fl_state_is_final(row->state);
     fl_next done = over(c);
     if (done)
-        return done;
+        return finish(c, done);
     if (c->is_status)
         return outcome(c, FL_OUTCOME_PENDING, (struct fl_str){ NULL, 0 });
-    if (row->wait_mode == FL_WAIT_LEFT && !c->is_held_here && !c->leave)
+    if (row->wait_mode == FL_WAIT_LEFT && !c->leave) {
+        c->is_held_here = false; /* or this worker was taken for dead while the database was away */
         return &S_attach;
+    }
     if (row->wait_mode == FL_WAIT_TASK && c->can_task && fl_uuid_is_zero(&c->wait_for)) {
         c->end = FL_CALL_TASK; /* a repeat of a call that a task answers for */
         c->task_id = fl_arena_str(c->arena, row->task_id);
@@ -442,10 +452,10 @@ FL_STEP(ran)
                         fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
     switch (r->state) {
     case FL_APPROVAL_SUCCEEDED:
-    case FL_APPROVAL_FAILED: return take_result(c, &r->result, reason);
-    case FL_APPROVAL_UNKNOWN: return outcome(c, FL_OUTCOME_UNKNOWN, reason);
-    case FL_APPROVAL_VOIDED: return outcome(c, FL_OUTCOME_VOIDED, reason);
-    case FL_APPROVAL_EXPIRED: return outcome(c, FL_OUTCOME_EXPIRED, reason);
+    case FL_APPROVAL_FAILED: return finish(c, take_result(c, &r->result, reason));
+    case FL_APPROVAL_UNKNOWN: return finish(c, outcome(c, FL_OUTCOME_UNKNOWN, reason));
+    case FL_APPROVAL_VOIDED: return finish(c, outcome(c, FL_OUTCOME_VOIDED, reason));
+    case FL_APPROVAL_EXPIRED: return finish(c, outcome(c, FL_OUTCOME_EXPIRED, reason));
     default: return &S_woken; /* given back, or somebody else has it */
     }
 }
@@ -466,6 +476,8 @@ FL_STEP(left)
         fl_leave_later(c->core, &c->principal->organization_id, &c->principal->agent_id,
                        &c->approval_id, fl_call_grace_ms(c));
     c->is_held_here = false;
+    if (c->state == FL_APPROVAL_UNKNOWN)
+        return &S_respond; /* said already what is known */
     return outcome(c, FL_OUTCOME_PENDING, (struct fl_str){ NULL, 0 });
 }
 

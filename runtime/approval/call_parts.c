@@ -80,11 +80,18 @@ void fl_call_on_ended(struct fl_flow *f)
 void fl_call_leave(struct fl_call *c, enum fl_call_leave how)
 {
     FL_ASSERT(how != FL_LEAVE_NOT && !c->leave);
+    bool is_running = c->flow.op.is_pending && c->flow.op.provider == &c->run;
     c->leave = how;
-    if (c->is_over)
+    if (c->is_over) {
         retire(c);
-    else
-        fl_op_cancel(&c->flow.op); /* only waits and reads let themselves be cancelled */
+        return;
+    }
+    /* Beside the run, which does not stop: it may not be sent yet, and if it is the audit says that
+     * the agent wanted it back. */
+    if (is_running && how == FL_LEAVE_CANCELLED && fl_uuid_is_zero(&c->wait_for))
+        fl_cancel_try(c->core, &c->principal->organization_id, &c->principal->agent_id,
+                      &c->approval_id, FL_CALL_AGENT_CANCELLED);
+    fl_op_cancel(&c->flow.op); /* only waits and reads let themselves be cancelled */
 }
 
 /* ---- audit ---- */

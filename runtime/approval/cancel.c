@@ -1,6 +1,8 @@
 /* Cancelling an approval. */
 #include "runtime/approval/cancel.h"
 
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
 #include "runtime/approval/hub.h"
 
 FL_STEP_DECLARE(opened);
@@ -109,4 +111,42 @@ enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *c)
     c->post = (struct fl_post){ .run = on_start };
     fl_loop_post(c->core->loop, &c->post);
     return FL_OK;
+}
+
+/* ---- with nobody waiting ---- */
+struct try {
+    struct fl_op op;
+    struct fl_cancel cancel;
+    struct fl_retired retired;
+};
+
+static void release(void *owner)
+{
+    fl_free(owner);
+}
+
+static void on_tried(struct fl_op *op)
+{
+    struct try *t = FL_CONTAINER(op, struct try, op);
+    if (op->code)
+        FL_LOG(WARN, "cancel_failed", FL_KU("call", &t->cancel.id), FL_KS("reason", op->err.text));
+    fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
+}
+
+void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
+                   const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
+{
+    struct try *t = fl_calloc(1, sizeof *t);
+    if (!t)
+        return;
+    t->op.done = on_tried;
+    t->cancel = (struct fl_cancel){ .core = core,
+                                    .organization = *organization,
+                                    .id = *id,
+                                    .actor = FL_ACTOR_AGENT,
+                                    .actor_id = *agent,
+                                    .only_agent = *agent,
+                                    .reason = reason };
+    if (fl_cancel_start(&t->op, &t->cancel) != FL_OK)
+        fl_free(t);
 }

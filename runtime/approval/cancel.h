@@ -30,5 +30,8 @@ struct fl_cancel {
 
 /* FL_NOT_FOUND: there is none, or it is somebody else's. FL_UNAVAILABLE. */
 enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *cancel) FL_MUST_CHECK;
+/* By the agent, and nobody waits for it. `reason` is a literal. */
+void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
+                   const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason);
 
 #endif

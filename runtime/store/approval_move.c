@@ -66,8 +66,8 @@ static struct fl_sql sql_leave = {
     "clock_timestamp(), grace_until = CASE WHEN $11::bigint > 0 AND state IN ('pending', "
     "'approved', 'claimed') THEN clock_timestamp() + " SPAN(
         "$11") " END " MINE_AUDITED
-               "AND wait_mode = 'held' AND holder = $10 AND state IN ('pending', 'approved', 'claimed', "
-               "'dispatched', 'unknown') RETURNING approval_id), " NOTED
+               "AND wait_mode = 'held' AND holder = $10 AND delivered_at IS NULL "
+               "RETURNING approval_id), " NOTED
                "SELECT approval_id FROM moved",
     0
 };
