@@ -43,6 +43,9 @@ TIMES = {
     "drain_time": "5s", "workers": "2", "operator_authority": "always", "log_level": "info",
 }
 
+RELOADABLE = {k for k in TIMES if k.endswith(("_time", "_grace"))} | {
+    "pending_max", "result_max_bytes", "in_flight_bytes"}
+
 POLICY = """version: 1
 rules:
   - name: reads
@@ -155,6 +158,9 @@ class Runtime:
     def __init__(self, start=True, **settings):
         self.base = tempfile.mkdtemp(prefix="flopinio-scenario-")
         os.chmod(self.base, 0o755)  # the database's user must get through
+        self.plugins = self.base + "/plugins"   # of this runtime alone; tests replace files in it
+        os.mkdir(self.plugins)
+        self.install_plugin("scenario")
         self.data = self.base + "/data"
         self.run_dir = self.data + "/run"
         self.log_path = self.base + "/serve.log"
@@ -169,12 +175,31 @@ class Runtime:
 
     # ---- the process
     def command(self):
-        flags = dict(self.settings, data_dir=self.data, listen="127.0.0.1:%d" % self.port,
-                     metrics_listen="127.0.0.1:%d" % self.metrics_port)
-        flags.setdefault("plugin_dirs", BUILD + "/plugins")
+        flags = {"config": self.base + "/flopinio.yaml", "data_dir": self.data,
+                 "listen": "127.0.0.1:%d" % self.port,
+                 "metrics_listen": "127.0.0.1:%d" % self.metrics_port}
+        if "plugin_dirs" not in self.settings:
+            flags["plugin_dirs"] = self.plugins + "," + BUILD + "/plugins"
         return [BUILD + "/flopinio", "serve"] + ["--%s=%s" % f for f in flags.items()]
 
+    def _write_config(self):
+        with open(self.base + "/flopinio.yaml", "w") as f:
+            json.dump(self.settings, f)  # JSON is YAML
+
+    def configure(self, **settings):
+        """Other times and limits (RELOADABLE) for the running workers, by SIGHUP."""
+        wanted = dict(TIMES, **{k: str(v) for k, v in settings.items()})
+        if wanted == self.settings:
+            return
+        self.settings = wanted
+        self._write_config()
+        since = self.log_size()
+        self.process.send_signal(signal.SIGHUP)
+        wait_for("the reload", lambda: self.log(since).count(" reloaded ") ==
+                 int(self.settings["workers"]))
+
     def spawn(self):
+        self._write_config()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, preexec_fn=_die_with_parent)
@@ -205,6 +230,12 @@ class Runtime:
             raise OSError(repr(e))
         finally:
             conn.close()
+
+    def install_plugin(self, name, source=None):
+        """A test plugin under that name, in the place of the one that is there."""
+        path = "%s/%s.so" % (self.plugins, name)
+        shutil.copy("%s/test-plugins/%s.so" % (BUILD, source or name), path + ".new")
+        os.rename(path + ".new", path)
 
     def log(self, since=0, tail=20000):
         with open(self.log_path, "rb") as f:
@@ -432,14 +463,15 @@ class Org:
     """An organization of its own: people olga (member; the agent's owner), ann and bob (approvers
     in the group ops), adam (admin); the agent `bot` with a credential; the server `files` on an
     empty folder, its tools accepted; POLICY in force. What is not wanted: files=False, policy=None;
-    conformance=True adds the server `conf`."""
+    conformance=True adds the server `conf`; scenario=True the server `s` of tests/plugins/scenario.c
+    on the same folder."""
 
     PEOPLE = (("olga", "member", []), ("ann", "approver", ["ops"]), ("bob", "approver", ["ops"]),
               ("adam", "admin", []))
     made = []   # of the running test; the runner checks their audit
 
-    def __init__(self, rt, policy=POLICY, files=True, conformance=False, own_people=False,
-                 hold=None, **settings):
+    def __init__(self, rt, policy=POLICY, files=True, conformance=False, scenario=False,
+                 own_people=False, hold=None, **settings):
         self.rt = rt
         self.name = unique("o")
         rt.control("POST", "/orgs", dict({"name": self.name, "title": "Org " + self.name},
@@ -455,16 +487,18 @@ class Org:
         rt.control("POST", self.path("/agents"), {"name": self.agent, "title": "The bot",
                                                   "owner": self.olga.name, "labels": {}})
         self.credential_id, self.credential = self.add_credential(hold=hold)
-        self.folder = None
+        self.folder = tempfile.mkdtemp(prefix="files-", dir=rt.base)
+        os.chmod(self.folder, 0o777)
         if files:
-            self.folder = tempfile.mkdtemp(prefix="files-", dir=rt.base)
-            os.chmod(self.folder, 0o777)
             self.add_server("files", "files", {"root": self.folder})
+        if scenario:
+            self.add_server("s", "scenario", {"root": self.folder})
         if conformance:
             self.add_server("conf", "conformance", {})
         if policy:
             self.apply(policy)
         Org.made.append(self)
+        self.sync()
 
     def path(self, rest=""):
         return "/orgs/%s%s" % (self.name, rest)
@@ -520,6 +554,14 @@ class Org:
 
     def apply(self, document, **more):
         return self.control("POST", "/policy", dict({"document": document}, **more))
+
+    def sync(self):
+        """Waits until every worker has looked for changes since now (each works with a snapshot of
+        the organization, at most a second old). With a long sweep_time: make the Org first."""
+        now = self.rt.sql("SELECT clock_timestamp() AS at")[0]["at"]
+        count = len(self.rt.workers())
+        wait_for("the workers to look for changes", lambda: len(self.rt.sql(
+            "SELECT 1 FROM worker WHERE seen_at > %s", now)) >= count)
 
     # ---- looking
     def approvals(self, state=None):
@@ -585,6 +627,13 @@ class Org:
 
     def files(self):
         return sorted(os.listdir(self.folder))
+
+    def effects(self):
+        """What the scenario plugin did, a line for each effect."""
+        return self.read("effects.txt").splitlines() if "effects.txt" in self.files() else []
+
+    def open_gate(self, name):
+        self.write(name, "")
 
 
 # ---- the audit must tell how each approval came to its state -----------------------------------
