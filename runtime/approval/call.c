@@ -305,8 +305,10 @@ FL_STEP(sleep)
     struct fl_call *c = fl_call_of(f);
     if (c->leave || c->is_hold_over)
         return &S_woken;
-    if (c->on_waiting && !c->leave)
+    if (c->on_waiting)
         c->on_waiting(c);
+    if (c->leave)
+        return &S_woken; /* nobody was there to be told */
     return fl_await(f, &S_woken,
                     fl_hub_wait_start(&f->op, &c->wait, c->core->hub,
                                       &c->principal->organization_id, &c->approval_id));

@@ -114,6 +114,8 @@ struct fl_call *fl_call_new(struct fl_core *core, struct fl_principal *principal
 void fl_call_start(struct fl_call *call);
 /* The endpoint does not want an answer any more; no callback follows, the call ends by itself. */
 void fl_call_leave(struct fl_call *call, enum fl_call_leave how);
+/* Is it people that the call waits for? Then it can leave, and be gone on with by somebody else. */
+bool fl_call_is_waiting(const struct fl_call *call);
 /* Answers "pending" now instead of waiting any longer (the worker drains). */
 void fl_call_hold_over(struct fl_call *call);
 /* The outcome was handed to the client: recorded, best effort. Before fl_call_free. */

@@ -197,11 +197,16 @@ struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, con
 }
 
 /* ---- waiting ---- */
+bool fl_call_is_waiting(const struct fl_call *c)
+{
+    return c->wait.hub && c->flow.op.is_pending && c->flow.op.provider == &c->wait;
+}
+
 static void on_hold_over(struct fl_timer *timer)
 {
     struct fl_call *c = FL_CONTAINER(timer, struct fl_call, hold);
     c->is_hold_over = true;
-    if (c->wait.hub && c->flow.op.is_pending && c->flow.op.provider == &c->wait)
+    if (fl_call_is_waiting(c))
         fl_op_cancel(&c->flow.op);
 }
 

@@ -7,17 +7,26 @@
 #include "flopinio/base/json.h"
 #include "runtime/crypto/secret.h"
 
+static json_t *uuid_json(const struct fl_uuid *id)
+{
+    char text[FL_UUID_TEXT];
+    return json_string(fl_uuid_format(id, text));
+}
+
 static json_t *to_json(const struct fl_boot *b)
 {
-    json_t *sockets = json_array();
+    json_t *sockets = json_array(), *gone = json_array();
+    for (size_t i = 0; gone && i < b->gone_count; i++)
+        json_array_append_new(gone, uuid_json(&b->gone[i]));
     for (size_t i = 0; sockets && i < b->socket_count; i++)
         json_array_append_new(sockets,
                               json_pack("{s:i, s:i, s:i}", "kind", (int)b->sockets[i].kind, "fd",
                                         b->sockets[i].fd, "port", b->sockets[i].port));
-    return json_pack("{s:o, s:s%, s:s%, s:i, s:i, s:i, s:i, s:o}", "config",
+    return json_pack("{s:o, s:s%, s:s%, s:i, s:o, s:o, s:i, s:i, s:i, s:o}", "config",
                      fl_config_to_json(&b->config), "conninfo", b->conninfo.p, b->conninfo.n,
-                     "keys", b->keys.p, b->keys.n, "worker", b->worker, "ready", b->ready_fd,
-                     "stats", b->stats_fd, "reload", b->reload_fd, "sockets", sockets);
+                     "keys", b->keys.p, b->keys.n, "worker", b->worker, "id", uuid_json(&b->id),
+                     "gone", gone, "ready", b->ready_fd, "stats", b->stats_fd, "reload",
+                     b->reload_fd, "sockets", sockets);
 }
 
 int fl_boot_write(const struct fl_boot *boot)
@@ -45,6 +54,16 @@ static int number(const json_t *object, const char *name)
     return (int)json_integer_value(json_object_get(object, name));
 }
 
+static bool read_ids(const json_t *object, struct fl_boot *b)
+{
+    const json_t *gone = json_object_get(object, "gone");
+    for (size_t i = 0; i < json_array_size(gone) && i < FL_BOOT_GONE; i++) {
+        if (!fl_uuid_parse(fl_json_str(json_array_get(gone, i)), &b->gone[b->gone_count++]))
+            return false;
+    }
+    return fl_uuid_parse(fl_json_get_str(object, "id"), &b->id);
+}
+
 static enum fl_code from_json(const json_t *object, struct fl_boot *b, struct fl_err *err)
 {
     const json_t *sockets = json_object_get(object, "sockets");
@@ -63,7 +82,7 @@ static enum fl_code from_json(const json_t *object, struct fl_boot *b, struct fl
             (struct fl_boot_socket){ (enum fl_boot_kind)number(s, "kind"), number(s, "fd"),
                                      number(s, "port") };
     }
-    return b->conninfo.n && b->keys.n ? FL_OK : fl_err_code(err, FL_NOMEM);
+    return b->conninfo.n && b->keys.n && read_ids(object, b) ? FL_OK : fl_err_code(err, FL_NOMEM);
 }
 
 bool fl_boot_write_reload(int fd, const struct fl_config *config)

@@ -3,10 +3,12 @@
 #ifndef FLOPINIO_CLI_BOOT_H
 #define FLOPINIO_CLI_BOOT_H
 
+#include "flopinio/base/id.h"
 #include "runtime/cli/config.h"
 
 #define FL_BOOT_FD      3
 #define FL_BOOT_SOCKETS 12
+#define FL_BOOT_GONE    8
 
 enum fl_boot_kind { FL_BOOT_MAIN, FL_BOOT_METRICS, FL_BOOT_CONTROL, FL_BOOT_STDIO };
 
@@ -21,6 +23,9 @@ struct fl_boot {
     struct fl_str conninfo; /* of the app role */
     struct fl_str keys;     /* the keyring's text */
     int worker;             /* 0, 1, ... */
+    struct fl_uuid id;      /* what it is called in the database */
+    struct fl_uuid gone[FL_BOOT_GONE]; /* workers that died before it, without a goodbye */
+    size_t gone_count;
     int ready_fd;           /* one byte is written there when the worker serves */
     int stats_fd;           /* struct fl_stats, shared */
     int reload_fd;          /* the configuration again, without secrets; read anew on SIGHUP */

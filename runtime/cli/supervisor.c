@@ -30,6 +30,9 @@ struct child {
     uv_pipe_t ready;
     struct supervisor *s;
     int slot; /* which worker it is */
+    struct fl_uuid id;
+    struct fl_uuid told[FL_BOOT_GONE]; /* those that it reports as gone before it serves */
+    size_t told_count;
     bool is_ready, is_stopping, is_running, ready_is_open;
     int64_t started_ms;
     struct fl_timer kill_timer;
@@ -54,6 +57,8 @@ struct supervisor {
     int stats_fd, reload_fd;
     int worker_count;
     struct slot slots[WORKERS_MAX];
+    struct fl_uuid gone[FL_BOOT_GONE]; /* ended, and no worker has said so in the database yet */
+    size_t gone_count;
     uv_signal_t signals[4];
     struct fl_timer cluster_timer;
     struct fl_work cluster_work;
@@ -113,10 +118,32 @@ static void stop_all(struct supervisor *s)
     maybe_end(s);
 }
 
+/* What a dead worker held is free as soon as its successor says that it is dead, instead of when
+ * its silence is noticed. One too many to remember is found by its silence. */
+static void note_gone(struct supervisor *s, const struct fl_uuid *id)
+{
+    if (s->gone_count < FL_BOOT_GONE)
+        s->gone[s->gone_count++] = *id;
+}
+
+static void forget_gone(struct supervisor *s, const struct child *c)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < s->gone_count; i++) {
+        bool is_told = false;
+        for (size_t j = 0; j < c->told_count; j++)
+            is_told = is_told || fl_uuid_cmp(&s->gone[i], &c->told[j]) == 0;
+        if (!is_told)
+            s->gone[kept++] = s->gone[i];
+    }
+    s->gone_count = kept;
+}
+
 static void on_child_exit(uv_process_t *process, int64_t status, int signal)
 {
     struct child *c = process->data;
     struct supervisor *s = c->s;
+    note_gone(s, &c->id);
     struct slot *slot = &s->slots[c->slot];
     fl_loop_timer_cancel(&s->loop, &c->kill_timer);
     bool was_asked = c->is_stopping;
@@ -155,6 +182,7 @@ static void on_ready_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     uv_read_stop(stream);
     if (!c->is_ready)
         return;
+    forget_gone(s, c);
     struct slot *slot = &s->slots[c->slot];
     if (slot->old) {
         stop(slot->old);
@@ -191,10 +219,13 @@ static bool start_child(struct supervisor *s, struct child *c)
                             .conninfo = fl_buf_view(&s->prepared.conninfo),
                             .keys = fl_buf_view(&s->prepared.keys),
                             .worker = c->slot,
+                            .id = c->id,
+                            .gone_count = c->told_count,
                             .ready_fd = CHILD_READY,
                             .stats_fd = CHILD_STATS,
                             .reload_fd = CHILD_RELOAD,
                             .socket_count = s->socket_count };
+    memcpy(boot.gone, c->told, sizeof boot.gone);
     for (size_t i = 0; i < s->socket_count; i++) {
         boot.sockets[i] = s->sockets[i];
         boot.sockets[i].fd = CHILD_SOCKETS + (int)i;
@@ -229,6 +260,9 @@ static void spawn(struct supervisor *s, int at)
     if (c) {
         c->s = s;
         c->slot = at;
+        c->id = fl_uuid_new();
+        c->told_count = s->gone_count;
+        memcpy(c->told, s->gone, sizeof c->told);
         c->started_ms = fl_mono_ms();
         c->process.data = c;
         fl_timer_init(&c->kill_timer, on_kill);

@@ -105,6 +105,10 @@ FL_STEP(check_schema)
                             (long long)there, (long long)ours);
     struct fl_audit_event e;
     begin(w, NULL);
+    for (size_t i = 0; i < w->boot.gone_count; i++) {
+        fl_store_lease_drop(&w->tx, &w->boot.gone[i]);
+        fl_store_worker_gone(&w->tx, &w->boot.gone[i]);
+    }
     fl_store_worker_beat(&w->tx, &w->core.worker, "", (int)getpid(), FL_VERSION);
     fl_audit_init(&e, &fl_audit_installation, FL_AUDIT_RUNTIME_STARTED, FL_ACTOR_SYSTEM,
                   &w->core.worker, "installation", NULL);
@@ -422,7 +426,7 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
     if (code)
         return code;
     w->core = (struct fl_core){
-        .loop = &w->loop, .pg = w->pg, .keys = w->keys, .host = w->host, .worker = fl_uuid_new()
+        .loop = &w->loop, .pg = w->pg, .keys = w->keys, .host = w->host, .worker = w->boot.id
     };
     fl_wiring_core(&w->wiring, c, &w->core);
     if ((code = fl_core_open(&w->core, err)) == FL_OK)

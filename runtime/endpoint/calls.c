@@ -135,11 +135,12 @@ static void on_done(struct fl_call *c)
     if (c->is_silent) {
         fl_talk_close(t);
     } else {
-        fl_talk_answer(t, &out);
         /* A pending ticket says nothing about the outcome; everything else hands it over. */
         bool is_outcome = c->end == FL_CALL_RESULT ||
                           (c->end == FL_CALL_OUTCOME && c->outcome != FL_OUTCOME_PENDING);
-        if (is_outcome && !out.is_failed)
+        if (is_outcome && c->is_deliverable)
+            t->outcome_of = c->approval_id;
+        if (fl_talk_answer(t, &out) && is_outcome)
             fl_call_delivered(c);
     }
     fl_buf_fini(&out);
@@ -209,6 +210,8 @@ void fl_call_tick(struct fl_talk *t)
 static void on_waiting(struct fl_call *c)
 {
     struct fl_talk *t = c->user;
+    if (t->ops->leaves && t->ops->leaves(t))
+        return;
     if (!fl_timer_is_armed(&t->tick))
         fl_call_tick(t); /* at once: the client sees that people are asked */
 }

@@ -6,13 +6,14 @@
 
 #define LISTENS_PER_CONN 16
 
-static void conn_send(struct fl_talk *t, struct fl_str message, bool is_last, int http)
+static bool conn_send(struct fl_talk *t, struct fl_str message, bool is_last, int http)
 {
     struct fl_conn *conn = t->transport;
     FL_UNUSED(http);
     if (is_last && !fl_mcp_conn_land(&conn->mcp, &t->flight))
-        return; /* cancelled: never answered */
+        return false; /* cancelled: never answered */
     conn->send(conn, message);
+    return true;
 }
 
 static void conn_close(struct fl_talk *t)

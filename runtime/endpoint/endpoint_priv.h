@@ -31,12 +31,14 @@ struct fl_endpoint {
 struct fl_talk;
 struct fl_talk_ops {
     /* One message of ours. `is_last`: the answer; `http` is its status. A talk whose transport is
-     * gone is never sent. */
-    void (*send)(struct fl_talk *talk, struct fl_str message, bool is_last, int http);
+     * gone is never sent. False: it was only kept, for a client that may come back to the stream. */
+    bool (*send)(struct fl_talk *talk, struct fl_str message, bool is_last, int http);
     /* The answer will take long: whatever keeps the way open (SSE headers, comments). */
     void (*opening)(struct fl_talk *talk);
     /* No answer follows (the client cancelled). */
     void (*close)(struct fl_talk *talk);
+    /* People are asked now. True: nobody is connected, the talk has left (may be NULL). */
+    bool (*leaves)(struct fl_talk *talk);
 };
 
 struct fl_watch; /* of one task in a listen (tasks.c) */
@@ -67,6 +69,7 @@ struct fl_talk {
     struct fl_watch *watches;
     struct fl_post watches_over;
     struct fl_str mcp_session, mcp_stream; /* legacy HTTP */
+    struct fl_uuid outcome_of;             /* the answer is the outcome of this approval; or zero */
     bool is_listening, is_isolated, is_over, has_opened, is_gone, is_wait;
     struct fl_retired retired;
 };
@@ -78,8 +81,9 @@ struct fl_talk *fl_talk_new(struct fl_endpoint *endpoint, struct fl_principal *p
 void fl_talk_start(struct fl_talk *talk);
 /* The client is gone or does not want it: no send follows. The talk ends by itself. */
 void fl_talk_leave(struct fl_talk *talk, enum fl_call_leave how);
-/* Answers, and ends the talk. `out` is the caller's to free; a failed one becomes an error. */
-void fl_talk_answer(struct fl_talk *talk, const struct fl_buf *out);
+/* Answers, and ends the talk. `out` is the caller's to free; a failed one becomes an error. False:
+ * nobody was connected to take it. */
+bool fl_talk_answer(struct fl_talk *talk, const struct fl_buf *out);
 void fl_talk_refuse(struct fl_talk *talk, const struct fl_mcp_refusal *refusal);
 /* An error by its code; http 0: the code's own for transport errors, 200 for the handler's. */
 void fl_talk_error(struct fl_talk *talk, enum fl_code code, const char *text);

@@ -153,26 +153,48 @@ static void refuse_code(struct fl_http_stream *s, enum fl_code code, const char 
 }
 
 /* ---------------------------------------------------------------- a talk's way out */
-static void stream_send(struct fl_talk *t, struct fl_str message, bool is_last, int http)
+static bool stream_send(struct fl_talk *t, struct fl_str message, bool is_last, int http)
 {
     struct fl_http_stream *s = t->transport;
     if (!is_last) {
         if (!(s->accepts & FL_MCP_ACCEPTS_SSE))
-            return; /* a client that reads JSON only is told the outcome only */
+            return false; /* a client that reads JSON only is told the outcome only */
         fl_stream_begin(s);
         fl_stream_event(s, message);
-        return;
+        return s->ex != NULL;
     }
     fl_list_remove(&t->mine);
     bool is_alone = !s->is_batch && !s->has_begun && s->ex;
     if (is_alone && (s->accepts & FL_MCP_ACCEPTS_JSON || http != 200)) {
         finish(s, http, message);
-        return;
+        return true;
     }
     fl_stream_begin(s);
     fl_stream_event(s, message);
+    bool is_sent = s->ex != NULL;
+    if (!is_sent)
+        s->undelivered = t->outcome_of;
     if (fl_list_is_empty(&s->talks) && !s->pins)
         fl_stream_end(s);
+    return is_sent;
+}
+
+/* A legacy stream is cut, which is no cancellation: reads and what runs go on, and their answers are
+ * kept for the client. A call that waits for people leaves, so that it runs when somebody is there
+ * again: the client that comes back to this stream (legacy.c), or one that repeats the call. A batch
+ * stays together. */
+static bool stream_leaves(struct fl_talk *t)
+{
+    struct fl_http_stream *s = t->transport;
+    if (s->ex || !s->is_numbered || s->is_batch)
+        return false;
+    fl_list_remove(&t->mine);
+    fl_talk_leave(t, FL_LEAVE_GONE);
+    if (fl_list_is_empty(&s->talks) && !s->is_ended) {
+        s->is_ended = true;
+        fl_stream_free(s);
+    }
+    return true;
 }
 
 static void stream_opening(struct fl_talk *t)
@@ -209,7 +231,8 @@ static void stream_close(struct fl_talk *t)
 
 const struct fl_talk_ops fl_stream_ops = { .send = stream_send,
                                            .opening = stream_opening,
-                                           .close = stream_close };
+                                           .close = stream_close,
+                                           .leaves = stream_leaves };
 
 /* ---------------------------------------------------------------- reading the request */
 FL_STEP(session)
@@ -494,8 +517,14 @@ static void on_gone(struct fl_http_exchange *ex)
     a->user = NULL;
     if (!s->flow.is_ended)
         return; /* the request is still being read: it ends by itself */
-    if (s->is_numbered && s->has_begun && !s->is_get)
+    if (s->is_numbered && s->has_begun && !s->is_get) {
+        FL_LIST_FOREACH_SAFE (link, &s->talks) {
+            struct fl_talk *t = FL_CONTAINER(link, struct fl_talk, mine);
+            if (t->call && fl_call_is_waiting(t->call))
+                stream_leaves(t);
+        }
         return;
+    }
     s->pins++;
     while (!fl_list_is_empty(&s->talks)) {
         struct fl_talk *t = FL_CONTAINER(s->talks.next, struct fl_talk, mine);

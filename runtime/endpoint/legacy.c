@@ -119,6 +119,11 @@ static void resume_here(struct fl_http_stream *s, struct fl_http_stream *old, ui
         fl_http_abort(old->ex);
         old->ex = NULL;
     }
+    if (out.n && !fl_uuid_is_zero(&old->undelivered)) {
+        fl_delivered(s->endpoint->core, &s->principal->organization_id, &s->principal->agent_id,
+                     &old->undelivered);
+        old->undelivered = (struct fl_uuid){ { 0 } };
+    }
     bool was_numbered = s->is_numbered;
     s->is_numbered = false; /* no priming of its own */
     fl_stream_begin(s);

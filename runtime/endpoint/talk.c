@@ -59,17 +59,18 @@ void fl_talk_finish_pending(struct fl_talk *t)
         end(t);
 }
 
-void fl_talk_answer(struct fl_talk *t, const struct fl_buf *out)
+bool fl_talk_answer(struct fl_talk *t, const struct fl_buf *out)
 {
     static const char no_memory[] =
         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"out of memory\"}}";
     FL_ASSERT(!t->is_over);
     fl_mcp_progress_end(&t->progress);
-    if (out->is_failed)
-        t->ops->send(t, fl_str_of(no_memory), true, 503);
-    else
-        t->ops->send(t, fl_buf_view(out), true, t->http_status ? t->http_status : 200);
+    bool is_sent =
+        out->is_failed
+            ? t->ops->send(t, fl_str_of(no_memory), true, 503)
+            : t->ops->send(t, fl_buf_view(out), true, t->http_status ? t->http_status : 200);
     end(t);
+    return is_sent && !out->is_failed;
 }
 
 void fl_talk_tell(struct fl_talk *t, const struct fl_buf *out)

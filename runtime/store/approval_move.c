@@ -114,9 +114,12 @@ static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
                              "state = 'unknown', outcome = 'no outcome was recorded in time'"),
                          0 },
     [FL_DUE_ORPHAN] = { "due_orphan",
-                        DUE("wait_mode = 'held' AND state IN ('pending', 'approved', 'claimed')",
+                        DUE("wait_mode = 'held' AND state IN ('pending', 'approved', 'claimed', "
+                            "'dispatched', 'unknown') AND NOT EXISTS (SELECT 1 FROM worker w WHERE "
+                            "w.id = holder AND w.seen_at > now() - interval '10 seconds')",
                             "wait_mode = 'left', holder = NULL, left_at = now(), grace_until = "
-                            "CASE WHEN break_cancels OR after_leave = 'cancel' THEN now() + " SPAN(
+                            "CASE WHEN (break_cancels OR after_leave = 'cancel') AND a.state IN "
+                            "('pending', 'approved', 'claimed') THEN now() + " SPAN(
                                 "$2") " END"),
                         0 },
 };

@@ -304,7 +304,7 @@ CREATE INDEX approval_ready ON approval (decided_at)
     WHERE state = 'approved' AND wait_mode = 'task' AND frozen_at IS NULL;
 CREATE INDEX approval_grace ON approval (grace_until) WHERE grace_until IS NOT NULL;
 CREATE INDEX approval_held ON approval (holder)
-    WHERE wait_mode = 'held' AND state IN ('pending', 'approved', 'claimed');
+    WHERE wait_mode = 'held' AND state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown');
 
 CREATE TABLE vote (
     organization_id uuid NOT NULL,

@@ -209,7 +209,8 @@ CREATE FUNCTION sweep_orphans(most integer)
 RETURNS TABLE (organization_id uuid, approval_id uuid, holder uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT a.organization_id, a.approval_id, a.holder FROM approval a
-    WHERE a.wait_mode = 'held' AND a.state IN ('pending', 'approved', 'claimed')
+    WHERE a.wait_mode = 'held'
+    AND a.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown')
     AND NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = a.holder
                     AND w.seen_at > now() - interval '10 seconds')
     LIMIT most $$;
