@@ -1,0 +1,182 @@
+/* Deciding: what only a person may do. The passphrase is asked on the terminal, or a personal token
+ * with the scope decide is used; the decision is bound to the card that was shown. */
+#include <string.h>
+#include <unistd.h>
+
+#include "flopinio/base/json.h"
+#include "runtime/cli/cli_card.h"
+#include "runtime/cli/cli_commands.h"
+#include "runtime/cli/cli_print.h"
+#include "runtime/cli/cli_run.h"
+#include "runtime/cli/cli_secret.h"
+
+static int need_person(struct fl_cli *cli)
+{
+    if (fl_cli_signs_in(cli))
+        return FL_EXIT_DONE;
+    return fl_cli_fail(cli, FL_EXIT_FORBIDDEN,
+                       "only a person can decide: say who with --as NAME (the passphrase is asked "
+                       "on the terminal), or set FLOPINIO_TOKEN to a token with the scope decide");
+}
+
+/* Where no passphrase was typed for this very decision, a yes is asked. */
+static bool is_confirmed(struct fl_cli *cli, const char *question)
+{
+    bool is_asked_anyway = fl_cli_flag(cli, "as") && !fl_cli_flag(cli, "url");
+    return is_asked_anyway || !fl_cli_may_confirm(cli) || fl_confirm(question);
+}
+
+/* The card goes where people look: standard error when standard output is for a program. */
+static void show_card(struct fl_cli *cli, const json_t *approval)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    int fd = cli->is_json ? STDERR_FILENO : STDOUT_FILENO;
+    fl_card_print(cli, &text, approval, fd);
+    fl_cli_flush(cli);
+    for (size_t at = 0; at < text.n;) {
+        ssize_t n = write(fd, text.p + at, text.n - at);
+        if (n <= 0)
+            break;
+        at += (size_t)n;
+    }
+    fl_buf_fini(&text);
+}
+
+/* Not decidable, or not here: says why; 0: go on. */
+static int check(struct fl_cli *cli, const json_t *approval, bool is_approve)
+{
+    const json_t *card = json_object_get(approval, "card");
+    bool can_reject = json_is_true(json_object_get(card, "can_reject"));
+    if (!can_reject)
+        return fl_cli_fail(cli, FL_EXIT_CONFLICT, "it is %s already",
+                           fl_cli_member(cli, approval, "says"));
+    if (is_approve && !json_is_true(json_object_get(card, "can_approve")))
+        return fl_cli_fail(cli, FL_EXIT_FAILED, "it cannot be approved here: %s",
+                           fl_cli_member(cli, card, "why_not"));
+    return FL_EXIT_DONE;
+}
+
+static int decide(struct fl_cli *cli, const char *verdict)
+{
+    json_t *approval = NULL, *answer = NULL, *body;
+    const char *id = NULL;
+    bool is_approve = strcmp(verdict, "approve") == 0, is_withdraw = verdict[0] == 'w';
+    int status = need_person(cli);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_get(cli, id, &approval);
+    if (status)
+        return status;
+    show_card(cli, approval);
+    status = is_withdraw ? FL_EXIT_DONE : check(cli, approval, is_approve);
+    if (status == FL_EXIT_DONE &&
+        !is_confirmed(cli, is_approve ? "\nApprove it? [y/N] " : "\nSure? [y/N] "))
+        status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was decided");
+    if (status == FL_EXIT_DONE) {
+        body = json_object();
+        fl_cli_put(body, "verdict", verdict);
+        fl_cli_put_flag(cli, body, "reason", "reason");
+        fl_cli_put(body, "binding", json_string_value(json_object_get(approval, "binding")));
+        if (fl_cli_has(cli, "may-ask-again"))
+            json_object_set_new(body, "may_ask_again", json_true());
+        status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/decision", id),
+                            body, &answer);
+    }
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "%s", fl_cli_member(cli, answer, "text"));
+    json_decref(approval);
+    json_decref(answer);
+    return status;
+}
+
+static int approve(struct fl_cli *cli)
+{
+    return decide(cli, "approve");
+}
+
+static int reject(struct fl_cli *cli)
+{
+    return decide(cli, "reject");
+}
+
+static int withdraw(struct fl_cli *cli)
+{
+    return decide(cli, "withdraw");
+}
+
+/* ---------------------------------------------------------------- settle, cancel */
+static int settle(struct fl_cli *cli)
+{
+    json_t *approval = NULL, *answer = NULL, *body;
+    const char *id = NULL;
+    int status = need_person(cli);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_get(cli, id, &approval);
+    if (status)
+        return status;
+    show_card(cli, approval);
+    json_decref(approval);
+    body = json_object();
+    fl_cli_put_flag(cli, body, "outcome", "outcome");
+    fl_cli_put_flag(cli, body, "reason", "reason");
+    status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/settle", id), body,
+                        &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        const char *fresh = fl_cli_member(cli, answer, "new_id");
+        fl_cli_say(cli, "recorded: %s%s%s", fl_cli_member(cli, answer, "says"),
+                   *fresh ? "; asked anew as " : "", fresh);
+    }
+    json_decref(answer);
+    return status;
+}
+
+static int cancel(struct fl_cli *cli)
+{
+    json_t *body;
+    const char *id = NULL;
+    int status = need_person(cli);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
+    if (status)
+        return status;
+    body = json_object();
+    fl_cli_put_flag(cli, body, "reason", "reason");
+    status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/cancel", id), body,
+                        NULL);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "cancelled; it never ran");
+    return status;
+}
+
+static const struct fl_cli_flag reason_flags[] = { { "reason", "TEXT", "why, for the record", 0 },
+                                                   { .name = NULL } };
+static const struct fl_cli_flag reject_flags[] = {
+    { "reason", "TEXT", "why; the agent is told", FL_FLAG_REQUIRED },
+    { "may-ask-again", NULL, "the same call may be asked again at once", 0 },
+    { .name = NULL }
+};
+static const struct fl_cli_flag settle_flags[] = {
+    { "outcome", "succeeded|failed|again", "what you found out; again: it did not happen, ask anew",
+      FL_FLAG_REQUIRED },
+    { "reason", "TEXT", "how you know", 0 },
+    { .name = NULL }
+};
+
+const struct fl_cli_command fl_cmd_decide[] = {
+    { "approvals approve", "ID", "shows the card and approves it",
+      "As --as NAME, whose passphrase is asked on the terminal, or with FLOPINIO_TOKEN of the scope "
+      "decide. If the approval changes after its card was shown, nothing is decided.",
+      FL_CLI_ORG, reason_flags, approve },
+    { "approvals reject", "ID", "rejects a call; the agent is told why", NULL, FL_CLI_ORG,
+      reject_flags, reject },
+    { "approvals withdraw", "ID", "takes your vote back, as long as nothing was sent", NULL,
+      FL_CLI_ORG, reason_flags, withdraw },
+    { "approvals settle", "ID", "records what became of a call whose outcome is unknown", NULL,
+      FL_CLI_ORG, settle_flags, settle },
+    { "approvals cancel", "ID", "takes back a call of your own agent before it is sent", NULL,
+      FL_CLI_ORG, reason_flags, cancel },
+    { .name = NULL }
+};

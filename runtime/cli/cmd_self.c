@@ -1,0 +1,179 @@
+/* The installation on this host: serve, config, generate. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "flopinio/base/log.h"
+#include "runtime/cli/cli_commands.h"
+#include "runtime/cli/cli_run.h"
+#include "runtime/cli/supervisor.h"
+#include "runtime/cli/wiring.h"
+#include "runtime/store/states.h"
+
+/* ---------------------------------------------------------------- serve */
+static void progress(const char *what)
+{
+    fprintf(stderr, "flopinio: %s ...\n", what);
+}
+
+/* "http://127.0.0.1:7337" of a listener; any address is reached by loopback. */
+static void put_url(struct fl_buf *out, const struct fl_config *c, const char *listen, int port)
+{
+    char address[64];
+    int unused;
+    struct fl_err err;
+    if (fl_wiring_address(listen, address, &unused, &err) != FL_OK)
+        return;
+    bool is_any = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+    const char *host = is_any ? "127.0.0.1" : address;
+    bool is_v6 = strchr(host, ':') != NULL;
+    fl_buf_printf(out, "http%s://%s%s%s:%d", c->tls_certificate[0] ? "s" : "", is_v6 ? "[" : "",
+                  host, is_v6 ? "]" : "", port);
+}
+
+/* DATA_DIR/run/ports.json: where it really listens, for `connect` and for scripts that let the
+ * system choose the ports. */
+static void put_ports(struct fl_buf *out, const struct fl_config *c, const int *ports)
+{
+    size_t i = 0;
+    fl_buf_printf(out, "{\"pid\":%lld,\"urls\":[", (long long)getpid());
+    for (; c->listen[i]; i++) {
+        fl_buf_puts(out, i ? ",\"" : "\"");
+        put_url(out, c, c->listen[i], ports[i]);
+        fl_buf_putc(out, '"');
+    }
+    fl_buf_puts(out, "],\"ports\":[");
+    for (size_t k = 0; k < i; k++)
+        fl_buf_printf(out, "%s%d", k ? "," : "", ports[k]);
+    fl_buf_puts(out, "],\"metrics_port\":");
+    if (c->metrics_listen[0])
+        fl_buf_i64(out, ports[i]);
+    else
+        fl_buf_puts(out, "null");
+    fl_buf_puts(out, "}\n");
+}
+
+/* Whole or not at all: scripts wait for the file. */
+static void write_ports(const struct fl_config *c, const struct fl_buf *text)
+{
+    char dir[512], path[600], fresh[600];
+    struct fl_err err;
+    if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) != FL_OK)
+        return;
+    snprintf(path, sizeof path, "%s/ports.json", dir);
+    snprintf(fresh, sizeof fresh, "%s/ports.json.new", dir);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool is_fine = fd >= 0 && write(fd, text->p, text->n) == (ssize_t)text->n;
+    is_fine = is_fine && rename(fresh, path) == 0;
+    if (!is_fine)
+        FL_LOG(WARN, "ports_not_written", FL_KS("path", path), FL_KS("reason", strerror(errno)));
+    if (fd >= 0)
+        close(fd);
+}
+
+static void remove_ports(const struct fl_config *c)
+{
+    char dir[512], path[600];
+    struct fl_err err;
+    if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) != FL_OK)
+        return;
+    snprintf(path, sizeof path, "%s/ports.json", dir);
+    unlink(path);
+}
+
+static void on_ready(void *ctx, const struct fl_config *config, const int *ports)
+{
+    struct fl_buf text = FL_BUF_INIT, line = FL_BUF_INIT;
+    *(bool *)ctx = true;
+    put_ports(&text, config, ports);
+    if (!text.is_failed)
+        write_ports(config, &text);
+    fl_buf_puts(&line, "flopinio is ready:");
+    for (size_t i = 0; config->listen[i]; i++) {
+        fl_buf_putc(&line, ' ');
+        put_url(&line, config, config->listen[i], ports[i]);
+        fl_buf_puts(&line, "/mcp");
+    }
+    if (!line.is_failed)
+        puts(line.p);
+    fflush(stdout);
+    fl_buf_fini(&line);
+    fl_buf_fini(&text);
+}
+
+static int serve(struct fl_cli *cli)
+{
+    const char *flags[64];
+    size_t count = 0;
+    const char *file = NULL;
+    struct fl_config config;
+    struct fl_err err;
+    for (size_t i = 0; i < cli->parsed->arg_count; i++) {
+        const char *flag = cli->parsed->args[i];
+        if (strncmp(flag, "--config=", 9) == 0)
+            file = flag + 9;
+        else if (count == FL_COUNTOF(flags))
+            return fl_cli_wrong(cli, "more than %zu settings", FL_COUNTOF(flags));
+        else
+            flags[count++] = flag;
+    }
+    if (fl_config_load(file, flags, count, &config, &err) != FL_OK)
+        return fl_cli_error(cli, &err);
+    enum fl_log_level level = FL_LOG_INFO;
+    (void)!fl_log_level_parse(fl_str_of(config.log_level), &level);
+    fl_log_init(level, strcmp(config.log_format, "json") == 0 ? FL_LOG_JSON : FL_LOG_TEXT);
+    fl_log_process_name("supervisor");
+    bool was_ready = false; /* the file is ours */
+    struct fl_supervisor_options options = { .config_file = file,
+                                             .flags = flags,
+                                             .flag_count = count,
+                                             .progress = progress,
+                                             .ready = on_ready,
+                                             .ctx = &was_ready };
+    int status = fl_supervise(&config, &options, &err);
+    if (err.code)
+        fprintf(stderr, "flopinio: %s\n", err.text);
+    if (was_ready)
+        remove_ports(&config);
+    fl_config_fini(&config);
+    return status;
+}
+
+/* ---------------------------------------------------------------- config, generate */
+static int config_show(struct fl_cli *cli)
+{
+    struct fl_config config;
+    struct fl_err err;
+    if (fl_cli_config(cli, &config, &err) != FL_OK)
+        return fl_cli_error(cli, &err);
+    fl_config_show(&config, &cli->out);
+    fl_config_fini(&config);
+    return FL_EXIT_DONE;
+}
+
+static int generate(struct fl_cli *cli)
+{
+    const char *what = fl_cli_arg(cli, 0);
+    if (strcmp(what, "configuration") == 0)
+        fl_config_markdown(&cli->out);
+    else if (strcmp(what, "approval-states") == 0)
+        fl_states_markdown(&cli->out);
+    else
+        fl_cli_markdown(&cli->out);
+    return FL_EXIT_DONE;
+}
+
+const struct fl_cli_command fl_cmd_self[] = {
+    { "serve", "", "runs the installation until it is stopped",
+      "Starts the workers and, unless database_url names one, a private PostgreSQL in the data "
+      "directory. Says when it serves, and writes DATA_DIR/run/ports.json. SIGTERM drains and "
+      "stops, SIGHUP reads the configuration again, SIGUSR2 replaces the workers one by one.",
+      FL_CLI_RAW, NULL, serve },
+    { "config show", "", "shows the settings in force, secrets left out", NULL, FL_CLI_HERE, NULL,
+      config_show },
+    { "generate", "configuration|cli|approval-states", "prints a page of the documentation", NULL,
+      FL_CLI_UNDOCUMENTED, NULL, generate },
+    { .name = NULL }
+};

@@ -1,0 +1,169 @@
+/* People of an organization. */
+#include <string.h>
+
+#include "runtime/cli/cli_commands.h"
+#include "runtime/cli/cli_print.h"
+#include "runtime/cli/cli_run.h"
+#include "runtime/crypto/secret.h"
+
+static int user_create(struct fl_cli *cli)
+{
+    char passphrase[1024] = "";
+    const char *name = fl_cli_arg(cli, 0);
+    json_t *body = json_object();
+    int status = FL_EXIT_DONE;
+    fl_cli_put(body, "name", name);
+    fl_cli_put_flag(cli, body, "display_name", "display-name");
+    fl_cli_put_flag(cli, body, "email", "email");
+    fl_cli_put_flag(cli, body, "role", "role");
+    json_object_set_new(body, "groups", fl_cli_list(cli, "group"));
+    if (fl_cli_has(cli, "ask-passphrase")) {
+        status = fl_cli_new_passphrase(cli, name, passphrase);
+        fl_cli_put(body, "passphrase", passphrase);
+    }
+    if (status == FL_EXIT_DONE)
+        status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/people"), body, NULL);
+    else
+        json_decref(body);
+    fl_cleanse(passphrase, sizeof passphrase);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        fl_cli_say(cli, "%s is now %s of %s", fl_cli_text(cli, name), fl_cli_flag(cli, "role"),
+                   fl_cli_text(cli, cli->org));
+        if (!fl_cli_has(cli, "ask-passphrase"))
+            fl_cli_say(cli, "to sign in they need a passphrase: flopinio user passphrase %s",
+                       fl_cli_text(cli, name));
+    }
+    return status;
+}
+
+static int user_list(struct fl_cli *cli)
+{
+    return fl_cli_show_list(
+        cli, fl_cli_path(cli, "/orgs/{org}/people"),
+        "NAME=name ROLE=role GROUPS=groups ACTIVE=is_active NAME_IN_FULL=display_name EMAIL=email",
+        "there is nobody yet: flopinio user create NAME --role owner");
+}
+
+static int user_set(struct fl_cli *cli)
+{
+    json_t *body = json_object();
+    fl_cli_put_flag(cli, body, "role", "role");
+    fl_cli_put_flag(cli, body, "display_name", "display-name");
+    fl_cli_put_flag(cli, body, "email", "email");
+    if (fl_cli_has(cli, "group") || fl_cli_has(cli, "no-group"))
+        json_object_set_new(body, "groups", fl_cli_list(cli, "group"));
+    int status = fl_cli_ask(
+        cli, "PATCH", fl_cli_path(cli, "/orgs/{org}/people/{}", fl_cli_arg(cli, 0)), body, NULL);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "%s changed", fl_cli_text(cli, fl_cli_arg(cli, 0)));
+    return status;
+}
+
+/* One's own: the old one is asked first, and proves who it is. */
+static int own_passphrase(struct fl_cli *cli, char old[1024], char fresh[1024])
+{
+    const char *name = fl_cli_flag(cli, "as");
+    int status = fl_cli_secret(cli, "Passphrase that you have now: ", old);
+    if (status == FL_EXIT_DONE)
+        status = fl_cli_new_passphrase(cli, name, fresh);
+    if (status)
+        return status;
+    json_t *body = json_object();
+    fl_cli_put(body, "passphrase", old);
+    fl_cli_put(body, "new", fresh);
+    return fl_cli_ask(cli, "POST", "/me/passphrase", body, NULL);
+}
+
+static int reset_passphrase(struct fl_cli *cli, const char *name, char fresh[1024])
+{
+    int status = fl_cli_new_passphrase(cli, name, fresh);
+    if (status)
+        return status;
+    json_t *body = json_object();
+    fl_cli_put(body, "passphrase", fresh);
+    return fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/people/{}/passphrase", name), body,
+                      NULL);
+}
+
+static int user_passphrase(struct fl_cli *cli)
+{
+    char old[1024] = "", fresh[1024] = "";
+    const char *name = fl_cli_arg(cli, 0), *as = fl_cli_flag(cli, "as");
+    bool is_own = as && strcmp(as, name) == 0;
+    int status = is_own ? own_passphrase(cli, old, fresh) : reset_passphrase(cli, name, fresh);
+    fl_cleanse(old, sizeof old);
+    fl_cleanse(fresh, sizeof fresh);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli,
+                   is_own ? "your passphrase is changed; your tokens are ended"
+                          : "%s has a new passphrase; their tokens are ended",
+                   fl_cli_text(cli, name));
+    return status;
+}
+
+static int user_offboard(struct fl_cli *cli)
+{
+    json_t *answer = NULL, *body = json_object();
+    size_t i;
+    json_t *item;
+    fl_cli_put_flag(cli, body, "to", "to");
+    int status = fl_cli_ask(cli, "POST",
+                            fl_cli_path(cli, "/orgs/{org}/people/{}/offboard", fl_cli_arg(cli, 0)),
+                            body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        fl_cli_say(cli, "%s has left: %lld tokens revoked, %lld votes withdrawn",
+                   fl_cli_text(cli, fl_cli_arg(cli, 0)),
+                   (long long)json_integer_value(json_object_get(answer, "tokens_revoked")),
+                   (long long)json_integer_value(json_object_get(answer, "votes_withdrawn")));
+        json_array_foreach (json_object_get(answer, "agents"), i, item)
+            fl_cli_say(cli, "agent %s is %s, its owner is %s", fl_cli_member(cli, item, "name"),
+                       fl_cli_member(cli, item, "state"), fl_cli_member(cli, item, "owner"));
+        json_array_foreach (json_object_get(answer, "findings"), i, item)
+            fl_cli_say(cli, "look: %s", fl_cli_text(cli, json_string_value(item)));
+    }
+    json_decref(answer);
+    return status;
+}
+
+#define ROLES "owner|admin|approver|auditor|member"
+
+static const struct fl_cli_flag create_flags[] = {
+    { "role", ROLES, "what they may do", FL_FLAG_REQUIRED },
+    { "display-name", "TEXT", "their name in full", 0 },
+    { "email", "ADDRESS", "where mail reaches them", 0 },
+    { "group", "GROUP", "a group that they are in", FL_FLAG_MANY },
+    { "ask-passphrase", NULL, "ask for their first passphrase now", 0 },
+    { .name = NULL }
+};
+static const struct fl_cli_flag set_flags[] = {
+    { "role", ROLES, "what they may do", 0 },
+    { "display-name", "TEXT", "their name in full", 0 },
+    { "email", "ADDRESS", "where mail reaches them", 0 },
+    { "group", "GROUP", "the groups that they are in from now on", FL_FLAG_MANY },
+    { "no-group", NULL, "in no group any more", 0 },
+    { .name = NULL }
+};
+static const struct fl_cli_flag offboard_flags[] = {
+    { "to", "PERSON", "who owns their agents from now on; without, the agents stay frozen", 0 },
+    { .name = NULL }
+};
+
+const struct fl_cli_command fl_cmd_user[] = {
+    { "user create", "NAME", "makes a person, or a member of one who is there",
+      "Owners and admins set things up; owners, admins and approvers decide; auditors read; members "
+      "own agents.\n"
+      "  flopinio user create ana --role approver --group ops --ask-passphrase",
+      FL_CLI_ORG, create_flags, user_create },
+    { "user list", "", "lists people, their roles and groups", NULL, FL_CLI_ORG, NULL, user_list },
+    { "user set", "NAME", "changes a person's role, groups or name", NULL, FL_CLI_ORG, set_flags,
+      user_set },
+    { "user passphrase", "NAME", "sets a passphrase, asked on the terminal",
+      "With --as and the same name it changes your own. An administrator's reset also clears the "
+      "authenticator.",
+      FL_CLI_ORG, NULL, user_passphrase },
+    { "user offboard", "NAME", "ends everything that a person has here",
+      "In one step: tokens are revoked, votes on what has not run yet withdrawn, their agents frozen "
+      "or handed on. Names the rules that lose their quorum.",
+      FL_CLI_ORG, offboard_flags, user_offboard },
+    { .name = NULL }
+};
