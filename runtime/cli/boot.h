@@ -26,6 +26,7 @@ struct fl_boot {
     struct fl_uuid id;      /* what it is called in the database */
     struct fl_uuid gone[FL_BOOT_GONE]; /* workers that died before it, without a goodbye */
     size_t gone_count;
+    int supervisor;         /* its process id */
     int ready_fd;           /* one byte is written there when the worker serves */
     int stats_fd;           /* struct fl_stats, shared */
     int reload_fd;          /* the configuration again, without secrets; read anew on SIGHUP */

@@ -221,6 +221,7 @@ static bool start_child(struct supervisor *s, struct child *c)
                             .worker = c->slot,
                             .id = c->id,
                             .gone_count = c->told_count,
+                            .supervisor = (int)getpid(),
                             .ready_fd = CHILD_READY,
                             .stats_fd = CHILD_STATS,
                             .reload_fd = CHILD_RELOAD,

@@ -1,9 +1,11 @@
 /* The life of a worker: open, serve, reload, drain, close. */
 #include "runtime/cli/worker.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -488,6 +490,12 @@ static void close_parts(struct worker *w)
     fl_config_fini(&w->boot.config);
 }
 
+/* A supervisor that was killed leaves nobody who keeps its sockets from the next one. */
+static bool follow_supervisor(const struct worker *w)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == w->boot.supervisor;
+}
+
 int fl_worker_main(void)
 {
     static struct worker w;
@@ -497,6 +505,8 @@ int fl_worker_main(void)
         fprintf(stderr, "flopinio: %s\n", err.text);
         return FL_EXIT_REFUSED;
     }
+    if (!follow_supervisor(&w))
+        return FL_EXIT_REFUSED;
     snprintf(name, sizeof name, "worker-%d", w.boot.worker);
     fl_log_process_name(name);
     set_log(&w.boot.config);
