@@ -301,8 +301,7 @@ static const struct cel_type *check(struct cel_compile *c, struct cel_node *node
     case CEL_IDENT:
     case CEL_FAIL: break; /* resolved; and in an unchecked compilation this pass does not run */
     }
-    FL_ASSERT(false && "a node that the resolver left");
-    return NULL;
+    FL_NEVER("a node that the resolver left");
 }
 
 bool cel_check(struct cel_compile *c, struct cel_node *root)

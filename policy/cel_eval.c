@@ -378,6 +378,5 @@ struct fl_cel_value cel_eval(struct cel_ev *ev, const struct cel_node *node)
     case CEL_FAIL: return cel_fail(ev, node->name.p);
     case CEL_IDENT: break;
     }
-    FL_ASSERT(false && "a node that the resolver left");
-    return cel_fail(ev, "");
+    FL_NEVER("a node that the resolver left");
 }

@@ -197,8 +197,7 @@ static bool is_of(const char *type, const struct fl_cel_value *v)
         if (kinds[i].letter == *type)
             return v->kind == kinds[i].kind;
     }
-    FL_ASSERT(false && "a letter of the table");
-    return false;
+    FL_NEVER("a letter of the table");
 }
 
 bool cel_fn_takes(const struct cel_fn *fn, const struct fl_cel_value *args, size_t count)

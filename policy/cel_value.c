@@ -179,8 +179,7 @@ bool cel_compare(const struct fl_cel_value *a, const struct fl_cel_value *b, int
     case FL_CEL_DURATION: *ret = a->ns < b->ns ? -1 : a->ns > b->ns; return true;
     default: break;
     }
-    FL_ASSERT(false && "kinds that have an order");
-    return false;
+    FL_NEVER("kinds that have an order");
 }
 
 /* ---- equality ---- */

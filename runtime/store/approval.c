@@ -360,8 +360,7 @@ static enum fl_wait_mode wait_mode_of(struct fl_str text)
         if (fl_str_is(text, wait_modes[i]))
             return (enum fl_wait_mode)i;
     }
-    FL_ASSERT(!"a wait mode that the table's check admits");
-    return FL_WAIT_LEFT;
+    FL_NEVER("a wait mode that the table's check admits");
 }
 
 static enum fl_approval_state state_of(struct fl_str text)

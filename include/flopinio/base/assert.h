@@ -16,6 +16,9 @@ void fl_assert_context(const char *text);
             fl_assert_fail(#claim, __FILE__, __LINE__, __func__);                                  \
     } while (0)
 
+/* Where no path leads: `what` says what got there. */
+#define FL_NEVER(what) fl_assert_fail(what, __FILE__, __LINE__, __func__)
+
 /* An object reached through `void *` starts with `uint32_t magic`; checked on the cast. */
 #define FL_CHECK_MAGIC(obj, value) FL_ASSERT((obj) != 0 && (obj)->magic == (value))
 
