@@ -37,7 +37,7 @@ bool cel_prepare(struct cel_compile *c, struct cel_node *node)
 {
     const struct cel_node *last = node->kid_count ? node->kids[node->kid_count - 1] : NULL;
     bool is_text = last && last->op == CEL_CONST && last->value.kind == FL_CEL_STRING;
-    if (fl_str_is(node->name, "matches") && node->kid_count == 2) {
+    if (last && fl_str_is(node->name, "matches") && node->kid_count == 2) {
         if (!is_text) {
             cel_error(c, last->at, "the pattern of matches() must be written out as a text");
             return false;

@@ -199,7 +199,7 @@ bool policy_texts(struct policy_reader *r, const char *at, const json_t *object,
     for (size_t i = 0; i < n; i++) {
         struct fl_str text = fl_json_str(json_array_get(list, i));
         if (!text.p || !is_valid(text)) {
-            bool is_shown = text.n && text.n <= 128 && is_printable(text);
+            bool is_shown = text.p && text.n > 0 && text.n <= 128 && is_printable(text);
             return policy_error(r, at, key, "'%s' has %s%.*s%s where %s should be", key,
                                 is_shown ? "'" : "an entry", is_shown ? (int)text.n : 0,
                                 is_shown ? text.p : "", is_shown ? "'" : "", form);

@@ -76,10 +76,10 @@ FL_STEP(found)
     struct fl_err err;
     if (!r->org)
         return fl_fail(f);
-    const struct fl_org_server *server = server_of(r);
-    if (!server)
+    r->row = server_of(r);
+    if (!r->row)
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such server");
-    enum fl_code code = describe(r, server, &err);
+    enum fl_code code = describe(r, r->row, &err);
     if (code == FL_NOMEM)
         return fl_fail_with(f, code, "%s", err.text);
     if (code) {
@@ -94,10 +94,9 @@ FL_STEP(found)
 FL_STEP(described)
 {
     struct fl_refresh *r = refresh_of(f);
-    const struct fl_org_server *server = server_of(r);
     if (r->note[0])
         FL_LOG(WARN, "server_not_described", FL_KV("org", r->org->name),
-               FL_KV("server", server->name), FL_KS("reason", r->note));
+               FL_KV("server", r->row->name), FL_KS("reason", r->note));
     return &S_open;
 }
 
@@ -122,10 +121,9 @@ static void event(struct fl_refresh *r, enum fl_audit_kind kind, struct fl_str p
                   const uint8_t *digest)
 {
     struct fl_audit_event e;
-    const struct fl_org_server *server = server_of(r);
     fl_audit_init(&e, &r->organization, kind, r->actor, &r->actor_id, "tool", NULL);
     fl_audit_text(&e, "tool", published);
-    fl_audit_text(&e, "server", server->name);
+    fl_audit_text(&e, "server", r->row->name);
     if (digest)
         fl_audit_hex(&e, "digest", digest, FL_DEFINITION_DIGEST_BYTES);
     fl_audit_append(&e, &r->tx);
@@ -176,14 +174,13 @@ struct known {
 static enum fl_code record_offer(struct fl_refresh *r, struct known *known, size_t count,
                                  const struct fl_definition *d, struct fl_err *err)
 {
-    const struct fl_org_server *server = server_of(r);
-    struct fl_str digest = { (const char *)d->digest, sizeof d->digest }, published;
+    struct fl_str digest = { (const char *)d->digest, sizeof d->digest }, published = { 0 };
     struct known *was = NULL;
     for (size_t i = 0; i < count && !was; i++) {
         if (fl_str_is(known[i].name, d->name))
             was = &known[i];
     }
-    enum fl_code code = publish(r, server, d->name, &published, err);
+    enum fl_code code = publish(r, r->row, d->name, &published, err);
     if (code)
         return code;
     if (was)
@@ -259,7 +256,7 @@ FL_STEP(compared)
             return &S_open;
         }
     }
-    if (!fl_str_is(server_of(r)->note, r->note)) {
+    if (!fl_str_is(r->row->note, r->note)) {
         fl_store_server_note(&r->tx, &r->server, fl_str_of(r->note));
         r->is_written = true;
     }
@@ -284,9 +281,8 @@ FL_STEP(recorded)
     }
     if (f->op.code)
         return fl_fail(f);
-    FL_LOG(INFO, "server_described", FL_KV("org", r->org->name),
-           FL_KV("server", server_of(r)->name), FL_KI("new", r->fresh),
-           FL_KI("changed", r->changed), FL_KI("gone", r->gone));
+    FL_LOG(INFO, "server_described", FL_KV("org", r->org->name), FL_KV("server", r->row->name),
+           FL_KI("new", r->fresh), FL_KI("changed", r->changed), FL_KI("gone", r->gone));
     fl_hub_organization_changed(r->core->hub, &r->organization);
     fl_orgs_changed(r->core->orgs, &r->organization, 0);
     return fl_end(f);

@@ -22,7 +22,8 @@ struct fl_refresh {
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_arena *arena;
-    struct fl_org *org;
+    struct fl_org *org;              /* held until the end */
+    const struct fl_org_server *row; /* the server, in org; from the step found on */
     struct fl_org_load load;
     struct fl_host_describe describe;
     struct fl_tx tx;

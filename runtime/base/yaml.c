@@ -121,7 +121,7 @@ static bool is_key_due(const struct builder *b)
 /* `container` is stolen; NULL = no memory. */
 static enum fl_code open_container(struct builder *b, json_t *container, unsigned line)
 {
-    struct place *place;
+    struct place *place = NULL;
     enum fl_code code = FL_OK;
     if (is_key_due(b))
         code = refuse(b, line, FL_CONFIG, "a key must be a string");
@@ -147,9 +147,12 @@ static enum fl_code add_key(struct builder *b, struct fl_str text, bool is_plain
     if (is_plain && fl_yaml_plain(text) != FL_YAML_STRING)
         return refuse(b, line, FL_CONFIG, "the key %.*s is not a string; put it in quotes",
                       FL_STR_ARG(shown(text)));
-    if (json_object_getn(f->container, text.p, text.n))
+    if (json_object_getn(f->container, text.p, text.n)) {
+        const struct place *first = find_member(f->place, text);
+        FL_ASSERT(first);
         return refuse(b, line, FL_CONFIG, "the key \"%.*s\" stands here and on line %u",
-                      FL_STR_ARG(shown(text)), find_member(f->place, text)->line);
+                      FL_STR_ARG(shown(text)), first->line);
+    }
     f->key = fl_arena_str(b->lines->arena, text);
     f->has_key = f->key.p != NULL;
     return f->key.p ? FL_OK : fl_err_code(b->err, FL_NOMEM);

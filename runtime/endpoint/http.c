@@ -381,6 +381,7 @@ static void on_session_created(struct fl_op *op)
 
 static void start_request(struct fl_http_stream *s, struct fl_talk *t)
 {
+    FL_ASSERT(t);
     bool is_legacy = t->msg.era == FL_MCP_LEGACY;
     t->is_isolated = s->is_isolated;
     fl_list_push_back(&s->talks, &t->mine);
