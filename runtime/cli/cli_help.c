@@ -216,7 +216,7 @@ void fl_cli_help_overview(struct fl_buf *out)
                 put_word(out, c);
         }
     }
-    fl_buf_puts(out, "\nMore about one: flopinio COMMAND --help. Every command takes --json.\n"
+    fl_buf_puts(out, "\nMore about one: flopinio COMMAND --help\n"
                      "Exit status: 0 done, 1 not done, 2 wrong use, 3 not allowed, 4 not found,\n"
                      "5 decided otherwise or changed meanwhile, 6 the runtime does not answer.\n");
 }

@@ -87,7 +87,7 @@ static bool put_time(struct fl_buf *out, struct fl_str text, const char *how, in
             put_span(out, at - now_ms);
     } else {
         fl_time_format_s(at, iso);
-        fl_buf_printf(out, "%.10s %.5sZ", iso, iso + 11);
+        fl_buf_printf(out, "%.10s %.*sZ", iso, strcmp(how, "ts") == 0 ? 8 : 5, iso + 11);
     }
     return true;
 }
@@ -104,7 +104,7 @@ static void put_bytes(struct fl_buf *out, int64_t n)
 
 static void put_string(struct fl_buf *out, struct fl_str s, const char *how, int64_t now_ms)
 {
-    bool is_time = strcmp(how, "t") == 0 || strcmp(how, "ago") == 0 || strcmp(how, "left") == 0;
+    bool is_time = how[0] == 't' || strcmp(how, "ago") == 0 || strcmp(how, "left") == 0;
     if (is_time && put_time(out, s, how, now_ms))
         return;
     if (strcmp(how, "d") == 0 && s.n > 19)

@@ -9,7 +9,8 @@
 #include "flopinio/base/buf.h"
 
 /* A table: columns are "LABEL=member[:how]" with blanks between; '_' in a label stands for a blank,
- * '.' in a member goes into an object. How: t a time as "2026-11-23 16:30", ago and left a time as
+ * '.' in a member goes into an object. How: t a time as "2026-11-23 16:30Z",
+ * ts the same with seconds, ago and left a time as
  * "4 min", b yes or nothing, n a number of bytes, d a digest's first digits, id an id, of which a
  * terminal gets the last characters. Lists are joined with
  * commas. `items` is borrowed. With `width` cells the widest column gives way, marked with "...";

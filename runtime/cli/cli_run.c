@@ -203,6 +203,22 @@ int fl_cli_show_list(struct fl_cli *cli, const char *path, const char *columns, 
     return status;
 }
 
+void fl_cli_findings(struct fl_cli *cli, const json_t *answer)
+{
+    size_t i;
+    json_t *f;
+    json_array_foreach (json_object_get(answer, "findings"), i, f) {
+        const char *rule = fl_cli_member(cli, f, "rule");
+        long long line = (long long)json_integer_value(json_object_get(f, "line"));
+        const char *where = line ? fl_arena_printf(cli->arena, " line %lld", line) : "";
+        if (json_is_string(f))
+            fl_cli_say(cli, "warning: %s", fl_cli_text(cli, json_string_value(f)));
+        else
+            fl_cli_say(cli, "%s%s%s%s: %s", fl_cli_member(cli, f, "severity"), where,
+                       *rule ? " rule " : "", rule, fl_cli_member(cli, f, "text"));
+    }
+}
+
 void fl_cli_put(json_t *object, const char *name, const char *text)
 {
     if (text)

@@ -92,6 +92,8 @@ bool fl_cli_printed_json(struct fl_cli *cli);
 void fl_cli_table(struct fl_cli *cli, const char *columns, const json_t *items, const char *none);
 /* Asks for a list and prints it. */
 int fl_cli_show_list(struct fl_cli *cli, const char *path, const char *columns, const char *none);
+/* What an answer's "findings" say, a line each. */
+void fl_cli_findings(struct fl_cli *cli, const json_t *answer);
 void fl_cli_flush(struct fl_cli *cli);
 
 /* Adds a text member when `text` is not NULL. */

@@ -17,9 +17,12 @@ const struct fl_cli_topic fl_cli_topics[] = {
     { "Agents and what they may use", fl_cmd_agent },
     { "", fl_cmd_server },
     { "", fl_cmd_tool },
+    { "", fl_cmd_connect },
     { "Policy", fl_cmd_policy },
     { "Deciding", fl_cmd_approvals },
     { "", fl_cmd_decide },
+    { "", fl_cmd_stop },
+    { "What happened", fl_cmd_audit },
     { NULL, NULL },
 };
 

@@ -11,8 +11,6 @@ static int org_create(struct fl_cli *cli)
     json_t *body = json_object();
     fl_cli_put(body, "name", fl_cli_arg(cli, 0));
     fl_cli_put_flag(cli, body, "title", "title");
-    if (fl_cli_has(cli, "owner-may-approve"))
-        json_object_set_new(body, "owner_may_approve", json_true());
     int status = fl_cli_ask(cli, "POST", "/orgs", body, NULL);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
         fl_cli_say(cli, "organization %s made", fl_cli_text(cli, fl_cli_arg(cli, 0)));
@@ -31,10 +29,8 @@ static int org_show(struct fl_cli *cli)
     json_t *answer = NULL;
     int status = fl_cli_ask(cli, "GET", fl_cli_path(cli, "/orgs/{org}"), NULL, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
-        fl_print_object(&cli->out,
-                        "name=name title=title policy_version=policy_version "
-                        "owner_may_approve=settings.owner_may_approve",
-                        answer, 0);
+        fl_print_object(&cli->out, "name=name title=title policy_version=policy_version", answer,
+                        0);
     json_decref(answer);
     return status;
 }
@@ -42,10 +38,7 @@ static int org_show(struct fl_cli *cli)
 static int org_set(struct fl_cli *cli)
 {
     json_t *body = json_object();
-    const char *may = fl_cli_flag(cli, "owner-may-approve");
     fl_cli_put_flag(cli, body, "title", "title");
-    if (may)
-        json_object_set_new(body, "owner_may_approve", json_boolean(strcmp(may, "yes") == 0));
     int status = fl_cli_ask(cli, "PATCH", fl_cli_path(cli, "/orgs/{org}"), body, NULL);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
         fl_cli_say(cli, "organization %s changed", fl_cli_text(cli, cli->org));
@@ -74,37 +67,36 @@ static int group_list(struct fl_cli *cli)
 
 static int group_set(struct fl_cli *cli)
 {
-    json_t *body = json_object();
+    json_t *answer = NULL, *body = json_object();
     if (fl_cli_has(cli, "member") || fl_cli_has(cli, "empty"))
         json_object_set_new(body, "members", fl_cli_list(cli, "member"));
     fl_cli_put_flag(cli, body, "title", "title");
     int status = fl_cli_ask(
-        cli, "PATCH", fl_cli_path(cli, "/orgs/{org}/groups/{}", fl_cli_arg(cli, 0)), body, NULL);
-    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        cli, "PATCH", fl_cli_path(cli, "/orgs/{org}/groups/{}", fl_cli_arg(cli, 0)), body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         fl_cli_say(cli, "group %s changed", fl_cli_text(cli, fl_cli_arg(cli, 0)));
+        fl_cli_findings(cli, answer);
+    }
+    json_decref(answer);
     return status;
 }
 
 static int group_remove(struct fl_cli *cli)
 {
-    int status = fl_cli_ask(
-        cli, "DELETE", fl_cli_path(cli, "/orgs/{org}/groups/{}", fl_cli_arg(cli, 0)), NULL, NULL);
-    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+    json_t *answer = NULL;
+    int status =
+        fl_cli_ask(cli, "DELETE", fl_cli_path(cli, "/orgs/{org}/groups/{}", fl_cli_arg(cli, 0)),
+                   NULL, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         fl_cli_say(cli, "group %s removed", fl_cli_text(cli, fl_cli_arg(cli, 0)));
+        fl_cli_findings(cli, answer);
+    }
+    json_decref(answer);
     return status;
 }
 
-static const struct fl_cli_flag org_create_flags[] = {
-    { "title", "TEXT", "what people read", 0 },
-    { "owner-may-approve", NULL,
-      "an agent's owner may decide its calls: only where one person runs it all", 0 },
-    { .name = NULL }
-};
-static const struct fl_cli_flag org_set_flags[] = {
-    { "title", "TEXT", "what people read", 0 },
-    { "owner-may-approve", "yes|no", "whether an agent's owner may decide its calls", 0 },
-    { .name = NULL }
-};
+static const struct fl_cli_flag title_flags[] = { { "title", "TEXT", "what people read", 0 },
+                                                  { .name = NULL } };
 static const struct fl_cli_flag group_create_flags[] = {
     { "title", "TEXT", "what people read", 0 },
     { "member", "PERSON", "somebody of the organization", FL_FLAG_MANY },
@@ -117,12 +109,11 @@ static const struct fl_cli_flag group_set_flags[] = { { "title", "TEXT", "what p
                                                       { .name = NULL } };
 
 const struct fl_cli_command fl_cmd_org[] = {
-    { "org create", "NAME", "makes an organization", NULL, FL_CLI_API, org_create_flags,
-      org_create },
+    { "org create", "NAME", "makes an organization", NULL, FL_CLI_API, title_flags, org_create },
     { "org list", "", "lists organizations", NULL, FL_CLI_API, NULL, org_list },
     { "org show", "[ORG]", "shows an organization and its settings", NULL, FL_CLI_ORG, NULL,
       org_show },
-    { "org set", "[ORG]", "changes an organization's settings", NULL, FL_CLI_ORG, org_set_flags,
+    { "org set", "[ORG]", "changes an organization's settings", NULL, FL_CLI_ORG, title_flags,
       org_set },
     { "group create", "NAME", "makes a group of people",
       "Rules of the policy name groups as approvers.", FL_CLI_ORG, group_create_flags,

@@ -9,25 +9,12 @@
 
 #define DOCUMENT_MAX (4 << 20)
 
-static void put_findings(struct fl_cli *cli, const json_t *answer)
-{
-    size_t i;
-    json_t *f;
-    json_array_foreach (json_object_get(answer, "findings"), i, f) {
-        const char *rule = fl_cli_member(cli, f, "rule");
-        long long line = (long long)json_integer_value(json_object_get(f, "line"));
-        const char *where = line ? fl_arena_printf(cli->arena, " line %lld", line) : "";
-        fl_cli_say(cli, "%s%s%s%s: %s", fl_cli_member(cli, f, "severity"), where,
-                   *rule ? " rule " : "", rule, fl_cli_member(cli, f, "text"));
-    }
-}
-
 /* The findings of a refusal stand in its answer, which fl_cli_ask keeps as it came. */
 static void put_refused_findings(struct fl_cli *cli)
 {
     json_t *answer = cli->body.n ? json_loadb(cli->body.p, cli->body.n, 0, NULL) : NULL;
     if (!cli->is_json)
-        put_findings(cli, answer);
+        fl_cli_findings(cli, answer);
     json_decref(answer);
 }
 
@@ -99,7 +86,7 @@ static int policy_apply(struct fl_cli *cli)
         put_refused_findings(cli);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         struct fl_str diff = fl_json_get_str(answer, "diff");
-        put_findings(cli, answer);
+        fl_cli_findings(cli, answer);
         fl_print_lines(&cli->out, diff, 0);
         fl_cli_say(cli, "%s%sversion %lld is in force", diff.n ? "" : "no changes; ",
                    is_dry ? "not applied (--dry-run); " : "",
@@ -120,7 +107,7 @@ static int policy_check(struct fl_cli *cli)
     int status =
         fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/policy/check"), body, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
-        put_findings(cli, answer);
+        fl_cli_findings(cli, answer);
         if (json_array_size(json_object_get(answer, "findings")) == 0)
             fl_cli_say(cli, "nothing to mention");
     }

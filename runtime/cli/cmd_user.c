@@ -46,16 +46,19 @@ static int user_list(struct fl_cli *cli)
 
 static int user_set(struct fl_cli *cli)
 {
-    json_t *body = json_object();
+    json_t *answer = NULL, *body = json_object();
     fl_cli_put_flag(cli, body, "role", "role");
     fl_cli_put_flag(cli, body, "display_name", "display-name");
     fl_cli_put_flag(cli, body, "email", "email");
     if (fl_cli_has(cli, "group") || fl_cli_has(cli, "no-group"))
         json_object_set_new(body, "groups", fl_cli_list(cli, "group"));
     int status = fl_cli_ask(
-        cli, "PATCH", fl_cli_path(cli, "/orgs/{org}/people/{}", fl_cli_arg(cli, 0)), body, NULL);
-    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        cli, "PATCH", fl_cli_path(cli, "/orgs/{org}/people/{}", fl_cli_arg(cli, 0)), body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         fl_cli_say(cli, "%s changed", fl_cli_text(cli, fl_cli_arg(cli, 0)));
+        fl_cli_findings(cli, answer);
+    }
+    json_decref(answer);
     return status;
 }
 
@@ -118,8 +121,7 @@ static int user_offboard(struct fl_cli *cli)
         json_array_foreach (json_object_get(answer, "agents"), i, item)
             fl_cli_say(cli, "agent %s is %s, its owner is %s", fl_cli_member(cli, item, "name"),
                        fl_cli_member(cli, item, "state"), fl_cli_member(cli, item, "owner"));
-        json_array_foreach (json_object_get(answer, "findings"), i, item)
-            fl_cli_say(cli, "look: %s", fl_cli_text(cli, json_string_value(item)));
+        fl_cli_findings(cli, answer);
     }
     json_decref(answer);
     return status;

@@ -1,0 +1,249 @@
+/* The audit, and what an agent has done. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "flopinio/base/clock.h"
+#include "flopinio/base/json.h"
+#include "runtime/cli/cli_commands.h"
+#include "runtime/cli/cli_print.h"
+#include "runtime/cli/cli_run.h"
+
+#define COLUMNS   "AT=at:ts KIND=kind BY=leaf.actor.kind DETAILS=details"
+#define LONG_TEXT 64 /* digests and salts say nothing to people */
+
+/* ---------------------------------------------------------------- which events */
+/* The list's address with the filters that were given, or of the installation itself. */
+static const char *audit_path(struct fl_cli *cli, const char *what, const char *more)
+{
+    static const char *const filters[] = { "since", "until", "kind", "actor", "subject" };
+    bool is_ours = fl_cli_has(cli, "installation");
+    const char *path = fl_cli_path(cli, is_ours ? "/audit" : "/orgs/{org}/audit");
+    path = fl_arena_printf(cli->arena, "%s%s?%s", path, what, more);
+    for (size_t i = 0; i < FL_COUNTOF(filters); i++) {
+        const char *value = fl_cli_flag(cli, filters[i]);
+        if (value)
+            path = fl_arena_printf(cli->arena, "%s&%s%s", path, filters[i],
+                                   fl_cli_path(cli, "={}", value));
+    }
+    return path;
+}
+
+/* What the event's data says, in one line. */
+static void put_details(json_t *item)
+{
+    const json_t *data = json_object_get(json_object_get(item, "leaf"), "data");
+    struct fl_buf out = FL_BUF_INIT;
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)data, key, value) {
+        struct fl_str text = fl_json_str(value);
+        if (json_is_string(value) && text.n >= LONG_TEXT && !memchr(text.p, ' ', text.n))
+            continue;
+        fl_buf_printf(&out, "%s%s=", out.n ? " " : "", key);
+        if (json_is_string(value))
+            fl_buf_str(&out, text);
+        else
+            fl_json_put(&out, value);
+    }
+    json_object_set_new(item, "details", fl_json_new_str(fl_buf_view(&out)));
+    fl_buf_fini(&out);
+}
+
+static void put_events(struct fl_cli *cli, json_t *items, bool has_head)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    size_t i;
+    json_t *item;
+    json_array_foreach (items, i, item)
+        put_details(item);
+    fl_print_table(&text, COLUMNS, items, fl_print_width(STDOUT_FILENO), fl_real_ms());
+    const char *from = text.p && !has_head ? strchr(text.p, '\n') + 1 : text.p;
+    fl_buf_puts(&cli->out, from ? from : "");
+    fl_buf_fini(&text);
+}
+
+static int audit_list(struct fl_cli *cli)
+{
+    json_t *answer = NULL;
+    const char *limit = fl_cli_flag(cli, "limit");
+    const char *more = fl_cli_path(cli, "order=newest&limit={}", limit ? limit : "50");
+    int status = fl_cli_ask(cli, "GET", audit_path(cli, "", more), NULL, &answer);
+    json_t *items = json_object_get(answer, "items");
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        if (json_array_size(items) > 0)
+            put_events(cli, items, true);
+        else
+            fl_cli_say(cli, "no such event");
+    }
+    json_decref(answer);
+    return status;
+}
+
+/* ---------------------------------------------------------------- following */
+/* Prints a page of events in their order; one JSON object a line with --json. */
+static void put_page(struct fl_cli *cli, json_t *items, bool has_head)
+{
+    size_t i;
+    json_t *item;
+    if (!cli->is_json) {
+        put_events(cli, items, has_head);
+        return;
+    }
+    json_array_foreach (items, i, item) {
+        struct fl_buf line = FL_BUF_INIT;
+        fl_json_put(&line, item);
+        if (isatty(STDOUT_FILENO))
+            fl_print_json_ascii(&cli->out, fl_buf_view(&line));
+        else
+            fl_buf_str(&cli->out, fl_buf_view(&line));
+        fl_buf_putc(&cli->out, '\n');
+        fl_buf_fini(&line);
+    }
+}
+
+/* The newest `lines` in the order in which they happened; a new reference. */
+static int get_last(struct fl_cli *cli, const char *lines, json_t **ret)
+{
+    json_t *answer = NULL;
+    const char *more = fl_cli_path(cli, "order=newest&limit={}", lines);
+    int status = fl_cli_ask(cli, "GET", audit_path(cli, "", more), NULL, &answer);
+    json_t *items = json_object_get(answer, "items"), *turned = json_array();
+    for (size_t i = json_array_size(items); i-- > 0;)
+        json_array_append(turned, json_array_get(items, i));
+    json_decref(answer);
+    *ret = turned;
+    return status;
+}
+
+/* Everything behind `cursor`, for ever. Only what nothing can appear in front of any more is
+ * printed, so that nothing is missed. */
+static int follow(struct fl_cli *cli, const char *cursor)
+{
+    char after[160];
+    snprintf(after, sizeof after, "%s", cursor);
+    for (;;) {
+        json_t *answer = NULL;
+        const char *more = fl_cli_path(cli, "follow=true&limit=500&after={}", after);
+        int status = fl_cli_ask(cli, "GET", audit_path(cli, "", more), NULL, &answer);
+        json_t *items = json_object_get(answer, "items");
+        size_t count = json_array_size(items);
+        const json_t *last = count ? json_array_get(items, count - 1) : NULL;
+        if (last)
+            snprintf(after, sizeof after, "%s", json_string_value(json_object_get(last, "cursor")));
+        if (count)
+            put_page(cli, items, false);
+        fl_cli_flush(cli);
+        json_decref(answer);
+        if (status)
+            return status;
+        if (ferror(stdout)) /* nobody reads any more */
+            return FL_EXIT_DONE;
+        if (count < 500)
+            sleep(1);
+    }
+}
+
+static int audit_tail(struct fl_cli *cli)
+{
+    json_t *items = NULL;
+    const char *lines = fl_cli_flag(cli, "lines");
+    int status = get_last(cli, lines ? lines : "20", &items);
+    if (status == FL_EXIT_DONE && !fl_cli_has(cli, "follow")) {
+        put_page(cli, items, true);
+    } else if (status == FL_EXIT_DONE) {
+        /* Only the first of them: the others come again, and what was still being written then. */
+        json_t *first = json_array_get(items, 0), *page = json_array();
+        const char *cursor = json_string_value(json_object_get(first, "cursor"));
+        json_array_append(page, first);
+        put_page(cli, first ? page : items, true);
+        fl_cli_flush(cli);
+        status = follow(cli, cursor ? cursor : "");
+        json_decref(page);
+    }
+    json_decref(items);
+    return status;
+}
+
+/* ---------------------------------------------------------------- export */
+static int audit_export(struct fl_cli *cli)
+{
+    const char *path = fl_cli_flag(cli, "output");
+    FILE *file = path ? fopen(path, "we") : stdout;
+    if (!file)
+        return fl_cli_fail(cli, FL_EXIT_FAILED, "cannot write %s: %s", fl_cli_text(cli, path),
+                           strerror(errno));
+    int status = fl_cli_download(cli, audit_path(cli, "/export", ""), file);
+    bool is_written = fflush(file) == 0 && !ferror(file);
+    if (path)
+        is_written = fclose(file) == 0 && is_written;
+    if (status == FL_EXIT_DONE && !is_written)
+        status = fl_cli_fail(cli, FL_EXIT_FAILED, "cannot write %s", path ? path : "the output");
+    if (status && path)
+        fprintf(stderr, "flopinio: %s is not whole\n", fl_cli_text(cli, path));
+    return status;
+}
+
+/* ---------------------------------------------------------------- incident */
+static int incident(struct fl_cli *cli)
+{
+    json_t *answer = NULL;
+    const char *agent = fl_cli_flag(cli, "agent"), *since = fl_cli_flag(cli, "since");
+    int status = fl_cli_ask(
+        cli, "GET",
+        fl_cli_path(cli, "/orgs/{org}/incident?agent={}&since={}", agent, since ? since : "24h"),
+        NULL, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        fl_cli_say(cli, "agent %s since %s: %lld reads, %lld denied, %lld waiting",
+                   fl_cli_member(cli, answer, "agent"), fl_cli_member(cli, answer, "since"),
+                   (long long)json_integer_value(json_object_get(answer, "reads")),
+                   (long long)json_integer_value(json_object_get(answer, "denied")),
+                   (long long)json_integer_value(json_object_get(answer, "waiting")));
+        fl_cli_table(cli,
+                     "AT=at:ts STATE=says WHAT=sentence TOOL=tool DECIDED_BY=decided_by "
+                     "ID=approval:id",
+                     json_object_get(answer, "effects"), "it changed nothing");
+    }
+    json_decref(answer);
+    return status;
+}
+
+#define FILTERS                                                                                    \
+    { "since", "TIME", "2h, or 2026-11-23T16:30:00Z", 0 },                                         \
+        { "until", "TIME", "the same; without, now", 0 },                                          \
+        { "kind", "TEXT", "kinds that start so: approval., call.denied", 0 },                      \
+        { "actor", "NAME", "who did it: a person, an agent, operator, an id", 0 },                 \
+        { "subject", "NAME", "what it was done to: a person, an agent, an id, a kind", 0 },        \
+    {                                                                                              \
+        "installation", NULL, "events of the installation itself", 0                               \
+    }
+
+static const struct fl_cli_flag list_flags[] = { FILTERS,
+                                                 { "limit", "N", "at most so many (50)", 0 },
+                                                 { .name = NULL } };
+static const struct fl_cli_flag tail_flags[] = { FILTERS,
+                                                 { "lines", "N", "how many of the last (20)", 0 },
+                                                 { "follow", NULL, "and what comes, for ever", 0 },
+                                                 { .name = NULL } };
+static const struct fl_cli_flag export_flags[] = {
+    FILTERS, { "output", "FILE", "instead of standard output", 0 }, { .name = NULL }
+};
+static const struct fl_cli_flag incident_flags[] = {
+    { "agent", "NAME", "whose effects", FL_FLAG_REQUIRED },
+    { "since", "TIME", "2h, or 2026-11-23T16:30:00Z (24h)", 0 },
+    { .name = NULL }
+};
+
+const struct fl_cli_command fl_cmd_audit[] = {
+    { "audit list", "", "lists events, the newest first", NULL, FL_CLI_ORG, list_flags,
+      audit_list },
+    { "audit tail", "", "shows the last events, and what comes", NULL, FL_CLI_ORG, tail_flags,
+      audit_tail },
+    { "audit export", "", "writes the exact bytes of every event, one a line",
+      "What a verifier needs who does not trust the database. Oldest first.", FL_CLI_ORG,
+      export_flags, audit_export },
+    { "incident", "", "lists every effect that an agent had",
+      "  flopinio incident --agent builder --since 2h", FL_CLI_ORG, incident_flags, incident },
+    { .name = NULL }
+};

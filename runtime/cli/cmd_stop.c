@@ -1,0 +1,67 @@
+/* Stopping and resuming calls. */
+#include <string.h>
+
+#include "runtime/cli/cli_commands.h"
+#include "runtime/cli/cli_print.h"
+#include "runtime/cli/cli_run.h"
+
+#define SCOPES "org|group|server|agent|person|tool"
+
+static int stop(struct fl_cli *cli)
+{
+    json_t *answer = NULL, *body = json_object();
+    const char *scope = fl_cli_arg(cli, 0), *name = fl_cli_arg(cli, 1);
+    fl_cli_put(body, "scope", scope);
+    fl_cli_put(body, "name", name);
+    fl_cli_put_flag(cli, body, "reason", "reason");
+    fl_cli_put_flag(cli, body, "for", "for");
+    int status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/stops"), body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        const json_t *in_flight = json_object_get(answer, "in_flight");
+        fl_cli_say(cli, "%s %s is stopped, reads too, until flopinio resume %s %s", scope,
+                   fl_cli_text(cli, name), scope, fl_cli_text(cli, name));
+        if (json_array_size(in_flight) > 0) {
+            fl_cli_say(cli, "\nSent before that; these may still happen:");
+            fl_cli_table(cli, "ID=id TOOL=tool AGENT=agent SENT=sent_at:t", in_flight, "");
+        }
+    }
+    json_decref(answer);
+    return status;
+}
+
+static int stops(struct fl_cli *cli)
+{
+    return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/stops"),
+                            "SCOPE=scope NAME=name REASON=reason SET_BY=set_by SET=set_at:t "
+                            "ENDS_IN=until:left ID=id",
+                            "nothing is stopped");
+}
+
+static int resume(struct fl_cli *cli)
+{
+    json_t *body = json_object();
+    const char *scope = fl_cli_arg(cli, 0), *name = fl_cli_arg(cli, 1);
+    fl_cli_put(body, "scope", scope);
+    fl_cli_put(body, "name", name);
+    int status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/stops/resume"), body, NULL);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "%s %s goes on", scope, fl_cli_text(cli, name));
+    return status;
+}
+
+static const struct fl_cli_flag stop_flags[] = {
+    { "reason", "TEXT", "why; agents and people are told", FL_FLAG_REQUIRED },
+    { "for", "TIME", "ends by itself: 2h", 0 },
+    { .name = NULL }
+};
+
+const struct fl_cli_command fl_cmd_stop[] = {
+    { "stop", SCOPES " NAME", "stops every call of something, within a second",
+      "Reads too; connections are closed and deadlines stand still. Names what was sent already. Who "
+      "may decide may stop; resuming needs an administrator.\n"
+      "  flopinio stop agent builder --reason \"deletes too much\" --for 2h",
+      FL_CLI_ORG, stop_flags, stop },
+    { "stops", "", "lists what is stopped", NULL, FL_CLI_ORG, NULL, stops },
+    { "resume", SCOPES " NAME", "lifts a stop", NULL, FL_CLI_ORG, NULL, resume },
+    { .name = NULL }
+};
