@@ -8,6 +8,7 @@
 #include "flopinio/base/log.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_run.h"
+#include "runtime/cli/ports.h"
 #include "runtime/cli/supervisor.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/store/states.h"
@@ -18,89 +19,21 @@ static void progress(const char *what)
     fprintf(stderr, "flopinio: %s ...\n", what);
 }
 
-/* "http://127.0.0.1:7337" of a listener; any address is reached by loopback. */
-static void put_url(struct fl_buf *out, const struct fl_config *c, const char *listen, int port)
-{
-    char address[64];
-    int unused;
-    struct fl_err err;
-    if (fl_wiring_address(listen, address, &unused, &err) != FL_OK)
-        return;
-    bool is_any = strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
-    const char *host = is_any ? "127.0.0.1" : address;
-    bool is_v6 = strchr(host, ':') != NULL;
-    fl_buf_printf(out, "http%s://%s%s%s:%d", c->tls_certificate[0] ? "s" : "", is_v6 ? "[" : "",
-                  host, is_v6 ? "]" : "", port);
-}
-
-/* DATA_DIR/run/ports.json: where it really listens, for `connect` and for scripts that let the
- * system choose the ports. */
-static void put_ports(struct fl_buf *out, const struct fl_config *c, const int *ports)
-{
-    size_t i = 0;
-    fl_buf_printf(out, "{\"pid\":%lld,\"urls\":[", (long long)getpid());
-    for (; c->listen[i]; i++) {
-        fl_buf_puts(out, i ? ",\"" : "\"");
-        put_url(out, c, c->listen[i], ports[i]);
-        fl_buf_putc(out, '"');
-    }
-    fl_buf_puts(out, "],\"ports\":[");
-    for (size_t k = 0; k < i; k++)
-        fl_buf_printf(out, "%s%d", k ? "," : "", ports[k]);
-    fl_buf_puts(out, "],\"metrics_port\":");
-    if (c->metrics_listen[0])
-        fl_buf_i64(out, ports[i]);
-    else
-        fl_buf_puts(out, "null");
-    fl_buf_puts(out, "}\n");
-}
-
-/* Whole or not at all: scripts wait for the file. */
-static void write_ports(const struct fl_config *c, const struct fl_buf *text)
-{
-    char dir[512], path[600], fresh[600];
-    struct fl_err err;
-    if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) != FL_OK)
-        return;
-    snprintf(path, sizeof path, "%s/ports.json", dir);
-    snprintf(fresh, sizeof fresh, "%s/ports.json.new", dir);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool is_fine = fd >= 0 && write(fd, text->p, text->n) == (ssize_t)text->n;
-    is_fine = is_fine && rename(fresh, path) == 0;
-    if (!is_fine)
-        FL_LOG(WARN, "ports_not_written", FL_KS("path", path), FL_KS("reason", strerror(errno)));
-    if (fd >= 0)
-        close(fd);
-}
-
-static void remove_ports(const struct fl_config *c)
-{
-    char dir[512], path[600];
-    struct fl_err err;
-    if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) != FL_OK)
-        return;
-    snprintf(path, sizeof path, "%s/ports.json", dir);
-    unlink(path);
-}
-
 static void on_ready(void *ctx, const struct fl_config *config, const int *ports)
 {
-    struct fl_buf text = FL_BUF_INIT, line = FL_BUF_INIT;
+    struct fl_buf line = FL_BUF_INIT;
     *(bool *)ctx = true;
-    put_ports(&text, config, ports);
-    if (!text.is_failed)
-        write_ports(config, &text);
+    fl_ports_write(config, ports);
     fl_buf_puts(&line, "flopinio is ready:");
     for (size_t i = 0; config->listen[i]; i++) {
         fl_buf_putc(&line, ' ');
-        put_url(&line, config, config->listen[i], ports[i]);
+        fl_ports_url(&line, config, config->listen[i], ports[i]);
         fl_buf_puts(&line, "/mcp");
     }
     if (!line.is_failed)
         puts(line.p);
     fflush(stdout);
     fl_buf_fini(&line);
-    fl_buf_fini(&text);
 }
 
 static int serve(struct fl_cli *cli)
@@ -136,7 +69,7 @@ static int serve(struct fl_cli *cli)
     if (err.code)
         fprintf(stderr, "flopinio: %s\n", err.text);
     if (was_ready)
-        remove_ports(&config);
+        fl_ports_remove(&config);
     fl_config_fini(&config);
     return status;
 }

@@ -580,6 +580,13 @@ enum fl_code fl_cluster_stop(struct fl_cluster *c, int timeout_ms, struct fl_err
     return fl_err_set(err, FL_TIMEOUT, "the private database did not stop in time");
 }
 
+enum fl_code fl_cluster_stop_left(const char *data_dir, int timeout_ms, struct fl_err *err)
+{
+    struct fl_cluster left = { .version = "" };
+    snprintf(left.data, sizeof left.data, "%.*s/postgres", PATH_BYTES - 64, data_dir);
+    return fl_cluster_stop(&left, timeout_ms, err);
+}
+
 void fl_cluster_free(struct fl_cluster **c)
 {
     fl_free(*c);

@@ -36,6 +36,10 @@ const char *fl_cluster_version(const struct fl_cluster *cluster);
 /* Fast shutdown, waits at most timeout_ms. */
 enum fl_code fl_cluster_stop(struct fl_cluster *cluster, int timeout_ms,
                              struct fl_err *err) FL_MUST_CHECK;
+/* The same for the cluster in data_dir that a killed supervisor may have left; FL_OK when there is
+ * none. Only where no supervisor runs. */
+enum fl_code fl_cluster_stop_left(const char *data_dir, int timeout_ms,
+                                  struct fl_err *err) FL_MUST_CHECK;
 /* Forgets it; does not stop it. */
 void fl_cluster_free(struct fl_cluster **cluster);
 
