@@ -16,6 +16,7 @@
 #include "flopinio/base/json.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/approval/call_priv.h"
 #include "runtime/approval/frozen.h"
 #include "runtime/approval/leave.h"
@@ -24,6 +25,7 @@ FL_STEP_DECLARE(resolve);
 FL_STEP_DECLARE(validate);
 FL_STEP_DECLARE(policy);
 FL_STEP_DECLARE(read_done);
+FL_STEP_DECLARE(read_told);
 FL_STEP_DECLARE(audit);
 FL_STEP_DECLARE(audited);
 FL_STEP_DECLARE(preview);
@@ -103,6 +105,12 @@ static fl_next refuse(struct fl_call *c, enum fl_code code, const char *why, con
     return &S_audit;
 }
 
+static struct fl_str stopped_text(struct fl_call *c, struct fl_str reason)
+{
+    const char *text = fl_arena_printf(c->arena, "stopped: %.*s", FL_STR_ARG(reason));
+    return fl_str_of(text ? text : "stopped");
+}
+
 FL_STEP(resolve)
 {
     struct fl_call *c = fl_call_of(f);
@@ -111,8 +119,7 @@ FL_STEP(resolve)
         return fl_fail(f);
     c->found = fl_org_tool(c->org, c->tool);
     if (!c->found || c->found->state == FL_TOOL_GONE) {
-        snprintf(text, sizeof text, "unknown tool: %.*s", (int)(c->tool.n > 64 ? 64 : c->tool.n),
-                 c->tool.p);
+        snprintf(text, sizeof text, "unknown tool: %.*s", (int)fl_utf8_cut(c->tool, 64), c->tool.p);
         return refuse(c, FL_BAD_PARAMS, "unknown_tool", text);
     }
     c->has_output_schema = c->found->has_output_schema;
@@ -124,11 +131,8 @@ FL_STEP(resolve)
                            "administrator's review"));
     const struct fl_org_stop *stop =
         fl_org_stopped(c->org, c->principal->agent, &c->principal->owner_id, c->found);
-    if (stop) {
-        snprintf(text, sizeof text, "stopped by an administrator: %.*s",
-                 (int)(stop->reason.n > 150 ? 150 : stop->reason.n), stop->reason.p);
-        return deny(c, "stopped", fl_str_of(text));
-    }
+    if (stop)
+        return deny(c, "stopped", stopped_text(c, stop->reason));
     if (c->found->task == FLOPINIO_TASK_REQUIRED && !c->can_task) {
         c->end = FL_CALL_NEEDS_TASKS;
         return &S_respond;
@@ -184,8 +188,23 @@ FL_STEP(policy)
 FL_STEP(read_done)
 {
     struct fl_call *c = fl_call_of(f);
-    enum fl_approval_state state;
     if (f->op.code)
+        return fl_fail(f);
+    /* What was stopped meanwhile gives nothing away any more. */
+    c->org_after = fl_org_peek(c->core->orgs, &c->principal->organization_id);
+    if (c->org_after)
+        return &S_read_told;
+    return fl_await(f, &S_read_told,
+                    fl_org_load_start(&f->op, &c->org_load, c->core->orgs,
+                                      &c->principal->organization_id, &c->org_after));
+}
+
+FL_STEP(read_told)
+{
+    struct fl_call *c = fl_call_of(f);
+    enum fl_approval_state state;
+    const struct fl_org_stop *stop;
+    if (!c->org_after)
         return fl_fail(f);
     state = fl_result_of_call(&c->host_call, c->err.text, sizeof c->err.text, &c->result);
     c->core->stats.reads++;
@@ -198,6 +217,11 @@ FL_STEP(read_done)
     fl_audit_z(&c->event, "outcome", fl_state_text(state));
     fl_audit_int(&c->event, "result_bytes", c->result.bytes);
     fl_audit_int(&c->event, "took_us", fl_mono_us() - c->started_us);
+    stop = fl_org_stopped(c->org_after, c->principal->agent, &c->principal->owner_id, c->found);
+    if (stop) {
+        outcome(c, FL_OUTCOME_DENIED, stopped_text(c, stop->reason));
+        fl_audit_text(&c->event, "withheld", c->reason);
+    }
     return &S_audit;
 }
 
@@ -273,7 +297,7 @@ FL_STEP(taken_in)
             return fl_fail_with(f, FL_UNAVAILABLE, "the policy or the tool keeps changing");
         fl_orgs_changed(c->core->orgs, &c->principal->organization_id, 0);
         return &S_begin;
-    case FL_INTAKE_STOPPED: return deny(c, "stopped", in.stop_reason);
+    case FL_INTAKE_STOPPED: return deny(c, "stopped", stopped_text(c, in.stop_reason));
     case FL_INTAKE_TOO_MANY:
         return deny(c, "pending_limit",
                     FL_STR("too many of this agent's calls are waiting already; wait for them "

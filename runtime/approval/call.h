@@ -79,6 +79,7 @@ struct fl_call {
     /* ---- private ---- */
     struct fl_arena *arena;
     struct fl_org *org;
+    struct fl_org *org_after; /* as it was when the read had ended */
     struct fl_org_load org_load;
     const struct fl_org_tool *found; /* in org */
     struct fl_caller caller;

@@ -3,6 +3,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/approval/call_priv.h"
 #include "runtime/approval/runner.h"
 
@@ -43,6 +44,7 @@ static void release(void *owner)
     fl_host_call_fini(&c->host_call);
     json_decref(c->tree);
     fl_org_unref(&c->org);
+    fl_org_unref(&c->org_after);
     if (c->canonical.p)
         fl_cleanse((char *)c->canonical.p, c->canonical.n);
     fl_principal_unref(&c->principal);
@@ -105,7 +107,7 @@ void fl_call_event(struct fl_call *c, enum fl_audit_kind kind)
     fl_audit_uuid(&c->event, "credential", &p->credential_id, c->arena);
     fl_audit_text(&c->event, "tool",
                   c->found ? c->tool
-                           : (struct fl_str){ c->tool.p, c->tool.n > 64 ? 64 : c->tool.n });
+                           : (struct fl_str){ c->tool.p, fl_utf8_cut(c->tool, 64) });
     fl_audit_int(&c->event, "arguments_bytes", (int64_t)c->arguments.n);
     if (c->org)
         fl_audit_int(&c->event, "policy_version", c->org->policy_version);

@@ -10,6 +10,8 @@
 #include "runtime/store/tool.h"
 #include "runtime/store/vote.h"
 
+#define BEHIND_MAX 3 /* loads that change overtook, before waiters get what there is */
+
 struct fl_org_entry *fl_org_entry_find(struct fl_orgs *orgs, const struct fl_uuid *id)
 {
     FL_LIST_FOREACH (link, &orgs->buckets[id->b[15] % FL_ORG_BUCKETS]) {
@@ -138,13 +140,15 @@ static void on_loaded(struct fl_op *op)
     }
     struct fl_org *old = e->org;
     bool tools_changed = old && old->list_version != org->list_version;
+    bool is_behind = org->revision < e->wanted;
     e->org = org;
-    bool is_behind = e->is_stale_again;
     e->is_stale = is_behind;
-    e->is_stale_again = false;
-    finish_waiting(e, FL_OK, NULL);
-    if (old)
-        tell(e->orgs, e->org, tools_changed);
+    e->behind = is_behind ? e->behind + 1 : 0;
+    /* Whoever waits may have come behind the change (a request that reads from it who may do what),
+     * but not for ever while it keeps changing. */
+    if (!is_behind || e->behind > BEHIND_MAX)
+        finish_waiting(e, FL_OK, NULL);
+    tell(e->orgs, e->org, tools_changed);
     fl_org_unref(&old);
     if (is_behind && !e->is_loading)
         load(e);
@@ -154,6 +158,7 @@ static void load(struct fl_org_entry *e)
 {
     struct fl_tx *tx = &e->tx;
     e->arena = fl_arena_new(0);
+    e->wanted = 0;
     struct fl_err err;
     if (!e->arena) {
         fl_err_code(&err, FL_NOMEM);
@@ -219,14 +224,22 @@ enum fl_code fl_org_load_start(struct fl_op *op, struct fl_org_load *load, struc
 void fl_orgs_changed(struct fl_orgs *orgs, const struct fl_uuid *id, uint64_t revision)
 {
     struct fl_org_entry *e = fl_org_entry_find(orgs, id);
-    if (!e || !e->org || (revision && revision <= e->org->revision))
+    if (!e || (e->org && revision && revision <= e->org->revision))
         return;
     e->is_stale = true;
-    if (e->is_loading) {
-        e->is_stale_again = true; /* what is being read may be older than this change */
+    if (e->is_loading) { /* what is being read may be older than this change */
+        uint64_t wanted = revision ? revision : UINT64_MAX;
+        e->wanted = wanted > e->wanted ? wanted : e->wanted;
         return;
     }
     load(e); /* listeners (open connections) must hear of it even when nobody calls */
+}
+
+void fl_orgs_want(struct fl_orgs *orgs, const struct fl_uuid *id)
+{
+    struct fl_org_entry *e = find_or_make(orgs, id);
+    if (e && !e->org && !e->is_loading)
+        load(e);
 }
 
 bool fl_orgs_take(struct fl_orgs *orgs, const struct fl_uuid *organization, size_t bytes)

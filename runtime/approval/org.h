@@ -115,7 +115,10 @@ enum fl_code fl_org_load_start(struct fl_op *op, struct fl_org_load *load, struc
 /* The organization has this revision now: an older snapshot is not handed out any more, and
  * listeners are told when the new one is there. 0: in any case. */
 void fl_orgs_changed(struct fl_orgs *orgs, const struct fl_uuid *id, uint64_t revision);
-/* Told after a newer snapshot replaced an older one (revoked credentials, changed tools, stops).
+/* Loads the snapshot unless there is one, for who is interested in changes only: of an organization
+ * that nobody asked for, none are told. */
+void fl_orgs_want(struct fl_orgs *orgs, const struct fl_uuid *id);
+/* Told after a newer snapshot replaced an older one, and after the first (revoked credentials, changed tools, stops).
  * `tools_changed`: the published list is another one. Not from inside a flow's step. */
 struct fl_orgs_listener {
     struct fl_list link;

@@ -23,8 +23,9 @@ struct fl_org_entry {
     struct fl_uuid id;
     struct fl_org *org;  /* the newest snapshot, or NULL */
     bool is_stale;       /* not to be handed out */
-    bool is_stale_again; /* changed while the load was under way */
     bool is_loading;
+    uint64_t wanted; /* a revision that was told of while the load was under way */
+    int behind;      /* loads in a row that were behind it when they ended */
     size_t bytes_in_flight;
     struct fl_list waiting; /* fl_org_load */
     struct fl_list instances;

@@ -230,6 +230,7 @@ FL_STEP(rechecked)
     }
     if (!fl_cell_is_null(r->q_recheck, 0, 4)) {
         say(r, "stopped");
+        fl_store_approval_freeze(&r->tx, &r->approval);
         return move(r, FL_APPROVAL_APPROVED, FL_AUDIT_APPROVAL_RELEASED);
     }
     if (fl_cell_int(r->q_recheck, 0, 0) != r->org->policy_version) {

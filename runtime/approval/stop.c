@@ -1,5 +1,5 @@
-/* Stops. Each is one implicit transaction: the gate, the stop, the deadlines that now stand still
- * or run on, the organization's revision, the audit row. */
+/* Stops. Each is one implicit transaction: the stop, the deadlines that now stand still or run on,
+ * the organization's revision, the audit row. */
 #include "runtime/approval/stop.h"
 
 #include "runtime/approval/hub.h"
@@ -67,7 +67,6 @@ enum fl_code fl_stop_set_start(struct fl_op *op, struct fl_stop_set *s)
         return code;
     s->id = fl_uuid_new();
     fl_tx_init(&s->tx, s->core->pg, s->arena, &s->organization);
-    fl_store_stop_gate(&s->tx);
     fl_store_stop_put(&s->tx, &s->id, s->scope, s->name, s->reason, s->by, s->for_ms);
     fl_store_stop_refreeze(&s->tx);
     s->q = fl_store_stop_in_flight(&s->tx, &s->id);

@@ -1,8 +1,11 @@
 /* The endpoint of a worker: what all transports share. */
 #include "runtime/endpoint/endpoint.h"
 
+#include <stdio.h>
+
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/endpoint/http.h"
 
 #define ANNOUNCE_MS 500
@@ -11,6 +14,7 @@ static void on_org_change(struct fl_orgs_listener *listener, const struct fl_org
                           bool tools_changed);
 static void on_announce(struct fl_timer *timer);
 static void on_refused(void *ctx, struct fl_principal *principal);
+static void cut_stopped(struct fl_endpoint *ep, const struct fl_org *org);
 
 enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *principals,
                              const struct fl_endpoint_config *config, struct fl_endpoint **ret,
@@ -57,6 +61,8 @@ static void on_org_change(struct fl_orgs_listener *listener, const struct fl_org
 {
     struct fl_endpoint *ep = FL_CONTAINER(listener, struct fl_endpoint, org_listener);
     fl_principals_recheck(ep->principals, &org->id);
+    if (org->stop_count)
+        cut_stopped(ep, org);
     if (!tools_changed || ep->changed_count == FL_COUNTOF(ep->changed))
         return;
     ep->changed[ep->changed_count++] = org->id;
@@ -104,42 +110,84 @@ static void on_announce(struct fl_timer *timer)
     ep->changed_count = 0;
 }
 
-/* A credential stopped working: what it has open is closed, within a second of the revocation. */
-static void on_refused(void *ctx, struct fl_principal *principal)
+/* ---- cutting off: what an agent has open is closed, within a second ---- */
+struct cut {
+    const struct fl_principal *principal; /* this one, whose credential stopped working; or NULL: */
+    const struct fl_org *org;             /* those whom a stop of the organization covers */
+    enum fl_code code;
+    char why[200];
+};
+
+static bool is_cut(struct cut *cut, const struct fl_principal *p)
 {
-    struct fl_endpoint *ep = ctx;
+    const struct fl_org *org = cut->org;
+    if (cut->principal)
+        return p == cut->principal;
+    if (!org->stop_count || fl_uuid_cmp(&p->organization_id, &org->id) != 0)
+        return false;
+    const struct fl_org_stop *stop = fl_org_stopped(org, p->agent, &p->owner_id, NULL);
+    if (stop)
+        snprintf(cut->why, sizeof cut->why, "stopped: %.*s",
+                 (int)fl_utf8_cut(stop->reason, 150), stop->reason.p);
+    return stop != NULL;
+}
+
+static struct fl_talk *find_talk(struct fl_endpoint *ep, struct cut *cut)
+{
+    FL_LIST_FOREACH (link, &ep->talks) {
+        struct fl_talk *t = FL_CONTAINER(link, struct fl_talk, link);
+        if (!t->is_over && is_cut(cut, t->principal))
+            return t;
+    }
+    return NULL;
+}
+
+static void cut_talk(struct fl_talk *t, const struct cut *cut)
+{
+    struct fl_call *call = t->call;
+    if (t->is_listening) {
+        fl_listen_end(t, false);
+        return;
+    }
+    t->call = NULL;
+    if (t->is_wait)
+        t->principal->holds--;
+    t->is_wait = false;
+    if (call)
+        fl_call_leave(call, FL_LEAVE_GONE);
+    fl_op_cancel(&t->op);
+    fl_talk_error(t, cut->code, cut->why);
+}
+
+static void cut_off(struct fl_endpoint *ep, struct cut *cut)
+{
+    for (struct fl_talk *t; (t = find_talk(ep, cut)) != NULL;)
+        cut_talk(t, cut);
     FL_LIST_FOREACH_SAFE (link, &ep->conns) {
         struct fl_conn *conn = FL_CONTAINER(link, struct fl_conn, link);
-        if (conn->principal == principal && !conn->is_closing)
-            conn->close(conn, principal->why);
+        if (!conn->is_closing && is_cut(cut, conn->principal))
+            conn->close(conn, cut->why);
     }
     FL_LIST_FOREACH_SAFE (link2, &ep->streams) {
         struct fl_http_stream *s = FL_CONTAINER(link2, struct fl_http_stream, link);
-        if (s->principal == principal)
+        if (is_cut(cut, s->principal))
             fl_stream_end(s);
     }
-    for (;;) {
-        struct fl_talk *found = NULL;
-        FL_LIST_FOREACH (link3, &ep->talks) {
-            struct fl_talk *t = FL_CONTAINER(link3, struct fl_talk, link);
-            if (t->principal == principal && !t->is_over && !found)
-                found = t;
-        }
-        if (!found)
-            break;
-        if (found->is_listening) {
-            fl_listen_end(found, false);
-        } else {
-            struct fl_call *call = found->call;
-            found->call = NULL;
-            if (found->is_wait)
-                principal->holds--;
-            found->is_wait = false;
-            if (call)
-                fl_call_leave(call, FL_LEAVE_GONE);
-            fl_talk_error(found, FL_UNAUTHENTICATED, principal->why);
-        }
-    }
+}
+
+static void on_refused(void *ctx, struct fl_principal *principal)
+{
+    struct cut cut = { .principal = principal, .code = FL_UNAUTHENTICATED };
+    snprintf(cut.why, sizeof cut.why, "%s", principal->why);
+    cut_off(ctx, &cut);
+}
+
+/* An agent that is stopped as a whole. It may connect again: each of its calls is denied with the
+ * reason then, and it can ask what became of those that were held. */
+static void cut_stopped(struct fl_endpoint *ep, const struct fl_org *org)
+{
+    struct cut cut = { .org = org, .code = FL_FORBIDDEN };
+    cut_off(ep, &cut);
 }
 
 /* ---- ends ---- */

@@ -145,6 +145,8 @@ struct fl_query *fl_store_approval_settle_by(struct fl_tx *tx, const struct fl_u
 struct fl_query *fl_store_approval_move(struct fl_tx *tx, const struct fl_uuid *id,
                                         enum fl_approval_state from, enum fl_approval_state to,
                                         struct fl_str reason);
+/* A stop that was set before the row was covered by it: as fl_store_stop_refreeze does it. */
+void fl_store_approval_freeze(struct fl_tx *tx, const struct fl_uuid *id);
 /* The caller went away; `grace_ms` 0: no grace, stays until it expires. Audit only with it. */
 struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid *organization,
                                          const struct fl_uuid *id, const struct fl_uuid *holder,

@@ -60,6 +60,10 @@ static struct fl_sql sql_move = {
     "grace_until = NULL " MINE "AND state = $2 RETURNING approval_id",
     0
 };
+static struct fl_sql sql_freeze = {
+    "approval_freeze",
+    "UPDATE approval SET frozen_at = clock_timestamp() " MINE "AND frozen_at IS NULL", 0
+};
 static struct fl_sql sql_leave = {
     "approval_leave",
     "WITH moved AS (UPDATE approval SET wait_mode = 'left', holder = NULL, left_at = "
@@ -224,6 +228,11 @@ struct fl_query *fl_store_approval_move(struct fl_tx *tx, const struct fl_uuid *
     fl_bind_z(tx, q, fl_state_text(to));
     fl_bind_text(tx, q, reason);
     return q;
+}
+
+void fl_store_approval_freeze(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    mine(tx, &sql_freeze, id);
 }
 
 struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid *organization,

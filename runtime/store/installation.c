@@ -103,12 +103,6 @@ static void gate(struct fl_tx *tx, struct fl_sql *sql)
     fl_bind_z(tx, fl_tx_add(tx, sql), fl_uuid_format(&tx->organization, text));
 }
 
-void fl_store_stop_gate(struct fl_tx *tx)
-{
-    tx->is_alone = true;
-    gate(tx, &sql_gate);
-}
-
 void fl_store_stop_gate_pass(struct fl_tx *tx)
 {
     gate(tx, &sql_gate_pass);
@@ -146,6 +140,8 @@ struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid 
 
 void fl_store_stop_refreeze(struct fl_tx *tx)
 {
+    tx->is_alone = true;
+    gate(tx, &sql_gate);
     fl_tx_add(tx, &sql_freeze);
     fl_tx_add(tx, &sql_thaw);
 }

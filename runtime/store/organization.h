@@ -56,12 +56,6 @@ struct fl_query *fl_store_policy_list(struct fl_tx *tx, int most);
 /* ---- stops ---- */
 /* Active ones. Columns: stop_id, scope, name, reason, set_by, set_at ms, until ms. */
 struct fl_query *fl_store_stops(struct fl_tx *tx);
-/* First in a transaction that sets a stop: waits until every intake and dispatch marker under way
- * has committed, and holds back new ones until this one has. So whatever was sent is in the list of
- * fl_store_stop_in_flight, and what comes behind sees the stop. */
-void fl_store_stop_gate(struct fl_tx *tx);
-/* First in intakes and dispatch markers. They do not wait for each other. */
-void fl_store_stop_gate_pass(struct fl_tx *tx);
 void fl_store_stop_put(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
                        struct fl_str name, struct fl_str reason, struct fl_str set_by,
                        int64_t for_ms);
@@ -72,8 +66,13 @@ struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id,
  * tool, agent, dispatched_at ms. */
 struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid *id);
 /* Deadlines of what active stops cover stand still; what none covers runs on, later by as long as
- * it stood. To be appended behind each put and lift. */
+ * it stood. To be appended behind each put and lift, and behind changes of who is in which group.
+ * Waits first until every intake and dispatch marker under way has committed, and holds back new
+ * ones until this transaction has: so what was sent is in the list of fl_store_stop_in_flight, and
+ * what comes behind sees the stop. */
 void fl_store_stop_refreeze(struct fl_tx *tx);
+/* First in intakes and dispatch markers, which do not wait for each other. */
+void fl_store_stop_gate_pass(struct fl_tx *tx);
 struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
 
 /* ---- workers, leases, the installation ---- */
