@@ -191,6 +191,7 @@ class Duplex(Client):
         super().__init__(modern, caps)
         self.notes = []           # notifications that belong to no request of ours
         self.close_code = None
+        self.why = None           # of the end; a WebSocket's close reason
         self.is_gone = threading.Event()
         self._waiting = {}
 
@@ -204,6 +205,9 @@ class Duplex(Client):
         if pending:
             with self._lock:
                 self._waiting[json.dumps(pending.id)] = pending
+            if self.is_gone.is_set():  # nobody reads any more who could tell it
+                pending._finish(error=Gone(self.why or "the connection ended"))
+                return
         try:
             self.send_text(json.dumps(message))
         except OSError as e:
@@ -222,11 +226,12 @@ class Duplex(Client):
                 self._take(json.loads(text))
         except (OSError, ValueError) as e:
             why = str(e)
+        self.why = self.why or why
         self.is_gone.set()
         with self._lock:
             left, self._waiting = list(self._waiting.values()), {}
         for pending in left:
-            pending._finish(error=Gone(why))
+            pending._finish(error=Gone(self.why))
 
     def _take(self, message):
         if "method" in message and "id" not in message:
@@ -318,6 +323,7 @@ class McpWs(Duplex):
             opcode = head[0] & 15
             if opcode == 8:
                 self.close_code = struct.unpack(">H", data[:2])[0] if len(data) >= 2 else 1005
+                self.why = data[2:].decode() or None
                 try:
                     self._frame(8, data[:2])
                 except OSError:
