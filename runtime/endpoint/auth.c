@@ -51,6 +51,8 @@ static void on_looked_up(struct fl_op *op)
         fl_http_respond_error(a->ex, 503, err.text, NULL, 0);
     } else {
         a->principal = principal;
+        /* So that a change of it (a revocation, a stop) is heard of before anything is called. */
+        fl_orgs_want(a->endpoint->core->orgs, &principal->organization_id);
         fl_http_resume(a->ex);
         a->known(a);
     }

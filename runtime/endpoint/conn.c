@@ -33,7 +33,6 @@ void fl_conn_open(struct fl_conn *conn, struct fl_endpoint *ep, struct fl_princi
     fl_mcp_conn_init(&conn->mcp, transport, 0);
     fl_mcp_listens_init(&conn->listens, LISTENS_PER_CONN);
     fl_list_push_back(&ep->conns, &conn->link);
-    fl_orgs_want(ep->core->orgs, &principal->organization_id);
 }
 
 static void say_refusal(struct fl_conn *conn, const struct fl_mcp_refusal *refusal)

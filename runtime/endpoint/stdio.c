@@ -128,6 +128,7 @@ static void on_known(struct fl_op *op)
     c->conn.is_isolated = fl_uid_is_isolated(cred.uid);
     c->conn.send = stdio_send;
     c->conn.close = stdio_close;
+    fl_orgs_want(c->endpoint->core->orgs, &c->principal->organization_id);
     fl_conn_open(&c->conn, c->endpoint, c->principal, FL_MCP_STDIO);
     c->is_open = true;
     stdio_send(&c->conn, FL_STR("{\"ready\":true}"));

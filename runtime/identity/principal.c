@@ -11,6 +11,8 @@
 
 #define BUCKETS     4096
 #define IDLE_MAX_MS 300000 /* kept for so long after the last use */
+#define TRIES_MAX   10     /* look-ups that a change overtook */
+#define AGAIN_MS    1000   /* to the next try of a recheck that failed */
 
 /* A look-up of an organization's principals after a change. */
 struct recheck {
@@ -21,6 +23,7 @@ struct recheck {
     struct fl_uuid organization;
     struct fl_query *q;
     struct fl_list link;
+    uint64_t at;
 };
 
 struct fl_principals {
@@ -28,12 +31,15 @@ struct fl_principals {
     struct fl_pg *pg;
     struct fl_list buckets[BUCKETS];
     struct fl_list rechecks;
-    struct fl_timer trim;
+    struct fl_timer trim, again;
+    uint64_t rechecks_made;
+    uint64_t last_recheck[256]; /* by the last byte of the organization's id */
     void (*on_refused)(void *ctx, struct fl_principal *principal);
     void *on_refused_ctx;
 };
 
 static void on_trim(struct fl_timer *timer);
+static void on_again(struct fl_timer *timer);
 
 static struct fl_list *bucket(struct fl_principals *set, const uint8_t hash[FL_SHA256_BYTES])
 {
@@ -52,6 +58,7 @@ enum fl_code fl_principals_new(struct fl_loop *loop, struct fl_pg *pg, struct fl
         fl_list_init(&set->buckets[i]);
     fl_list_init(&set->rechecks);
     fl_timer_init(&set->trim, on_trim);
+    fl_timer_init(&set->again, on_again);
     fl_loop_timer(loop, &set->trim, IDLE_MAX_MS);
     *ret = set;
     return FL_OK;
@@ -71,6 +78,7 @@ void fl_principals_free(struct fl_principals **set_ptr)
         return;
     FL_ASSERT(fl_list_is_empty(&set->rechecks));
     fl_loop_timer_cancel(set->loop, &set->trim);
+    fl_loop_timer_cancel(set->loop, &set->again);
     for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
@@ -225,13 +233,44 @@ static void end(struct fl_agent_auth *a, enum fl_code code)
     fl_op_finish(op, code);
 }
 
+static void on_found(struct fl_op *op);
+
+static enum fl_code look_up(struct fl_agent_auth *a)
+{
+    fl_tx_fini(&a->tx);
+    fl_tx_init(&a->tx, a->set->pg, a->arena, NULL);
+    a->tx.is_read_only = true;
+    a->asked_at = a->set->rechecks_made;
+    a->q = fl_store_credential_by_hash(&a->tx, fl_bytes(a->hash, sizeof a->hash));
+    a->db = (struct fl_op){ .done = on_found };
+    return fl_tx_submit(&a->db, &a->tx);
+}
+
+/* The organization's principals were rechecked while this one was looked up: what was read may be
+ * older than the change, and the recheck did not know of it. */
+static bool was_overtaken(const struct fl_agent_auth *a)
+{
+    if (fl_rows(a->q) != 1)
+        return false;
+    struct fl_uuid organization = fl_cell_uuid(a->q, 0, 0);
+    return a->set->last_recheck[organization.b[15]] > a->asked_at;
+}
+
 static void on_found(struct fl_op *op)
 {
     struct fl_agent_auth *a = FL_CONTAINER(op, struct fl_agent_auth, db);
     struct fl_op *user = a->op;
-    if (op->code) {
-        user->err = op->err;
-        end(a, op->code == FL_AMBIGUOUS ? FL_UNAVAILABLE : op->code);
+    enum fl_code code = op->code;
+    if (code == FL_OK && was_overtaken(a)) {
+        code = ++a->tries < TRIES_MAX
+                   ? look_up(a)
+                   : fl_err_set(&a->db.err, FL_UNAVAILABLE, "the organization keeps changing");
+        if (code == FL_OK)
+            return;
+    }
+    if (code) {
+        user->err = a->db.err;
+        end(a, code == FL_AMBIGUOUS ? FL_UNAVAILABLE : code);
         return;
     }
     const char *why = fl_rows(a->q) == 1 ? refusal(a->q) : "the credential is not known";
@@ -252,6 +291,7 @@ static void on_found(struct fl_op *op)
             end(a, fl_err_code(&user->err, FL_NOMEM));
             return;
         }
+        fresh->born_at = a->set->rechecks_made;
         fl_list_push_front(bucket(a->set, a->hash), &fresh->link);
         p = fresh;
     }
@@ -275,7 +315,7 @@ enum fl_code fl_agent_auth_start(struct fl_op *op, struct fl_agent_auth *a,
                                  struct fl_principal **ret)
 {
     enum fl_token_kind kind;
-    *a = (struct fl_agent_auth){ .op = op, .set = set, .ret = ret, .db = { .done = on_found } };
+    *a = (struct fl_agent_auth){ .op = op, .set = set, .ret = ret };
     a->arena = fl_arena_new(0);
     if (!a->arena)
         return fl_err_code(&op->err, FL_NOMEM);
@@ -287,9 +327,7 @@ enum fl_code fl_agent_auth_start(struct fl_op *op, struct fl_agent_auth *a,
         return FL_OK;
     }
     fl_token_digest(token, a->hash);
-    a->tx.is_read_only = true;
-    a->q = fl_store_credential_by_hash(&a->tx, fl_bytes(a->hash, sizeof a->hash));
-    enum fl_code code = fl_tx_submit(&a->db, &a->tx);
+    enum fl_code code = look_up(a);
     if (code) {
         op->err = a->db.err;
         fl_tx_fini(&a->tx);
@@ -321,18 +359,43 @@ static bool may_go_on(const struct fl_query *q, const struct fl_principal *p)
     return false;
 }
 
-static void on_rechecked(struct fl_op *op)
+static bool is_in_use(const struct fl_principal *p, const struct fl_uuid *organization)
 {
-    struct recheck *r = FL_CONTAINER(op, struct recheck, op);
-    struct fl_principals *set = r->set;
-    fl_list_remove(&r->link);
-    /* When the database does not answer they stay stale: new uses look up, open connections can do
-     * nothing either, as every call needs its audit row. */
-    for (int i = 0; op->code == FL_OK && i < BUCKETS; i++) {
+    return p->refs && !p->is_refused && fl_uuid_cmp(&p->organization_id, organization) == 0;
+}
+
+/* Open connections must not outlive a revocation for that the database was away at its moment. */
+static void recheck_again(struct fl_principals *set, const struct fl_uuid *organization)
+{
+    for (int i = 0; i < BUCKETS; i++) {
+        FL_LIST_FOREACH (link, &set->buckets[i]) {
+            struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+            p->is_unchecked |= is_in_use(p, organization);
+        }
+    }
+    if (!fl_timer_is_armed(&set->again))
+        fl_loop_timer(set->loop, &set->again, AGAIN_MS);
+}
+
+static void on_again(struct fl_timer *timer)
+{
+    struct fl_principals *set = FL_CONTAINER(timer, struct fl_principals, again);
+    for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
-            if (p->refs == 0 || p->is_refused ||
-                fl_uuid_cmp(&p->organization_id, &r->organization) != 0 || may_go_on(r->q, p))
+            struct fl_uuid organization = p->organization_id;
+            if (p->is_unchecked)
+                fl_principals_recheck(set, &organization); /* all of the organization's */
+        }
+    }
+}
+
+static void refuse_rest(struct fl_principals *set, const struct recheck *r)
+{
+    for (int i = 0; i < BUCKETS; i++) {
+        FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
+            struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
+            if (!is_in_use(p, &r->organization) || p->born_at >= r->at || may_go_on(r->q, p))
                 continue;
             p->is_refused = true;
             snprintf(p->why, sizeof p->why, "the credential is not valid any more");
@@ -340,6 +403,17 @@ static void on_rechecked(struct fl_op *op)
                 set->on_refused(set->on_refused_ctx, p);
         }
     }
+}
+
+static void on_rechecked(struct fl_op *op)
+{
+    struct recheck *r = FL_CONTAINER(op, struct recheck, op);
+    struct fl_principals *set = r->set;
+    fl_list_remove(&r->link);
+    if (op->code == FL_OK)
+        refuse_rest(set, r);
+    else
+        recheck_again(set, &r->organization);
     fl_tx_fini(&r->tx);
     fl_arena_free(&r->arena);
     fl_free(r);
@@ -349,6 +423,7 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
 {
     struct fl_array ids;
     bool is_used = false;
+    set->last_recheck[organization->b[15]] = ++set->rechecks_made;
     fl_array_init(&ids, FL_ARRAY_UUID);
     for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
@@ -356,7 +431,8 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
             if (fl_uuid_cmp(&p->organization_id, organization) != 0)
                 continue;
             p->is_stale = true; /* a new use sees changed scopes and owners too */
-            if (p->refs && !p->is_refused) {
+            p->is_unchecked = false;
+            if (is_in_use(p, organization)) {
                 fl_array_put(&ids, p->credential_id.b, sizeof p->credential_id.b);
                 is_used = true;
             }
@@ -369,9 +445,12 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
     }
     if (!r) {
         fl_buf_fini(&ids.buf);
+        if (is_used)
+            recheck_again(set, organization);
         return;
     }
     r->set = set;
+    r->at = set->rechecks_made;
     r->organization = *organization;
     r->op.done = on_rechecked;
     fl_list_init(&r->link);
@@ -384,5 +463,6 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
         fl_tx_fini(&r->tx);
         fl_arena_free(&r->arena);
         fl_free(r);
+        recheck_again(set, organization);
     }
 }

@@ -26,7 +26,9 @@ struct fl_principal {
     struct fl_arena *arena;
     unsigned refs;
     int64_t looked_up_ms, idle_since_ms;
-    bool is_stale; /* to be looked up again before the next use */
+    uint64_t born_at; /* by the set's count of rechecks */
+    bool is_stale;     /* to be looked up again before the next use */
+    bool is_unchecked; /* the look-up after a change failed: to be made again */
 };
 
 struct fl_principals;
@@ -48,6 +50,8 @@ struct fl_agent_auth {
     struct fl_query *q;
     struct fl_post post;
     uint8_t hash[FL_SHA256_BYTES];
+    uint64_t asked_at; /* by the set's count of rechecks */
+    unsigned tries;
     bool is_cancelled;
 };
 enum fl_code fl_agent_auth_start(struct fl_op *op, struct fl_agent_auth *auth,

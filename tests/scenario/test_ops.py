@@ -1,0 +1,412 @@
+"""What operators and administrators do: stop and resume, read the audit, list what an agent did,
+describe an organization as a document and apply it."""
+import base64
+import http.client
+import threading
+import time
+
+from cases import case
+from harness import Org, RestError, refused, wait_for
+from mcp_client import TASKS, Gone, McpError, McpHttp, McpWs, text_of
+
+STANDING = """version: 1
+rules:
+  - name: greetings
+    tools: [conf__greet, conf__slow_compute]
+    effect: allow
+    standing: true
+  - name: reads
+    tools: ["*"]
+    effect: allow
+"""
+
+
+def stop(org, scope, name, who=None, **more):
+    body = dict({"scope": scope, "name": name, "reason": "it behaves oddly"}, **more)
+    return (who.rest if who else org.control)("POST", org.path("/stops") if who else "/stops", body)
+
+
+def resume(org, scope, name, who=None):
+    auth = {"auth": (who.name, who.passphrase)} if who else {"control": True}
+    return org.rt.rest("POST", org.path("/stops/resume"), {"scope": scope, "name": name}, **auth)
+
+
+WHY = "stopped: it behaves oddly"
+
+
+def is_denied(result):
+    return result.get("isError") and WHY in text_of(result)
+
+
+def tries(agent, tool, arguments):
+    """The result, or None when the call was cut off by a stop, or is denied because of one."""
+    try:
+        result = agent.call(tool, arguments)
+    except McpError as e:  # it was under way when the stop came
+        assert e.message == WHY, e
+        return None
+    if result.get("isError"):
+        assert is_denied(result), result
+        return None
+    return result
+
+
+class Reader(threading.Thread):
+    """Reads as fast as it can over WebSocket, and connects again when it is cut off."""
+
+    def __init__(self, rt, credential):
+        super().__init__(daemon=True)
+        self.rt, self.credential = rt, credential
+        self.reads, self.denied, self.cuts, self.other = [], [], [], []
+        self.is_over = False
+
+    def run(self):
+        while not self.is_over:
+            try:
+                with McpWs(self.rt, self.credential) as agent:
+                    while not self.is_over:
+                        result = tries(agent, "files__read", {"path": "a.txt"})
+                        (self.reads if result else self.denied).append(time.monotonic())
+                        time.sleep(0 if result else 0.01)
+            except Gone as e:
+                self.cuts.append((time.monotonic(), e.why))
+            except (OSError, McpError, AssertionError) as e:
+                self.other.append(repr(e))
+
+    def end(self):
+        self.is_over = True
+        self.join(20)
+
+
+# ---------------------------------------------------------------- stop
+@case(limit=60)
+def stop_within_a_second(rt):
+    """Readers on every worker are refused and cut off within a second, and only those meant."""
+    org = Org(rt)
+    org.write("a.txt", "x")
+    _, other = org.add_agent("other")
+    readers = [Reader(rt, org.credential) for _ in range(4)]
+    bystander = Reader(rt, other)
+    for r in readers + [bystander]:
+        r.start()
+    wait_for("reads", lambda: all(len(r.reads) > 20 for r in readers + [bystander]), 20)
+    stop(org, "agent", "bot", who=org.ann)
+    set_at = time.monotonic()
+    wait_for("refusals", lambda: all(len(r.denied) > 5 for r in readers), 5)
+    many = len(bystander.reads)
+    wait_for("the other agent's reads", lambda: len(bystander.reads) > many + 20)
+    latest = max(max(r.reads) for r in readers)
+    cut = max(r.cuts[0][0] for r in readers)
+    print("last read %.3f s after the stop, last connection closed after %.3f s"
+          % (latest - set_at, cut - set_at))
+    assert latest < set_at + 1 and cut < set_at + 1, (latest - set_at, cut - set_at)
+    assert all(len(r.cuts) == 1 and "it behaves oddly" in r.cuts[0][1] for r in readers), \
+        [r.cuts for r in readers]
+    assert not bystander.cuts and not bystander.denied
+    with refused(403, "an approver may not resume calls"):
+        resume(org, "agent", "bot", who=org.ann)
+    resume(org, "agent", "bot", who=org.adam)
+    counts = [len(r.reads) for r in readers]
+    wait_for("reads again", lambda: all(len(r.reads) > n + 5 for r, n in zip(readers, counts)), 5)
+    for r in readers + [bystander]:
+        r.end()
+    assert not any(r.other for r in readers + [bystander]), [r.other for r in readers]
+    stopped = [leaf for leaf in org.audit(kind="call.denied") if leaf["data"]["why"] == "stopped"]
+    # A call that was cut off has no row of its own.
+    assert 0 <= sum(len(r.denied) for r in readers) - len(stopped) <= len(readers), len(stopped)
+    assert [leaf["data"]["scope"] for leaf in org.audit(kind="stop.")] == ["agent", "agent"]
+
+
+@case()
+def stop_of_a_tool(rt):
+    """A stop of a tool, a server, a person, a group or the organization covers just that."""
+    org = Org(rt, conformance=True)
+    org.write("a.txt", "x")
+    with McpWs(rt, org.credential) as agent:
+        def read():
+            return tries(agent, "files__read", {"path": "a.txt"})
+        for scope, name in (("tool", "files__read"), ("server", "files")):
+            stop(org, scope, name)
+            wait_for("refusal", lambda: not read(), 1)
+            assert not agent.call("conf__test_simple_text").get("isError")
+            assert resume(org, scope, name) == {"lifted": 1}
+            wait_for("reads", read, 1)
+        assert not agent.is_gone.is_set()
+    for scope, name in (("person", org.olga.name), ("group", "ops"), ("org", org.name)):
+        if scope == "group":
+            org.control("PATCH", "/people/" + org.olga.name, {"groups": ["ops"]})
+        with McpHttp(rt, org.credential) as agent:
+            assert tries(agent, "files__read", {"path": "a.txt"})
+            stop(org, scope, name)
+            wait_for("refusal", lambda: not tries(agent, "files__read", {"path": "a.txt"}), 1)
+            assert is_denied(agent.call("files__read", {"path": "a.txt"}))
+            assert resume(org, scope, name) == {"lifted": 1}
+    with refused(404, "nothing of that name is stopped"):
+        resume(org, "org", org.name)
+    for scope, name in (("tool", "files__nothing"), ("agent", "nobody"), ("server", "x"),
+                        ("group", "x"), ("person", "x"), ("org", "x")):
+        with refused(404, "nothing was stopped"):
+            stop(org, scope, name)
+    with refused(400, "'scope' is org, group"):
+        stop(org, "planet", "x")
+    with refused(400, "'reason'"):
+        org.control("POST", "/stops", {"scope": "org"})
+    with refused(403, "a member may not stop"):
+        rt.rest("POST", org.path("/stops"), {"scope": "org", "reason": "x"},
+                auth=(org.olga.name, org.olga.passphrase))
+    assert org.control("GET", "/stops") == {"items": []}
+
+
+@case()
+def stop_freezes_deadlines(rt):
+    """What is held keeps the time that it had; a vote counts, but nothing runs before resume."""
+    org = Org(rt, hold="1s")
+    args = {"path": "n.txt", "content": "new"}
+    with McpHttp(rt, org.credential) as agent:
+        assert "NOT" in text_of(agent.call("files__write", args)).upper()
+        approval = org.wait_pending()
+        # As if the time were nearly up.
+        rt.sql("UPDATE approval SET expires_at = now() + interval '1500 milliseconds' "
+               "WHERE approval_id = %s", approval)
+        stop(org, "server", "files")
+        frozen = org.row(approval)
+        assert frozen["frozen_at"]
+        time.sleep(2)  # well behind the old deadline
+        assert org.state(approval) == "pending"
+        assert org.ann.approve(approval)["state"] == "approved"
+        assert is_denied(agent.call("files__write", args))
+        assert org.state(approval) == "approved" and org.files() == []
+        resume(org, "server", "files")
+        row = org.row(approval)
+        stood = (row["expires_at"] - frozen["expires_at"]).total_seconds()
+        assert row["frozen_at"] is None and 2 <= stood < 4, stood
+        assert not agent.call("files__write", args).get("isError")
+        org.wait_state(approval, "succeeded")
+        assert org.read("n.txt") == "new"
+
+        # And one that nobody decides expires when its time has run.
+        agent.call("files__write", dict(args, path="m.txt"))
+        late = org.wait_pending()
+        rt.sql("UPDATE approval SET expires_at = now() + interval '700 milliseconds' "
+               "WHERE approval_id = %s", late)
+        stop(org, "org", org.name, **{"for": "1s"})
+        time.sleep(0.9)
+        assert org.state(late) == "pending"
+        org.wait_state(late, "expired", timeout=5)
+        assert org.files() == ["n.txt"]
+
+
+@case()
+def stop_for_a_time(rt):
+    """--for runs out by itself: reads again, the clock in the audit, nothing left to resume."""
+    org = Org(rt)
+    org.write("a.txt", "x")
+    with McpHttp(rt, org.credential) as agent:
+        def refused_now():
+            return not tries(agent, "files__read", {"path": "a.txt"})
+        made = stop(org, "agent", "bot", **{"for": "1s"})
+        wait_for("refusal", refused_now, 1)
+        assert org.control("GET", "/stops")["items"][0]["until"]
+        wait_for("reads again", lambda: not refused_now(), 3)
+        lifted = wait_for("the audit row", lambda: org.audit(kind="stop.lifted"), 3)
+        assert [(x["subject"]["id"], x["data"]["by"]) for x in lifted] == [(made["id"], "the clock")]
+        assert org.control("GET", "/stops") == {"items": []}
+        with refused(404):
+            resume(org, "agent", "bot")
+        assert len(org.audit(kind="stop.")) == 2
+
+
+@case()
+def stop_holds_tasks(rt):
+    """A task that is approved while it is stopped runs after resume, once, by itself."""
+    org = Org(rt, policy=STANDING.replace("standing: true", "").replace("allow\n", "ask\n", 1),
+              files=False, conformance=True)
+    for name in ("conf__greet", "conf__slow_compute"):
+        org.accept(name, effects="write")
+    with McpHttp(rt, org.credential, modern=True, caps=TASKS) as agent:
+        task = agent.call("conf__slow_compute", {"seconds": 0.1})
+        assert task.get("task") or task.get("taskId"), task
+        approval = org.wait_pending()
+        stop(org, "tool", "conf__slow_compute")
+        org.ann.approve(approval)
+        time.sleep(1)
+        row = org.row(approval)
+        assert row["state"] == "approved" and row["frozen_at"] and not row["fence"], row
+        resume(org, "tool", "conf__slow_compute")
+        org.wait_state(approval, "succeeded")
+        assert org.kinds(approval).count("approval.dispatched") == 1
+
+
+@case()
+def stop_lists_what_is_in_flight(rt):
+    """What was sent before the stop is in its answer; a read that ran then gives nothing away."""
+    org = Org(rt, policy=STANDING, files=False, conformance=True)
+    org.accept("conf__slow_compute", effects="write")
+    with McpHttp(rt, org.credential) as agent, McpHttp(rt, org.credential) as reader:
+        write = agent.call_start("conf__slow_compute", {"seconds": 1})
+        wait_for("dispatch", lambda: [r for r in org.rows() if r["state"] == "dispatched"])
+        read = reader.call_start("conf__test_reconnection")
+        time.sleep(0.1)
+        made = stop(org, "server", "conf")
+        row = org.rows()[0]
+        assert [(c["id"], c["tool"], c["agent"]) for c in made["in_flight"]] == \
+            [(row["approval_id"], "conf__slow_compute", "bot")], made
+        assert is_denied(read.wait())
+        assert "Computed" in text_of(write.wait())
+        org.wait_state(row["approval_id"], "succeeded")
+    leaf = org.audit(kind="call.read")[-1]
+    assert leaf["data"]["withheld"] == "stopped: it behaves oddly", leaf
+
+
+@case(limit=90, workers=3)
+def nothing_is_sent_behind_a_stop(rt):
+    """Eight callers write without asking; behind the stop's answer not one more is sent."""
+    org = Org(rt, policy=STANDING, files=False, conformance=True)
+    org.accept("conf__greet", effects="write")
+    names = ["a%d" % i for i in range(8)]
+    credentials = [org.add_agent(n)[1] for n in names]
+    rounds, is_over = [0] * 8, []
+
+    def work(i):
+        with McpHttp(rt, credentials[i]) as agent:
+            while not is_over:
+                if tries(agent, "conf__greet", {"name": "n%d" % rounds[i]}):
+                    rounds[i] += 1
+    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(8)]
+    for t in threads:
+        t.start()
+
+    def sent():
+        return {r["approval_id"] for r in rt.sql(
+            "SELECT approval_id FROM approval WHERE organization_id = %s AND dispatched_at IS NOT "
+            "NULL", org.id)}
+    for scope, name in [("org", org.name), ("tool", "conf__greet"), ("server", "conf")] * 2:
+        before = list(rounds)
+        wait_for("writes", lambda: all(n > b + 3 for n, b in zip(rounds, before)), 20)
+        stop(org, scope, name)
+        at_the_stop = sent()
+        time.sleep(0.5)
+        assert sent() == at_the_stop, "%d were sent behind the stop" % len(sent() - at_the_stop)
+        resume(org, scope, name)
+    is_over.append(True)
+    for t in threads:
+        t.join(20)
+    print("%d writes" % len(sent()))
+
+
+@case()
+def stop_of_a_group_takes_new_members(rt):
+    """Whoever joins a stopped group is stopped from then on, whoever leaves it is not."""
+    org = Org(rt, hold="1s")
+    with McpHttp(rt, org.credential) as agent:
+        agent.call("files__write", {"path": "n.txt", "content": "new"})
+        approval = org.wait_pending()
+        stop(org, "group", "ops")
+        assert org.row(approval)["frozen_at"] is None
+        org.control("PATCH", "/people/" + org.olga.name, {"groups": ["ops"]})
+        assert org.row(approval)["frozen_at"]
+        org.control("PATCH", "/people/" + org.olga.name, {"groups": []})
+        assert org.row(approval)["frozen_at"] is None
+
+
+# ---------------------------------------------------------------- the audit
+@case()
+def audit_list(rt):
+    """Filters, both orders, pages by cursor; who may read it."""
+    org = Org(rt)
+    org.write("a.txt", "x")
+    with McpHttp(rt, org.credential) as agent:
+        for _ in range(7):
+            agent.call("files__read", {"path": "a.txt"})
+    stop(org, "agent", "bot", who=org.ann)
+
+    def items(query):
+        return org.control("GET", "/audit" + query)["items"]
+    everything = [x["leaf"] for x in items("?limit=1000")]
+    assert everything == org.audit()
+    assert [x["leaf"] for x in items("?limit=1000&order=newest")] == everything[::-1]
+    for step, order in ((1, "oldest"), (4, "oldest"), (5, "newest")):
+        paged, after = [], ""
+        while True:
+            page = items("?limit=%d&order=%s%s" % (step, order, after))
+            if not page:
+                break
+            paged += [x["leaf"] for x in page]
+            after = "&after=" + page[-1]["cursor"]
+        assert paged == (everything if order == "oldest" else everything[::-1])
+    reads = items("?kind=call.read")
+    assert len(reads) == 7 and all(x["meaning"] == "an allowed read ran" for x in reads)
+    assert len(items("?actor=bot&kind=call.")) == 7
+    assert len(items("?actor=agent%3Abot")) == 7
+    assert [x["kind"] for x in items("?actor=" + org.ann.name)] == ["stop.set"]
+    assert all(x["leaf"]["actor"]["kind"] == "operator" for x in items("?actor=operator"))
+    assert {x["kind"] for x in items("?subject=stop")} == {"stop.set"}
+    assert len(items("?since=1h")) == min(100, len(everything)) and items("?until=1h") == []
+    with refused(404, "no person or agent of that name"):
+        items("?actor=zoe")
+    with refused(400, "cursor"):
+        items("?after=17")
+    with refused(403, "an approver may not read the audit"):
+        org.ann.rest("GET", org.path("/audit"))
+    with refused(403, "control socket"):
+        org.adam.rest("GET", "/audit")
+    assert "runtime.started" in {x["kind"] for x in rt.control("GET", "/audit")["items"]}
+
+
+@case()
+def audit_follow(rt):
+    """A follower misses nothing that a long transaction, begun earlier, commits later."""
+    org = Org(rt, files=False)
+    db = rt.connect()
+    db.autocommit = False
+    late = "01900000-0000-7000-8000-000000000001"
+    with db.cursor() as cur:
+        cur.execute("SELECT now()")  # its rows will carry this time
+    for i in range(3):
+        org.control("POST", "/groups", {"name": "g%d" % i})
+
+    def follow(after):
+        return org.control("GET", "/audit?limit=1000&follow=true" +
+                           ("&after=" + after if after else ""))["items"]
+    seen = follow("")
+    with db.cursor() as cur:
+        cur.execute("INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, "
+                    "subject_kind, leaf) VALUES (%s, %s, 'group.changed', 'system', 'group', '{}')",
+                    (org.id, late))
+    db.commit()
+    db.close()
+
+    def all_seen():
+        seen.extend(follow(seen[-1]["cursor"] if seen else ""))
+        return len(seen) >= len(org.audit())
+    wait_for("the follower to be done", all_seen)
+    ids = [x["cursor"].split(".")[1] for x in seen]
+    assert late in ids and len(ids) == len(set(ids)) == len(org.audit())
+    assert [x["kind"] for x in seen[-3:]] == ["group.created"] * 3  # each behind the late one
+
+
+@case(limit=60)
+def audit_export(rt):
+    """The export is the database's leaf bytes, line by line, also over many pages."""
+    org = Org(rt, files=False)
+    rt.sql("INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, subject_kind, "
+           "leaf) SELECT %s, gen_random_uuid(), 'group.changed', 'system', 'group', "
+           "convert_to('{\"n\":' || n || ',\"pad\":\"' || repeat('x', 1000) || '\"}', 'UTF8') "
+           "FROM generate_series(1, 5000) n", org.id)
+
+    def export(query=""):
+        connection = http.client.HTTPConnection("127.0.0.1", rt.port, timeout=30)
+        pair = base64.b64encode(("%s:%s" % (org.adam.name, org.adam.passphrase)).encode()).decode()
+        connection.request("GET", "/api/v1" + org.path("/audit/export" + query),
+                           headers={"Authorization": "Basic " + pair})
+        answer = connection.getresponse()
+        return answer.getheader("Content-Type"), answer.read()
+    kind, body = export()
+    rows = [r["leaf"] for r in rt.sql("SELECT leaf FROM audit_event WHERE organization_id = %s "
+                                      "ORDER BY recorded_at, event_id", org.id)]
+    lines = body.split(b"\n")
+    assert kind == "application/x-ndjson" and lines.pop() == b""
+    # What signing in for the export itself wrote stands behind the rest.
+    assert len(lines) > 5000 and lines == rows[:len(lines)] and len(rows) - len(lines) <= 1
+    _, some = export("?kind=organization.")
+    assert some.splitlines() == [r for r in rows if b'"kind":"organization.' in r]
