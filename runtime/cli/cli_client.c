@@ -371,6 +371,19 @@ int fl_cli_download(struct fl_cli *cli, const char *path, FILE *file)
 }
 
 /* ---------------------------------------------------------------- other secrets */
+int fl_cli_sign_in(struct fl_cli *cli, const char **ret)
+{
+    struct fl_client *c;
+    struct fl_err err;
+    enum fl_code code = get_client(cli, &c, &err);
+    if (code == FL_OK && c->as)
+        code = ask_passphrase(c, &err);
+    if (code)
+        return fl_cli_error(cli, &err);
+    *ret = c->as ? c->passphrase : NULL;
+    return FL_EXIT_DONE;
+}
+
 int fl_cli_secret(struct fl_cli *cli, const char *prompt, char out[FL_SECRET_LINE_MAX])
 {
     struct fl_client *c;

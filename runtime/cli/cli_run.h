@@ -71,6 +71,9 @@ int fl_cli_download(struct fl_cli *cli, const char *path, FILE *file);
 bool fl_cli_signs_in(struct fl_cli *cli);
 /* True: a personal token is used. */
 bool fl_cli_has_token(struct fl_cli *cli);
+/* Asks for the passphrase of --as now, before other questions; *ret: what was typed, until the
+ * client is freed; NULL without --as. 0, or said why not and the status. */
+int fl_cli_sign_in(struct fl_cli *cli, const char **ret);
 /* Another secret of the person, asked like the passphrase; 0, or said why not and the status. */
 int fl_cli_secret(struct fl_cli *cli, const char *prompt, char out[1024]);
 /* A new passphrase, on a terminal typed twice. */

@@ -187,26 +187,31 @@ static enum fl_code unknown_flag(struct reader *r, struct fl_str name, struct fl
                       did_you_mean(r->arena, name, "--", nearest, best));
 }
 
-/* "a|b|c" allows a, b and c; anything else allows everything. */
+/* "a|b|c" allows a, b and c (with `is_list` "a,b" too); anything else allows everything. */
 static enum fl_code check_choice(struct reader *r, const char *what, const char *choices,
-                                 const char *value, struct fl_err *err)
+                                 const char *value, bool is_list, struct fl_err *err)
 {
     struct fl_str nearest = { NULL, 0 };
     unsigned best = 1000;
     if (!strchr(choices, '|'))
         return FL_OK;
-    for (const char *p = choices;; p++) {
-        struct fl_str one = { p, strcspn(p, "|") };
-        if (fl_str_is(one, value))
+    for (const char *v = value;; v++) {
+        struct fl_str given = { v, is_list ? strcspn(v, ",") : strlen(v) };
+        bool is_known = false;
+        for (const char *p = choices; *p; p += *p == '|') {
+            struct fl_str one = { p, strcspn(p, "|") };
+            is_known |= fl_str_eq(one, given);
+            consider(given, one, &best, &nearest);
+            p += one.n;
+        }
+        if (!is_known)
+            return fl_err_set(err, FL_BAD_PARAMS, "%s: %s'%.*s' is none of %s%s",
+                              r->p->command->name, what, (int)(given.n > 60 ? 60 : given.n),
+                              given.p, choices, did_you_mean(r->arena, given, "", nearest, best));
+        v += given.n;
+        if (!*v)
             return FL_OK;
-        consider(fl_str_of(value), one, &best, &nearest);
-        p += one.n;
-        if (!*p)
-            break;
     }
-    return fl_err_set(err, FL_BAD_PARAMS, "%s: %s is '%.60s', but must be one of %s%s",
-                      r->p->command->name, what, value, choices,
-                      did_you_mean(r->arena, fl_str_of(value), "", nearest, best));
 }
 
 /* argv[at] starts with '-'; at then stands on the last word it used. */
@@ -319,7 +324,7 @@ static enum fl_code check_args(struct reader *r, struct fl_err *err)
         if (!word)
             return fl_err_set(err, FL_BAD_PARAMS, "%s: '%.60s' is one argument too many",
                               p->command->name, p->args[i]);
-        enum fl_code code = check_choice(r, "it", word, p->args[i], err);
+        enum fl_code code = check_choice(r, "", word, p->args[i], false, err);
         if (code)
             return code;
     }
@@ -339,11 +344,13 @@ static enum fl_code check_flags(struct reader *r, struct fl_err *err)
     }
     for (size_t i = 0; i < p->set_count; i++) {
         const struct fl_cli_flag *f = p->sets[i].flag;
-        const char *what = fl_arena_printf(r->arena, "--%s", f->name);
+        const char *what = fl_arena_printf(r->arena, "--%s ", f->name);
         if (!look_up(p->command, fl_str_of(f->name), false))
-            return fl_err_set(err, FL_BAD_PARAMS, "%s does not take %s", p->command->name, what);
-        enum fl_code code =
-            f->value ? check_choice(r, what, f->value, p->sets[i].value, err) : FL_OK;
+            return fl_err_set(err, FL_BAD_PARAMS, "%s does not take --%s", p->command->name,
+                              f->name);
+        enum fl_code code = f->value ? check_choice(r, what, f->value, p->sets[i].value,
+                                                    f->kind & FL_FLAG_MANY, err)
+                                     : FL_OK;
         if (code)
             return code;
     }

@@ -99,7 +99,7 @@ static int agent_show(struct fl_cli *cli)
                         agent, 0);
         status = fl_cli_ask(cli, "GET", fl_cli_path(cli, "/orgs/{org}/agents/{}/credentials", name),
                             NULL, &credentials);
-        fl_cli_say(cli, " ");
+        fl_buf_putc(&cli->out, '\n');
         if (status == FL_EXIT_DONE)
             fl_cli_table(cli, CREDENTIALS, json_object_get(credentials, "items"),
                          "no credential: it cannot connect");

@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "flopinio/base/clock.h"
+#include "flopinio/base/json.h"
 #include "runtime/cli/cli_card.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 
 #define COLUMNS                                                                                    \
-    "ID=id:id STATE=says WHAT=title AGENT=agent RISK=risk VOTES=progress ASKED=created_at:ago "    \
+    "ID=id:id STATE=says WHAT=what AGENT=agent RISK=risk VOTES=progress ASKED=created_at:ago "     \
     "LEFT=expires_at:left"
 #define NOTHING_WAITS "nothing waits"
 
@@ -55,6 +56,25 @@ static const char *list_path(struct fl_cli *cli)
     if (since)
         path = fl_arena_printf(cli->arena, "%s%s", path, fl_cli_path(cli, "&since={}", since));
     return path;
+}
+
+/* Titles begin with the state, for messages without a column of it. */
+static const json_t *items_of(const json_t *answer)
+{
+    json_t *items = json_object_get(answer, "items"), *item;
+    size_t i;
+    json_array_foreach (items, i, item) {
+        struct fl_str title = fl_json_get_str(item, "title"), says = fl_json_get_str(item, "says");
+        bool is_twice = fl_str_has_prefix(title, says) && title.n > says.n + 2 &&
+                        memcmp(title.p + says.n, ": ", 2) == 0;
+        size_t skip = is_twice ? says.n + 2 : 0;
+        struct fl_str state = fl_json_get_str(item, "state");
+        if (!fl_str_is(state, "pending") && !fl_str_is(state, "approved"))
+            json_object_del(item, "expires_at"); /* no time is left, or none that matters */
+        json_object_set_new(item, "what",
+                            fl_json_new_str((struct fl_str){ title.p + skip, title.n - skip }));
+    }
+    return items;
 }
 
 /* ---------------------------------------------------------------- the live table */
@@ -108,7 +128,7 @@ static void draw(struct fl_cli *cli, const char *path)
     size_t width = fl_print_width(STDOUT_FILENO);
     cli->trouble[0] = 0;
     int status = fl_cli_look(cli, path, &answer);
-    const json_t *items = json_object_get(answer, "items");
+    const json_t *items = items_of(answer);
     fl_time_format_s(fl_real_ms(), now);
     fl_buf_printf(&text, "%s: %zu waiting, %.8sZ (q ends)\n\n", fl_cli_text(cli, cli->org),
                   json_array_size(items), now + 11);
@@ -175,7 +195,7 @@ static int approvals_list(struct fl_cli *cli)
         return watch(cli, path);
     int status = fl_cli_ask(cli, "GET", path, NULL, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
-        fl_cli_table(cli, COLUMNS, json_object_get(answer, "items"),
+        fl_cli_table(cli, COLUMNS, items_of(answer),
                      fl_cli_has(cli, "state") || fl_cli_has(cli, "all") ? "no such approval"
                                                                         : NOTHING_WAITS);
     json_decref(answer);

@@ -10,7 +10,7 @@
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 
-#define COLUMNS   "AT=at:ts KIND=kind BY=leaf.actor.kind DETAILS=details"
+#define COLUMNS   "AT=at:ts BY______=leaf.actor.kind WHAT=line" /* BY as wide as "operator" */
 #define LONG_TEXT 64 /* digests and salts say nothing to people */
 
 /* ---------------------------------------------------------------- which events */
@@ -30,35 +30,39 @@ static const char *audit_path(struct fl_cli *cli, const char *what, const char *
     return path;
 }
 
-/* What the event's data says, in one line. */
-static void put_details(json_t *item)
+/* What the event's data says, behind what happened. */
+static void put_line(json_t *item)
 {
     const json_t *data = json_object_get(json_object_get(item, "leaf"), "data");
     struct fl_buf out = FL_BUF_INIT;
-    const char *key;
+    const char *key, *sign = ": ";
     json_t *value;
+    fl_buf_str(&out, fl_json_get_str(item, "meaning"));
     json_object_foreach ((json_t *)data, key, value) {
         struct fl_str text = fl_json_str(value);
-        if (json_is_string(value) && text.n >= LONG_TEXT && !memchr(text.p, ' ', text.n))
+        bool is_digest = text.n >= LONG_TEXT && !memchr(text.p, ' ', text.n);
+        if (is_digest || strcmp(key, "fence") == 0)
             continue;
-        fl_buf_printf(&out, "%s%s=", out.n ? " " : "", key);
+        fl_buf_printf(&out, "%s%s=", sign, key);
         if (json_is_string(value))
             fl_buf_str(&out, text);
         else
             fl_json_put(&out, value);
+        sign = " ";
     }
-    json_object_set_new(item, "details", fl_json_new_str(fl_buf_view(&out)));
+    json_object_set_new(item, "line", fl_json_new_str(fl_buf_view(&out)));
     fl_buf_fini(&out);
 }
 
+/* Lines are not cut to the terminal: each is evidence. */
 static void put_events(struct fl_cli *cli, json_t *items, bool has_head)
 {
     struct fl_buf text = FL_BUF_INIT;
     size_t i;
     json_t *item;
     json_array_foreach (items, i, item)
-        put_details(item);
-    fl_print_table(&text, COLUMNS, items, fl_print_width(STDOUT_FILENO), fl_real_ms());
+        put_line(item);
+    fl_print_table(&text, COLUMNS, items, 0, 0);
     const char *from = text.p && !has_head ? strchr(text.p, '\n') + 1 : text.p;
     fl_buf_puts(&cli->out, from ? from : "");
     fl_buf_fini(&text);
@@ -212,7 +216,8 @@ static int incident(struct fl_cli *cli)
 #define FILTERS                                                                                    \
     { "since", "TIME", "2h, or 2026-11-23T16:30:00Z", 0 },                                         \
         { "until", "TIME", "the same; without, now", 0 },                                          \
-        { "kind", "TEXT", "kinds that start so: approval., call.denied", 0 },                      \
+        { "kind", "TEXT",                                                                          \
+          "kinds that start so: approval., call.denied, stop. (--json shows them)", 0 },           \
         { "actor", "NAME", "who did it: a person, an agent, operator, an id", 0 },                 \
         { "subject", "NAME", "what it was done to: a person, an agent, an id, a kind", 0 },        \
     {                                                                                              \

@@ -32,6 +32,7 @@ static void show_card(struct fl_cli *cli, const json_t *approval)
     struct fl_buf text = FL_BUF_INIT;
     int fd = cli->is_json ? STDERR_FILENO : STDOUT_FILENO;
     fl_card_print(cli, &text, approval, fd);
+    fl_buf_putc(&text, '\n');
     fl_cli_flush(cli);
     for (size_t at = 0; at < text.n;) {
         ssize_t n = write(fd, text.p + at, text.n - at);
@@ -71,7 +72,7 @@ static int decide(struct fl_cli *cli, const char *verdict)
     show_card(cli, approval);
     status = is_withdraw ? FL_EXIT_DONE : check(cli, approval, is_approve);
     if (status == FL_EXIT_DONE &&
-        !is_confirmed(cli, is_approve ? "\nApprove it? [y/N] " : "\nSure? [y/N] "))
+        !is_confirmed(cli, is_approve ? "Approve it? [y/N] " : "Sure? [y/N] "))
         status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was decided");
     if (status == FL_EXIT_DONE) {
         body = json_object();

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "flopinio/base/json.h"
+#include "flopinio/base/yaml.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
@@ -20,15 +21,16 @@ static int tool_list(struct fl_cli *cli)
 }
 
 /* ---------------------------------------------------------------- showing */
-/* A definition as YAML, which reads better than JSON; lines shown. */
-static void put_definition(struct fl_cli *cli, const json_t *definition, size_t indent)
+/* A definition as YAML, which reads better than JSON. */
+static void put_definition(struct fl_cli *cli, const json_t *definition)
 {
     struct fl_buf text = FL_BUF_INIT;
-    size_t flags = JSON_INDENT(2) | JSON_SORT_KEYS;
-    char *json = json_dumps(definition, flags);
-    fl_print_lines(&cli->out, fl_str_of(json), indent);
+    struct fl_err err;
+    if (fl_yaml_dump(definition, &text, &err) == FL_OK)
+        fl_print_lines(&cli->out, fl_buf_view(&text), 2);
+    else
+        fl_cli_say(cli, "  %s", fl_cli_text(cli, err.text));
     fl_buf_fini(&text);
-    free(json);
 }
 
 static void put_tool(struct fl_cli *cli, const json_t *tool)
@@ -36,7 +38,7 @@ static void put_tool(struct fl_cli *cli, const json_t *tool)
     fl_print_object(&cli->out,
                     "name=name server=server state=state accepted_as=effects "
                     "says_it_reads=claims_read destroys=destroys secrets=secrets title=title "
-                    "description=description digest=digest accepted_digest=accepted_digest "
+                    "digest=digest accepted_digest=accepted_digest "
                     "changed=changed_at:t",
                     tool, 0);
 }
@@ -53,7 +55,7 @@ static int tool_show(struct fl_cli *cli)
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         put_tool(cli, tool);
         fl_cli_say(cli, "definition:");
-        put_definition(cli, json_object_get(tool, "definition"), 2);
+        put_definition(cli, json_object_get(tool, "definition"));
     }
     json_decref(tool);
     return status;
@@ -108,7 +110,7 @@ static void put_diff(struct fl_cli *cli, const json_t *tool)
     struct diff d = { cli, 0 };
     if (json_is_null(old) || !old) {
         fl_cli_say(cli, "never accepted; its definition:");
-        put_definition(cli, json_object_get(tool, "definition"), 2);
+        put_definition(cli, json_object_get(tool, "definition"));
         return;
     }
     fl_cli_say(cli, "changed since it was accepted:");

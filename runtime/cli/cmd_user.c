@@ -18,7 +18,10 @@ static int user_create(struct fl_cli *cli)
     fl_cli_put_flag(cli, body, "role", "role");
     json_object_set_new(body, "groups", fl_cli_list(cli, "group"));
     if (fl_cli_has(cli, "ask-passphrase")) {
-        status = fl_cli_new_passphrase(cli, name, passphrase);
+        const char *own;
+        status = fl_cli_sign_in(cli, &own);
+        if (status == FL_EXIT_DONE)
+            status = fl_cli_new_passphrase(cli, name, passphrase);
         fl_cli_put(body, "passphrase", passphrase);
     }
     if (status == FL_EXIT_DONE)
@@ -27,8 +30,8 @@ static int user_create(struct fl_cli *cli)
         json_decref(body);
     fl_cleanse(passphrase, sizeof passphrase);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
-        fl_cli_say(cli, "%s is now %s of %s", fl_cli_text(cli, name), fl_cli_flag(cli, "role"),
-                   fl_cli_text(cli, cli->org));
+        fl_cli_say(cli, "%s is now in %s as %s", fl_cli_text(cli, name), fl_cli_text(cli, cli->org),
+                   fl_cli_flag(cli, "role"));
         if (!fl_cli_has(cli, "ask-passphrase"))
             fl_cli_say(cli, "to sign in they need a passphrase: flopinio user passphrase %s",
                        fl_cli_text(cli, name));
@@ -62,39 +65,31 @@ static int user_set(struct fl_cli *cli)
     return status;
 }
 
-/* One's own: the old one is asked first, and proves who it is. */
-static int own_passphrase(struct fl_cli *cli, char old[1024], char fresh[1024])
+/* One's own is changed with the old one, which signs in; somebody else's is set anew. */
+static int send_passphrase(struct fl_cli *cli, const char *name, bool is_own, const char *old,
+                           const char *fresh)
 {
-    const char *name = fl_cli_flag(cli, "as");
-    int status = fl_cli_secret(cli, "Passphrase that you have now: ", old);
-    if (status == FL_EXIT_DONE)
-        status = fl_cli_new_passphrase(cli, name, fresh);
-    if (status)
-        return status;
     json_t *body = json_object();
+    if (!is_own) {
+        fl_cli_put(body, "passphrase", fresh);
+        return fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/people/{}/passphrase", name),
+                          body, NULL);
+    }
     fl_cli_put(body, "passphrase", old);
     fl_cli_put(body, "new", fresh);
     return fl_cli_ask(cli, "POST", "/me/passphrase", body, NULL);
 }
 
-static int reset_passphrase(struct fl_cli *cli, const char *name, char fresh[1024])
-{
-    int status = fl_cli_new_passphrase(cli, name, fresh);
-    if (status)
-        return status;
-    json_t *body = json_object();
-    fl_cli_put(body, "passphrase", fresh);
-    return fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/people/{}/passphrase", name), body,
-                      NULL);
-}
-
 static int user_passphrase(struct fl_cli *cli)
 {
-    char old[1024] = "", fresh[1024] = "";
-    const char *name = fl_cli_arg(cli, 0), *as = fl_cli_flag(cli, "as");
+    char fresh[1024] = "";
+    const char *name = fl_cli_arg(cli, 0), *as = fl_cli_flag(cli, "as"), *old = NULL;
     bool is_own = as && strcmp(as, name) == 0;
-    int status = is_own ? own_passphrase(cli, old, fresh) : reset_passphrase(cli, name, fresh);
-    fl_cleanse(old, sizeof old);
+    int status = fl_cli_sign_in(cli, &old);
+    if (status == FL_EXIT_DONE)
+        status = fl_cli_new_passphrase(cli, name, fresh);
+    if (status == FL_EXIT_DONE)
+        status = send_passphrase(cli, name, is_own, old, fresh);
     fl_cleanse(fresh, sizeof fresh);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
         fl_cli_say(cli,
