@@ -9,6 +9,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/cli/cli_run.h"
 #include "runtime/crypto/secret.h"
+#include "runtime/notify/show.h"
 
 /* The organization: --org, FLOPINIO_ORG, or the only one there is. 0 or the exit status. */
 static int find_org(struct fl_cli *cli)
@@ -83,7 +84,10 @@ static int help(const struct fl_cli_parsed *parsed)
 static int wrong(const struct fl_cli_parsed *parsed, const struct fl_err *err)
 {
     const char *about = parsed->command ? parsed->command->name : parsed->group;
-    fprintf(stderr, "flopinio: %s\n", err->text);
+    struct fl_buf text = FL_BUF_INIT;
+    fl_show(&text, fl_str_of(err->text), FL_SHOW_COMPOSED, NULL);
+    fprintf(stderr, "flopinio: %s\n", text.p ? text.p : "");
+    fl_buf_fini(&text);
     fprintf(stderr, "help: flopinio %s%s--help\n", about, *about ? " " : "");
     return FL_EXIT_USAGE;
 }

@@ -191,12 +191,12 @@ static enum fl_code unknown_flag(struct reader *r, struct fl_str name, struct fl
 static enum fl_code check_choice(struct reader *r, const char *what, const char *choices,
                                  const char *value, bool is_list, struct fl_err *err)
 {
-    struct fl_str nearest = { NULL, 0 };
-    unsigned best = 1000;
     if (!strchr(choices, '|'))
         return FL_OK;
     for (const char *v = value;; v++) {
         struct fl_str given = { v, is_list ? strcspn(v, ",") : strlen(v) };
+        struct fl_str nearest = { NULL, 0 };
+        unsigned best = 1000;
         bool is_known = false;
         for (const char *p = choices; *p; p += *p == '|') {
             struct fl_str one = { p, strcspn(p, "|") };

@@ -167,8 +167,7 @@ const struct fl_cli_command fl_cmd_policy[] = {
       FL_CLI_ORG, NULL, policy_check },
     { "policy test", "[FILE]", "says what would happen to a call, and why",
       "By the file, or by the policy in force. Nothing is called.\n"
-      "  flopinio policy test policy.yaml --call '{\"tool\": \"files__write\", \"agent\": "
-      "\"builder\"}'",
+      "  flopinio policy test policy.yaml --call '{\"tool\": \"files__write\"}'",
       FL_CLI_ORG, test_flags, policy_test },
     { "policy versions", "", "lists the policies that were in force", NULL, FL_CLI_ORG, NULL,
       policy_versions },
