@@ -51,7 +51,7 @@ struct fl_api_route {
 /* Tables end with a NULL pattern. */
 extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl_api_groups[],
     fl_api_people[], fl_api_offboard[], fl_api_agents[], fl_api_credentials[], fl_api_tools[],
-    fl_api_policy[], fl_api_approvals[], fl_api_stops[], fl_api_audit[];
+    fl_api_policy[], fl_api_approvals[], fl_api_stops[], fl_api_audit[], fl_api_incident[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {
@@ -152,5 +152,12 @@ void fl_api_stream_end(struct fl_api *a);
 void fl_api_row(struct fl_buf *out, const struct fl_query *q, int row, const char *spec);
 /* {"items":[...]} */
 void fl_api_rows(struct fl_buf *out, const struct fl_query *q, const char *spec);
+
+/* An approval in one sentence, from its opened arguments; `content` NULL: its tool's name. Arguments
+ * over FL_API_SENTENCE_MAX bytes are not opened for that. */
+#define FL_API_SENTENCE_MAX 16384
+struct fl_approval_view;
+struct fl_str fl_api_sentence(const struct fl_api *a, struct fl_arena *arena,
+                              const struct fl_approval_view *view, const struct fl_query *content);
 
 #endif

@@ -12,7 +12,6 @@
 
 #define LIST_DEFAULT 50
 #define LIST_MAX     200
-#define TITLE_MAX    16384 /* arguments up to this size are opened for a line in a list */
 #define NOTHING      ((struct fl_str){ NULL, 0 })
 
 /* ---------------------------------------------------------------- as JSON */
@@ -154,22 +153,22 @@ struct listing {
     int count;
 };
 
-static struct fl_str title_of(struct fl_api *a, const struct listing *l, int at,
-                              const struct fl_approval_view *view)
+struct fl_str fl_api_sentence(const struct fl_api *a, struct fl_arena *arena,
+                              const struct fl_approval_view *view, const struct fl_query *content)
 {
     struct fl_err err;
     struct fl_card card;
     struct fl_approval_texts texts = { 0 };
     const struct fl_approval *row = view->row;
-    if (!l->contents[at] || fl_rows(l->contents[at]) != 1)
+    if (!content || fl_rows(content) != 1)
         return row->tool;
     enum fl_code code = fl_content_arguments(a->core, &a->organization_id, row,
-                                             fl_cell_bytes(l->contents[at], a->arena, 0, 0),
-                                             a->arena, &texts.arguments, &err);
+                                             fl_cell_bytes(content, arena, 0, 0), arena,
+                                             &texts.arguments, &err);
     texts.is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
     if (code && !texts.is_tampered)
         return row->tool;
-    code = fl_card_of(a->arena, view, &texts, a->core->keys, &a->organization_id, FL_CARD_MIN_BYTES,
+    code = fl_card_of(arena, view, &texts, a->core->keys, &a->organization_id, FL_CARD_MIN_BYTES,
                       &card, &err);
     if (texts.arguments.p)
         fl_cleanse((char *)texts.arguments.p, texts.arguments.n);
@@ -194,7 +193,7 @@ static void on_list_detailed(struct fl_api *a)
             return;
         }
         fl_buf_puts(&out, i ? ",{" : "{");
-        put_head(&out, a, &view, title_of(a, l, i, &view));
+        put_head(&out, a, &view, fl_api_sentence(a, a->arena, &view, l->contents[i]));
         put_ended(&out);
         fl_approval_view_fini(&view);
     }
@@ -218,7 +217,7 @@ static void on_listed(struct fl_api *a)
     struct fl_tx *tx = fl_api_tx(a);
     l->people = fl_store_people(tx);
     for (int i = 0; i < l->count; i++) {
-        if (l->rows[i].arguments_bytes <= TITLE_MAX)
+        if (l->rows[i].arguments_bytes <= FL_API_SENTENCE_MAX)
             l->contents[i] = fl_store_approval_content(tx, &l->rows[i].id);
         if (l->rows[i].state == FL_APPROVAL_PENDING)
             l->votes[i] = fl_store_votes(tx, &l->rows[i].id);

@@ -87,6 +87,22 @@ static struct fl_sql sql_list = {
               "ORDER BY a.created_at DESC, a.approval_id DESC LIMIT $6",
     0
 };
+static struct fl_sql sql_of_agent = {
+    "approval_of_agent",
+    SELECT_HEAD
+    "AND a.agent_id = $1 AND greatest(a.created_at, a.decided_at, a.dispatched_at, a.settled_at) "
+    ">= " AT("$2") " AND a.created_at < " AT("$3") " AND ($4::uuid IS NULL OR a.owner_id = $4) AND "
+    "($5::uuid IS NULL OR (a.created_at, a.approval_id) > (SELECT b.created_at, b.approval_id FROM "
+    "approval b WHERE b.organization_id = (SELECT org()) AND b.approval_id = $5)) ORDER BY "
+    "a.created_at, a.approval_id LIMIT $6",
+    0
+};
+static struct fl_sql sql_waiting = {
+    "approvals_waiting",
+    "SELECT count(*) FROM approval WHERE organization_id = (SELECT org()) AND agent_id = $1 AND "
+    "state = 'pending'",
+    0
+};
 static struct fl_sql sql_content = {
     "approval_content",
     "SELECT arguments, justification, preview, result FROM approval "
@@ -310,6 +326,23 @@ struct fl_query *fl_store_approval_lock(struct fl_tx *tx, const struct fl_uuid *
 struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id)
 {
     return by_id(tx, &sql_recheck, id);
+}
+
+struct fl_query *fl_store_approvals_of_agent(struct fl_tx *tx, const struct fl_agent_window *w)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_of_agent);
+    fl_bind_uuid(tx, q, &w->agent);
+    fl_bind_int(tx, q, w->since_ms);
+    fl_bind_int(tx, q, w->until_ms);
+    fl_bind_uuid(tx, q, &w->owner);
+    fl_bind_uuid(tx, q, &w->after);
+    fl_bind_int(tx, q, w->most);
+    return q;
+}
+
+struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uuid *agent)
+{
+    return by_id(tx, &sql_waiting, agent);
 }
 
 struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id)

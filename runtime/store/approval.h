@@ -111,6 +111,18 @@ struct fl_approval_filter {
 /* Newest first. */
 struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approval_filter *filter);
 
+/* Everything of an agent that was asked for, decided, sent or settled since then; oldest first. */
+struct fl_agent_window {
+    struct fl_uuid agent, owner; /* owner zero: whoever owned it then */
+    int64_t since_ms, until_ms;  /* asked for before `until_ms` */
+    struct fl_uuid after;        /* page: strictly newer than this one */
+    int most;
+};
+struct fl_query *fl_store_approvals_of_agent(struct fl_tx *tx, const struct fl_agent_window *window);
+
+/* Columns: how many of an agent's are pending. */
+struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uuid *agent);
+
 /* ---- transitions; each updates at most one row and returns it (approval_id), so that 0 rows says
  * that somebody else was first. The caller holds the lock or relies on the condition. ---- */
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,

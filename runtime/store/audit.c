@@ -34,6 +34,12 @@ static struct fl_sql sql_list = {
 static struct fl_sql sql_list_newest = {
     "audit_list_newest", FILTER("<") "ORDER BY recorded_at DESC, event_id DESC LIMIT $8", 0
 };
+static struct fl_sql sql_count = {
+    "audit_count",
+    "SELECT count(*) FROM audit_event WHERE organization_id = (SELECT org()) AND actor_id = $1 AND "
+    "kind = $2 AND recorded_at >= " AT("$3"),
+    0
+};
 static struct fl_sql sql_partitions = {
     "audit_partitions",
     "SELECT audit_partition(now()), audit_partition(now() + interval '1 month')", 0
@@ -103,6 +109,16 @@ struct fl_query *fl_store_audit_list(struct fl_tx *tx, const struct fl_audit_fil
     fl_bind_z(tx, q, f->actor_kind);
     fl_bind_z(tx, q, f->subject_kind);
     fl_bind_bool(tx, q, f->only_settled);
+    return q;
+}
+
+struct fl_query *fl_store_audit_count(struct fl_tx *tx, const struct fl_uuid *actor,
+                                      const char *kind, int64_t since_ms)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_count);
+    fl_bind_uuid(tx, q, actor);
+    fl_bind_z(tx, q, kind);
+    fl_bind_int(tx, q, since_ms);
     return q;
 }
 

@@ -38,6 +38,9 @@ struct fl_audit_filter {
 };
 /* Columns: event_id, recorded_at in microseconds, kind, leaf. */
 struct fl_query *fl_store_audit_list(struct fl_tx *tx, const struct fl_audit_filter *filter);
+/* Columns: how many. */
+struct fl_query *fl_store_audit_count(struct fl_tx *tx, const struct fl_uuid *actor,
+                                      const char *kind, int64_t since_ms);
 /* Makes the partitions of this month and the next. */
 void fl_store_audit_partitions(struct fl_tx *tx);
 

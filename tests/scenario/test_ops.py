@@ -410,3 +410,66 @@ def audit_export(rt):
     assert len(lines) > 5000 and lines == rows[:len(lines)] and len(rows) - len(lines) <= 1
     _, some = export("?kind=organization.")
     assert some.splitlines() == [r for r in rows if b'"kind":"organization.' in r]
+
+
+# ---------------------------------------------------------------- incident
+@case(limit=60)
+def incident_is_complete(rt):
+    """Every held, permitted and decided call of the agent since then, in words, and only its own."""
+    org = Org(rt, hold="1s", conformance=True, policy=STANDING + """  - name: writes
+    tools: ["files__write", "files__delete"]
+    effect: ask
+""")
+    org.accept("conf__greet", effects="write")
+    org.write("a.txt", "x")
+    _, other = org.add_agent("other")
+
+    def incident(query="?agent=bot&since=1h", who=None):
+        path = org.path("/incident" + query)
+        return who.rest("GET", path) if who else rt.control("GET", path)
+    with McpHttp(rt, org.credential) as agent, McpHttp(rt, other) as stranger:
+        agent.call("files__read", {"path": "a.txt"})
+        agent.call("files__read", {"path": "a.txt"})
+        agent.call("files__move", {"from": "a.txt", "to": "b.txt"})  # no rule: denied
+        agent.call("conf__greet", {"name": "Zoe"})
+        call = agent.call_start("files__write", {"path": "w.txt", "content": "1"})
+        done = org.wait_pending()
+        org.ann.approve(done)
+        call.wait()
+        call = agent.call_start("files__delete", {"path": "a.txt"})
+        rejected = org.wait_pending()
+        org.bob.reject(rejected, "keep it")
+        call.wait()
+        agent.call("files__write", {"path": "waiting.txt", "content": "1"})
+        waiting = org.wait_pending()
+        stranger.call("conf__greet", {"name": "Yves"})
+        said = incident()
+    greeting, *rest = said["effects"]
+    assert (said["reads"], said["denied"], said["waiting"]) == (2, 1, 1), said
+    assert greeting["tool"] == "conf__greet" and greeting["decided_by"] is None
+    assert greeting["rule"] == "greetings" and greeting["was_sent"]
+    assert [(e["approval"], e["says"], e["decided_by"], e["was_sent"]) for e in rest] == [
+        (done, "done", org.ann.name, True), (rejected, "rejected", org.bob.name, False),
+        (waiting, "waiting", None, False)], rest
+    assert "w.txt" in rest[0]["sentence"] and "a.txt" in rest[1]["sentence"], rest
+    assert rest[1]["reason"] == "keep it"
+    assert incident(who=org.ann) == said
+    assert incident(who=org.olga)["effects"] == said["effects"]  # their own agent
+    assert [e["tool"] for e in incident("?agent=other")["effects"]] == ["conf__greet"]
+    for query in ("?agent=nobody", "?agent=other"):
+        with refused(404, "no such agent"):
+            org.control("PATCH", "/agents/other", {"owner": org.adam.name})
+            incident(query, who=org.olga)
+    with refused(400, "?agent=NAME"):
+        incident("")
+
+    # However many there are: they come in pages inside.
+    rt.sql("INSERT INTO approval SELECT (jsonb_populate_record(a, jsonb_build_object('approval_id', "
+           "gen_random_uuid(), 'idempotency_key', NULL, 'task_id', NULL, 'created_at', a.created_at "
+           "+ n * interval '1 microsecond'))).* FROM approval a, generate_series(1, 333) n WHERE "
+           "a.approval_id = %s", waiting)
+    many = incident()
+    ids = [e["approval"] for e in many["effects"]]
+    assert len(ids) == len(set(ids)) == 4 + 333 and many["waiting"] == 334, len(ids)
+    # Their arguments are sealed for another row: not shown as if they were theirs.
+    rt.sql("DELETE FROM approval WHERE approval_id = ANY(%s::uuid[])", ids[4:])
