@@ -5,6 +5,7 @@
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/call_priv.h"
+#include "runtime/approval/frozen.h"
 #include "runtime/approval/runner.h"
 
 /* ---- making and unmaking ---- */
@@ -318,12 +319,7 @@ void fl_call_take_row(struct fl_call *c, const struct fl_approval *row)
     if (row->decided_by.p)
         c->decided_by = fl_arena_str(c->arena, row->decided_by);
     c->after_leave = fl_str_is(row->after_leave, "cancel") ? "cancel" : "wait";
-    if (!c->org)
-        c->org = fl_org_peek(c->core->orgs, &c->principal->organization_id);
-    if (c->org && !c->found) {
-        const struct fl_org_tool *tool = fl_org_tool(c->org, row->tool);
-        c->has_output_schema = tool && tool->has_output_schema;
-    }
+    c->has_output_schema = fl_frozen_has_output_schema(row->card);
 }
 
 void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result, struct fl_str why)

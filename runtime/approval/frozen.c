@@ -1,6 +1,8 @@
 /* What is frozen with an approval. */
 #include "runtime/approval/frozen.h"
 
+#include "flopinio/base/scan.h"
+
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
                              const struct fl_policy_verdict *verdict)
 {
@@ -9,7 +11,8 @@ struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *t
     fl_buf_json_str(&out, tool->server->account);
     fl_buf_puts(&out, ",\"environment\":");
     fl_buf_json_str(&out, tool->server->environment);
-    fl_buf_puts(&out, ",\"reason\":");
+    fl_buf_puts(&out, tool->has_output_schema ? ",\"has_output_schema\":true,\"reason\":"
+                                              : ",\"reason\":");
     fl_buf_json_str(&out, verdict->rule ? verdict->rule->reason : FL_STR(""));
     fl_buf_puts(&out, ",\"secrets\":");
     fl_buf_str(&out, tool->secrets.n ? tool->secrets : FL_STR("[]"));
@@ -23,6 +26,11 @@ struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *t
         text = fl_arena_str(arena, fl_buf_view(&out));
     fl_buf_fini(&out);
     return text;
+}
+
+bool fl_frozen_has_output_schema(struct fl_str card)
+{
+    return fl_str_is(fl_span_get(card, "has_output_schema"), "true");
 }
 
 enum fl_code fl_frozen_ask(struct fl_arena *arena, const struct fl_policy_verdict *verdict,

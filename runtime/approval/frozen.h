@@ -7,9 +7,12 @@
 
 #define FL_STANDING_MS 900000 /* an unasked call that nobody runs expires */
 
-/* JSON: {"account","environment","reason","secrets","sentence","server"}; p NULL: no memory. */
+/* JSON: {"account","environment","has_output_schema","reason","secrets","sentence","server"}; p
+ * NULL: no memory. */
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
                              const struct fl_policy_verdict *verdict);
+/* Does the tool that was called have one? Then what we say ourselves is not structured. */
+bool fl_frozen_has_output_schema(struct fl_str card);
 /* Canonical JSON of the verdict's ask, "{}" without one. FL_NOMEM. */
 enum fl_code fl_frozen_ask(struct fl_arena *arena, const struct fl_policy_verdict *verdict,
                            struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;

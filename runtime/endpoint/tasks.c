@@ -2,6 +2,7 @@
 #include "runtime/endpoint/endpoint_priv.h"
 
 #include "flopinio/base/json.h"
+#include "runtime/approval/frozen.h"
 
 #define EXECUTION_KEEP_MS 1800000
 
@@ -36,7 +37,8 @@ void fl_task_of(struct fl_arena *arena, struct fl_endpoint *ep, const struct fl_
                    .by = row->decided_by,
                    .reason = row->reason.p ? row->reason : row->outcome,
                    .expires_at_utc_ms = row->expires_at_ms,
-                   .size_bytes = (uint64_t)row->result_bytes },
+                   .size_bytes = (uint64_t)row->result_bytes,
+                   .has_output_schema = fl_frozen_has_output_schema(row->card) },
         .created_at_utc_ms = row->created_at_ms,
         .updated_at_utc_ms = row->changed_at_ms,
         .now_utc_ms = fl_real_ms(),

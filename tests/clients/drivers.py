@@ -184,20 +184,28 @@ class Inspector:
         self.running = []
         self.version = None
 
-    def _argv(self, op, members):
-        argv = [NODE, INSPECTOR + "/launcher/build/index.js", "--cli"]
+    def _config(self, timeout_ms):
+        """A server as a person writes it down; the command line has no option for the timeout."""
         if self.variant.transport == "stdio":
-            argv += stdio_command(self.rt)[:1]
+            command = stdio_command(self.rt)
+            server = {"type": "stdio", "command": command[0], "args": command[1:],
+                      "env": {"FLOPINIO_TOKEN": self.credential}}
         else:
-            argv += ["http://127.0.0.1:%d/mcp" % self.rt.port, "--transport", "http", "--header",
-                     "Authorization: Bearer " + self.credential]
-        argv += ["--protocol-era", self.variant.era, "--format", "json", "--quiet",
-                 "--stored-auth-only", "--method", self.METHODS[op]]
+            server = {"type": "streamable-http", "url": "http://127.0.0.1:%d/mcp" % self.rt.port,
+                      "headers": {"Authorization": "Bearer " + self.credential}}
+        server.update(protocolEra=self.variant.era, requestTimeout=timeout_ms)
+        path = os.path.join(self.home, "%d.json" % timeout_ms)
+        with open(path, "w") as f:
+            json.dump({"mcpServers": {"flopinio": server}}, f)
+        return path
+
+    def _argv(self, op, members):
+        argv = [NODE, INSPECTOR + "/launcher/build/index.js", "--cli", "--config",
+                self._config(members.get("timeout_ms", 60000)), "--server", "flopinio",
+                "--format", "json", "--quiet", "--stored-auth-only", "--method", self.METHODS[op]]
         if op == "call":
             argv += ["--tool-name", members["name"],
                      "--tool-args-json", json.dumps(members["arguments"])]
-        if self.variant.transport == "stdio":
-            argv += ["-e", "FLOPINIO_TOKEN=" + self.credential, "--"] + stdio_command(self.rt)[1:]
         return argv
 
     def start(self, op, **members):
