@@ -20,8 +20,9 @@
 #include "runtime/store/migrate.h"
 #include "runtime/store/organization.h"
 
-#define IDLE_LOOK_MS 50
-#define SERVERS_MAX  FL_BOOT_SOCKETS
+#define IDLE_LOOK_MS  50
+#define DOORS_SHUT_MS 3000 /* how long callers may wait for the database without an answer */
+#define SERVERS_MAX   FL_BOOT_SOCKETS
 
 struct worker {
     struct fl_flow flow; /* opening, then draining */
@@ -51,7 +52,8 @@ struct worker {
     struct fl_query *q;
     int64_t drain_until_ms;
     int exit_status;
-    bool has_stdio, is_serving, is_draining;
+    int64_t started_ms;
+    bool has_stdio, is_open, is_serving, is_draining;
 };
 
 /* ---------------------------------------------------------------- opening */
@@ -75,6 +77,8 @@ static void begin(struct worker *w, const struct fl_uuid *organization)
     fl_tx_init(&w->tx, w->pg, w->arena, organization);
 }
 
+static enum fl_code open_doors(struct worker *w, struct fl_err *err);
+
 FL_STEP(wait_database)
 {
     struct worker *w = worker_of(f);
@@ -83,6 +87,8 @@ FL_STEP(wait_database)
         return fl_end(f);
     if (refusal)
         return fl_fail_with(f, FL_CONFIG, "%s", refusal);
+    if (fl_mono_ms() - w->started_ms > DOORS_SHUT_MS && open_doors(w, &f->op.err) != FL_OK)
+        return fl_fail(f);
     if (!fl_pg_is_up(w->pg, NULL))
         return fl_await(f, &S_wait_database, fl_sleep_start(&f->op, &w->sleep, &w->loop, 20));
     begin(w, NULL);
@@ -126,6 +132,8 @@ FL_STEP(serve)
         return &S_wait_database;
     if (f->op.code)
         return fl_fail_with(f, FL_CONFIG, "%s", f->op.err.text);
+    if (open_doors(w, &f->op.err) != FL_OK)
+        return fl_fail(f);
     fl_sweep_start(w->core.sweep);
     w->is_serving = true;
     FL_LOG(INFO, "worker_ready", FL_KI("pid", getpid()));
@@ -200,22 +208,34 @@ static enum fl_code serve_stdio(struct worker *w, int fd, struct fl_err *err)
               : FL_OK;
 }
 
-static enum fl_code open_sockets(struct worker *w, struct fl_err *err)
+/* Health and readiness are answered from the start. */
+static enum fl_code open_metrics(struct worker *w, struct fl_err *err)
 {
     enum fl_code code = FL_OK;
     for (size_t i = 0; code == FL_OK && i < w->boot.socket_count; i++) {
+        if (w->boot.sockets[i].kind == FL_BOOT_METRICS)
+            code = serve_socket(w, &w->boot.sockets[i], &w->stats_site, false, "metrics", err);
+    }
+    return code;
+}
+
+/* Everything else when there is a database: until then the workers that have one take the
+ * connections, or the first ones wait. If it stays away, callers are to be told so. */
+static enum fl_code open_doors(struct worker *w, struct fl_err *err)
+{
+    enum fl_code code = FL_OK;
+    for (size_t i = 0; !w->is_open && code == FL_OK && i < w->boot.socket_count; i++) {
         const struct fl_boot_socket *s = &w->boot.sockets[i];
         switch (s->kind) {
         case FL_BOOT_MAIN: code = serve_socket(w, s, &w->main_site, true, "main", err); break;
-        case FL_BOOT_METRICS:
-            code = serve_socket(w, s, &w->stats_site, false, "metrics", err);
-            break;
+        case FL_BOOT_METRICS: break;
         case FL_BOOT_CONTROL:
             code = serve_socket(w, s, &w->control_site, false, "control", err);
             break;
         case FL_BOOT_STDIO: code = serve_stdio(w, s->fd, err); break;
         }
     }
+    w->is_open = true;
     return code;
 }
 
@@ -512,13 +532,14 @@ int fl_worker_main(void)
     set_log(&w.boot.config);
     w.stats = fl_stats_map(w.boot.stats_fd);
     close(w.boot.stats_fd);
+    w.started_ms = fl_mono_ms();
     enum fl_code code = w.stats ? fl_loop_init(&w.loop, &err)
                                 : fl_err_set(&err, FL_IO, "could not map the shared figures");
     if (code == FL_OK)
         code = open_parts(&w, &err);
     if (code == FL_OK) {
         open_sites(&w);
-        code = open_sockets(&w, &err);
+        code = open_metrics(&w, &err);
     }
     if (code) {
         FL_LOG(ERROR, "worker_cannot_start", FL_KS("reason", err.text));
