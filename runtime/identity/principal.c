@@ -67,6 +67,7 @@ enum fl_code fl_principals_new(struct fl_loop *loop, struct fl_pg *pg, struct fl
 static void drop(struct fl_principal *p)
 {
     struct fl_arena *arena = p->arena;
+    fl_loop_timer_cancel(p->set->loop, &p->expiry);
     fl_list_remove(&p->link);
     fl_arena_free(&arena);
 }
@@ -156,6 +157,35 @@ bool fl_principal_may_call(const struct fl_principal *p, struct fl_str tool)
     return false;
 }
 
+/* ---- expiring ---- */
+static void refuse(struct fl_principal *p, const char *why)
+{
+    p->is_refused = true;
+    snprintf(p->why, sizeof p->why, "%s", why);
+    if (p->refs && p->set->on_refused)
+        p->set->on_refused(p->set->on_refused_ctx, p);
+}
+
+static void watch_expiry(struct fl_principal *p)
+{
+    int64_t left = p->expires_at_ms - fl_real_ms();
+    if (p->expires_at_ms == 0)
+        return;
+    /* The wheel is coarse far away, and the clock may be set: look again before the time. */
+    fl_loop_timer(p->set->loop, &p->expiry, left > 10000 ? left / 10 * 9 : left > 0 ? left : 0);
+}
+
+static void on_expiry(struct fl_timer *timer)
+{
+    struct fl_principal *p = FL_CONTAINER(timer, struct fl_principal, expiry);
+    if (p->is_refused)
+        return;
+    if (p->expires_at_ms > fl_real_ms())
+        watch_expiry(p);
+    else
+        refuse(p, "the credential has expired");
+}
+
 /* ---- looking up ---- */
 static bool read_tools(struct fl_principal *p, struct fl_str csv)
 {
@@ -199,6 +229,7 @@ static struct fl_principal *read_row(struct fl_principals *set, const struct fl_
     p->client = fl_cell_copy(q, arena, 0, 10);
     p->hold_ms = fl_cell_int(q, 0, 11);
     p->expires_at_ms = fl_cell_int(q, 0, 13);
+    fl_timer_init(&p->expiry, on_expiry);
     if (!p->agent.p || !p->owner.p || !p->client.p || !p->organization.p ||
         !read_tools(p, fl_cell(q, 0, 12))) {
         fl_arena_free(&arena);
@@ -293,6 +324,7 @@ static void on_found(struct fl_op *op)
         }
         fresh->born_at = a->set->rechecks_made;
         fl_list_push_front(bucket(a->set, a->hash), &fresh->link);
+        watch_expiry(fresh);
         p = fresh;
     }
     *a->ret = fl_principal_ref(p);
@@ -397,10 +429,7 @@ static void refuse_rest(struct fl_principals *set, const struct recheck *r)
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
             if (!is_in_use(p, &r->organization) || p->born_at >= r->at || may_go_on(r->q, p))
                 continue;
-            p->is_refused = true;
-            snprintf(p->why, sizeof p->why, "the credential is not valid any more");
-            if (set->on_refused)
-                set->on_refused(set->on_refused_ctx, p);
+            refuse(p, "the credential is not valid any more");
         }
     }
 }

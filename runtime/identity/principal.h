@@ -1,6 +1,7 @@
 /* An agent's identity: its credential, looked up by digest, kept while connections use it and for a
  * while after. A revoked credential stops working within a second: the organization's revision
- * changes, and every principal of it is looked up again. Loop thread only. */
+ * changes, and every principal of it is looked up again. One that expires stops at its time. Loop
+ * thread only. */
 #ifndef FLOPINIO_IDENTITY_PRINCIPAL_H
 #define FLOPINIO_IDENTITY_PRINCIPAL_H
 
@@ -29,6 +30,7 @@ struct fl_principal {
     uint64_t born_at; /* by the set's count of rechecks */
     bool is_stale;     /* to be looked up again before the next use */
     bool is_unchecked; /* the look-up after a change failed: to be made again */
+    struct fl_timer expiry;
 };
 
 struct fl_principals;
