@@ -220,12 +220,14 @@ static void start_revoke_one(struct fl_api *a)
         fl_change_start(a, read_agents, decide_revoke);
 }
 
-#define CREDENTIALS "/orgs/{org}/agents/{agent}/credentials"
 const struct fl_api_route fl_api_credentials[] = {
-    { FL_HTTP_GET, CREDENTIALS, FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_credentials },
-    { FL_HTTP_POST, CREDENTIALS, FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS, start_issue },
-    { FL_HTTP_DELETE, CREDENTIALS, FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS, start_revoke },
-    { FL_HTTP_DELETE, CREDENTIALS "/{id}", FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS,
-      start_revoke_one },
+    { FL_HTTP_GET, "/orgs/{org}/agents/{agent}/credentials", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY,
+      start_credentials },
+    { FL_HTTP_POST, "/orgs/{org}/agents/{agent}/credentials", FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS,
+      start_issue },
+    { FL_HTTP_DELETE, "/orgs/{org}/agents/{agent}/credentials", FL_NEED_ROLE,
+      FL_ACTION_MANAGE_AGENTS, start_revoke },
+    { FL_HTTP_DELETE, "/orgs/{org}/agents/{agent}/credentials/{id}", FL_NEED_ROLE,
+      FL_ACTION_MANAGE_AGENTS, start_revoke_one },
     { .pattern = NULL }
 };
