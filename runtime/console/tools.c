@@ -422,14 +422,18 @@ static bool read_effects(struct fl_api *a, const char **ret)
     return *ret != NULL;
 }
 
+static void refuse_digest(struct fl_api *a)
+{
+    fl_api_error(a, FL_CONFLICT,
+                 "the tool's definition is not the one with that digest any more; look at it again");
+}
+
 static void on_accepted(struct fl_api *a)
 {
     if (fl_rows(a->q[0]) == 1)
         fl_api_empty(a);
     else
-        fl_api_error(a, FL_CONFLICT,
-                     "the tool's definition is not the one with that digest any more; look at it "
-                     "again");
+        refuse_digest(a);
 }
 
 /* What could not work later is refused now: a schema that does not compile, a card sentence that
@@ -462,7 +466,7 @@ static void on_tool_to_accept(struct fl_api *a)
     }
     struct fl_str today = fl_cell_bytes(a->q[0], a->arena, 0, 4);
     if (!fl_str_eq(today, pin->digest)) {
-        on_accepted(a);
+        refuse_digest(a);
         return;
     }
     if (!is_usable(a, fl_cell(a->q[0], 0, 3)))

@@ -114,7 +114,7 @@ def versions_diffs_and_lost_races(rt):
     org = Org(rt, policy=BASE)
     first = org.control("GET", "/policy")["version"]
     said = org.apply(BASE.replace("<= 5", "<= 6"), dry_run=True)
-    assert "+" in said["diff"] and "<= 6" in said["diff"], said
+    assert "rule 2 'small'" in said["diff"] and "<= 6" in said["diff"], said
     assert org.control("GET", "/policy")["version"] == first
     said = org.apply(BASE.replace("<= 5", "<= 6"), expected=first, note="a little more")
     assert said["version"] == first + 1, said
