@@ -128,6 +128,8 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     } else if (fl_str_is(ex->path, "/ready")) {
         if (site->is_draining)
             respond(ex, 503, "text/plain", FL_STR("not ready: stopping\n"));
+        else if (!site->is_serving)
+            respond(ex, 503, "text/plain", FL_STR("not ready: starting\n"));
         else if (fl_pg_is_up(site->core->pg, &err))
             respond(ex, 200, "text/plain", FL_STR("ready\n"));
         else {

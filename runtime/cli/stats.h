@@ -37,7 +37,7 @@ void fl_stats_unmap(struct fl_stats *stats);
 struct fl_stats_site {
     struct fl_stats *stats;
     const struct fl_core *core;
-    bool is_draining;
+    bool is_serving, is_draining;
 };
 extern const struct fl_http_callbacks fl_stats_http;
 

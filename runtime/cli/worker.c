@@ -135,7 +135,7 @@ FL_STEP(serve)
     if (open_doors(w, &f->op.err) != FL_OK)
         return fl_fail(f);
     fl_sweep_start(w->core.sweep);
-    w->is_serving = true;
+    w->is_serving = w->stats_route.is_serving = true;
     FL_LOG(INFO, "worker_ready", FL_KI("pid", getpid()));
     ssize_t wrote = write(w->boot.ready_fd, "R", 1);
     FL_UNUSED(wrote);
@@ -157,7 +157,7 @@ static void start_drain(struct worker *w);
 static void on_opened(struct fl_flow *f)
 {
     struct worker *w = worker_of(f);
-    if (!w->is_serving)
+    if (!w->is_serving || w->is_draining) /* told to stop while it was opening */
         start_drain(w);
 }
 
@@ -323,6 +323,8 @@ FL_STEP(wait_idle)
 {
     struct worker *w = worker_of(f);
     bool is_idle = fl_endpoint_is_idle(w->endpoint) && fl_registry_is_idle(w->core.registry);
+    for (size_t i = 0; i < w->server_count; i++)
+        is_idle = is_idle && fl_http_server_is_drained(w->servers[i]);
     if (!is_idle && fl_mono_ms() < w->drain_until_ms)
         return fl_await(f, &S_wait_idle, fl_sleep_start(&f->op, &w->sleep, &w->loop, IDLE_LOOK_MS));
     if (!is_idle) {
@@ -386,7 +388,7 @@ static void on_terminate(uv_signal_t *signal, int number)
     w->is_draining = true;
     FL_LOG(INFO, "worker_stops", FL_KI("pid", getpid()));
     if (w->is_serving)
-        start_drain(w); /* else the opening flow sees it and ends */
+        start_drain(w); /* else when the opening flow has ended */
 }
 
 static void set_log(const struct fl_config *c)

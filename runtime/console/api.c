@@ -623,10 +623,7 @@ static void handle(struct fl_http_exchange *ex, struct fl_str body, bool is_cont
             return;
         }
     }
-    if (a->core->is_draining)
-        fl_api_error(a, FL_UNAVAILABLE, "the runtime is stopping");
-    else
-        authenticate(a);
+    authenticate(a);
 }
 
 static void on_request(struct fl_http_exchange *ex, struct fl_str body)

@@ -258,7 +258,7 @@ void fl_method_call(struct fl_talk *t)
     c->justification = t->msg.justification;
     c->can_task = (t->msg.client_caps & FL_MCP_CLIENT_TASKS) != 0;
     c->is_break_cancelling = t->msg.era == FL_MCP_MODERN;
-    c->hold_ms = t->principal->hold_ms;
+    c->hold_ms = ep->is_draining ? 0 : t->principal->hold_ms;
     c->wait_for = wait_for;
     c->is_status = is_status;
     if (t->mcp_session.p) {

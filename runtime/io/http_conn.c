@@ -6,7 +6,10 @@
 #include "flopinio/base/mem.h"
 #include "runtime/io/http_priv.h"
 
-enum { BEHIND_BYTES_MAX = 16 * 1024 }; /* of further requests while one is answered */
+enum {
+    BEHIND_BYTES_MAX = 16 * 1024, /* of further requests while one is answered */
+    DRAIN_IDLE_MS = 1000          /* for a request that is on its way when the server drains */
+};
 
 static const struct fl_http_limits *limits(const struct fl_http_conn *conn)
 {
@@ -264,13 +267,16 @@ static void settle(struct fl_http_conn *conn)
     fl_stream_read(conn->stream,
                    is_idle || is_in_head || is_in_body || conn->in.n < BEHIND_BYTES_MAX);
     if (is_idle) {
-        if (conn->server->is_draining || conn->server->is_full) {
+        if (conn->server->is_full) {
             fl_http_conn_close_idle(conn);
             return;
         }
         if (fl_list_is_empty(&conn->idle_link))
             fl_list_push_back(&conn->server->idle, &conn->idle_link);
-        wait_for(conn, FL_HTTP_W_IDLE, limits(conn)->idle_ms);
+        if (conn->server->is_draining)
+            fl_http_conn_last_chance(conn);
+        else
+            wait_for(conn, FL_HTTP_W_IDLE, limits(conn)->idle_ms);
     } else if (is_in_head) {
         if (conn->waits != FL_HTTP_W_HEAD)
             wait_for(conn, FL_HTTP_W_HEAD, limits(conn)->head_ms);
@@ -433,6 +439,11 @@ void fl_http_conn_break(struct fl_http_conn *conn)
     release(conn);
     conn->is_closing = true;
     fl_stream_abort(conn->stream);
+}
+
+void fl_http_conn_last_chance(struct fl_http_conn *conn)
+{
+    wait_for(conn, FL_HTTP_W_IDLE, DRAIN_IDLE_MS);
 }
 
 void fl_http_conn_close_idle(struct fl_http_conn *conn)

@@ -87,6 +87,8 @@ void fl_http_conn_break(struct fl_http_conn *conn);
 void fl_http_conn_wake(struct fl_http_conn *conn);
 /* Closes one that has no request under way. */
 void fl_http_conn_close_idle(struct fl_http_conn *conn);
+/* Of an idle one while the server drains: closes it unless a request comes at once. */
+void fl_http_conn_last_chance(struct fl_http_conn *conn);
 /* Instead of a response (nothing is sent): when the exchange ends, `take` gets the stream, whose
  * events it must set, and what was read and not used. */
 void fl_http_take(struct fl_http_exchange *ex,

@@ -294,10 +294,15 @@ void fl_http_server_drain(struct fl_http_server *server, int64_t deadline_ms,
     FL_LIST_FOREACH_SAFE (link, &server->conns) {
         struct fl_http_conn *conn = FL_CONTAINER(link, struct fl_http_conn, link);
         if (!conn->ex && conn->in.n == 0)
-            fl_http_conn_close_idle(conn);
+            fl_http_conn_last_chance(conn);
     }
     if (fl_list_is_empty(&server->conns))
         fl_loop_post(server->config.loop, &server->post);
+}
+
+bool fl_http_server_is_drained(const struct fl_http_server *server)
+{
+    return server->is_draining && fl_list_is_empty(&server->conns);
 }
 
 void fl_http_server_conn_gone(struct fl_http_server *server)
