@@ -80,9 +80,10 @@ enum fl_code fl_listen_unix(const char *path, mode_t mode, int *ret_fd, struct f
     if (code != FL_OK)
         return code;
     /* On Linux the mode of the descriptor is the mode of the path that bind creates (cut by the
-     * umask): there is no moment in which it is open to others. */
+     * umask): there is no moment in which it is open to others. What the umask cut is given back
+     * afterwards. */
     if (fchmod(fd, mode) != 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(fd, BACKLOG) != 0) {
+        listen(fd, BACKLOG) != 0 || chmod(path, mode) != 0) {
         code = fl_err_set(err, FL_IO, "could not listen on %s: %s", path, strerror(errno));
         close(fd);
         return code;
