@@ -102,6 +102,17 @@ void fl_conn_message(struct fl_conn *conn, struct fl_str text)
     fl_talk_start(t);
 }
 
+void fl_conn_finish(struct fl_conn *conn)
+{
+    FL_LIST_FOREACH_SAFE (link, &conn->talks) {
+        struct fl_talk *t = FL_CONTAINER(link, struct fl_talk, mine);
+        if (t->is_listening)
+            fl_listen_end(t, true);
+        else if (t->call)
+            fl_call_hold_over(t->call);
+    }
+}
+
 void fl_conn_gone(struct fl_conn *conn)
 {
     conn->is_closing = true;

@@ -128,11 +128,15 @@ struct fl_conn {
     void *transport;
     void (*send)(struct fl_conn *conn, struct fl_str message);
     void (*close)(struct fl_conn *conn, const char *why);
+    void (*drain)(struct fl_conn *conn); /* the worker stops; NULL: its listener sees to it */
 };
 void fl_conn_open(struct fl_conn *conn, struct fl_endpoint *endpoint,
                   struct fl_principal *principal, enum fl_mcp_transport transport);
 /* One message came in. */
 void fl_conn_message(struct fl_conn *conn, struct fl_str text);
+/* No further message comes, answers are still read: what runs ends, what waits for people is
+ * answered with a pending ticket, subscriptions end. */
+void fl_conn_finish(struct fl_conn *conn);
 /* The transport is gone: its requests lose their caller. Releases the principal. */
 void fl_conn_gone(struct fl_conn *conn);
 

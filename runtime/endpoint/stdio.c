@@ -1,6 +1,11 @@
 /* MCP for `flopinio stdio`: lines of JSON over a unix socket (the framing that the protocol
- * recommends for byte streams). The first line is {"token":"fla_..."}; what follows is the
- * client's own traffic, passed through by the bridge. */
+ * recommends for byte streams). The first line is {"token":"fla_..."}, answered with
+ * {"ready":true} or {"refused":"why","code":"..."}; what follows is the client's own traffic,
+ * passed through by the bridge. A half-closed socket is a client that has said everything: what
+ * runs is answered, what waits for people becomes a pending ticket, then we close. A worker that
+ * stops says {"leaving":true}: the bridge half-closes, hears the last answers and goes on with
+ * another worker, and no request is lost in between. */
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,8 +15,11 @@
 #include "runtime/endpoint/endpoint_priv.h"
 
 #define LINE_MAX_BYTES  (10 << 20)
-#define QUEUE_MAX_BYTES (4 << 20)
+#define QUEUE_MAX_BYTES (64 << 20)
+#define PAUSE_BYTES     (256 << 10) /* unread answers: no further request is taken then */
 #define HELLO_MS        10000
+#define FINISH_LOOK_MS  100
+#define LEAVE_MS        2000 /* for the bridge to half-close */
 
 struct stdio_conn {
     struct fl_conn conn;
@@ -19,12 +27,13 @@ struct stdio_conn {
     uv_pipe_t pipe;
     struct fl_buf in;
     size_t scanned; /* of `in`, without a line end */
-    struct fl_timer hello;
+    struct fl_timer hello, leave, finish;
+    struct fl_post look;
     struct fl_agent_auth auth;
     struct fl_op op;
     struct fl_principal *principal;
     size_t queued;
-    bool is_known, is_open, is_closing, is_closed;
+    bool is_known, is_open, is_paused, is_finishing, is_closing, is_closed;
 };
 
 struct line {
@@ -56,19 +65,89 @@ static void hang_up(struct stdio_conn *c)
         return;
     c->is_closing = true;
     fl_loop_timer_cancel(c->endpoint->core->loop, &c->hello);
+    fl_loop_timer_cancel(c->endpoint->core->loop, &c->leave);
+    fl_loop_timer_cancel(c->endpoint->core->loop, &c->finish);
+    fl_loop_post_cancel(c->endpoint->core->loop, &c->look);
     if (c->is_open)
         fl_conn_gone(&c->conn);
     c->is_open = false;
     uv_close((uv_handle_t *)&c->pipe, on_closed);
 }
 
+static void take_lines(struct stdio_conn *c);
+static void read_on(struct stdio_conn *c);
+
 static void on_written(uv_write_t *req, int status)
 {
     struct line *l = FL_CONTAINER(req, struct line, req);
-    l->c->queued -= l->n;
-    if (status < 0 && !l->c->is_closing)
-        hang_up(l->c);
+    struct stdio_conn *c = l->c;
+    c->queued -= l->n;
     fl_free(l);
+    if (c->is_closing)
+        return;
+    if (status < 0)
+        hang_up(c);
+    else if (c->is_finishing)
+        fl_loop_post(c->endpoint->core->loop, &c->look);
+    else if (c->is_paused && c->queued <= PAUSE_BYTES / 2)
+        read_on(c);
+}
+
+/* Nothing more comes: closed when everything is answered and taken. */
+static void look(struct stdio_conn *c)
+{
+    struct pollfd p = { .fd = -1 };
+    if (c->is_closing || c->op.is_pending)
+        return;
+    /* Gone altogether is another thing than having said everything. */
+    bool is_gone = uv_fileno((uv_handle_t *)&c->pipe, &p.fd) != 0 ||
+                   (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)));
+    if (is_gone || (fl_list_is_empty(&c->conn.talks) && c->queued == 0))
+        hang_up(c);
+}
+
+static void on_look(struct fl_post *post)
+{
+    look(FL_CONTAINER(post, struct stdio_conn, look));
+}
+
+static void on_finish(struct fl_timer *timer)
+{
+    struct stdio_conn *c = FL_CONTAINER(timer, struct stdio_conn, finish);
+    look(c);
+    if (!c->is_closing)
+        fl_loop_timer(c->endpoint->core->loop, &c->finish, FINISH_LOOK_MS);
+}
+
+static void finish(struct stdio_conn *c)
+{
+    if (c->is_closing || c->is_finishing)
+        return;
+    if (!c->is_open && !c->op.is_pending) {
+        hang_up(c); /* never said who it is */
+        return;
+    }
+    c->is_finishing = true;
+    uv_read_stop((uv_stream_t *)&c->pipe);
+    if (c->is_open)
+        fl_conn_finish(&c->conn);
+    fl_loop_timer(c->endpoint->core->loop, &c->finish, 0);
+}
+
+static void on_leave_late(struct fl_timer *timer)
+{
+    finish(FL_CONTAINER(timer, struct stdio_conn, leave));
+}
+
+static void stdio_send(struct fl_conn *conn, struct fl_str message);
+
+static void stdio_drain(struct fl_conn *conn)
+{
+    struct stdio_conn *c = FL_CONTAINER(conn, struct stdio_conn, conn);
+    if (c->is_closing || c->is_finishing)
+        return;
+    stdio_send(conn, FL_STR("{\"leaving\":true}"));
+    fl_loop_timer(c->endpoint->core->loop, &c->leave, LEAVE_MS);
 }
 
 static void stdio_send(struct fl_conn *conn, struct fl_str message)
@@ -101,7 +180,18 @@ static void stdio_close(struct fl_conn *conn, const char *why)
     hang_up(c);
 }
 
-static void take_lines(struct stdio_conn *c);
+static void refuse(struct stdio_conn *c, const struct fl_err *err)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    fl_buf_puts(&out, "{\"refused\":");
+    fl_buf_json_str(&out, fl_str_of(err->text));
+    fl_buf_puts(&out, ",\"code\":");
+    fl_buf_json_str(&out, fl_str_of(fl_code_name(err->code)));
+    fl_buf_putc(&out, '}');
+    stdio_send(&c->conn, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    hang_up(c);
+}
 
 static void on_known(struct fl_op *op)
 {
@@ -111,14 +201,11 @@ static void on_known(struct fl_op *op)
         maybe_free(c);
         return;
     }
+    if (op->code == FL_OK && c->endpoint->is_draining)
+        op->code = fl_err_set(&op->err, FL_UNAVAILABLE, "the runtime is stopping");
     if (op->code) {
-        struct fl_buf out = FL_BUF_INIT;
-        fl_buf_puts(&out, "{\"refused\":");
-        fl_buf_json_str(&out, fl_str_of(op->err.text));
-        fl_buf_putc(&out, '}');
-        stdio_send(&c->conn, fl_buf_view(&out));
-        fl_buf_fini(&out);
-        hang_up(c);
+        op->err.code = op->code;
+        refuse(c, &op->err);
         return;
     }
     struct ucred cred = { .uid = (uid_t)-1 };
@@ -128,11 +215,14 @@ static void on_known(struct fl_op *op)
     c->conn.is_isolated = fl_uid_is_isolated(cred.uid);
     c->conn.send = stdio_send;
     c->conn.close = stdio_close;
+    c->conn.drain = stdio_drain;
     fl_orgs_want(c->endpoint->core->orgs, &c->principal->organization_id);
     fl_conn_open(&c->conn, c->endpoint, c->principal, FL_MCP_STDIO);
     c->is_open = true;
     stdio_send(&c->conn, FL_STR("{\"ready\":true}"));
     take_lines(c);
+    if (c->is_finishing && !c->is_closing)
+        fl_conn_finish(&c->conn);
 }
 
 static void hello(struct stdio_conn *c, struct fl_str line)
@@ -155,8 +245,13 @@ static void hello(struct stdio_conn *c, struct fl_str line)
 
 static void take_lines(struct stdio_conn *c)
 {
-    /* Between the hello and its answer nothing is taken. */
+    /* Between the hello and its answer nothing is taken, nor while answers are not read. */
     while (!c->is_closing && (!c->is_known || c->is_open)) {
+        if (c->queued > PAUSE_BYTES && !c->is_finishing) {
+            uv_read_stop((uv_stream_t *)&c->pipe);
+            c->is_paused = true;
+            return;
+        }
         char *end =
             c->in.n > c->scanned ? memchr(c->in.p + c->scanned, '\n', c->in.n - c->scanned) : NULL;
         if (!end) {
@@ -193,12 +288,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct stdio_conn *c = stream->data;
     FL_UNUSED(buf);
-    if (n < 0) {
+    if (n == UV_EOF) {
+        finish(c);
+    } else if (n < 0) {
         hang_up(c);
-        return;
+    } else {
+        c->in.n += (size_t)n;
+        take_lines(c);
     }
-    c->in.n += (size_t)n;
-    take_lines(c);
+}
+
+static void read_on(struct stdio_conn *c)
+{
+    c->is_paused = false;
+    if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
+        hang_up(c);
+    else
+        take_lines(c);
 }
 
 static void on_hello_late(struct fl_timer *timer)
@@ -218,6 +324,9 @@ void fl_endpoint_stdio(struct fl_endpoint *ep, int fd)
     c->endpoint = ep;
     fl_buf_init(&c->in, LINE_MAX_BYTES + 131072);
     fl_timer_init(&c->hello, on_hello_late);
+    fl_timer_init(&c->leave, on_leave_late);
+    fl_timer_init(&c->finish, on_finish);
+    c->look.run = on_look;
     if (uv_pipe_open(&c->pipe, fd) != 0) {
         close(fd);
         hang_up(c);
