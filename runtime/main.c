@@ -4,6 +4,7 @@
 
 #include "flopinio/base/mem.h"
 #include "runtime/cli/cli.h"
+#include "runtime/cli/private.h"
 #include "runtime/cli/worker.h"
 #include "runtime/host/host.h"
 
@@ -14,6 +15,8 @@ int main(int argc, char **argv)
     /* Started by ourselves, never by people. */
     if (strcmp(mode, "worker") == 0)
         return fl_worker_main();
+    if (strcmp(mode, FL_PRIVATE_MODE) == 0)
+        return fl_private_main(argc, argv);
     if (strcmp(mode, "plugin-host") == 0)
         return fl_plugin_host_main(argc, argv);
     return fl_cli_main(argc, argv);

@@ -9,6 +9,7 @@
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_run.h"
 #include "runtime/cli/ports.h"
+#include "runtime/cli/private.h"
 #include "runtime/cli/supervisor.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/store/states.h"
@@ -36,24 +37,36 @@ static void on_ready(void *ctx, const struct fl_config *config, const int *ports
     fl_buf_fini(&line);
 }
 
-static int serve(struct fl_cli *cli)
+/* To the stdio client that started a private installation. */
+static void on_private_ready(void *ctx, const struct fl_config *config, const int *ports)
+{
+    FL_UNUSED(ctx);
+    FL_UNUSED(config);
+    FL_UNUSED(ports);
+    dprintf(FL_PRIVATE_FD, "R\n");
+    close(FL_PRIVATE_FD);
+}
+
+/* What `serve` and a private installation share. `args` are settings and --config. */
+static int run_supervisor(const char *const *args, size_t arg_count, bool is_private,
+                          struct fl_err *err)
 {
     const char *flags[64];
     size_t count = 0;
     const char *file = NULL;
     struct fl_config config;
-    struct fl_err err;
-    for (size_t i = 0; i < cli->parsed->arg_count; i++) {
-        const char *flag = cli->parsed->args[i];
-        if (strncmp(flag, "--config=", 9) == 0)
-            file = flag + 9;
-        else if (count == FL_COUNTOF(flags))
-            return fl_cli_wrong(cli, "more than %zu settings", FL_COUNTOF(flags));
-        else
-            flags[count++] = flag;
+    for (size_t i = 0; i < arg_count; i++) {
+        if (strncmp(args[i], "--config=", 9) == 0) {
+            file = args[i] + 9;
+        } else if (count == FL_COUNTOF(flags)) {
+            fl_err_set(err, FL_CONFIG, "more than %zu settings", FL_COUNTOF(flags));
+            return FL_EXIT_USAGE;
+        } else {
+            flags[count++] = args[i];
+        }
     }
-    if (fl_config_load(file, flags, count, &config, &err) != FL_OK)
-        return fl_cli_error(cli, &err);
+    if (fl_config_load(file, flags, count, &config, err) != FL_OK)
+        return FL_EXIT_USAGE;
     enum fl_log_level level = FL_LOG_INFO;
     (void)!fl_log_level_parse(fl_str_of(config.log_level), &level);
     fl_log_init(level, strcmp(config.log_format, "json") == 0 ? FL_LOG_JSON : FL_LOG_TEXT);
@@ -63,14 +76,36 @@ static int serve(struct fl_cli *cli)
                                              .flags = flags,
                                              .flag_count = count,
                                              .progress = progress,
-                                             .ready = on_ready,
-                                             .ctx = &was_ready };
-    int status = fl_supervise(&config, &options, &err);
-    if (err.code)
-        fprintf(stderr, "flopinio: %s\n", err.text);
+                                             .ready = is_private ? on_private_ready : on_ready,
+                                             .ctx = &was_ready,
+                                             .is_private = is_private };
+    signal(SIGPIPE, SIG_IGN);
+    int status = fl_supervise(&config, &options, err);
     if (was_ready)
         fl_ports_remove(&config);
     fl_config_fini(&config);
+    return status;
+}
+
+static int serve(struct fl_cli *cli)
+{
+    struct fl_err err = { FL_OK, "" };
+    int status = run_supervisor(cli->parsed->args, cli->parsed->arg_count, false, &err);
+    if (err.code)
+        fprintf(stderr, "flopinio: %s\n", err.text);
+    return status;
+}
+
+int fl_private_main(int argc, char **argv)
+{
+    struct fl_err err = { FL_OK, "" };
+    (void)fcntl(FL_PRIVATE_FD, F_SETFD, FD_CLOEXEC);
+    int status =
+        run_supervisor((const char *const *)argv + 2, argc > 2 ? (size_t)argc - 2 : 0, true, &err);
+    if (err.code) {
+        fprintf(stderr, "flopinio: %s\n", err.text);
+        dprintf(FL_PRIVATE_FD, "E%d %s\n", (int)err.code, err.text);
+    }
     return status;
 }
 

@@ -62,13 +62,17 @@ enum fl_code fl_prepare_dirs(const struct fl_config *c, struct fl_prepared *p, s
         char pid[32] = "";
         ssize_t n = read(p->lock_fd, pid, sizeof pid - 1);
         pid[n > 0 ? n : 0] = 0;
-        pid[strcspn(pid, "\n")] = 0;
+        bool is_private = strstr(pid, FL_PRIVATE_MARK) != NULL;
+        pid[strcspn(pid, " \n")] = 0;
         close(p->lock_fd);
         p->lock_fd = -1;
-        return fl_err_set(err, FL_CONFLICT, "it is running already with %s (process %s)",
-                          c->data_dir, pid);
+        return fl_err_set(
+            err, FL_CONFLICT, "it is running already with %s (process %s%s)", c->data_dir, pid,
+            is_private ? ", started by flopinio stdio; it ends with its last client" : "");
     }
-    if (ftruncate(p->lock_fd, 0) != 0 || dprintf(p->lock_fd, "%d\n", (int)getpid()) < 0)
+    p->was_killed = lseek(p->lock_fd, 0, SEEK_END) > 0; /* who ends in order empties it */
+    if (ftruncate(p->lock_fd, 0) != 0 || lseek(p->lock_fd, 0, SEEK_SET) != 0 ||
+        dprintf(p->lock_fd, "%d%s\n", (int)getpid(), p->is_private ? " " FL_PRIVATE_MARK : "") < 0)
         return fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
     return FL_OK;
 }
@@ -262,7 +266,9 @@ void fl_prepare_fini(struct fl_prepared *p)
     fl_buf_fini(&p->conninfo);
     fl_buf_fini(&p->keys);
     fl_cluster_free(&p->cluster);
-    if (p->lock_fd >= 0)
+    if (p->lock_fd >= 0) {
+        (void)!ftruncate(p->lock_fd, 0);
         close(p->lock_fd);
+    }
     p->lock_fd = -1;
 }

@@ -5,12 +5,17 @@
 #include "runtime/cli/config.h"
 #include "runtime/store/cluster.h"
 
+/* Stands behind the number in data_dir/flopinio.pid when a stdio client started it. */
+#define FL_PRIVATE_MARK "private"
+
 struct fl_prepared {
     struct fl_cluster *cluster; /* NULL: a database of the operator's own */
     struct fl_buf conninfo;     /* of the app role; a secret */
     struct fl_buf keys;         /* the keyring's text; a secret */
     char run_dir[512];
-    int lock_fd; /* one supervisor per data directory; -1: none taken */
+    bool is_private; /* said beforehand: whom the pid file names when another start is refused */
+    int lock_fd;     /* one supervisor per data directory; -1: none taken */
+    bool was_killed; /* the supervisor before this one did not end in order */
 };
 
 /* data_dir, run directory, secrets; takes the lock (FL_CONFLICT: it is running already). */

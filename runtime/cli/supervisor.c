@@ -12,6 +12,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/cli/boot.h"
 #include "runtime/cli/prepare.h"
+#include "runtime/cli/private.h"
 #include "runtime/cli/stats.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/cli/worker.h"
@@ -20,6 +21,9 @@
 
 #define WORKERS_MAX      64
 #define CLUSTER_LOOK_MS  2000
+#define PRIVATE_LOOK_MS  250
+#define BIND_TRIES       50
+#define BIND_AGAIN_MS    100
 #define RESPAWN_FIRST_MS 200
 #define RESPAWN_MAX_MS   10000
 
@@ -60,7 +64,8 @@ struct supervisor {
     struct fl_uuid gone[FL_BOOT_GONE]; /* ended, and no worker has said so in the database yet */
     size_t gone_count;
     uv_signal_t signals[4];
-    struct fl_timer cluster_timer;
+    struct fl_timer cluster_timer, private_timer;
+    struct fl_private_watch private_watch;
     struct fl_work cluster_work;
     struct fl_err cluster_err;
     int rolling; /* slot that is being replaced; -1: none */
@@ -339,6 +344,20 @@ static void on_cluster_look(struct fl_timer *timer)
     fl_loop_work(&s->loop, &s->cluster_work, mend_cluster, on_mended);
 }
 
+/* ---------------------------------------------------------------- private installations */
+static void on_private_look(struct fl_timer *timer)
+{
+    struct supervisor *s = FL_CONTAINER(timer, struct supervisor, private_timer);
+    if (s->is_stopping)
+        return;
+    if (fl_private_is_deserted(&s->private_watch)) {
+        FL_LOG(INFO, "stopping", FL_KS("reason", "the last client is gone"));
+        stop_all(s);
+    } else {
+        fl_loop_timer(&s->loop, &s->private_timer, PRIVATE_LOOK_MS);
+    }
+}
+
 /* ---------------------------------------------------------------- signals */
 static void on_terminate(uv_signal_t *signal, int number)
 {
@@ -421,6 +440,12 @@ static enum fl_code bind_unix(struct supervisor *s, const char *name, mode_t mod
     return code ? code : add_socket(s, kind, fd, 0, err);
 }
 
+static void close_sockets(struct supervisor *s)
+{
+    while (s->socket_count)
+        close(s->sockets[--s->socket_count].fd);
+}
+
 static enum fl_code bind_all(struct supervisor *s, struct fl_err *err)
 {
     enum fl_code code = FL_OK;
@@ -445,6 +470,7 @@ static void maybe_end(struct supervisor *s)
             return;
     }
     fl_loop_timer_cancel(&s->loop, &s->cluster_timer);
+    fl_loop_timer_cancel(&s->loop, &s->private_timer);
     fl_loop_stop(&s->loop);
 }
 
@@ -467,9 +493,16 @@ static void watch_signals(struct supervisor *s)
 static enum fl_code prepare(struct supervisor *s, struct fl_err *err)
 {
     const struct fl_supervisor_options *o = s->options;
+    s->prepared.is_private = o->is_private;
     enum fl_code code = fl_prepare_dirs(s->config, &s->prepared, err);
     if (code == FL_OK)
         code = bind_all(s, err); /* before anything slow: a taken port is said at once */
+    /* Workers of a supervisor that was killed are on their way out, with its sockets. */
+    for (int i = 0; code == FL_CONFLICT && s->prepared.was_killed && i < BIND_TRIES; i++) {
+        usleep(BIND_AGAIN_MS * 1000);
+        close_sockets(s);
+        code = bind_all(s, err);
+    }
     if (code == FL_OK)
         code = fl_prepare_database(s->config, &s->prepared, o->progress, err);
     if (code == FL_OK)
@@ -493,8 +526,7 @@ static int count_workers(const struct fl_config *c)
 static void close_all(struct supervisor *s)
 {
     struct fl_err err;
-    for (size_t i = 0; i < s->socket_count; i++)
-        close(s->sockets[i].fd);
+    close_sockets(s);
     if (s->prepared.cluster && fl_cluster_stop(s->prepared.cluster, 30000, &err) != FL_OK)
         FL_LOG(WARN, "database_not_stopped", FL_KS("reason", err.text));
     fl_prepare_fini(&s->prepared);
@@ -529,6 +561,11 @@ int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *o
     fl_timer_init(&s->cluster_timer, on_cluster_look);
     if (s->prepared.cluster)
         fl_loop_timer(&s->loop, &s->cluster_timer, CLUSTER_LOOK_MS);
+    fl_timer_init(&s->private_timer, on_private_look);
+    if (options->is_private) {
+        fl_private_watch_init(&s->private_watch, config);
+        fl_loop_timer(&s->loop, &s->private_timer, PRIVATE_LOOK_MS);
+    }
     fl_loop_run(&s->loop);
     for (size_t i = 0; i < FL_COUNTOF(s->signals); i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);

@@ -13,6 +13,7 @@ struct fl_supervisor_options {
     void (*progress)(const char *what); /* told before anything that takes time; may be NULL */
     void (*ready)(void *ctx, const struct fl_config *config, const int *ports); /* all serve */
     void *ctx;
+    bool is_private; /* ends when the last stdio client is gone (private.h) */
 };
 
 /* Runs until SIGTERM or SIGINT; SIGHUP reloads, SIGUSR2 replaces the workers one by one by the
