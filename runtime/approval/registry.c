@@ -130,22 +130,22 @@ static void event(struct fl_refresh *r, enum fl_audit_kind kind, struct fl_str p
     r->is_written = true;
 }
 
-/* "files__read"; or, when the operator gave the instance a prefix of its own, that and the name. */
-static enum fl_code publish(struct fl_refresh *r, const struct fl_org_server *server,
-                            const char *name, struct fl_str *ret, struct fl_err *err)
+enum fl_code fl_registry_publish(struct fl_arena *arena, struct fl_str server,
+                                 struct fl_str config_json, const char *name, struct fl_str *ret,
+                                 struct fl_err *err)
 {
     char text[FL_MCP_TOOL_NAME_MAX + 1];
     uint8_t sha[FL_SHA256_BYTES];
     struct fl_str prefix = { NULL, 0 };
-    json_t *config = fl_json_parse(server->config, err);
+    json_t *config = fl_json_parse(config_json, err);
     if (!config)
         return err->code;
     struct fl_str own = fl_json_get_str(config, "tool_prefix");
     if (own.p)
-        prefix = fl_arena_str(r->arena, own);
+        prefix = fl_arena_str(arena, own);
     json_decref(config);
-    char *whole = prefix.p ? fl_arena_printf(r->arena, "%.*s%s", FL_STR_ARG(prefix), name)
-                           : fl_arena_printf(r->arena, "%.*s__%s", FL_STR_ARG(server->name), name);
+    char *whole = prefix.p ? fl_arena_printf(arena, "%.*s%s", FL_STR_ARG(prefix), name)
+                           : fl_arena_printf(arena, "%.*s__%s", FL_STR_ARG(server), name);
     if (!whole)
         return fl_err_code(err, FL_NOMEM);
     if (prefix.p) {
@@ -155,14 +155,14 @@ static enum fl_code publish(struct fl_refresh *r, const struct fl_org_server *se
         *ret = fl_str_of(whole);
     } else {
         fl_sha256(fl_str_of(whole), sha);
-        enum fl_code code = fl_mcp_publish_name(server->name, fl_str_of(name), sha, text, err);
+        enum fl_code code = fl_mcp_publish_name(server, fl_str_of(name), sha, text, err);
         if (code)
             return code;
-        *ret = fl_arena_str(r->arena, fl_str_of(text));
+        *ret = fl_arena_str(arena, fl_str_of(text));
     }
     if (fl_str_is(*ret, FL_MCP_STATUS_TOOL) || fl_str_is(*ret, FL_MCP_WAIT_TOOL))
         return fl_err_set(err, FL_CONFIG, "the name %s is the runtime's own",
-                          fl_arena_strndup(r->arena, ret->p, ret->n));
+                          fl_arena_strndup(arena, ret->p, ret->n));
     return FL_OK;
 }
 
@@ -180,7 +180,8 @@ static enum fl_code record_offer(struct fl_refresh *r, struct known *known, size
         if (fl_str_is(known[i].name, d->name))
             was = &known[i];
     }
-    enum fl_code code = publish(r, r->row, d->name, &published, err);
+    enum fl_code code =
+        fl_registry_publish(r->arena, r->row->name, r->row->config, d->name, &published, err);
     if (code)
         return code;
     if (was)

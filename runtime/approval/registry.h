@@ -36,6 +36,12 @@ struct fl_refresh {
  * FL_UNAVAILABLE. Not cancellable. Zeroed, or finished before. */
 enum fl_code fl_refresh_start(struct fl_op *op, struct fl_refresh *refresh) FL_MUST_CHECK;
 
+/* The name under which a server's tool is published: "files__read"; or, when the operator gave the
+ * instance a prefix of its own, that and the name. In the arena. FL_BAD_PARAMS, FL_CONFIG. */
+enum fl_code fl_registry_publish(struct fl_arena *arena, struct fl_str server,
+                                 struct fl_str config_json, const char *name, struct fl_str *ret,
+                                 struct fl_err *err) FL_MUST_CHECK;
+
 struct fl_registry;
 enum fl_code fl_registry_new(struct fl_core *core, struct fl_registry **ret,
                              struct fl_err *err) FL_MUST_CHECK;

@@ -2,10 +2,10 @@
 #include "runtime/console/agents.h"
 
 #include "flopinio/base/json.h"
+#include "runtime/console/valid.h"
 #include "runtime/store/person.h"
 
-#define LABELS_MAX 32
-#define NOTHING    ((struct fl_str){ NULL, 0 })
+#define NOTHING ((struct fl_str){ NULL, 0 })
 
 struct agent_request {
     struct fl_str name, title, owner, labels; /* p NULL: not said */
@@ -72,26 +72,16 @@ static struct agent_request *new_request(struct fl_api *a)
 static bool read_labels(struct fl_api *a, struct fl_str *ret)
 {
     const json_t *labels = a->body ? json_object_get(a->body, "labels") : NULL;
-    struct fl_buf text = FL_BUF_INIT;
-    const char *key;
-    json_t *value;
     *ret = NOTHING;
     if (!labels || json_is_null(labels))
         return true;
-    bool is_fine = json_is_object(labels) && json_object_size(labels) <= LABELS_MAX;
-    json_object_foreach ((json_t *)labels, key, value)
-        is_fine &= json_is_string(value) && json_string_length(value) <= FL_API_TITLE_MAX && *key &&
-                   strlen(key) <= FL_API_TITLE_MAX;
-    if (!is_fine) {
+    if (!fl_are_labels(labels)) {
         fl_api_error(a, FL_BAD_PARAMS,
                      "'labels' must be an object of at most %d texts, each of at most %d bytes",
-                     LABELS_MAX, FL_API_TITLE_MAX);
+                     FL_VALID_LABELS_MAX, FL_VALID_TITLE_MAX);
         return false;
     }
-    fl_json_put(&text, labels);
-    if (!text.is_failed)
-        *ret = fl_arena_str(a->arena, fl_buf_view(&text));
-    fl_buf_fini(&text);
+    *ret = fl_json_text(a->arena, labels);
     if (!ret->p)
         fl_api_error(a, FL_NOMEM, "out of memory");
     return ret->p != NULL;

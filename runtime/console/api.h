@@ -120,7 +120,6 @@ bool fl_api_flag(struct fl_api *a, const char *name, bool *ret);
 bool fl_api_list(struct fl_api *a, const char *name, const char **ret);
 /* A required name of a person, group or agent; of an organization without dots and underscores. */
 bool fl_api_name(struct fl_api *a, const char *name, bool may_have_dots, struct fl_str *ret);
-#define FL_API_TITLE_MAX 200
 /* A title, a display name, a mail address: one line. */
 bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret);
 /* Has the body no other members than these ("name title")? A typing error must not be taken for

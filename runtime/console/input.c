@@ -1,6 +1,7 @@
 /* What was sent with a request: members of the body, parameters of the query. */
 #include "flopinio/base/clock.h"
 #include "runtime/console/api.h"
+#include "runtime/console/valid.h"
 #include "runtime/io/http_site.h"
 
 bool fl_api_text(struct fl_api *a, const char *name, bool is_required, struct fl_str *ret)
@@ -104,20 +105,11 @@ bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms)
 }
 
 /* ---------------------------------------------------------------- texts that people see */
-static bool is_lower_or_digit(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 bool fl_api_name(struct fl_api *a, const char *name, bool may_have_dots, struct fl_str *ret)
 {
     if (!fl_api_text(a, name, true, ret))
         return false;
-    bool is_fine = ret->n <= 63 && is_lower_or_digit(ret->p[0]);
-    for (size_t i = 0; i < ret->n; i++) {
-        char c = ret->p[i];
-        is_fine &= is_lower_or_digit(c) || c == '-' || (may_have_dots && (c == '.' || c == '_'));
-    }
+    bool is_fine = fl_is_name(*ret, may_have_dots);
     if (!is_fine)
         fl_api_error(a, FL_BAD_PARAMS,
                      "'%s' must have 1 to 63 of a-z, 0-9, %s and start with a letter or digit",
@@ -129,13 +121,11 @@ bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret)
 {
     if (!fl_api_text(a, name, false, ret))
         return false;
-    bool is_fine = ret->n <= FL_API_TITLE_MAX;
-    for (size_t i = 0; i < ret->n; i++)
-        is_fine &= (unsigned char)ret->p[i] >= ' ' && ret->p[i] != 0x7f;
-    if (!is_fine)
-        fl_api_error(a, FL_BAD_PARAMS, "'%s' must be one line of at most %d bytes", name,
-                     FL_API_TITLE_MAX);
-    return is_fine;
+    if (fl_is_title(*ret))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be one line of at most %d bytes", name,
+                 FL_VALID_TITLE_MAX);
+    return false;
 }
 
 bool fl_api_members(struct fl_api *a, const char *known)

@@ -1,27 +1,13 @@
 /* A person leaves: in one transaction the membership and its groups end, their undecided votes are
  * withdrawn, their agents are frozen or get another owner, and, unless they go on in another
  * organization, their tokens end and they cannot sign in any more. */
+#include "runtime/console/offboard.h"
+
 #include "runtime/approval/hub.h"
-#include "runtime/console/change.h"
 #include "runtime/console/reach.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
-
-struct row {
-    struct fl_uuid id;
-    struct fl_str name, state; /* of agents */
-};
-
-struct leaving {
-    struct fl_str name, to; /* to p NULL: agents are frozen */
-    struct fl_uuid id, to_id;
-    bool is_elsewhere;
-    struct fl_query *q_agents, *q_votes, *q_tokens;
-    struct row *agents, *votes;
-    size_t agent_count, vote_count;
-    int64_t tokens_revoked;
-};
 
 static void put_text(struct fl_buf *out, const char *key, struct fl_str value)
 {
@@ -31,7 +17,7 @@ static void put_text(struct fl_buf *out, const char *key, struct fl_str value)
 
 static void answer(struct fl_api *a)
 {
-    const struct leaving *l = a->user;
+    const struct fl_leaving *l = a->user;
     struct fl_buf out = FL_BUF_INIT;
     fl_buf_printf(&out, "{\"tokens_revoked\":%lld,\"votes_withdrawn\":%zu,\"agents\":[",
                   (long long)l->tokens_revoked, l->vote_count);
@@ -52,13 +38,17 @@ static void answer(struct fl_api *a)
 
 static void on_committed(struct fl_api *a)
 {
-    const struct leaving *l = a->user;
-    for (size_t i = 0; i < l->vote_count; i++)
-        fl_hub_changed(a->core->hub, &a->organization_id, &l->votes[i].id);
+    fl_leaving_tell(a, a->user);
     fl_reach_start(a, answer);
 }
 
-static bool copy_rows(struct fl_api *a, struct leaving *l)
+void fl_leaving_tell(struct fl_api *a, const struct fl_leaving *l)
+{
+    for (size_t i = 0; i < l->vote_count; i++)
+        fl_hub_changed(a->core->hub, &a->organization_id, &l->votes[i].id);
+}
+
+bool fl_leaving_read(struct fl_api *a, struct fl_leaving *l)
 {
     l->agent_count = (size_t)fl_rows(l->q_agents);
     l->vote_count = (size_t)fl_rows(l->q_votes);
@@ -67,7 +57,7 @@ static bool copy_rows(struct fl_api *a, struct leaving *l)
     if (!l->agents || !l->votes)
         return false;
     for (size_t i = 0; i < l->agent_count; i++)
-        l->agents[i] = (struct row){ fl_cell_uuid(l->q_agents, (int)i, 0),
+        l->agents[i] = (struct fl_left_row){ fl_cell_uuid(l->q_agents, (int)i, 0),
                                      fl_arena_str(a->arena, fl_cell(l->q_agents, (int)i, 1)),
                                      fl_arena_str(a->arena, fl_cell(l->q_agents, (int)i, 2)) };
     for (size_t i = 0; i < l->vote_count; i++)
@@ -77,7 +67,7 @@ static bool copy_rows(struct fl_api *a, struct leaving *l)
     return true;
 }
 
-static void append_agent(struct fl_api *a, const struct leaving *l, const struct row *agent)
+static void append_agent(struct fl_api *a, const struct fl_leaving *l, const struct fl_left_row *agent)
 {
     struct fl_audit_event e;
     fl_api_event(a, &e, FL_AUDIT_AGENT_CHANGED, "agent", &agent->id);
@@ -88,7 +78,7 @@ static void append_agent(struct fl_api *a, const struct leaving *l, const struct
     fl_audit_append(&e, &a->tx);
 }
 
-static void append_vote(struct fl_api *a, const struct leaving *l, const struct fl_uuid *approval)
+static void append_vote(struct fl_api *a, const struct fl_leaving *l, const struct fl_uuid *approval)
 {
     struct fl_audit_event e;
     fl_api_event(a, &e, FL_AUDIT_APPROVAL_WITHDRAWN, "approval", approval);
@@ -97,14 +87,9 @@ static void append_vote(struct fl_api *a, const struct leaving *l, const struct 
     fl_audit_append(&e, &a->tx);
 }
 
-static void on_written(struct fl_api *a)
+void fl_leaving_note(struct fl_api *a, const struct fl_leaving *l)
 {
-    struct leaving *l = a->user;
     struct fl_audit_event e;
-    if (!copy_rows(a, l)) {
-        fl_api_error(a, FL_NOMEM, "out of memory");
-        return;
-    }
     fl_api_event(a, &e, FL_AUDIT_PERSON_OFFBOARDED, "person", &l->id);
     fl_audit_text(&e, "person", l->name);
     fl_audit_text(&e, "agents_to", l->to);
@@ -116,10 +101,19 @@ static void on_written(struct fl_api *a)
         append_agent(a, l, &l->agents[i]);
     for (size_t i = 0; i < l->vote_count; i++)
         append_vote(a, l, &l->votes[i].id);
+}
+
+static void on_written(struct fl_api *a)
+{
+    if (!fl_leaving_read(a, a->user)) {
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
+    fl_leaving_note(a, a->user);
     fl_change_commit(a, on_committed);
 }
 
-static bool find_heir(struct fl_api *a, struct leaving *l, const struct fl_member *target)
+static bool find_heir(struct fl_api *a, struct fl_leaving *l, const struct fl_member *target)
 {
     const struct fl_member *heir = l->to.p ? fl_change_member(a, l->to) : NULL;
     if (!l->to.p)
@@ -134,7 +128,7 @@ static bool find_heir(struct fl_api *a, struct leaving *l, const struct fl_membe
 
 static void decide(struct fl_api *a)
 {
-    struct leaving *l = a->user;
+    struct fl_leaving *l = a->user;
     const struct fl_member *target = fl_change_target(a);
     if (!target ||
         (target->role == FL_ROLE_OWNER &&
@@ -143,6 +137,12 @@ static void decide(struct fl_api *a)
         return;
     l->id = target->id;
     l->is_elsewhere = fl_rows(a->change->q_theirs) > 1;
+    fl_leaving_write(a, l);
+    fl_change_round(a, on_written);
+}
+
+void fl_leaving_write(struct fl_api *a, struct fl_leaving *l)
+{
     fl_store_membership_end(&a->tx, &l->id);
     l->q_agents = fl_store_agents_hand_over(&a->tx, &l->id, l->to.p ? &l->to_id : NULL);
     l->q_votes = fl_store_vote_withdraw_all(&a->tx, &l->id);
@@ -150,12 +150,11 @@ static void decide(struct fl_api *a)
         l->q_tokens = fl_store_token_revoke(&a->tx, &l->id, NULL);
         fl_store_person_active(&a->tx, &l->id, false);
     }
-    fl_change_round(a, on_written);
 }
 
 static void start_offboard(struct fl_api *a)
 {
-    struct leaving *l = FL_ARENA_NEW(a->arena, struct leaving);
+    struct fl_leaving *l = FL_ARENA_NEW(a->arena, struct fl_leaving);
     if (!l) {
         fl_api_error(a, FL_NOMEM, "out of memory");
         return;

@@ -1,6 +1,7 @@
 /* People of an organization: who is there, adding, changing, resetting a passphrase. */
 #include "runtime/console/change.h"
 #include "runtime/console/reach.h"
+#include "runtime/console/valid.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
@@ -45,9 +46,7 @@ static bool read_email(struct fl_api *a, struct fl_str *ret)
 {
     if (!fl_api_title(a, "email", ret))
         return false;
-    const char *at = ret->n ? memchr(ret->p, '@', ret->n) : NULL;
-    if (!ret->n ||
-        (at && at != ret->p && at != ret->p + ret->n - 1 && !memchr(ret->p, ' ', ret->n)))
+    if (fl_is_email(*ret))
         return true;
     fl_api_error(a, FL_BAD_PARAMS, "'email' must be a mail address");
     return false;

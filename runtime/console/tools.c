@@ -3,7 +3,7 @@
 #include "flopinio/base/json.h"
 #include "runtime/approval/registry.h"
 #include "runtime/console/api.h"
-#include "runtime/notify/card_title.h"
+#include "runtime/console/valid.h"
 #include "runtime/store/tool.h"
 
 #define NOTHING ((struct fl_str){ NULL, 0 })
@@ -51,7 +51,6 @@ struct server_request {
 static bool read_config(struct fl_api *a, struct fl_str *ret)
 {
     const json_t *config = a->body ? json_object_get(a->body, "config") : NULL;
-    struct fl_buf text = FL_BUF_INIT;
     *ret = NOTHING;
     if (!config)
         return true;
@@ -59,22 +58,10 @@ static bool read_config(struct fl_api *a, struct fl_str *ret)
         fl_api_error(a, FL_BAD_PARAMS, "'config' must be an object");
         return false;
     }
-    fl_json_put(&text, config);
-    if (!text.is_failed)
-        *ret = fl_arena_str(a->arena, fl_buf_view(&text));
-    fl_buf_fini(&text);
+    *ret = fl_json_text(a->arena, config);
     if (!ret->p)
         fl_api_error(a, FL_NOMEM, "out of memory");
     return ret->p != NULL;
-}
-
-static bool is_server_name(struct fl_str s)
-{
-    bool is_fine = s.n > 0 && s.n <= 32 && s.p[0] != '-';
-    for (size_t i = 0; i < s.n; i++)
-        is_fine &=
-            (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '-';
-    return is_fine;
 }
 
 /* The answer to a create, a change and a refresh: what the server offers now. */
@@ -170,7 +157,7 @@ static void start_server_create(struct fl_api *a)
         !fl_api_text(a, "environment", false, &s->environment) ||
         !fl_api_text(a, "account", false, &s->account) || !read_config(a, &s->config))
         return;
-    if (!is_server_name(s->name)) {
+    if (!fl_is_server_name(s->name)) {
         fl_api_error(a, FL_BAD_PARAMS,
                      "a server's name has 1 to 32 of a-z, 0-9 and hyphens, and starts with no "
                      "hyphen");
@@ -390,25 +377,18 @@ static bool read_digest(struct fl_api *a, struct fl_str *ret)
 static bool read_secrets(struct fl_api *a, struct fl_str *ret)
 {
     const json_t *list = json_object_get(a->body, "secrets");
-    struct fl_buf text = FL_BUF_INIT;
     *ret = NOTHING;
     if (!list || json_is_null(list))
         return true;
-    bool is_fine = json_is_array(list) && json_array_size(list) <= 64;
-    for (size_t i = 0; is_fine && i < json_array_size(list); i++) {
-        struct fl_str p = fl_json_str(json_array_get(list, i));
-        is_fine = p.n > 1 && p.n <= 256 && p.p[0] == '/';
-    }
-    if (!is_fine) {
+    if (!fl_are_pointers(list)) {
         fl_api_error(a, FL_BAD_PARAMS,
                      "'secrets' must be a list of at most 64 JSON pointers like \"/token\"");
         return false;
     }
-    fl_json_put(&text, list);
-    if (!text.is_failed)
-        *ret = fl_arena_str(a->arena, fl_buf_view(&text));
-    fl_buf_fini(&text);
-    return true;
+    *ret = fl_json_text(a->arena, list);
+    if (!ret->p)
+        fl_api_error(a, FL_NOMEM, "out of memory");
+    return ret->p != NULL;
 }
 
 static bool read_effects(struct fl_api *a, const char **ret)
@@ -436,23 +416,13 @@ static void on_accepted(struct fl_api *a)
         refuse_digest(a);
 }
 
-/* What could not work later is refused now: a schema that does not compile, a card sentence that
- * cannot be read. */
-static bool is_usable(struct fl_api *a, const struct fl_str definition)
+/* What could not work later is refused now. */
+static bool is_usable(struct fl_api *a, struct fl_str definition)
 {
     struct fl_err err;
-    struct fl_schema *schema = NULL;
-    json_t *d = fl_json_parse(definition, &err);
-    struct fl_str sentence = fl_json_get_str(d, "card");
-    enum fl_code code =
-        d ? fl_schema_new(json_object_get(d, "inputSchema"), NULL, &schema, &err) : err.code;
-    if (code == FL_OK && sentence.p)
-        code = fl_sentence_check(sentence, &err);
-    fl_schema_free(&schema);
+    enum fl_code code = fl_definition_is_usable(definition, &err);
     if (code)
-        fl_api_error(a, code == FL_NOMEM ? FL_NOMEM : FL_BAD_PARAMS,
-                     "the definition cannot be used: %s", err.text);
-    json_decref(d);
+        fl_api_error(a, code, "%s", err.text);
     return code == FL_OK;
 }
 
