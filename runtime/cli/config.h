@@ -69,7 +69,8 @@
     X(drain_time, TIME, "30s", 100, 3600000, reload, "how long a worker may take to stop")         \
     X(operator_authority, TEXT, "until_admin", 0, 0, reload,                                       \
       "what the operating-system user on the control socket may change without being a person: "   \
-      "until_admin (until an administrator has a passphrase), always or never")
+      "until_admin (of each organization until an administrator of it has a passphrase), always or " \
+      "never")
 
 struct fl_config {
     struct fl_arena *arena; /* owns the texts */

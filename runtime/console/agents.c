@@ -164,8 +164,8 @@ static void decide_create(struct fl_api *a)
 static void start_create(struct fl_api *a)
 {
     struct agent_request *r;
-    if (!fl_api_members(a, "name title owner labels") || !(r = new_request(a)) ||
-        !fl_api_name(a, "name", true, &r->name) || !fl_api_title(a, "title", &r->title) ||
+    if (!(r = new_request(a)) || !fl_api_name(a, "name", true, &r->name) ||
+        !fl_api_title(a, "title", &r->title) ||
         !fl_api_text(a, "owner", a->who == FL_WHO_OPERATOR, &r->owner) ||
         !read_labels(a, &r->labels))
         return;
@@ -250,9 +250,9 @@ static void decide_update(struct fl_api *a)
 static void start_update(struct fl_api *a)
 {
     struct agent_request *r;
-    if (!fl_api_members(a, "title owner state labels") || !(r = new_request(a)) ||
-        !fl_api_title(a, "title", &r->title) || !fl_api_text(a, "owner", false, &r->owner) ||
-        !read_state(a, &r->state) || !read_labels(a, &r->labels))
+    if (!(r = new_request(a)) || !fl_api_title(a, "title", &r->title) ||
+        !fl_api_text(a, "owner", false, &r->owner) || !read_state(a, &r->state) ||
+        !read_labels(a, &r->labels))
         return;
     r->name = a->params[1];
     fl_change_start(a, read_agents, decide_update);
@@ -260,10 +260,11 @@ static void start_update(struct fl_api *a)
 
 const struct fl_api_route fl_api_agents[] = {
     { FL_HTTP_GET, "/orgs/{org}/agents", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_agents },
-    { FL_HTTP_POST, "/orgs/{org}/agents", FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS, start_create },
+    { FL_HTTP_POST, "/orgs/{org}/agents", FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS, start_create,
+      "name title owner labels" },
     { FL_HTTP_GET, "/orgs/{org}/agents/{agent}", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY,
       start_agent },
     { FL_HTTP_PATCH, "/orgs/{org}/agents/{agent}", FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS,
-      start_update },
+      start_update, "title owner state labels" },
     { .pattern = NULL }
 };

@@ -25,10 +25,9 @@ struct fl_api_server {
 };
 
 static const struct fl_api_route *const tables[] = {
-    fl_api_me,        fl_api_tokens, fl_api_orgs,        fl_api_groups, fl_api_people,
-    fl_api_offboard,  fl_api_agents, fl_api_credentials, fl_api_tools,  fl_api_policy,
-    fl_api_approvals, fl_api_stops,  fl_api_audit,
-    fl_api_incident
+    fl_api_me,        fl_api_tokens, fl_api_orgs,        fl_api_groups,  fl_api_people,
+    fl_api_offboard,  fl_api_agents, fl_api_credentials, fl_api_tools,   fl_api_policy,
+    fl_api_approvals, fl_api_stops,  fl_api_audit,       fl_api_incident
 };
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
@@ -387,11 +386,34 @@ static unsigned scope_of(const struct fl_api *a)
     return r->method == FL_HTTP_GET ? FL_SCOPE_ALL : FL_SCOPE_ADMIN;
 }
 
-static void refuse(struct fl_api *a, const char *text)
+static void on_refusal_noted(struct fl_op *op)
 {
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    if (fl_api_flow_done(a))
+        fl_api_error(a, FL_FORBIDDEN, "%s", a->refusal);
+}
+
+void fl_api_refuse(struct fl_api *a, const char *text)
+{
+    struct fl_audit_event e;
+    bool is_open = a->tx_is_open && a->tx.conn;
+    struct fl_tx *tx = is_open ? &a->tx : fl_api_tx(a);
     FL_LOG(INFO, "api_refused", FL_KV("by", fl_api_by(a)), FL_KS("route", a->route->pattern),
            FL_KS("reason", text));
-    fl_api_error(a, FL_FORBIDDEN, "%s", text);
+    a->refusal = fl_arena_strdup(a->arena, text);
+    if (!a->refusal)
+        a->refusal = "not allowed";
+    fl_api_event(a, &e, FL_AUDIT_AUTHZ_FAILED, "organization",
+                 a->has_organization ? &a->organization_id : NULL);
+    fl_audit_z(&e, "method", fl_http_method_name(a->route->method));
+    fl_audit_z(&e, "route", a->route->pattern);
+    if (a->param_count > 1)
+        fl_audit_text(&e, "what", a->params[1]);
+    fl_audit_z(&e, "why", a->refusal);
+    fl_audit_append(&e, tx);
+    a->op = (struct fl_op){ .done = on_refusal_noted };
+    if ((is_open ? fl_tx_commit(&a->op, tx) : fl_tx_submit(&a->op, tx)) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
 }
 
 static void permit(struct fl_api *a)
@@ -408,17 +430,17 @@ static void permit(struct fl_api *a)
         }
     }
     if (a->who == FL_WHO_PERSON && !(a->auth.scopes & scope_of(a))) {
-        refuse(a, "the token's scope does not reach this");
+        fl_api_refuse(a, "the token's scope does not reach this");
         return;
     }
     if (r->need == FL_NEED_OPERATOR && a->who != FL_WHO_OPERATOR)
-        refuse(a, "only the operator may do this, on the control socket of the host");
+        fl_api_refuse(a, "only the operator may do this, on the control socket of the host");
     else if (r->need == FL_NEED_DECIDER && a->who != FL_WHO_PERSON)
-        refuse(a, "only a person can decide: sign in with your passphrase");
+        fl_api_refuse(a, "only a person can decide: sign in with your passphrase");
     else if (r->need == FL_NEED_ROLE && a->who == FL_WHO_PERSON &&
              fl_role_require(a->role, r->action, &err) != FL_OK)
-        refuse(a, err.text);
-    else
+        fl_api_refuse(a, err.text);
+    else if (r->method == FL_HTTP_GET || fl_api_members(a, r->members))
         r->start(a);
 }
 
@@ -426,7 +448,7 @@ static void permit(struct fl_api *a)
 static void on_counted(struct fl_api *a)
 {
     if (fl_cell_int(a->q[0], 0, 0) > 0)
-        refuse(a, "an administrator is there: sign in as one of them (operator_authority)");
+        fl_api_refuse(a, "an administrator is there: sign in as one of them (operator_authority)");
     else
         permit(a);
 }
@@ -434,7 +456,7 @@ static void on_counted(struct fl_api *a)
 bool fl_api_is_person(struct fl_api *a)
 {
     if (a->who != FL_WHO_PERSON)
-        refuse(a, "the operator is no person: sign in as one");
+        fl_api_refuse(a, "the operator is no person: sign in as one");
     return a->who == FL_WHO_PERSON;
 }
 
@@ -443,7 +465,7 @@ bool fl_api_by_passphrase(struct fl_api *a)
     if (!fl_api_is_person(a))
         return false;
     if (a->auth.token.p)
-        refuse(a, "sign in with your passphrase: no token can do this");
+        fl_api_refuse(a, "sign in with your passphrase: no token can do this");
     return !a->auth.token.p;
 }
 
@@ -465,7 +487,7 @@ static void check_operator(struct fl_api *a)
         return;
     }
     if (a->server->config.operator_never) {
-        refuse(a, "sign in: the operator may not change anything here (operator_authority)");
+        fl_api_refuse(a, "sign in: the operator may not change anything here (operator_authority)");
         return;
     }
     a->q[0] = fl_store_administrators(fl_api_tx(a), &a->organization_id);

@@ -47,6 +47,8 @@ struct fl_api_route {
     enum fl_api_need need;
     enum fl_action action; /* for FL_NEED_ROLE */
     void (*start)(struct fl_api *a);
+    const char *members; /* that the body may have: "name title"; NULL: none. A typing error must
+                            not be taken for "leave it as it is" */
 };
 /* Tables end with a NULL pattern. */
 extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl_api_groups[],
@@ -82,6 +84,7 @@ struct fl_api {
     struct fl_change *change;          /* see change.h */
     struct fl_org *fresh;              /* see reach.h: the snapshot after the change, */
     struct fl_str findings;            /* and what it brought; JSON */
+    const char *refusal;               /* why not, while the attempt is noted */
     bool is_control, is_answered, tx_is_open, is_freed;
     struct fl_query *q_org;
     struct fl_retired retired;
@@ -101,6 +104,8 @@ void fl_api_changed(struct fl_api *a);
 /* Who did it, for audit events. */
 void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_kind kind,
                   const char *subject, const struct fl_uuid *subject_id);
+/* 403, once the attempt is in the audit. Inside a change, before anything was appended to it. */
+void fl_api_refuse(struct fl_api *a, const char *text);
 /* "alice", or "operator". */
 struct fl_str fl_api_by(const struct fl_api *a);
 
@@ -122,8 +127,7 @@ bool fl_api_list(struct fl_api *a, const char *name, const char **ret);
 bool fl_api_name(struct fl_api *a, const char *name, bool may_have_dots, struct fl_str *ret);
 /* A title, a display name, a mail address: one line. */
 bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret);
-/* Has the body no other members than these ("name title")? A typing error must not be taken for
- * "leave it as it is". */
+/* Has the body no other members than these ("name title")? false: answered. */
 bool fl_api_members(struct fl_api *a, const char *known);
 /* A parameter of the query, decoded; p NULL when absent. */
 struct fl_str fl_api_query(struct fl_api *a, const char *name);
@@ -152,8 +156,8 @@ void fl_api_row(struct fl_buf *out, const struct fl_query *q, int row, const cha
 /* {"items":[...]} */
 void fl_api_rows(struct fl_buf *out, const struct fl_query *q, const char *spec);
 
-/* An approval in one sentence, from its opened arguments; `content` NULL: its tool's name. Arguments
- * over FL_API_SENTENCE_MAX bytes are not opened for that. */
+/* An approval in one sentence, from its opened arguments; `content` NULL: its tool's name.
+ * Arguments over FL_API_SENTENCE_MAX bytes are not opened for that. */
 #define FL_API_SENTENCE_MAX 16384
 struct fl_approval_view;
 struct fl_str fl_api_sentence(const struct fl_api *a, struct fl_arena *arena,

@@ -162,9 +162,9 @@ struct fl_str fl_api_sentence(const struct fl_api *a, struct fl_arena *arena,
     const struct fl_approval *row = view->row;
     if (!content || fl_rows(content) != 1)
         return row->tool;
-    enum fl_code code = fl_content_arguments(a->core, &a->organization_id, row,
-                                             fl_cell_bytes(content, arena, 0, 0), arena,
-                                             &texts.arguments, &err);
+    enum fl_code code =
+        fl_content_arguments(a->core, &a->organization_id, row, fl_cell_bytes(content, arena, 0, 0),
+                             arena, &texts.arguments, &err);
     texts.is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
     if (code && !texts.is_tampered)
         return row->tool;
@@ -521,10 +521,10 @@ const struct fl_api_route fl_api_approvals[] = {
     { FL_HTTP_GET, "/orgs/{org}/approvals/{id}", FL_NEED_ROLE, FL_ACTION_READ_OWN_APPROVALS,
       start_get },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/decision", FL_NEED_DECIDER, FL_ACTION_DECIDE,
-      start_decide },
+      start_decide, "verdict reason may_ask_again binding" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/settle", FL_NEED_DECIDER, FL_ACTION_SETTLE_UNKNOWN,
-      start_settle },
+      start_settle, "outcome reason" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/cancel", FL_NEED_DECIDER,
-      FL_ACTION_CANCEL_OWN_APPROVALS, start_cancel },
+      FL_ACTION_CANCEL_OWN_APPROVALS, start_cancel, "reason" },
     { .pattern = NULL }
 };

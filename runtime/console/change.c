@@ -51,7 +51,7 @@ bool fl_change_may(struct fl_api *a, enum fl_action action)
     struct fl_err err;
     if (a->who == FL_WHO_OPERATOR || fl_role_require(a->role, action, &err) == FL_OK)
         return true;
-    fl_api_error(a, FL_FORBIDDEN, "%s", err.text);
+    fl_api_refuse(a, err.text);
     return false;
 }
 
@@ -173,6 +173,7 @@ void fl_change_commit(struct fl_api *a, void (*done)(struct fl_api *a))
 static void read_person(struct fl_api *a)
 {
     struct fl_change *c = a->change;
+    fl_store_person_lock(&a->tx, a->params[1]); /* what another organization does to them */
     c->q_person = fl_store_person_by_name(&a->tx, a->params[1]);
     c->q_theirs = fl_store_person_organizations(&a->tx, &c->person);
     c->q_mine = a->who == FL_WHO_PERSON ? fl_store_person_organizations(&a->tx, &a->auth.id) : NULL;
@@ -231,9 +232,11 @@ bool fl_change_may_alter(struct fl_api *a, const struct fl_member *target)
             (a->who == FL_WHO_OPERATOR ? fl_api_operator_always(a)
                                        : fl_role_may(role_in(c->q_mine, &id), action)))
             continue;
-        fl_api_error(a, FL_FORBIDDEN,
-                     "%.*s belongs to other organizations too, where you may not do this",
-                     FL_STR_ARG(target->name));
+        char *text = fl_arena_printf(a->arena,
+                                     "%.*s belongs to other organizations too, where you may not "
+                                     "do this",
+                                     FL_STR_ARG(target->name));
+        fl_api_refuse(a, text ? text : "not allowed");
         return false;
     }
     return true;

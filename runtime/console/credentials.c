@@ -157,9 +157,8 @@ static void decide_issue(struct fl_api *a)
 static void start_issue(struct fl_api *a)
 {
     struct credential_request *r;
-    if (!fl_api_members(a, "name client hold tools expires") || !(r = new_request(a)) ||
-        !fl_api_title(a, "name", &r->name) || !read_client(a, r) || !read_times(a, r) ||
-        !fl_api_list(a, "tools", &r->tools))
+    if (!(r = new_request(a)) || !fl_api_title(a, "name", &r->name) || !read_client(a, r) ||
+        !read_times(a, r) || !fl_api_list(a, "tools", &r->tools))
         return;
     if (!r->tools)
         r->tools = "*";
@@ -224,7 +223,7 @@ const struct fl_api_route fl_api_credentials[] = {
     { FL_HTTP_GET, "/orgs/{org}/agents/{agent}/credentials", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY,
       start_credentials },
     { FL_HTTP_POST, "/orgs/{org}/agents/{agent}/credentials", FL_NEED_ROLE, FL_ACTION_MANAGE_AGENTS,
-      start_issue },
+      start_issue, "name client hold tools expires" },
     { FL_HTTP_DELETE, "/orgs/{org}/agents/{agent}/credentials", FL_NEED_ROLE,
       FL_ACTION_MANAGE_AGENTS, start_revoke },
     { FL_HTTP_DELETE, "/orgs/{org}/agents/{agent}/credentials/{id}", FL_NEED_ROLE,

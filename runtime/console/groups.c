@@ -100,8 +100,8 @@ static void decide_create(struct fl_api *a)
 static void start_create(struct fl_api *a)
 {
     struct group_request *g;
-    if (!fl_api_members(a, "name title members") || !(g = new_request(a)) ||
-        !fl_api_name(a, "name", true, &g->name) || !fl_api_title(a, "title", &g->title))
+    if (!(g = new_request(a)) || !fl_api_name(a, "name", true, &g->name) ||
+        !fl_api_title(a, "title", &g->title))
         return;
     fl_change_start(a, NULL, decide_create);
 }
@@ -127,7 +127,7 @@ static void decide_update(struct fl_api *a)
 static void start_update(struct fl_api *a)
 {
     struct group_request *g;
-    if (!fl_api_members(a, "members") || !(g = new_request(a)))
+    if (!(g = new_request(a)))
         return;
     g->name = a->params[1];
     if (!g->members.p) {
@@ -158,9 +158,10 @@ static void start_remove(struct fl_api *a)
 
 const struct fl_api_route fl_api_groups[] = {
     { FL_HTTP_GET, "/orgs/{org}/groups", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_groups },
-    { FL_HTTP_POST, "/orgs/{org}/groups", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE, start_create },
+    { FL_HTTP_POST, "/orgs/{org}/groups", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE, start_create,
+      "name title members" },
     { FL_HTTP_PATCH, "/orgs/{org}/groups/{group}", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
-      start_update },
+      start_update, "members" },
     { FL_HTTP_DELETE, "/orgs/{org}/groups/{group}", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
       start_remove },
     { .pattern = NULL }

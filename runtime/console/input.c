@@ -132,6 +132,8 @@ bool fl_api_members(struct fl_api *a, const char *known)
 {
     const char *key;
     json_t *value;
+    if (!known)
+        known = "";
     json_object_foreach (a->body, key, value) {
         size_t n = strlen(key);
         const char *at = known;
@@ -141,7 +143,8 @@ bool fl_api_members(struct fl_api *a, const char *known)
         }
         if (*at && n)
             continue;
-        fl_api_error(a, FL_BAD_PARAMS, "'%.60s' is not known here (known: %s)", key, known);
+        fl_api_error(a, FL_BAD_PARAMS, "'%.60s' is not known here (known: %s)", key,
+                     *known ? known : "nothing");
         return false;
     }
     return true;

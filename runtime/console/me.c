@@ -90,8 +90,8 @@ static void start_passphrase(struct fl_api *a)
 {
     struct fl_person_hash *h = FL_ARENA_NEW(a->arena, struct fl_person_hash);
     struct fl_str old, fresh;
-    if (!fl_api_by_passphrase(a) || !fl_api_members(a, "passphrase new") ||
-        !fl_api_text(a, "passphrase", true, &old) || !fl_api_text(a, "new", true, &fresh))
+    if (!fl_api_by_passphrase(a) || !fl_api_text(a, "passphrase", true, &old) ||
+        !fl_api_text(a, "new", true, &fresh))
         return;
     if (!fl_str_eq(old, a->auth.passphrase)) {
         fl_api_error(a, FL_FORBIDDEN, "'passphrase' is not the one that you signed in with");
@@ -117,7 +117,7 @@ static void start_totp(struct fl_api *a)
     struct fl_secret seed = { 0 };
     struct fl_buf out = FL_BUF_INIT, uri = FL_BUF_INIT;
     struct fl_err err;
-    if (!fl_api_by_passphrase(a) || !fl_api_members(a, ""))
+    if (!fl_api_by_passphrase(a))
         return;
     if (fl_totp_seed(&seed, &err) != FL_OK) {
         fl_api_error(a, err.code, "%s", err.text);
@@ -142,8 +142,7 @@ static bool read_seed(struct fl_api *a, struct fl_buf *ret_seed, int64_t *ret_st
 {
     struct fl_str secret, code;
     struct fl_err err;
-    if (!fl_api_members(a, "secret code") || !fl_api_text(a, "secret", true, &secret) ||
-        !fl_api_text(a, "code", true, &code))
+    if (!fl_api_text(a, "secret", true, &secret) || !fl_api_text(a, "code", true, &code))
         return false;
     if (!fl_b32_decode(ret_seed, secret) || ret_seed->n != FL_TOTP_SEED_BYTES) {
         fl_api_error(a, FL_BAD_PARAMS, "'secret' must be the one that POST /me/totp gave");
@@ -204,9 +203,9 @@ static void start_totp_remove(struct fl_api *a)
 
 const struct fl_api_route fl_api_me[] = {
     { FL_HTTP_GET, "/me", FL_NEED_PERSON, 0, start_me },
-    { FL_HTTP_POST, "/me/passphrase", FL_NEED_PERSON, 0, start_passphrase },
+    { FL_HTTP_POST, "/me/passphrase", FL_NEED_PERSON, 0, start_passphrase, "passphrase new" },
     { FL_HTTP_POST, "/me/totp", FL_NEED_PERSON, 0, start_totp },
-    { FL_HTTP_POST, "/me/totp/confirm", FL_NEED_PERSON, 0, start_totp_confirm },
+    { FL_HTTP_POST, "/me/totp/confirm", FL_NEED_PERSON, 0, start_totp_confirm, "secret code" },
     { FL_HTTP_DELETE, "/me/totp", FL_NEED_PERSON, 0, start_totp_remove },
     { .pattern = NULL }
 };

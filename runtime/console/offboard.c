@@ -159,7 +159,7 @@ static void start_offboard(struct fl_api *a)
         fl_api_error(a, FL_NOMEM, "out of memory");
         return;
     }
-    if (!fl_api_members(a, "to") || !fl_api_text(a, "to", false, &l->to))
+    if (!fl_api_text(a, "to", false, &l->to))
         return;
     l->name = a->params[1];
     a->user = l;
@@ -168,6 +168,6 @@ static void start_offboard(struct fl_api *a)
 
 const struct fl_api_route fl_api_offboard[] = {
     { FL_HTTP_POST, "/orgs/{org}/people/{person}/offboard", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
-      start_offboard },
+      start_offboard, "to" },
     { .pattern = NULL }
 };

@@ -60,8 +60,7 @@ static void start_create(struct fl_api *a)
     struct fl_audit_event e;
     struct fl_err err;
     struct fl_str name, title;
-    if (!fl_api_members(a, "name title") || !fl_api_name(a, "name", false, &name) ||
-        !fl_api_title(a, "title", &title))
+    if (!fl_api_name(a, "name", false, &name) || !fl_api_title(a, "title", &title))
         return;
     a->organization_id = fl_uuid_new();
     a->has_organization = true;
@@ -97,7 +96,7 @@ static void start_update(struct fl_api *a)
 {
     struct fl_audit_event e;
     struct fl_str title;
-    if (!fl_api_members(a, "title") || !fl_api_title(a, "title", &title))
+    if (!fl_api_title(a, "title", &title))
         return;
     if (!title.p) {
         fl_api_error(a, FL_BAD_PARAMS, "'title' must be a text");
@@ -113,8 +112,9 @@ static void start_update(struct fl_api *a)
 
 const struct fl_api_route fl_api_orgs[] = {
     { FL_HTTP_GET, "/orgs", FL_NEED_PERSON, 0, start_orgs },
-    { FL_HTTP_POST, "/orgs", FL_NEED_OPERATOR, 0, start_create },
+    { FL_HTTP_POST, "/orgs", FL_NEED_OPERATOR, 0, start_create, "name title" },
     { FL_HTTP_GET, "/orgs/{org}", FL_NEED_PERSON, 0, start_org },
-    { FL_HTTP_PATCH, "/orgs/{org}", FL_NEED_ROLE, FL_ACTION_MANAGE_SETTINGS, start_update },
+    { FL_HTTP_PATCH, "/orgs/{org}", FL_NEED_ROLE, FL_ACTION_MANAGE_SETTINGS, start_update,
+      "title" },
     { .pattern = NULL }
 };

@@ -195,6 +195,7 @@ static void decide_add(struct fl_api *a)
 static void read_by_name(struct fl_api *a)
 {
     struct person_request *p = a->user;
+    fl_store_person_lock(&a->tx, p->name);
     p->q_person = fl_store_person_by_name(&a->tx, p->name);
 }
 
@@ -216,8 +217,7 @@ static void hash(struct fl_api *a, void (*then)(struct fl_op *op))
 static void start_add(struct fl_api *a)
 {
     struct person_request *p;
-    if (!fl_api_members(a, "name display_name email role groups passphrase") ||
-        !(p = new_request(a, true)) || !fl_api_name(a, "name", true, &p->name) ||
+    if (!(p = new_request(a, true)) || !fl_api_name(a, "name", true, &p->name) ||
         !fl_api_text(a, "passphrase", false, &p->passphrase))
         return;
     if (p->passphrase.p)
@@ -265,7 +265,7 @@ static void decide_update(struct fl_api *a)
 
 static void start_update(struct fl_api *a)
 {
-    if (fl_api_members(a, "role groups display_name email") && new_request(a, false))
+    if (new_request(a, false))
         fl_change_person_start(a, decide_update);
 }
 
@@ -296,8 +296,7 @@ static void on_reset_hashed(struct fl_op *op)
 static void start_reset(struct fl_api *a)
 {
     struct person_request *p;
-    if (!fl_api_members(a, "passphrase") || !(p = new_request(a, false)) ||
-        !fl_api_text(a, "passphrase", true, &p->passphrase))
+    if (!(p = new_request(a, false)) || !fl_api_text(a, "passphrase", true, &p->passphrase))
         return;
     /* It lets somebody act as another person; a token that was found must not. */
     if (a->who == FL_WHO_PERSON && !fl_api_by_passphrase(a))
@@ -310,10 +309,11 @@ static void start_reset(struct fl_api *a)
 
 const struct fl_api_route fl_api_people[] = {
     { FL_HTTP_GET, "/orgs/{org}/people", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_people },
-    { FL_HTTP_POST, "/orgs/{org}/people", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE, start_add },
+    { FL_HTTP_POST, "/orgs/{org}/people", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE, start_add,
+      "name display_name email role groups passphrase" },
     { FL_HTTP_PATCH, "/orgs/{org}/people/{person}", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
-      start_update },
+      start_update, "role groups display_name email" },
     { FL_HTTP_POST, "/orgs/{org}/people/{person}/passphrase", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
-      start_reset },
+      start_reset, "passphrase" },
     { .pattern = NULL }
 };

@@ -432,8 +432,11 @@ const struct fl_api_route fl_api_policy[] = {
     { FL_HTTP_GET, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_get },
     { FL_HTTP_GET, "/orgs/{org}/policy/versions", FL_NEED_ROLE, FL_ACTION_READ_POLICY,
       start_versions },
-    { FL_HTTP_POST, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_MANAGE_POLICY, start_apply },
-    { FL_HTTP_POST, "/orgs/{org}/policy/check", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_check },
-    { FL_HTTP_POST, "/orgs/{org}/policy/test", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_test },
+    { FL_HTTP_POST, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_MANAGE_POLICY, start_apply,
+      "document expected note dry_run" },
+    { FL_HTTP_POST, "/orgs/{org}/policy/check", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_check,
+      "document" },
+    { FL_HTTP_POST, "/orgs/{org}/policy/test", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_test,
+      "document call" },
     { .pattern = NULL }
 };

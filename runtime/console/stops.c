@@ -144,8 +144,7 @@ static void on_lifted(struct fl_op *op)
 static bool find_stops(struct fl_api *a, struct fl_stop_lift *l, const struct fl_uuid *id,
                        const char *scope, struct fl_str name)
 {
-    struct fl_stop_named *found =
-        fl_arena_array(a->arena, a->org->stop_count + 1, sizeof *found);
+    struct fl_stop_named *found = fl_arena_array(a->arena, a->org->stop_count + 1, sizeof *found);
     l->stops = found;
     for (size_t i = 0; found && i < a->org->stop_count; i++) {
         const struct fl_org_stop *s = &a->org->stops[i];
@@ -192,7 +191,9 @@ static void start_lift(struct fl_api *a)
 
 const struct fl_api_route fl_api_stops[] = {
     { FL_HTTP_GET, "/orgs/{org}/stops", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_list },
-    { FL_HTTP_POST, "/orgs/{org}/stops", FL_NEED_ROLE, FL_ACTION_STOP, start_set },
-    { FL_HTTP_POST, "/orgs/{org}/stops/resume", FL_NEED_ROLE, FL_ACTION_RESUME, start_lift },
+    { FL_HTTP_POST, "/orgs/{org}/stops", FL_NEED_ROLE, FL_ACTION_STOP, start_set,
+      "scope name reason for" },
+    { FL_HTTP_POST, "/orgs/{org}/stops/resume", FL_NEED_ROLE, FL_ACTION_RESUME, start_lift,
+      "scope name id" },
     { .pattern = NULL }
 };

@@ -84,8 +84,7 @@ static void start_token_new(struct fl_api *a)
     struct fl_err err;
     uint8_t digest[FL_SHA256_BYTES];
     unsigned scopes;
-    if (!fl_api_by_passphrase(a) || !fl_api_members(a, "name scopes expires") ||
-        !(t = new_request(a)) || !fl_api_title(a, "name", &t->name) ||
+    if (!fl_api_by_passphrase(a) || !(t = new_request(a)) || !fl_api_title(a, "name", &t->name) ||
         !read_scopes(a, t, &scopes) || !read_expiry(a, t, scopes))
         return;
     if (!t->name.n) {
@@ -161,7 +160,7 @@ static void start_token_revoke(struct fl_api *a)
 
 const struct fl_api_route fl_api_tokens[] = {
     { FL_HTTP_GET, "/me/tokens", FL_NEED_PERSON, 0, start_tokens },
-    { FL_HTTP_POST, "/me/tokens", FL_NEED_PERSON, 0, start_token_new },
+    { FL_HTTP_POST, "/me/tokens", FL_NEED_PERSON, 0, start_token_new, "name scopes expires" },
     { FL_HTTP_DELETE, "/me/tokens", FL_NEED_PERSON, 0, start_token_revoke_all },
     { FL_HTTP_DELETE, "/me/tokens/{id}", FL_NEED_PERSON, 0, start_token_revoke },
     { .pattern = NULL }

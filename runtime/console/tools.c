@@ -141,8 +141,7 @@ static void event(struct fl_api *a, struct fl_audit_event *e, enum fl_audit_kind
 static bool is_on_host(struct fl_api *a)
 {
     if (!a->is_control)
-        fl_api_error(a, FL_FORBIDDEN,
-                     "servers are added and configured on the host only (control socket)");
+        fl_api_refuse(a, "servers are added and configured on the host only (control socket)");
     return a->is_control;
 }
 
@@ -489,9 +488,9 @@ static void start_quarantine(struct fl_api *a)
 const struct fl_api_route fl_api_tools[] = {
     { FL_HTTP_GET, "/orgs/{org}/servers", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_servers },
     { FL_HTTP_POST, "/orgs/{org}/servers", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
-      start_server_create },
+      start_server_create, "name plugin config environment account" },
     { FL_HTTP_PATCH, "/orgs/{org}/servers/{server}", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
-      start_server_update },
+      start_server_update, "config environment account is_enabled" },
     { FL_HTTP_DELETE, "/orgs/{org}/servers/{server}", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
       start_server_remove },
     { FL_HTTP_POST, "/orgs/{org}/servers/{server}/refresh", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
@@ -499,7 +498,7 @@ const struct fl_api_route fl_api_tools[] = {
     { FL_HTTP_GET, "/orgs/{org}/tools", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_tools },
     { FL_HTTP_GET, "/orgs/{org}/tools/{tool}", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_tool },
     { FL_HTTP_POST, "/orgs/{org}/tools/{tool}/accept", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
-      start_accept },
+      start_accept, "digest effects secrets" },
     { FL_HTTP_POST, "/orgs/{org}/tools/{tool}/quarantine", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
       start_quarantine },
     { .pattern = NULL }

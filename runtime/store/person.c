@@ -4,6 +4,8 @@
 #include "runtime/store/sql.h"
 
 static struct fl_sql sql_by_name = { "person_by_name", "SELECT * FROM person_by_name($1)", 0 };
+static struct fl_sql sql_lock = { "person_lock",
+                                  "SELECT pg_advisory_xact_lock(hashtextextended($1, 7338))", 0 };
 static struct fl_sql sql_create = { "person_create", "SELECT person_create($1, $2, $3, $4)", 0 };
 static struct fl_sql sql_describe = { "person_describe", "SELECT person_describe($1, $2, $3)", 0 };
 static struct fl_sql sql_secret = { "person_secret", "SELECT person_set_secret($1, $2, $3, $4)",
@@ -37,6 +39,11 @@ struct fl_query *fl_store_person_by_name(struct fl_tx *tx, struct fl_str name)
     struct fl_query *q = fl_tx_add(tx, &sql_by_name);
     fl_bind_text(tx, q, name);
     return q;
+}
+
+void fl_store_person_lock(struct fl_tx *tx, struct fl_str name)
+{
+    fl_bind_text(tx, fl_tx_add(tx, &sql_lock), name);
 }
 
 struct fl_query *fl_store_person_create(struct fl_tx *tx, const struct fl_uuid *id,

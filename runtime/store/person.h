@@ -9,6 +9,9 @@
 /* Columns: id, name, display name, PHC string, sealed TOTP seed, last TOTP step, is_active,
  * is_locked. */
 struct fl_query *fl_store_person_by_name(struct fl_tx *tx, struct fl_str name);
+/* Until the commit nobody else who takes this lock changes the person; behind the organization's.
+ */
+void fl_store_person_lock(struct fl_tx *tx, struct fl_str name);
 /* Returns the id, or null when the name is taken. */
 struct fl_query *fl_store_person_create(struct fl_tx *tx, const struct fl_uuid *id,
                                         struct fl_str name, struct fl_str display,

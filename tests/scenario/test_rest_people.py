@@ -54,6 +54,9 @@ def an_admin_is_no_owner(rt):
     with refused(403, "an admin may not make or remove owners"):
         house.do("POST", "/people/%s/passphrase" % second[0], {"passphrase": NEW + "2"}, house.admin)
     rt.rest("GET", "/me", None, second)
+    # Each attempt is in the audit, and nothing else of it.
+    tried = [k for k in house.kinds(subject=house.admin[0]) if k == "authz.failed"]
+    assert len(tried) == 7 and house.role_of(second[0]) == "owner", tried
     # The same by the owner.
     house.do("PATCH", "/people/" + second[0], {"role": "admin", "email": "s@example.com"})
     house.do("PATCH", "/people/" + second[0], {"role": "owner"})
@@ -209,6 +212,21 @@ def a_person_of_two_organizations(rt):
         a.do("POST", "/people", {"name": shared[0], "role": "member"})
     a.do("POST", "/people", {"name": shared[0], "role": "member"}, control=True)
     assert rt.rest("GET", "/me", None, shared)["organizations"][0]["role"] == "member"
+
+
+@case(limit=60, **STRICT)
+def leaving_two_organizations_at_once(rt):
+    """Whichever comes last ends the tokens."""
+    a, b = House(rt), House(rt)
+    for _ in range(5):
+        shared = a.add("member")
+        b.do("POST", "/people", {"name": shared[0], "role": "member"}, control=True)
+        token = a.make_token(shared, ["read"])
+        results = both(*[lambda h=h: h.do("POST", "/people/%s/offboard" % shared[0], {})
+                         for h in (a, b)])
+        assert sorted(r["tokens_revoked"] for r in results) == [0, 1], results
+        with refused(401):
+            rt.rest("GET", "/me", None, token)
 
 
 # ---------------------------------------------------------------- people and groups
