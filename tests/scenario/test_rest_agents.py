@@ -4,7 +4,7 @@ import time
 
 from cases import case
 from harness import Org, refused, wait_for
-from house import STRICT, House
+from house import House
 from mcp_client import Gone, McpError, McpHttp, McpWs
 
 
@@ -181,7 +181,7 @@ def a_frozen_agent_needs_an_owner(rt):
 
 
 # ---------------------------------------------------------------- agents
-@case(limit=60, **STRICT)
+@case()
 def agents(rt):
     house = House(rt)
     for wrong, text in [({"name": "A"}, "'name'"), ({"owner": "nobody"}, "no active person"),

@@ -1,5 +1,10 @@
 """Organizations, people and groups over REST: each route, each refusal, and what one organization's
 people try on another's."""
+import json
+import socket
+import struct
+import time
+
 from cases import case
 from harness import refused, unique
 from house import NEW, STRICT, House, both
@@ -309,7 +314,28 @@ def groups(rt):
         "group.created", "group.changed", "group.changed", "group.changed", "group.removed"]
 
 
-# ---------------------------------------------------------------- starting
+# ---------------------------------------------------------------- leaving in the middle, starting
+@case(limit=60, **STRICT)
+def a_change_is_whole_or_not_at_all(rt):
+    """Clients that cut the line at any moment: each group is there with its member and its event,
+    or nothing of it; and no connection to the database stays taken."""
+    house = House(rt)
+    for at in range(100):
+        body = json.dumps({"name": "g%d" % at, "members": [house.member[0]]})
+        conn = socket.create_connection(("127.0.0.1", rt.port))
+        conn.sendall(("POST /api/v1%s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
+                      "Content-Length: %d\r\n\r\n%s" % (house.path("/groups"), house.token,
+                                                      len(body), body)).encode())
+        time.sleep(at * 0.0001)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        conn.close()
+    for at in range(10):
+        house.do("POST", "/groups", {"name": "last%d" % at})
+    rows = [g for g in house.do("GET", "/groups")["items"] if g["name"].startswith("g")]
+    assert all(g["members"] == [house.member[0]] for g in rows), rows
+    assert house.kinds().count("group.created") == len(rows) + 10
+
+
 @case(limit=60, **STRICT)
 def starting_refuses_nobody(rt):
     """From the moment that the socket is there nobody hears that there is no database yet."""
