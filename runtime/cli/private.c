@@ -212,7 +212,8 @@ enum fl_code fl_private_start(const struct fl_config *c, const char *const *flag
     return code;
 }
 
-bool fl_private_is_running(const struct fl_config *c)
+/* 0: none. The number is good for as long as the file is locked, that is while it lives. */
+static pid_t running_pid(const struct fl_config *c)
 {
     char path[600], text[64] = "";
     snprintf(path, sizeof path, "%s/flopinio.pid", c->data_dir);
@@ -220,7 +221,29 @@ bool fl_private_is_running(const struct fl_config *c)
     bool is_private = f && fgets(text, sizeof text, f) && strstr(text, FL_PRIVATE_MARK);
     if (f)
         fclose(f);
-    return is_private;
+    return is_private ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+bool fl_private_is_running(const struct fl_config *c)
+{
+    return running_pid(c) > 0;
+}
+
+bool fl_private_end_idle(const struct fl_config *c, int *ret_fd)
+{
+    struct fl_err err;
+    int fd = running_pid(c) > 0 ? open_lock(c, "clients.lock", &err) : -1;
+    if (fd < 0)
+        return false;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        pid_t pid = running_pid(c); /* again: nobody comes or goes from here on */
+        if (pid <= 0 || kill(pid, SIGTERM) == 0 || errno == ESRCH) {
+            *ret_fd = fd;
+            return true;
+        }
+    }
+    close(fd);
+    return false;
 }
 
 /* ---- ending ---- */

@@ -31,6 +31,10 @@ enum fl_code fl_private_start(const struct fl_config *config, const char *const 
 /* Is the installation that runs now a private one? */
 bool fl_private_is_running(const struct fl_config *config);
 
+/* Makes room for an operator's installation: when a private one runs and nobody uses it, it is told
+ * to end; *ret_fd keeps clients out until it is closed. False: none runs, or it is in use. */
+bool fl_private_end_idle(const struct fl_config *config, int *ret_fd);
+
 /* ---- the supervisor's side ---- */
 /* The whole life of a private installation's supervisor; the process's exit status. */
 int fl_private_main(int argc, char **argv);

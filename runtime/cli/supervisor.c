@@ -24,6 +24,7 @@
 #define PRIVATE_LOOK_MS  250
 #define BIND_TRIES       50
 #define BIND_AGAIN_MS    100
+#define END_TRIES        400 /* a private installation that nobody uses, to its end */
 #define RESPAWN_FIRST_MS 200
 #define RESPAWN_MAX_MS   10000
 
@@ -494,7 +495,15 @@ static enum fl_code prepare(struct supervisor *s, struct fl_err *err)
 {
     const struct fl_supervisor_options *o = s->options;
     s->prepared.is_private = o->is_private;
+    int clients_fd = -1;
     enum fl_code code = fl_prepare_dirs(s->config, &s->prepared, err);
+    if (code == FL_CONFLICT && !o->is_private && fl_private_end_idle(s->config, &clients_fd)) {
+        for (int i = 0; code == FL_CONFLICT && i < END_TRIES; i++) {
+            usleep(BIND_AGAIN_MS * 1000);
+            code = fl_prepare_dirs(s->config, &s->prepared, err);
+        }
+        close(clients_fd);
+    }
     if (code == FL_OK)
         code = bind_all(s, err); /* before anything slow: a taken port is said at once */
     /* Workers of a supervisor that was killed are on their way out, with its sockets. */

@@ -83,12 +83,16 @@ static void on_org(struct fl_api *a)
         return;
     }
     fl_api_row(&out, a->q[0], 0, "name:t title:t policy_version:i - -");
+    fl_buf_cut(&out, out.n - 1);
+    fl_buf_printf(&out, ",\"has_administrator\":%s}",
+                  fl_cell_int(a->q[1], 0, 0) > 0 ? "true" : "false");
     fl_api_ok(a, &out);
 }
 
 static void start_org(struct fl_api *a)
 {
     a->q[0] = fl_store_organization_get(fl_api_tx(a));
+    a->q[1] = fl_store_administrators(&a->tx, &a->organization_id);
     fl_api_submit(a, false, on_org);
 }
 
