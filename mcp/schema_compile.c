@@ -315,7 +315,7 @@ static enum fl_code open_document(struct fl_schema_builder *b, json_t *root,
 static enum fl_code compile_document(struct fl_schema_builder *b, const json_t *json)
 {
     struct fl_schema *schema = b->schema;
-    struct fl_schema_resource *resource;
+    struct fl_schema_resource *resource = NULL;
     size_t values = MAX_VALUES;
     if (!is_within(json, schema->options.max_depth, &values))
         return values ? fl_err_set(b->err, FL_TOO_LARGE, "the schema nests deeper than %u levels",

@@ -148,7 +148,7 @@ static bool reference(struct fl_str s, bool needs_scheme, unsigned flags)
     if (!uri.scheme.p && needs_scheme)
         return false;
     for (size_t i = 0; i < uri.scheme.n; i++) {
-        char c = uri.scheme.p[i];
+        char c = uri.scheme.p[i]; /* NOLINT(clang-analyzer-core.NullDereference): n is 0 then */
         if (!fl_is_alpha(c) && (i == 0 || !(fl_is_digit(c) || (c && strchr("+-.", c)))))
             return false;
     }

@@ -123,13 +123,10 @@ enum fl_code fl_schema_patterns_add(struct fl_schema_patterns *patterns, struct 
             : fl_buf_code(&text, err);
     if (code == FL_TOO_LARGE)
         fl_err_set(err, code, "is a regular expression with too many classes");
-    struct fl_schema_pattern *pattern = NULL;
-    if (code == FL_OK) {
-        pattern = fl_calloc(1, sizeof *pattern);
-        if (!pattern)
-            code = fl_err_code(err, FL_NOMEM);
-    }
-    if (code == FL_OK) {
+    struct fl_schema_pattern *pattern = code ? NULL : fl_calloc(1, sizeof *pattern);
+    if (code == FL_OK && !pattern)
+        code = fl_err_code(err, FL_NOMEM);
+    if (pattern) {
         pattern->source = source;
         pattern->weight = 1 + text.n / PATTERN_BYTES_PER_STEP + regex.repeats / BYTES_PER_STEP;
         pattern->way_weight = 1 + regex.ranges / 2;

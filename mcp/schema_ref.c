@@ -91,6 +91,7 @@ static enum fl_code find_pointer(struct fl_schema_builder *b, const struct fl_sc
     struct fl_buf scratch = FL_BUF_INIT;
     struct fl_str token;
     size_t depth = 0, at = 0;
+    FL_ASSERT(resource);
     json_t *json = resource->root;
     bool is_out_of_memory = false;
     while (json && !is_out_of_memory && fl_json_pointer_next(pointer, &at, &scratch, &token)) {
@@ -125,6 +126,7 @@ static enum fl_code find_pointer(struct fl_schema_builder *b, const struct fl_sc
 static const struct fl_schema_anchor *find_anchor(const struct fl_schema_resource *resource,
                                                   struct fl_str name)
 {
+    FL_ASSERT(resource);
     const struct fl_schema_anchor *anchor = resource->anchors;
     while (anchor && !fl_str_eq(anchor->name, name))
         anchor = anchor->next;

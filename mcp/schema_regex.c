@@ -252,7 +252,7 @@ static void class(struct parser *p)
         if (!is_range)
             continue;
         p->at++;
-        if (memchr("dDwWsSpP", escaped(p), 8)) {
+        if (memchr("dDwWsSpP", escaped(p), 8)) { /* NOLINT(bugprone-not-null-terminated-result) */
             put_char(p, '-'); /* "[a-\w]": the minus stands for itself */
             continue;
         }
@@ -297,7 +297,7 @@ static void collect_groups(struct parser *p)
             is_in_class = next(p) != ']';
         } else if (accept(p, "[")) {
             is_in_class = true;
-        } else if (!accept(p, "(")) {
+        } else if (!accept(p, "(")) { /* NOLINT(bugprone-branch-clone): the order matters */
             next(p);
         } else if (!looking_at(p, "?") ||
                    (looking_at(p, "?<") && !looking_at(p, "?<=") && !looking_at(p, "?<!"))) {

@@ -68,8 +68,9 @@ static enum fl_code build_values(struct fl_schema_site *site, enum fl_schema_key
     bool is_const = keyword == FL_KW_CONST;
     size_t count = is_const ? 1 : json_array_size(shown);
     struct fl_schema_values *values = fl_schema_array_new(site->b, 1, sizeof *values, &code);
-    if (values)
-        values->strings = fl_schema_array_new(site->b, count, sizeof *values->strings, &code);
+    if (!values)
+        return code;
+    values->strings = fl_schema_array_new(site->b, count, sizeof *values->strings, &code);
     if (code == FL_OK)
         values->others = fl_schema_array_new(site->b, count, sizeof *values->others, &code);
     if (code != FL_OK)

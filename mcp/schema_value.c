@@ -113,7 +113,7 @@ struct fl_schema_decimal fl_schema_decimal_of(const json_t *number)
             exponent++; /* only zeros are left */
         }
     }
-    return decimal_normal(digits, exponent + (*at ? atoi(at + 1) : 0));
+    return decimal_normal(digits, exponent + (*at ? (int)strtol(at + 1, NULL, 10) : 0));
 }
 
 bool fl_schema_decimal_divides(struct fl_schema_decimal divisor, struct fl_schema_decimal value)

@@ -98,6 +98,7 @@ void fl_sse_stream_init(struct fl_sse_stream *stream, struct fl_str name)
 
 static struct fl_sse_event *event_at(const struct fl_sse_stream *stream, size_t i)
 {
+    FL_ASSERT(stream->cap > 0);
     return &stream->ring[(stream->first + i) % stream->cap];
 }
 

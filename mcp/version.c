@@ -2,7 +2,7 @@
 #include "mcp/version.h"
 
 static const char *const texts[] = { [FL_MCP_NO_VERSION] = "",
-#define X(name, text) [FL_MCP_##name] = text,
+#define X(name, text) [FL_MCP_##name] = text, /* NOLINT(bugprone-macro-parentheses) */
                                      FL_MCP_VERSIONS(X)
 #undef X
 };

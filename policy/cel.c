@@ -47,8 +47,10 @@ static bool fold(struct cel_compile *c, struct cel_node *node)
 {
     bool is_constant = node->op == CEL_LIST && !node->is_kid_optional;
     for (uint32_t i = 0; i < node->kid_count; i++) {
-        if (!node->kids[i])
+        if (!node->kids[i]) { /* a part that was left out */
+            is_constant = false;
             continue;
+        }
         if (!fold(c, node->kids[i]))
             return false;
         is_constant &= node->kids[i]->op == CEL_CONST;

@@ -279,7 +279,7 @@ static bool loop_item(struct cel_ev *ev, struct loop *l, const struct fl_cel_val
             return true;
         }
         l->hits += v.b;
-        if (v.b && node->loop == CEL_FILTER)
+        if (v.b && node->loop == CEL_FILTER) /* NOLINTNEXTLINE(clang-analyzer-core.*): made before */
             l->items[l->n++] = *item;
         return false;
     case CEL_TRANSFORM_MAP:

@@ -325,7 +325,7 @@ static struct fl_str path_at(struct cel_compile *c, struct fl_str of, const stru
 /* The call's function, in its container, as a method, or under a qualified name. */
 static bool find_function(struct cel_compile *c, struct cel_node *node)
 {
-    struct fl_str full;
+    struct fl_str full = { NULL, 0 };
     if (node->is_method && !become_function(c, node)) {
         node->fn = cel_fn_find(node->name, true);
     } else if (!node->fn) {

@@ -188,6 +188,7 @@ static enum fl_code read_block(struct fl_arena *arena, struct reader *r, const s
     int64_t *at = fl_arena_array(arena, c->times, sizeof *at);
     int32_t *offsets = fl_arena_array(arena, c->times, sizeof *offsets);
     int32_t types[TYPES_MAX];
+    FL_ASSERT(c->types > 0 && c->types <= TYPES_MAX);
     if (!at || !offsets)
         return FL_NOMEM;
     for (size_t i = 0; i < c->times; i++) {

@@ -114,7 +114,7 @@ static void greet(flopinio_instance *in, flopinio_job *job)
         host->done(job, FLOPINIO_TOOL_ERROR);
         return;
     }
-    memcpy(text, "Hello, ", 7);
+    memcpy(text, "Hello, ", 7); /* NOLINT(bugprone-not-null-terminated-result): two more follow */
     memcpy(text + 7, name, n);
     memcpy(text + 7 + n, "!", 2);
     answer(host, job, text);
@@ -264,6 +264,7 @@ SCRIPT(protocol_error_job)
 })
 /* clang-format on */
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): initializers */
 #define TOOL(tool, schema, task_, start_, cancel_, text)                                           \
     static const struct flopinio_tool tool_##tool = { .size = sizeof tool_##tool,                  \
                                                       .effects = FLOPINIO_READS,                   \
@@ -273,6 +274,7 @@ SCRIPT(protocol_error_job)
                                                       .task = FLOPINIO_TASK_##task_,               \
                                                       .start = start_,                             \
                                                       .cancel = cancel_ };
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define LISTED(tool, schema, task_, start_, cancel_, text) &tool_##tool,
 TOOLS(TOOL)
 static const struct flopinio_tool *const tools[] = { TOOLS(LISTED) NULL };

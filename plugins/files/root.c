@@ -227,7 +227,7 @@ int place_open(const struct root *root, const struct path *path, bool may_lack_p
         return problem_set(p, "the root itself cannot be changed");
     for (;;) {
         ret->dir = open_parent(root, path, n);
-        if (ret->dir >= 0 || ret->dir != -ENOENT || !may_lack_parents || n == 0)
+        if (ret->dir != -ENOENT || !may_lack_parents || n == 0)
             break;
         ret->lacks_parents = true;
         while (n > 0 && path->text[--n] != '/')

@@ -167,7 +167,7 @@ void fl_org_instance_find(struct fl_org_entry *e, struct fl_arena *arena,
             return;
         }
     }
-    struct fl_host_config config;
+    struct fl_host_config config = { 0 };
     struct fl_org_instance *i = fl_calloc(1, sizeof *i);
     enum fl_code code = i ? fl_org_host_config(e->orgs->core, &e->id, arena, server, &config, &err)
                           : fl_err_code(&err, FL_NOMEM);

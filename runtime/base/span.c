@@ -205,7 +205,7 @@ bool fl_span_is(struct fl_str value, const char *name)
     if (!text.p)
         return false;
     if (fl_str_eq(text, want))
-        return !memchr(want.p, '\\', want.n); /* a backslash in `name` is meant as one */
+        return !strchr(name, '\\'); /* a backslash in `name` is meant as one */
     if (!memchr(text.p, '\\', text.n))
         return false; /* as nearly always */
     for (size_t at = 0; at < text.n;) {

@@ -245,6 +245,7 @@ static uint64_t resident_bytes(void)
     unsigned long long pages = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");
     if (f) {
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers */
         if (fscanf(f, "%llu %llu", &pages, &resident) != 2)
             resident = 0;
         fclose(f);

@@ -266,6 +266,7 @@ struct fl_slot *fl_instance_slot(struct fl_host_instance *instance, enum fl_host
 enum fl_code fl_host_describe_start(struct fl_host_describe *describe, struct fl_host *host,
                                     const struct fl_host_config *config)
 {
+    FL_ASSERT(describe);
     enum fl_code code =
         new_instance(host, config, describe, &describe->instance, &describe->op.err);
     if (code)

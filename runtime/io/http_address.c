@@ -9,7 +9,7 @@ static bool parse_address(struct fl_str text, uint8_t out[16])
 {
     char buf[FL_ADDRESS_TEXT];
     struct in_addr v4;
-    if (text.n == 0 || text.n >= sizeof buf || memchr(text.p, 0, text.n))
+    if (!text.p || text.n == 0 || text.n >= sizeof buf || memchr(text.p, 0, text.n))
         return false;
     memcpy(buf, text.p, text.n);
     buf[text.n] = 0;

@@ -271,7 +271,7 @@ static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
         refuse(conn, "the database runs with fsync=off and could lose approvals");
         return false;
     }
-    if (atoi(PQgetvalue(res, 0, 3)) < 150000) {
+    if (strtol(PQgetvalue(res, 0, 3), NULL, 10) < 150000) {
         refuse(conn, "the database is older than PostgreSQL 15");
         return false;
     }
