@@ -172,6 +172,7 @@ static enum fl_code identify(struct fl_schema_site *site, json_t *json, bool is_
 {
     struct fl_schema_keywords *kw = &site->kw;
     struct fl_schema_resource *outer = site->resource;
+    FL_ASSERT(outer);
     enum fl_schema_dialect dialect = outer->dialect;
     enum fl_code code = find_dialect(site, json, &dialect);
     if (code == FL_OK)

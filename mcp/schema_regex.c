@@ -253,7 +253,7 @@ static void class(struct parser *p)
             continue;
         p->at++;
         if (memchr("dDwWsSpP", escaped(p), 8)) { /* NOLINT(bugprone-not-null-terminated-result) */
-            put_char(p, '-'); /* "[a-\w]": the minus stands for itself */
+            put_char(p, '-');                    /* "[a-\w]": the minus stands for itself */
             continue;
         }
         class_atom(p, &high);
@@ -291,13 +291,13 @@ static void collect_groups(struct parser *p)
 {
     bool is_in_class = false;
     while (!is_end(p)) {
-        if (accept(p, "\\")) {
+        if (accept(p, "\\")) { /* NOLINT(bugprone-branch-clone): the order of the tests matters */
             next(p);
         } else if (is_in_class) {
             is_in_class = next(p) != ']';
         } else if (accept(p, "[")) {
             is_in_class = true;
-        } else if (!accept(p, "(")) { /* NOLINT(bugprone-branch-clone): the order matters */
+        } else if (!accept(p, "(")) {
             next(p);
         } else if (!looking_at(p, "?") ||
                    (looking_at(p, "?<") && !looking_at(p, "?<=") && !looking_at(p, "?<!"))) {

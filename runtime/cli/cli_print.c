@@ -119,6 +119,10 @@ static void put_value(struct fl_buf *out, const json_t *value, const char *how, 
     size_t i;
     json_t *item;
     struct fl_buf text = FL_BUF_INIT;
+    if (json_is_integer(value) && strcmp(how, "n") == 0) {
+        put_bytes(out, json_integer_value(value));
+        return;
+    }
     switch (value ? json_typeof(value) : JSON_NULL) {
     case JSON_STRING: put_string(out, fl_json_str(value), how, now_ms); break;
     case JSON_TRUE: fl_buf_puts(out, "yes"); break;
@@ -130,12 +134,6 @@ static void put_value(struct fl_buf *out, const json_t *value, const char *how, 
             put_value(out, item, "", now_ms);
         }
         break;
-    case JSON_INTEGER:
-        if (strcmp(how, "n") == 0) {
-            put_bytes(out, json_integer_value(value));
-            break;
-        }
-        /* fall through */
     default:
         fl_json_put(&text, value);
         fl_show(out, fl_buf_view(&text), FL_SHOW_COMPOSED, NULL);

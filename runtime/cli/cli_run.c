@@ -96,7 +96,7 @@ enum fl_code fl_cli_config(struct fl_cli *cli, struct fl_config *ret, struct fl_
 }
 
 /* ---------------------------------------------------------------- saying what went wrong */
-static void say(struct fl_cli *cli, const char *fmt, va_list ap)
+FL_PRINTF(2, 0) static void say(struct fl_cli *cli, const char *fmt, va_list ap)
 {
     if (cli->is_quiet) {
         vsnprintf(cli->trouble, sizeof cli->trouble, fmt, ap);

@@ -186,7 +186,8 @@ static bool read_verdict(struct fl_str line, bool *ret_is_approval, struct fl_st
         n++;
     struct fl_str word = { line.p, n };
     *ret_is_approval = fl_str_eq_nocase(word, FL_STR("y")) || fl_str_eq_nocase(word, FL_STR("yes"));
-    *ret_reason = fl_str_trim((struct fl_str){ line.p + n + (n < line.n), line.n - n - (n < line.n) });
+    *ret_reason =
+        fl_str_trim((struct fl_str){ line.p + n + (n < line.n), line.n - n - (n < line.n) });
     return *ret_is_approval || fl_str_eq_nocase(word, FL_STR("n")) ||
            fl_str_eq_nocase(word, FL_STR("no"));
 }
@@ -263,7 +264,7 @@ static bool votes_at_the_prompt(struct hold *h)
         enum demo_who who = DEMO_ANA;
         if (!look(h))
             return false;
-        for (size_t i = DEMO_PEOPLE; i-- > 0;) {
+        for (enum demo_who i = DEMO_PEOPLE; i-- > 0;) {
             if (h->d->people[i].is_in_ops && !has_voted(h, i))
                 who = i;
         }
@@ -299,8 +300,8 @@ bool demo_hold(struct demo *d, const struct demo_vote *votes, json_t **ret_answe
 {
     struct hold h = { .d = d };
     bool is_first = d->held == 0;
-    bool is_fine = find(&h) && show_meanwhile(&h) && (!is_first || owner_tries(&h)) &&
-                   show_card(&h);
+    bool is_fine =
+        find(&h) && show_meanwhile(&h) && (!is_first || owner_tries(&h)) && show_card(&h);
     d->held += is_fine;
     if (is_fine)
         is_fine = (d->options.is_unattended ? votes_by_list(&h, votes) : votes_at_the_prompt(&h)) &&

@@ -1,6 +1,6 @@
 /* The demo's data directory, and the runtime that lives in it. A directory is made, or it is one
- * that an earlier demo made: then it is cleared, after whatever a killed demo left running in it was
- * stopped. Any other directory is left alone. */
+ * that an earlier demo made: then it is cleared, after whatever a killed demo left running in it
+ * was stopped. Any other directory is left alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -22,13 +22,13 @@
 #include "runtime/host/host.h"
 #include "runtime/store/cluster.h"
 
-#define MARKER        "made-by-flopinio-demo"
-#define LOG_NAME      "runtime.log"
-#define START_MS      120000
-#define STOP_MS       45000
-#define LINE_BYTES    600
-#define PATH_BYTES    (DEMO_PATH_BYTES + 64)
-#define SETTINGS      "# Of the demo. Its address is said on its command line.\nmetrics_listen: \"\"\n"
+#define MARKER     "made-by-flopinio-demo"
+#define LOG_NAME   "runtime.log"
+#define START_MS   120000
+#define STOP_MS    45000
+#define LINE_BYTES 600
+#define PATH_BYTES (DEMO_PATH_BYTES + 64)
+#define SETTINGS   "# Of the demo. Its address is said on its command line.\nmetrics_listen: \"\"\n"
 
 /* ---------------------------------------------------------------- the directory */
 static void path_in(const struct demo *d, const char *name, char out[PATH_BYTES])
@@ -110,9 +110,8 @@ bool demo_place_take(struct demo *d)
             return demo_fail(d, "could not open %s to others: %s", dir, strerror(errno));
     } else if (!is_empty(dir)) {
         if (access(marker, F_OK) != 0)
-            return demo_fail(d,
-                             "%s is not empty and no demo made it; choose another with --data-dir",
-                             dir);
+            return demo_fail(
+                d, "%s is not empty and no demo made it; choose another with --data-dir", dir);
         if (!is_free(d))
             return false;
         demo_say(d, "Starting over: what an earlier demo left in %s is removed.", dir);
@@ -122,7 +121,8 @@ bool demo_place_take(struct demo *d)
     char settings[PATH_BYTES];
     path_in(d, "flopinio.yaml", settings);
     return make_dirs(d) &&
-           write_file(d, marker, "flopinio demo removes this whole directory when it starts over.\n") &&
+           write_file(d, marker,
+                      "flopinio demo removes this whole directory when it starts over.\n") &&
            write_file(d, settings, SETTINGS);
 }
 
@@ -237,9 +237,15 @@ static _Noreturn void be_runtime(const struct demo *d, pid_t parent)
     snprintf(data_dir, sizeof data_dir, "--data-dir=%s", d->options.data_dir);
     snprintf(listen, sizeof listen, "--listen=127.0.0.1:%d", d->options.port);
     /* Set here so that nothing of the environment can lead the demo to somebody's real data. */
-    const char *flags[] = { data_dir,           listen,           "--metrics-listen=",
-                            "--public-url=",    "--keys-file=",      "--tls-certificate=",
-                            "--tls-key=",       "--plugin-user=nobody", "--log-format=text" };
+    const char *flags[] = { data_dir,
+                            listen,
+                            "--metrics-listen=",
+                            "--public-url=",
+                            "--keys-file=",
+                            "--tls-certificate=",
+                            "--tls-key=",
+                            "--plugin-user=nobody",
+                            "--log-format=text" };
     unsetenv("FLOPINIO_DATABASE_URL");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_DFL);
@@ -312,12 +318,13 @@ bool demo_runtime_start(struct demo *d)
     for (int64_t until_ms = fl_mono_ms() + START_MS; hear(d, until_ms, line);) {
         const char *text = line[0] ? line + 2 : "";
         if (line[0] == 'E')
-            return demo_fail(d, strstr(text, "Address already in use")
-                                    ? "%s; choose another with --port=PORT"
-                                    : "%s",
+            return demo_fail(d,
+                             strstr(text, "Address already in use")
+                                 ? "%s; choose another with --port=PORT"
+                                 : "%s",
                              text);
         if (line[0] == 'R') {
-            d->port = atoi(text);
+            d->port = (int)strtol(text, NULL, 10);
             return true;
         }
         demo_say(d, "%s ...", text);

@@ -412,10 +412,11 @@ static enum fl_code add_socket(struct supervisor *s, enum fl_boot_kind kind, int
 
 static int bound_port(int fd)
 {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = { 0 };
     socklen_t n = sizeof at;
     if (getsockname(fd, (struct sockaddr *)&at, &n) != 0)
         return 0;
+    /* getsockname has filled it. NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
     return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
                                           : ((struct sockaddr_in *)&at)->sin_port);
 }

@@ -76,9 +76,9 @@ static bool read_order(struct fl_api *a, struct fl_audit_filter *f)
 static struct reading *read_filter(struct fl_api *a, int64_t fallback, int64_t most)
 {
     static const char *const actors[] = { "system", "agent", "person", "operator" };
-    static const char *const subjects[] = { "approval", "tool",       "agent",  "person",
-                                            "server",   "group",      "token",  "organization",
-                                            "policy",   "credential", "stop",   "installation",
+    static const char *const subjects[] = { "approval", "tool",       "agent", "person",
+                                            "server",   "group",      "token", "organization",
+                                            "policy",   "credential", "stop",  "installation",
                                             "call" };
     struct reading *r = FL_ARENA_NEW(a->arena, struct reading);
     struct fl_str kind = fl_api_query(a, "kind");
@@ -130,13 +130,12 @@ static bool agent_of(const struct fl_query *agents, struct fl_str name, struct f
 /* "alice", "person:alice", "agent:bot" */
 static bool find_party(struct fl_api *a, const char *what, struct fl_str text, struct fl_uuid *ret)
 {
-    struct fl_str name = text;
     bool only_agent = fl_str_has_prefix(text, FL_STR("agent:"));
     bool only_person = fl_str_has_prefix(text, FL_STR("person:"));
     size_t skip = only_agent ? 6 : only_person ? 7 : 0;
     if (!text.p)
         return true;
-    name = (struct fl_str){ text.p + skip, text.n - skip };
+    struct fl_str name = { text.p + skip, text.n - skip };
     const struct fl_org_person *person = only_agent ? NULL : person_of(a->org, name);
     bool is_agent = !only_person && agent_of(a->q[0], name, ret);
     if (person && is_agent) {

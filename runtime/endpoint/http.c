@@ -179,10 +179,10 @@ static bool stream_send(struct fl_talk *t, struct fl_str message, bool is_last, 
     return is_sent;
 }
 
-/* A legacy stream is cut, which is no cancellation: reads and what runs go on, and their answers are
- * kept for the client. A call that waits for people leaves, so that it runs when somebody is there
- * again: the client that comes back to this stream (legacy.c), or one that repeats the call. A batch
- * stays together. */
+/* A legacy stream is cut, which is no cancellation: reads and what runs go on, and their answers
+ * are kept for the client. A call that waits for people leaves, so that it runs when somebody is
+ * there again: the client that comes back to this stream (legacy.c), or one that repeats the call.
+ * A batch stays together. */
 static bool stream_leaves(struct fl_talk *t)
 {
     struct fl_http_stream *s = t->transport;
@@ -229,10 +229,9 @@ static void stream_close(struct fl_talk *t)
         finish(s, 202, (struct fl_str){ NULL, 0 });
 }
 
-const struct fl_talk_ops fl_stream_ops = { .send = stream_send,
-                                           .opening = stream_opening,
-                                           .close = stream_close,
-                                           .leaves = stream_leaves };
+const struct fl_talk_ops fl_stream_ops = {
+    .send = stream_send, .opening = stream_opening, .close = stream_close, .leaves = stream_leaves
+};
 
 /* ---------------------------------------------------------------- reading the request */
 FL_STEP(session)
@@ -415,6 +414,7 @@ static void start_talk(struct fl_http_stream *s, struct fl_str text,
     enum fl_code code = copy.p ? fl_mcp_read(t->arena, copy, facts, &t->msg, refusal)
                                : fl_mcp_refuse(refusal, NULL, FL_NOMEM, 503, "out of memory");
     s->accepts = fl_mcp_accepts(&s->headers);
+    FL_ASSERT(code || copy.p);
     if (code == FL_OK && t->msg.kind == FL_MCP_REQUEST) {
         if (t->msg.era == FL_MCP_LEGACY && !(s->accepts & FL_MCP_ACCEPTS_SSE))
             code = fl_mcp_refuse(refusal, &t->msg, FL_NOT_ACCEPTABLE, 406,

@@ -2,6 +2,7 @@
 #include "runtime/io/pg_admin.h"
 
 #include <libpq-fe.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum fl_code refused(PGconn *pg, const PGresult *res, struct fl_err *err)
@@ -93,6 +94,11 @@ int fl_admin_rows(const PGresult *res)
 const char *fl_admin_cell(const PGresult *res, int row, int col)
 {
     return PQgetvalue(res, row, col);
+}
+
+long long fl_admin_int(const PGresult *res, int row, int col)
+{
+    return strtoll(PQgetvalue(res, row, col), NULL, 10);
 }
 
 void fl_admin_clear(PGresult **res)

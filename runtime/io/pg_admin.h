@@ -33,6 +33,7 @@ enum fl_code fl_admin_quote(struct pg_conn *pg, const char *text, struct fl_buf 
 int fl_admin_rows(const struct pg_result *res);
 /* The cell's text, "" for null; until fl_admin_clear. */
 const char *fl_admin_cell(const struct pg_result *res, int row, int col);
+long long fl_admin_int(const struct pg_result *res, int row, int col);
 void fl_admin_clear(struct pg_result **res);
 
 #endif

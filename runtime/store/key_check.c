@@ -2,7 +2,6 @@
 #include "runtime/store/key_check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "flopinio/base/id.h"
 #include "flopinio/base/mem.h"
@@ -59,7 +58,7 @@ long long fl_key_checks_rows(struct pg_conn *pg, uint32_t key_id)
     snprintf(number, sizeof number, "%u", key_id);
     if (fl_admin_query(pg, "SELECT flopinio.sweep_key_rows($1::bigint)", 1, values, &res, &err))
         return -1;
-    long long n = atoll(fl_admin_cell(res, 0, 0));
+    long long n = fl_admin_int(res, 0, 0);
     fl_admin_clear(&res);
     return n;
 }

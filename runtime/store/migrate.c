@@ -105,11 +105,16 @@ enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passw
     return code;
 }
 
+static int number_of(const struct fl_embedded *m)
+{
+    return (int)strtol(m->name, NULL, 10);
+}
+
 int fl_schema_version(void)
 {
     int n = 0;
     for (const struct fl_embedded *m = fl_migrations; m->name; m++)
-        n = atoi(m->name);
+        n = number_of(m);
     return n;
 }
 
@@ -128,7 +133,7 @@ enum fl_code fl_migrate_current(struct pg_conn *pg, int *ret, struct fl_err *err
     code = fl_admin_exec(pg, "SELECT coalesce(max(version), 0) FROM flopinio.schema_version", &res,
                          err);
     if (code == FL_OK) {
-        *ret = atoi(fl_admin_cell(res, 0, 0));
+        *ret = (int)fl_admin_int(res, 0, 0);
         fl_admin_clear(&res);
     }
     return code;
@@ -142,8 +147,7 @@ static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struc
     if (code == FL_OK)
         code = fl_admin_exec(pg, m->text, NULL, err);
     if (code == FL_OK) {
-        snprintf(sql, sizeof sql, "INSERT INTO schema_version (version) VALUES (%d)",
-                 atoi(m->name));
+        snprintf(sql, sizeof sql, "INSERT INTO schema_version (version) VALUES (%d)", number_of(m));
         code = fl_admin_exec(pg, sql, NULL, err);
     }
     if (code == FL_OK)
@@ -168,7 +172,7 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
     if (code == FL_OK)
         code = fl_migrate_current(pg, ret_from, err);
     for (const struct fl_embedded *m = fl_migrations; code == FL_OK && m->name; m++) {
-        if (atoi(m->name) > *ret_from)
+        if (number_of(m) > *ret_from)
             code = apply(pg, m, err);
     }
     if (code)
