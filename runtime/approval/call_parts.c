@@ -6,6 +6,7 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/call_priv.h"
 #include "runtime/approval/frozen.h"
+#include "runtime/approval/leave.h"
 #include "runtime/approval/runner.h"
 
 /* ---- making and unmaking ---- */
@@ -80,6 +81,21 @@ void fl_call_on_ended(struct fl_flow *f)
         c->on_done(c);
 }
 
+/* Beside the run, which does not stop. Cancelled: it may not be sent yet, and if it is the audit
+ * says that the agent wanted it back. Gone: the next one who asks for it gets the outcome. */
+static void leave_running(struct fl_call *c)
+{
+    struct fl_principal *p = c->principal;
+    if (c->leave == FL_LEAVE_CANCELLED && fl_uuid_is_zero(&c->wait_for)) {
+        fl_cancel_try(c->core, &p->organization_id, &p->agent_id, &c->approval_id,
+                      FL_CALL_AGENT_CANCELLED);
+    } else {
+        fl_leave_try(c->core, &p->organization_id, &p->agent_id, &c->approval_id,
+                     fl_call_grace_ms(c));
+        c->is_held_here = false;
+    }
+}
+
 void fl_call_leave(struct fl_call *c, enum fl_call_leave how)
 {
     FL_ASSERT(how != FL_LEAVE_NOT && !c->leave);
@@ -89,11 +105,8 @@ void fl_call_leave(struct fl_call *c, enum fl_call_leave how)
         retire(c);
         return;
     }
-    /* Beside the run, which does not stop: it may not be sent yet, and if it is the audit says that
-     * the agent wanted it back. */
-    if (is_running && how == FL_LEAVE_CANCELLED && fl_uuid_is_zero(&c->wait_for))
-        fl_cancel_try(c->core, &c->principal->organization_id, &c->principal->agent_id,
-                      &c->approval_id, FL_CALL_AGENT_CANCELLED);
+    if (is_running && c->is_held_here)
+        leave_running(c);
     fl_op_cancel(&c->flow.op); /* only waits and reads let themselves be cancelled */
 }
 
@@ -107,8 +120,7 @@ void fl_call_event(struct fl_call *c, enum fl_audit_kind kind)
     fl_audit_text(&c->event, "agent", p->agent);
     fl_audit_uuid(&c->event, "credential", &p->credential_id, c->arena);
     fl_audit_text(&c->event, "tool",
-                  c->found ? c->tool
-                           : (struct fl_str){ c->tool.p, fl_utf8_cut(c->tool, 64) });
+                  c->found ? c->tool : (struct fl_str){ c->tool.p, fl_utf8_cut(c->tool, 64) });
     fl_audit_int(&c->event, "arguments_bytes", (int64_t)c->arguments.n);
     if (c->org)
         fl_audit_int(&c->event, "policy_version", c->org->policy_version);

@@ -114,7 +114,8 @@ enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *c)
 }
 
 /* ---- with nobody waiting ---- */
-struct try {
+struct
+try {
     struct fl_op op;
     struct fl_cancel cancel;
     struct fl_retired retired;

@@ -79,8 +79,9 @@ static void on_ended(struct fl_flow *f)
     fl_loop_retire(l->core->loop, &l->retired, release, l);
 }
 
-void fl_leave_later(struct fl_core *core, const struct fl_uuid *organization,
-                    const struct fl_uuid *agent, const struct fl_uuid *approval, int64_t grace_ms)
+static void begin(struct fl_core *core, const struct fl_uuid *organization,
+                  const struct fl_uuid *agent, const struct fl_uuid *approval, int64_t grace_ms,
+                  fl_next first)
 {
     struct leaving *l = fl_calloc(1, sizeof *l);
     if (!l)
@@ -91,5 +92,17 @@ void fl_leave_later(struct fl_core *core, const struct fl_uuid *organization,
     l->approval = *approval;
     l->grace_ms = grace_ms;
     fl_flow_init(&l->flow, &S_recorded, on_ended);
-    fl_flow_run(&l->flow, &S_nap);
+    fl_flow_run(&l->flow, first);
+}
+
+void fl_leave_try(struct fl_core *core, const struct fl_uuid *organization,
+                  const struct fl_uuid *agent, const struct fl_uuid *approval, int64_t grace_ms)
+{
+    begin(core, organization, agent, approval, grace_ms, &S_record);
+}
+
+void fl_leave_later(struct fl_core *core, const struct fl_uuid *organization,
+                    const struct fl_uuid *agent, const struct fl_uuid *approval, int64_t grace_ms)
+{
+    begin(core, organization, agent, approval, grace_ms, &S_nap);
 }

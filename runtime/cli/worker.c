@@ -438,7 +438,9 @@ static void watch_signals(struct worker *w)
 static enum fl_code open_parts(struct worker *w, struct fl_err *err)
 {
     struct fl_config *c = &w->boot.config;
+    char name[FL_WORKER_NAME_BYTES];
     struct fl_pg_config pg = { .conninfo = w->boot.conninfo.p,
+                               .name = fl_store_worker_name(&w->boot.id, name),
                                .shared_connections = 2,
                                .exclusive_connections = (int)c->database_connections - 2 };
     enum fl_code code = fl_keyring_load(w->boot.keys, &w->keys, err);

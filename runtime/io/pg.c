@@ -24,6 +24,8 @@ enum fl_code fl_pg_new(struct fl_loop *loop, const struct fl_pg_config *config, 
     pg->loop = loop;
     pg->config = *config;
     pg->config.conninfo = NULL;
+    snprintf(pg->name, sizeof pg->name, "%s", config->name ? config->name : "flopinio");
+    pg->config.name = pg->name;
     if (pg->config.shared_connections <= 0)
         pg->config.shared_connections = 2;
     if (pg->config.exclusive_connections <= 0)

@@ -73,6 +73,7 @@ struct fl_pg_config {
     int shared_connections;    /* for submitted batches; default 2 */
     int exclusive_connections; /* for open transactions; default 4 */
     int64_t timeout_ms;        /* default 8000 */
+    const char *name;          /* application_name, copied; default "flopinio" */
     bool may_bypass_rls;       /* tests of the refusal only */
 };
 

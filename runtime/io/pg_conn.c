@@ -123,15 +123,15 @@ static void start_libpq(struct fl_pg_conn *conn)
     char options[1024];
     int n = 0;
     for (const PQconninfoOption *o = pool->options; o->keyword && n < MOST - 10; o++) {
-        if (!o->val || !*o->val || strcmp(o->keyword, "options") == 0)
+        if (!o->val || !*o->val || strcmp(o->keyword, "options") == 0 ||
+            strcmp(o->keyword, "application_name") == 0)
             continue;
         keys[n] = o->keyword;
         values[n++] = o->val;
     }
     const char *given = option(pool, "options");
     snprintf(options, sizeof options, "%s %s", given ? given : "", own_options);
-    static const char *const defaults[][2] = { { "application_name", "flopinio" },
-                                               { "tcp_user_timeout", "5000" },
+    static const char *const defaults[][2] = { { "tcp_user_timeout", "5000" },
                                                { "keepalives_idle", "5" },
                                                { "keepalives_interval", "2" },
                                                { "keepalives_count", "3" } };
@@ -144,6 +144,8 @@ static void start_libpq(struct fl_pg_conn *conn)
     }
     keys[n] = "options";
     values[n++] = options;
+    keys[n] = "application_name"; /* by it others see that we live */
+    values[n++] = pool->name;
     if (conn->address[0]) {
         keys[n] = "hostaddr";
         values[n++] = conn->address;

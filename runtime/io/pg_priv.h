@@ -72,6 +72,7 @@ struct fl_pg {
     struct fl_loop *loop;
     PQconninfoOption *options;
     struct fl_pg_config config;
+    char name[64];
     struct fl_pg_conn *conns;
     int conn_count;
     struct fl_list submitted; /* fl_tx, waiting for a shared connection */

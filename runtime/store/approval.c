@@ -91,10 +91,11 @@ static struct fl_sql sql_of_agent = {
     "approval_of_agent",
     SELECT_HEAD
     "AND a.agent_id = $1 AND greatest(a.created_at, a.decided_at, a.dispatched_at, a.settled_at) "
-    ">= " AT("$2") " AND a.created_at < " AT("$3") " AND ($4::uuid IS NULL OR a.owner_id = $4) AND "
-    "($5::uuid IS NULL OR (a.created_at, a.approval_id) > (SELECT b.created_at, b.approval_id FROM "
-    "approval b WHERE b.organization_id = (SELECT org()) AND b.approval_id = $5)) ORDER BY "
-    "a.created_at, a.approval_id LIMIT $6",
+    ">= " AT("$2") " AND a.created_at < " AT(
+        "$3") " AND ($4::uuid IS NULL OR a.owner_id = $4) AND "
+              "($5::uuid IS NULL OR (a.created_at, a.approval_id) > (SELECT b.created_at, b.approval_id FROM "
+              "approval b WHERE b.organization_id = (SELECT org()) AND b.approval_id = $5)) ORDER BY "
+              "a.created_at, a.approval_id LIMIT $6",
     0
 };
 static struct fl_sql sql_waiting = {
@@ -163,6 +164,17 @@ static struct fl_sql sql_recheck = {
     0
 };
 
+/* Nobody waits for it: its caller has left (or the worker that held the caller is dead), or a
+ * person asked for it once more. */
+#define UNCLAIMED                                                                                  \
+    "(e.wait_mode = 'left' OR e.retry_of IS NOT NULL OR (e.wait_mode = 'held' AND NOT EXISTS "     \
+    "(SELECT 1 FROM worker h WHERE h.id = e.holder AND h.seen_at > now() - interval '10 "          \
+    "seconds' AND " CONNECTED("h.id") ")))"
+/* "It did not happen, run it again" was said of it: the newer one answers. */
+#define RETRIED                                                                                    \
+    "EXISTS (SELECT 1 FROM approval r WHERE r.organization_id = $1 AND r.agent_id = $3 AND "       \
+    "r.fingerprint = $16 AND r.retry_of = e.approval_id)"
+
 /* $1..$33 the row, then names for stops, limits, and the audit row. */
 static struct fl_sql sql_intake = {
     "approval_intake",
@@ -191,10 +203,11 @@ static struct fl_sql sql_intake = {
               "SELECT e.approval_id, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
               "e.organization_id = $1 AND e.agent_id = $3 AND $36::uuid IS NULL AND "
               "((e.idempotency_key = $17) OR (e.fingerprint = $16 AND $17::text IS NULL AND "
-              "((e.wait_mode = 'left' AND e.state IN ('pending', 'approved', 'claimed', 'dispatched')) OR "
-              "(e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
-              "interval '24 hours' AND (e.wait_mode = 'left' OR e.settled_at < now() - CASE e.wait_mode "
-              "WHEN 'task' THEN interval '30 seconds' ELSE interval '5 seconds' END)))) OR "
+              "(e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
+              " OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
+              "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED
+              " OR e.settled_at < now() - CASE "
+              "e.wait_mode WHEN 'task' THEN interval '30 seconds' ELSE interval '5 seconds' END)))) OR "
               "(e.fingerprint = $16 AND $17::text IS NULL AND e.state = 'rejected' AND NOT e.may_ask_again "
               "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
               "e.policy_version = $22)) "

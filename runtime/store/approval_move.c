@@ -71,8 +71,7 @@ static struct fl_sql sql_leave = {
     "'approved', 'claimed') THEN clock_timestamp() + " SPAN(
         "$11") " END " MINE_AUDITED
                "AND wait_mode = 'held' AND holder = $10 AND delivered_at IS NULL "
-               "RETURNING approval_id), " NOTED
-               "SELECT approval_id FROM moved",
+               "RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
     0
 };
 static struct fl_sql sql_attach = {

@@ -1,4 +1,6 @@
 /* Tables stop, worker, lease, installation. */
+#include <stdio.h>
+
 #include "runtime/store/organization.h"
 #include "runtime/store/sql.h"
 
@@ -74,7 +76,9 @@ static struct fl_sql sql_beat = {
     0
 };
 static struct fl_sql sql_silent = {
-    "worker_silent", "DELETE FROM worker WHERE seen_at < now() - interval '1 minute'", 0
+    "worker_silent",
+    "DELETE FROM worker w WHERE w.seen_at < now() - interval '1 minute' OR NOT " CONNECTED("w.id"),
+    0
 };
 static struct fl_sql sql_gone = { "worker_gone", "DELETE FROM worker WHERE id = $1", 0 };
 static struct fl_sql sql_lease = {
@@ -149,6 +153,13 @@ void fl_store_stop_refreeze(struct fl_tx *tx)
 struct fl_query *fl_store_stops_over(struct fl_tx *tx)
 {
     return fl_tx_add(tx, &sql_stops_over);
+}
+
+const char *fl_store_worker_name(const struct fl_uuid *id, char out[FL_WORKER_NAME_BYTES])
+{
+    char text[FL_UUID_TEXT];
+    snprintf(out, FL_WORKER_NAME_BYTES, WORKER_NAME "%s", fl_uuid_format(id, text));
+    return out;
 }
 
 void fl_store_worker_beat(struct fl_tx *tx, const struct fl_uuid *id, const char *node, int pid,

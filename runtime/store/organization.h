@@ -76,7 +76,11 @@ void fl_store_stop_gate_pass(struct fl_tx *tx);
 struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
 
 /* ---- workers, leases, the installation ---- */
-/* Registers, or tells that it is alive; removes workers that were silent for a minute. */
+/* The application_name of the worker's connections, by which others see that it lives. */
+#define FL_WORKER_NAME_BYTES (FL_UUID_TEXT + 16)
+const char *fl_store_worker_name(const struct fl_uuid *id, char out[FL_WORKER_NAME_BYTES]);
+/* Registers, or tells that it is alive; removes workers that were silent for a minute or have no
+ * connection any more. */
 void fl_store_worker_beat(struct fl_tx *tx, const struct fl_uuid *id, const char *node, int pid,
                           const char *version);
 void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id);

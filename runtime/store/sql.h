@@ -20,6 +20,14 @@
     "subject_kind, subject_id, leaf) SELECT org(), $1::uuid, $2, $3, $4::uuid, $5, $6::uuid, "     \
     "$7::bytea FROM moved LIMIT 1) "
 
+/* A worker's connections are named so (fl_store_worker_name): PostgreSQL knows at once when the
+ * process behind them is gone. Only where our own name is seen are others' missed: a pooler in
+ * between may give another one. */
+#define WORKER_NAME "flopinio-"
+#define CONNECTED(worker)                                                                          \
+    "(current_setting('application_name') NOT LIKE '" WORKER_NAME "%' OR EXISTS (SELECT 1 FROM "   \
+    "pg_stat_activity sa WHERE sa.application_name = '" WORKER_NAME "' || " worker "))"
+
 /* Copies a cell into the arena; null: p NULL. */
 static inline struct fl_str fl_cell_copy(const struct fl_query *q, struct fl_arena *arena, int row,
                                          int col)
