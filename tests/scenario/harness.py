@@ -205,13 +205,15 @@ class Runtime:
                                             stderr=log, preexec_fn=_die_with_parent)
 
     def start(self, timeout=60):
+        since = self.log_size()
         self.spawn()
 
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError("flopinio serve ended with %s:\n%s"
                                      % (self.process.returncode, self.log()))
-            return self.is_ready()
+            return self.log(since).count(" worker_ready ") == int(self.settings["workers"]) and \
+                self.is_ready()
         wait_for("the runtime to be ready", ready, timeout, 0.03)
 
     def is_ready(self):
@@ -243,7 +245,7 @@ class Runtime:
             return f.read().decode("utf-8", "replace")[-tail:]
 
     def log_size(self):
-        return os.path.getsize(self.log_path)
+        return os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
 
     def workers(self):
         """Process numbers of the workers, in no order."""
@@ -253,18 +255,27 @@ class Runtime:
         return [p for w in self.workers() for p in children_of(w)
                 if command_of(p)[1:2] == ["plugin-host"]]
 
-    def kill_workers(self):
-        """SIGKILL to every worker, then waits until as many new ones serve."""
-        old = self.workers()
-        for pid in old:
-            os.kill(pid, signal.SIGKILL)
-        self.wait_workers(old)
+    def kill_worker(self, pid, wait=True):
+        """SIGKILL to one worker, then (wait=True) waits until its successor serves."""
+        since = self.log_size()
+        os.kill(pid, signal.SIGKILL)
+        if wait:
+            wait_for("a new worker", lambda: " worker_ready " in self.log(since), 20)
 
-    def wait_workers(self, old=()):
-        count = int(self.settings["workers"])
-        wait_for("new workers", lambda: len([w for w in self.workers() if w not in old]) == count,
-                 20)
-        wait_for("readiness", self.is_ready, 20)
+    def worker_of(self, conn):
+        """The worker at the other end of a client's TCP socket."""
+        port = conn.getsockname()[1]
+        wanted = "0100007F:%04X 0100007F:%04X" % (self.port, port)
+        with open("/proc/net/tcp") as f:
+            inode = next(line.split()[9] for line in f if wanted in line)
+        for pid in self.workers():
+            for fd in os.listdir("/proc/%d/fd" % pid):
+                try:
+                    if os.readlink("/proc/%d/fd/%s" % (pid, fd)) == "socket:[%s]" % inode:
+                        return pid
+                except OSError:
+                    pass
+        raise AssertionError("no worker has the connection from port %d" % port)
 
     def stop(self, sig=signal.SIGTERM, timeout=40):
         """Stops the supervisor and whatever a killed one left. Returns its exit status."""

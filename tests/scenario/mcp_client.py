@@ -215,6 +215,8 @@ class Duplex(Client):
                 pending._finish(error=Gone(str(e)))
             else:
                 raise Gone(str(e))
+        if pending and self.is_gone.is_set():  # it ended before our reader could know of this one
+            pending._finish(error=Gone(self.why))
 
     def _read_all(self):
         why = "the connection ended"

@@ -1,0 +1,303 @@
+"""Repeats (design: section 5): the same call again attaches, collects, or is answered from the
+record; it never acts a second time by accident."""
+from cases import case
+from harness import Org, wait_for
+from mcp_client import TASKS, McpError, McpHttp, McpWs, text_of
+
+APPEND = "s__append_line"
+KEY = "dev.flopinio/idempotencyKey"
+
+
+def scenario(rt, **more):
+    return Org(rt, files=False, scenario=True, **more)
+
+
+def left(org, approval):
+    wait_for("the caller to be gone", lambda: org.row(approval)["wait_mode"] == "left")
+
+
+@case()
+def a_repeat_attaches_when_the_caller_is_gone(rt):
+    org = scenario(rt)
+    first = McpWs(rt, org.credential)
+    first.call_start(APPEND, {"line": "one"})
+    approval = org.wait_pending()
+    first.drop()
+    left(org, approval)
+    with McpWs(rt, org.credential) as second:
+        # Another spelling of the same arguments is the same call.
+        call = second.start("tools/call", {"arguments": {"line": "\u006fne"}, "name": APPEND})
+        wait_for("attachment", lambda: org.row(approval)["wait_mode"] == "held")
+        assert org.row(approval)["asked_count"] == 2
+        org.ann.approve(approval)
+        assert text_of(call.wait()) == "appended"
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+    assert "approval.attached" in org.kinds(approval)
+
+
+@case()
+def other_arguments_are_another_call(rt):
+    org = scenario(rt)
+    first = McpWs(rt, org.credential)
+    first.call_start(APPEND, {"line": "one"})
+    left_behind = org.wait_pending()
+    first.drop()
+    left(org, left_behind)
+    with McpWs(rt, org.credential) as second:
+        second.call_start(APPEND, {"line": "two"})
+        assert left_behind in org.wait_pending(2)
+        second.call_start("s__typed", {"line": "one"})
+        org.wait_pending(3)
+
+
+@case()
+def two_live_identical_calls_are_two_approvals(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        calls = [agent.call_start(APPEND, {"line": "twice"}) for _ in range(2)]
+        one, two = org.wait_pending(2)
+        assert sorted(org.row(a)["asked_count"] for a in (one, two)) == [1, 2]
+        org.ann.approve(one)
+        wait_for("one answer", lambda: sum(c.is_done() for c in calls) == 1)
+        assert org.effects() == ["twice"]
+        org.ann.approve(two)
+        assert [text_of(c.wait()) for c in calls] == ["appended"] * 2
+    assert org.effects() == ["twice"] * 2
+
+
+@case()
+def the_same_call_after_its_answer_is_a_new_approval(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        for i in range(3):
+            call = agent.call_start(APPEND, {"line": "again"})
+            approval = org.wait_pending()
+            assert org.row(approval)["asked_count"] == i + 1
+            if i:
+                assert "asked %d times" % (i + 1) in org.approval(approval)["card"]["text"]
+            org.ann.approve(approval)
+            call.wait()
+    assert org.effects() == ["again"] * 3 and len(org.rows()) == 3
+
+
+@case()
+def a_lost_result_is_collected_instead_of_a_second_effect(rt):
+    """The caller went away while it ran: the repeat gets the stored outcome."""
+    org = scenario(rt)
+    first = McpWs(rt, org.credential)
+    first.call_start(APPEND, {"line": "one", "gate": "go"})
+    approval = org.wait_pending()
+    org.ann.approve(approval)
+    org.wait_state(approval, "dispatched")
+    first.drop()
+    org.open_gate("go")
+    org.wait_state(approval, "succeeded")
+    left(org, approval)
+    assert org.row(approval)["delivered_at"] is None
+    with McpWs(rt, org.credential) as second:
+        assert text_of(second.call(APPEND, {"line": "one", "gate": "go"})) == "appended"
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+        wait_for("delivery", lambda: org.row(approval)["delivered_at"])
+        # Taken now: once more is a new wish.
+        second.call_start(APPEND, {"line": "one", "gate": "go"})
+        org.wait_pending()
+    assert org.effects() == ["one"]
+
+
+@case()
+def a_repeat_while_it_runs_waits_for_the_outcome(rt):
+    org = scenario(rt)
+    first = McpHttp(rt, org.credential, modern=True)
+    call = first.call_start(APPEND, {"line": "one", "gate": "go"})
+    approval = org.wait_pending()
+    org.ann.approve(approval)
+    org.wait_state(approval, "dispatched")
+    call.drop()
+    left(org, approval)
+    second = first.call_start(APPEND, {"line": "one", "gate": "go"})
+    wait_for("the repeat to attach", lambda: org.row(approval)["wait_mode"] == "held")
+    assert org.state(approval) == "dispatched" and len(org.rows()) == 1
+    org.open_gate("go")
+    assert text_of(second.wait()) == "appended"
+    assert org.effects() == ["one"]
+
+
+@case()
+def a_stored_outcome_is_kept_for_a_day(rt):
+    org = scenario(rt)
+    first = McpWs(rt, org.credential)
+    first.call_start(APPEND, {"line": "one", "gate": "go"})
+    approval = org.wait_pending()
+    org.ann.approve(approval)
+    org.wait_state(approval, "dispatched")
+    first.drop()
+    org.open_gate("go")
+    org.wait_state(approval, "succeeded")
+    left(org, approval)
+    age = "UPDATE approval SET settled_at = now() - interval %s WHERE approval_id = %s"
+    with McpWs(rt, org.credential) as second:
+        rt.sql(age, "24 hours 1 second", approval)
+        second.call_start(APPEND, {"line": "one", "gate": "go"})
+        fresh = org.wait_pending()
+        org.ann.reject(fresh, "no", may_ask_again=True)
+        rt.sql(age, "23 hours 59 minutes", approval)
+        assert text_of(second.call(APPEND, {"line": "one", "gate": "go"})) == "appended"
+    assert org.effects() == ["one"]
+
+
+@case()
+def after_a_rejection_the_record_answers_for_15_minutes(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        org.ann.reject(approval, "not this one")
+        call.wait()
+        again = agent.call(APPEND, {"line": "one"})
+        assert again["isError"] and "not this one" in text_of(again), again
+        assert approval in text_of(again) and len(org.rows()) == 1
+        rt.sql("UPDATE approval SET decided_at = now() - interval '15 minutes 1 second' WHERE "
+               "approval_id = %s", approval)
+        agent.call_start(APPEND, {"line": "one"})
+        assert org.wait_pending() != approval
+    assert org.effects() == []
+
+
+@case()
+def may_ask_again_opens_it_at_once(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        org.ann.reject(approval, "not now", may_ask_again=True)
+        call.wait()
+        agent.call_start(APPEND, {"line": "one"})
+        assert org.wait_pending() != approval
+
+
+@case()
+def another_policy_opens_it(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        org.ann.reject(approval, "no")
+        call.wait()
+        org.apply("""version: 1
+rules:
+  - {name: other, tools: ["*"], effect: ask, reason: another rule}
+""")
+        org.sync()
+        agent.call_start(APPEND, {"line": "one"})
+        assert org.wait_pending() != approval
+
+
+@case()
+def an_idempotency_key_names_the_call(rt):
+    """The same key: the same approval, whoever waits; its outcome for ever."""
+    org = scenario(rt)
+    meta = {KEY: "order-17"}
+    with McpWs(rt, org.credential) as agent:
+        first = agent.call_start(APPEND, {"line": "one"}, meta)
+        approval = org.wait_pending()
+        second = agent.call_start(APPEND, {"line": "one"}, meta)  # while the first one waits
+        org.ann.approve(approval)
+        assert text_of(first.wait()) == text_of(second.wait()) == "appended"
+        wait_for("delivery", lambda: org.row(approval)["delivered_at"])
+        assert text_of(agent.call(APPEND, {"line": "one"}, meta)) == "appended"
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case()
+def an_idempotency_key_with_other_arguments_is_refused(rt):
+    org = scenario(rt)
+    meta = {KEY: "order-17"}
+    with McpWs(rt, org.credential) as agent:
+        agent.call_start(APPEND, {"line": "one"}, meta)
+        org.wait_pending()
+        for tool, arguments in ((APPEND, {"line": "two"}), ("s__typed", {"line": "one"})):
+            try:
+                agent.call(tool, arguments, meta)
+            except McpError as e:
+                assert e.code == -32602 and "other arguments" in e.message, e
+            else:
+                raise AssertionError("the key was taken for another call")
+        # The key is the agent's own: another agent's is another.
+        _, other = org.add_agent("other")
+        with McpWs(rt, other) as stranger:
+            stranger.call_start(APPEND, {"line": "two"}, meta)
+            org.wait_pending(2)
+    assert len(org.rows()) == 2
+
+
+@case()
+def identical_keys_at_the_same_moment_make_one_approval(rt):
+    org = scenario(rt)
+    meta = {KEY: "race"}
+    agents = [McpWs(rt, org.credential) for _ in range(8)]
+    calls = [a.call_start(APPEND, {"line": "one"}, meta) for a in agents]
+    approval = org.wait_pending()
+    org.ann.approve(approval)
+    assert [text_of(c.wait()) for c in calls] == ["appended"] * 8
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+    for agent in agents:
+        agent.close()
+
+
+@case()
+def another_agent_s_repeat_is_its_own_call(rt):
+    org = scenario(rt)
+    first = McpWs(rt, org.credential)
+    first.call_start(APPEND, {"line": "one"})
+    approval = org.wait_pending()
+    first.drop()
+    left(org, approval)
+    _, other = org.add_agent("other")
+    with McpWs(rt, other) as agent:
+        agent.call_start(APPEND, {"line": "one"})
+        org.wait_pending(2)
+        assert org.row(approval)["wait_mode"] == "left"
+
+
+@case()
+def at_most_20_wait_per_agent(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        calls = [agent.call_start(APPEND, {"line": str(i)}) for i in range(25)]
+        wait_for("the refusals", lambda: sum(c.is_done() for c in calls) == 5)
+        refused = [c.wait() for c in calls if c.is_done()]
+        assert all(r["isError"] and "waiting already" in text_of(r) for r in refused), refused
+        ids = org.wait_pending(20)
+        _, other = org.add_agent("other")
+        with McpWs(rt, other) as stranger:  # the limit is each agent's own
+            stranger.call_start(APPEND, {"line": "mine"})
+            org.wait_pending(21)
+        org.ann.reject(ids[0], "make room")
+        late = agent.call_start(APPEND, {"line": "after"})
+        wait_for("room", lambda: late.is_done() or len(org.rows()) == 22)
+        assert not late.is_done(), late.wait()
+    assert org.effects() == []
+
+
+@case()
+def a_task_is_not_merged_with_a_live_one(rt):
+    org = scenario(rt)
+    agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+    one, two = (agent.call(APPEND, {"line": "one"}) for _ in range(2))
+    assert one["taskId"] != two["taskId"]
+    for approval in org.wait_pending(2):
+        org.ann.approve(approval)
+        org.wait_state(approval, "succeeded")
+    assert org.effects() == ["one", "one"]
+
+
+@case()
+def a_key_gives_back_the_same_task(rt):
+    org = scenario(rt)
+    agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+    one, two = (agent.call(APPEND, {"line": "one"}, {KEY: "k"}) for _ in range(2))
+    assert one["taskId"] == two["taskId"]
+    org.ann.approve(org.wait_pending())
+    wait_for("the end", lambda: agent.request("tasks/get", {"taskId": one["taskId"]})["status"]
+             == "completed")
+    assert org.effects() == ["one"]
