@@ -147,7 +147,7 @@ static void last_words(const char *log, char *out, size_t size)
     while (f && fgets(line, sizeof line, f)) {
         line[strcspn(line, "\n")] = 0;
         if (strncmp(line, "flopinio: ", 10) == 0 && !strstr(line, " ..."))
-            snprintf(out, size, "%s", line + 10);
+            snprintf(out, size, "%.*s", (int)size - 1, line + 10);
     }
     if (f)
         fclose(f);
