@@ -11,8 +11,7 @@
 #include "runtime/crypto/secret.h"
 #include "runtime/notify/show.h"
 
-/* The organization: --org, FLOPINIO_ORG, or the only one there is. 0 or the exit status. */
-static int find_org(struct fl_cli *cli)
+int fl_cli_find_org(struct fl_cli *cli)
 {
     json_t *answer = NULL;
     struct fl_buf names = FL_BUF_INIT;
@@ -49,7 +48,7 @@ static int run(struct fl_cli *cli)
     const struct fl_cli_command *c = cli->parsed->command;
     int status = FL_EXIT_DONE;
     if ((c->uses & FL_CLI_ORG) == FL_CLI_ORG)
-        status = find_org(cli);
+        status = fl_cli_find_org(cli);
     if (status == FL_EXIT_DONE)
         status = c->run(cli);
     if (cli->out.is_failed)

@@ -219,6 +219,14 @@ void fl_cli_findings(struct fl_cli *cli, const json_t *answer)
     }
 }
 
+void fl_cli_refused_findings(struct fl_cli *cli)
+{
+    json_t *answer = cli->body.n ? json_loadb(cli->body.p, cli->body.n, 0, NULL) : NULL;
+    if (!cli->is_json)
+        fl_cli_findings(cli, answer);
+    json_decref(answer);
+}
+
 void fl_cli_put(json_t *object, const char *name, const char *text)
 {
     if (text)

@@ -55,6 +55,9 @@ enum fl_code fl_cli_config(struct fl_cli *cli, struct fl_config *ret,
                            struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- requests ---- */
+/* Sets cli->org by --org, FLOPINIO_ORG, or the only one there is; 0 or the exit status. Done
+ * already for commands with FL_CLI_ORG. */
+int fl_cli_find_org(struct fl_cli *cli);
 /* "/orgs/{org}/agents/{}?since={}": {org} is the organization, each {} the next text, encoded. A
  * NULL text makes an empty value. */
 const char *fl_cli_path(struct fl_cli *cli, const char *pattern, ...);
@@ -95,8 +98,9 @@ bool fl_cli_printed_json(struct fl_cli *cli);
 void fl_cli_table(struct fl_cli *cli, const char *columns, const json_t *items, const char *none);
 /* Asks for a list and prints it. */
 int fl_cli_show_list(struct fl_cli *cli, const char *path, const char *columns, const char *none);
-/* What an answer's "findings" say, a line each. */
+/* What an answer's "findings" say, a line each; of the last answer, if that was a refusal. */
 void fl_cli_findings(struct fl_cli *cli, const json_t *answer);
+void fl_cli_refused_findings(struct fl_cli *cli);
 void fl_cli_flush(struct fl_cli *cli);
 
 /* Adds a text member when `text` is not NULL. */

@@ -26,6 +26,7 @@ const struct fl_cli_topic fl_cli_topics[] = {
     { "", fl_cmd_decide },
     { "", fl_cmd_stop },
     { "What happened", fl_cmd_audit },
+    { "As files", fl_cmd_apply },
     { NULL, NULL },
 };
 

@@ -9,15 +9,6 @@
 
 #define DOCUMENT_MAX (4 << 20)
 
-/* The findings of a refusal stand in its answer, which fl_cli_ask keeps as it came. */
-static void put_refused_findings(struct fl_cli *cli)
-{
-    json_t *answer = cli->body.n ? json_loadb(cli->body.p, cli->body.n, 0, NULL) : NULL;
-    if (!cli->is_json)
-        fl_cli_findings(cli, answer);
-    json_decref(answer);
-}
-
 static bool put_document(struct fl_cli *cli, json_t *body, const char *file)
 {
     struct fl_str text;
@@ -83,7 +74,7 @@ static int policy_apply(struct fl_cli *cli)
         json_object_set_new(body, "expected", json_integer(version));
     int status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/policy"), body, &answer);
     if (status == FL_EXIT_FAILED && cli->status == 400)
-        put_refused_findings(cli);
+        fl_cli_refused_findings(cli);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         struct fl_str diff = fl_json_get_str(answer, "diff");
         fl_cli_findings(cli, answer);
