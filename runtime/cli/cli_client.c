@@ -292,7 +292,7 @@ static int say_error(struct fl_cli *cli, const struct fl_client *c, const json_t
     struct fl_str text = error_text(answer);
     const char *hint = "";
     if (!text.n)
-        return fl_cli_fail(cli, exit_of(cli->status),
+        return fl_cli_fail(cli, FL_EXIT_FAILED,
                            "the answer (status %d) is not the REST API's: is this the address of "
                            "flopinio?",
                            cli->status);

@@ -58,6 +58,19 @@ static const json_t *member_of(const json_t *object, const char *path)
     return object;
 }
 
+void fl_print_line(struct fl_buf *out, struct fl_str line)
+{
+    size_t from = 0;
+    for (size_t i = 0; i <= line.n; i++) {
+        if (i < line.n && line.p[i] != '\\')
+            continue;
+        fl_show(out, (struct fl_str){ line.p + from, i - from }, FL_SHOW_OPEN, NULL);
+        if (i < line.n)
+            fl_buf_putc(out, '\\');
+        from = i + 1;
+    }
+}
+
 /* ---------------------------------------------------------------- values */
 static void put_span(struct fl_buf *out, int64_t ms)
 {
@@ -111,7 +124,10 @@ static void put_string(struct fl_buf *out, struct fl_str s, const char *how, int
         s.n = 19; /* "sha256:" and twelve digits */
     if (strcmp(how, "id") == 0 && s.n > ID_CELLS)
         s = (struct fl_str){ s.p + s.n - ID_CELLS, ID_CELLS };
-    fl_show(out, s, FL_SHOW_COMPOSED, NULL);
+    if (strcmp(how, "s") == 0)
+        fl_print_line(out, s);
+    else
+        fl_show(out, s, FL_SHOW_COMPOSED, NULL);
 }
 
 static void put_value(struct fl_buf *out, const json_t *value, const char *how, int64_t now_ms)
@@ -247,19 +263,6 @@ void fl_print_object(struct fl_buf *out, const char *spec, const json_t *object,
 }
 
 /* ---------------------------------------------------------------- texts */
-void fl_print_line(struct fl_buf *out, struct fl_str line)
-{
-    size_t from = 0;
-    for (size_t i = 0; i <= line.n; i++) {
-        if (i < line.n && line.p[i] != '\\')
-            continue;
-        fl_show(out, (struct fl_str){ line.p + from, i - from }, FL_SHOW_OPEN, NULL);
-        if (i < line.n)
-            fl_buf_putc(out, '\\');
-        from = i + 1;
-    }
-}
-
 void fl_print_lines(struct fl_buf *out, struct fl_str text, size_t indent)
 {
     for (size_t from = 0; from < text.n;) {

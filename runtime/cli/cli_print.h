@@ -12,9 +12,9 @@
  * '.' in a member goes into an object. How: t a time as "2026-11-23 16:30Z",
  * ts the same with seconds, ago and left a time as
  * "4 min", b yes or nothing, n a number of bytes, d a digest's first digits, id an id, of which a
- * terminal gets the last characters. Lists are joined with
- * commas. `items` is borrowed. With `width` cells the widest column gives way, marked with "...";
- * 0: as wide as it gets. `now_ms` is for ago and left. */
+ * terminal gets the last characters, s a text that is shown already (its backslashes stay). Lists
+ * are joined with commas. `items` is borrowed. With `width` cells the widest column gives way,
+ * marked with "..."; 0: as wide as it gets. `now_ms` is for ago and left. */
 void fl_print_table(struct fl_buf *out, const char *columns, const json_t *items, size_t width,
                     int64_t now_ms);
 /* One object, "label:  value" lines; members that are missing, null or empty are left out. */

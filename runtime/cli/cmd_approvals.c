@@ -16,7 +16,7 @@
 #include "runtime/cli/cli_run.h"
 
 #define COLUMNS                                                                                    \
-    "ID=id:id STATE=says WHAT=what AGENT=agent RISK=risk VOTES=progress ASKED=created_at:ago "     \
+    "ID=id:id STATE=says WHAT=what:s AGENT=agent RISK=risk VOTES=progress ASKED=created_at:ago "   \
     "LEFT=expires_at:left"
 #define NOTHING_WAITS "nothing waits"
 
