@@ -480,6 +480,7 @@ class Org:
     PEOPLE = (("olga", "member", []), ("ann", "approver", ["ops"]), ("bob", "approver", ["ops"]),
               ("adam", "admin", []))
     made = []   # of the running test; the runner checks their audit
+    is_edited = False  # a test changed states by hand: there is nothing to check
 
     def __init__(self, rt, policy=POLICY, files=True, conformance=False, scenario=False,
                  own_people=False, hold=None, **settings):
@@ -689,6 +690,8 @@ def audit_problem(row, leaves):
 
 def check_audit(org):
     """Every state change has its audit row, and no audit row is without its state change."""
+    if org.is_edited:
+        return
     by_subject = {}
     for leaf in org.audit(kind="approval."):
         by_subject.setdefault(leaf["subject"]["id"], []).append(leaf)
