@@ -15,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -81,6 +82,7 @@ class Call:
     def finish(self, answer):
         if self._answer is None:
             self._answer = answer
+            self.ended = time.monotonic()
             self._done.set()
 
     def is_done(self):
