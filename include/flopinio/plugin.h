@@ -60,12 +60,13 @@ enum flopinio_effects {
     FLOPINIO_WRITES = 1 << 1,      /* changes something */
     FLOPINIO_DESTROYS = 1 << 2,    /* deletes or overwrites what cannot be brought back */
     FLOPINIO_REACHES_OUT = 1 << 3, /* talks to systems outside the instance's own */
-    FLOPINIO_IDEMPOTENT = 1 << 4   /* a second call with the same arguments changes nothing more */
+    FLOPINIO_IDEMPOTENT = 1 << 4,  /* a second call with the same arguments changes nothing more */
+    FLOPINIO_SLOW = 1 << 5         /* takes longer than a client likes to hold the line */
 };
 
 /* May a call of the tool be answered by a task (the MCP tasks extension)? */
 enum flopinio_task {
-    FLOPINIO_TASK_OPTIONAL = 0, /* a task if the client can and the call has to wait */
+    FLOPINIO_TASK_OPTIONAL = 0, /* a task if the client can, and the call has to wait or is slow */
     FLOPINIO_TASK_NEVER = 1,
     FLOPINIO_TASK_REQUIRED = 2 /* a client without tasks cannot call it */
 };

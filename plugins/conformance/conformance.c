@@ -264,10 +264,14 @@ SCRIPT(protocol_error_job)
 })
 /* clang-format on */
 
+/* Whatever may be a task takes its time. */
+#define EFFECTS_NEVER    FLOPINIO_READS
+#define EFFECTS_OPTIONAL (FLOPINIO_READS | FLOPINIO_SLOW)
+#define EFFECTS_REQUIRED (FLOPINIO_READS | FLOPINIO_SLOW)
 /* NOLINTBEGIN(bugprone-macro-parentheses): initializers */
 #define TOOL(tool, schema, task_, start_, cancel_, text)                                           \
     static const struct flopinio_tool tool_##tool = { .size = sizeof tool_##tool,                  \
-                                                      .effects = FLOPINIO_READS,                   \
+                                                      .effects = EFFECTS_##task_,                  \
                                                       .name = #tool,                               \
                                                       .description = text,                         \
                                                       .input_schema = schema,                      \

@@ -72,6 +72,8 @@ FL_STEP(done)
     if (c->is_cancelled) {
         c->state = FL_APPROVAL_CANCELLED;
         fl_hub_changed(c->core->hub, &c->organization, &c->id);
+    } else if (c->state == FL_APPROVAL_DISPATCHED) {
+        fl_hub_cancelled_late(c->core->hub, &c->id);
     }
     return fl_end(f);
 }

@@ -6,6 +6,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/approval/org.h"
+#include "runtime/approval/run.h"
 #include "runtime/store/approval.h"
 
 #define BUCKETS  4096
@@ -169,7 +170,7 @@ size_t fl_hub_count(const struct fl_hub *hub)
 }
 
 /* ---- telling other processes ---- words with a space between: "w<id>" who says it, then "a<id>"
- * for each approval and "o<id>" for each organization that changed */
+ * for each approval and "o<id>" for each organization that changed, "c<id>" for a late cancellation */
 static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
 {
     char text[FL_UUID_TEXT];
@@ -210,6 +211,12 @@ void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
     gather(hub, 'a', approval);
 }
 
+void fl_hub_cancelled_late(struct fl_hub *hub, const struct fl_uuid *approval)
+{
+    fl_run_tell_cancelled(hub->core, approval);
+    gather(hub, 'c', approval);
+}
+
 void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organization)
 {
     fl_orgs_changed(hub->core->orgs, organization, 0);
@@ -233,6 +240,8 @@ static void on_notification(void *ctx, const char *payload)
                 return; /* our own */
             if (rest.p[0] == 'a')
                 wake_here(hub, &id);
+            else if (rest.p[0] == 'c')
+                fl_run_tell_cancelled(hub->core, &id);
             else if (rest.p[0] == 'o')
                 fl_orgs_changed(hub->core->orgs, &id, 0);
         }

@@ -319,6 +319,7 @@ static void on_message(struct fl_host_call *call, enum flopinio_level level, str
 static void on_call_done(struct fl_op *op)
 {
     struct fl_run *r = FL_CONTAINER(op, struct fl_run, call.op);
+    fl_list_remove(&r->in_sent);
     if (op->code == FL_CONFLICT) /* the plugin knows another definition: look what it is */
         fl_registry_ask(r->core->registry, &r->organization, &r->row.server_id);
     r->state = fl_result_of_call(&r->call, r->reason, sizeof r->reason, &r->result);
@@ -350,8 +351,20 @@ static enum fl_code start_call(struct fl_op *op, struct fl_run *r)
         op->err = r->call.op.err;
         return code;
     }
+    fl_list_push_back(&r->core->sent, &r->in_sent);
     fl_op_start(op, NULL, r);
     return FL_OK;
+}
+
+void fl_run_tell_cancelled(struct fl_core *core, const struct fl_uuid *approval)
+{
+    FL_LIST_FOREACH (link, &core->sent) {
+        struct fl_run *r = FL_CONTAINER(link, struct fl_run, in_sent);
+        if (fl_uuid_cmp(&r->approval, approval) != 0)
+            continue;
+        fl_op_cancel(&r->call.op);
+        return;
+    }
 }
 
 /* A suspended machine, a set clock, a stalled process: whichever clock says that the deadline is

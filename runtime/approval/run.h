@@ -38,6 +38,7 @@ struct fl_run {
     struct fl_str arguments;
     int64_t fence;
     struct fl_host_call call;
+    struct fl_list in_sent; /* core's, while the tool is at work */
     struct {
         int64_t mono_ms, boot_ms, real_ms;
     } marked; /* read before the marker was sent */
@@ -53,5 +54,8 @@ struct fl_run {
  * before the marker the caller's may_dispatch decides, behind it nobody does. */
 enum fl_code fl_run_start(struct fl_op *op, struct fl_run *run) FL_MUST_CHECK;
 void fl_run_fini(struct fl_run *run);
+/* Nobody wants it any more, and it was sent: its tool is told, if it is at work here, and may end
+ * early. The outcome is whatever it says. */
+void fl_run_tell_cancelled(struct fl_core *core, const struct fl_uuid *approval);
 
 #endif

@@ -25,6 +25,7 @@ struct fl_stats_slot {
 
 struct fl_stats {
     struct fl_stats_slot slots[FL_STATS_WORKERS];
+    uint64_t sessions_ended; /* the endpoints' of all workers, see endpoint.h */
 };
 
 /* An anonymous shared file for it; -1 on failure. */

@@ -462,6 +462,7 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
         code = fl_people_new(&w->loop, w->pg, w->keys, &w->people, err);
     struct fl_endpoint_config ep;
     fl_wiring_endpoint(&w->wiring, &w->boot, &ep);
+    ep.sessions_ended = &w->stats->sessions_ended;
     if (code == FL_OK)
         code = fl_endpoint_new(&w->core, w->principals, &ep, &w->endpoint, err);
     struct fl_api_config api = { .operator_always = strcmp(c->operator_authority, "always") == 0,

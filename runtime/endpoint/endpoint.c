@@ -26,6 +26,8 @@ enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *princip
     ep->core = core;
     ep->principals = principals;
     ep->config = *config;
+    if (!ep->config.sessions_ended)
+        ep->config.sessions_ended = &ep->own_sessions_ended;
     ep->server = (struct fl_mcp_server){
         .name = FL_STR("flopinio"),
         .title = FL_STR("Flopinio"),

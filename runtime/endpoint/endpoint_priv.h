@@ -20,6 +20,7 @@ struct fl_endpoint {
     struct fl_list sessions;       /* fl_session: legacy HTTP sessions known here */
     struct fl_mcp_listens listens; /* over HTTP */
     size_t talk_count, session_count;
+    uint64_t own_sessions_ended; /* config.sessions_ended points here when there are no others */
     struct fl_orgs_listener org_listener;
     struct fl_timer announce; /* list_changed, a little later */
     struct fl_uuid changed[64];
@@ -149,6 +150,7 @@ struct fl_session {
     enum fl_mcp_version version;
     unsigned refs;
     int64_t looked_up_ms, seen_ms;
+    uint64_t ended_before; /* *config.sessions_ended when it was looked up */
     bool is_gone;
     struct fl_list streams; /* fl_http_stream, of requests that are or were answered here */
 };
@@ -164,6 +166,7 @@ struct fl_session_look {
     struct fl_tx tx;
     struct fl_query *q;
     uint8_t hash[FL_SHA256_BYTES];
+    uint64_t ended_before;
     enum fl_mcp_version version;
 };
 struct fl_session *fl_session_peek(struct fl_endpoint *endpoint, struct fl_principal *principal,

@@ -58,6 +58,29 @@ void fl_stream_begin(struct fl_http_stream *s)
     }
 }
 
+static void lose(struct fl_http_stream *s);
+
+static void on_cut(struct fl_post *post)
+{
+    struct fl_http_stream *s = FL_CONTAINER(post, struct fl_http_stream, cut);
+    s->is_cutting = false;
+    if (!fl_stream_is_gone(s))
+        lose(s);
+}
+
+/* A reader that is too slow for its own stream loses the connection, not the others. */
+static void write_or_cut(struct fl_http_stream *s, const struct fl_buf *out)
+{
+    if (!s->ex || (!out->is_failed && fl_http_write(s->ex, fl_buf_view(out)) != FL_TOO_MANY))
+        return;
+    ((struct fl_auth *)s->ex->user)->user = NULL;
+    fl_http_abort(s->ex); /* says nothing to us */
+    s->ex = NULL;
+    s->is_cutting = true;
+    s->cut.run = on_cut;
+    fl_loop_post(s->endpoint->core->loop, &s->cut);
+}
+
 void fl_stream_event(struct fl_http_stream *s, struct fl_str message)
 {
     struct fl_buf out = FL_BUF_INIT;
@@ -68,11 +91,7 @@ void fl_stream_event(struct fl_http_stream *s, struct fl_str message)
     } else {
         fl_sse_put(&out, (struct fl_str){ NULL, 0 }, message);
     }
-    /* A reader that is too slow for its own stream loses the connection, not the others. */
-    if (s->ex && (out.is_failed || fl_http_write(s->ex, fl_buf_view(&out)) == FL_TOO_MANY)) {
-        fl_http_abort(s->ex);
-        s->ex = NULL;
-    }
+    write_or_cut(s, &out);
     fl_buf_fini(&out);
 }
 
@@ -115,6 +134,12 @@ static void release(void *owner)
     fl_free(s);
 }
 
+static void retire_when_settled(struct fl_http_stream *s)
+{
+    if (!s->db.is_pending && !s->is_creating && !s->is_cutting)
+        fl_loop_retire(s->endpoint->core->loop, &s->retired, release, s);
+}
+
 void fl_stream_free(struct fl_http_stream *s)
 {
     FL_ASSERT(!s->is_freed && fl_list_is_empty(&s->talks));
@@ -123,7 +148,15 @@ void fl_stream_free(struct fl_http_stream *s)
     fl_list_remove(&s->link);
     if (s->ex)
         ((struct fl_auth *)s->ex->user)->user = NULL;
-    fl_loop_retire(s->endpoint->core->loop, &s->retired, release, s);
+    retire_when_settled(s);
+}
+
+bool fl_stream_is_gone(struct fl_http_stream *s)
+{
+    if (!s->is_freed)
+        return false;
+    retire_when_settled(s);
+    return true;
 }
 
 /* The whole answer at once. */
@@ -208,10 +241,7 @@ static void stream_opening(struct fl_talk *t)
         return;
     }
     fl_sse_put_comment(&out);
-    if (s->ex && fl_http_write(s->ex, fl_buf_view(&out)) == FL_TOO_MANY) {
-        fl_http_abort(s->ex);
-        s->ex = NULL;
-    }
+    write_or_cut(s, &out);
     fl_buf_fini(&out);
 }
 
@@ -370,6 +400,9 @@ static void on_read(struct fl_flow *f)
 static void on_session_created(struct fl_op *op)
 {
     struct fl_talk *t = FL_CONTAINER(op, struct fl_talk, op);
+    struct fl_http_stream *s = t->transport;
+    s->is_creating = false;
+    (void)fl_stream_is_gone(s);
     if (t->is_over)
         fl_talk_finish_pending(t);
     else if (op->code)
@@ -401,9 +434,12 @@ static void start_request(struct fl_http_stream *s, struct fl_talk *t)
         return;
     }
     t->op = (struct fl_op){ .done = on_session_created };
+    s->is_creating = true;
     if (fl_session_create_start(&t->op, &s->session_look, s->endpoint, s->principal, t->msg.version,
-                                s->session_id, &s->session) != FL_OK)
+                                s->session_id, &s->session) != FL_OK) {
+        s->is_creating = false;
         fl_talk_error(t, FL_UNAVAILABLE, t->op.err.text);
+    }
 }
 
 static void start_talk(struct fl_http_stream *s, struct fl_str text,
@@ -506,8 +542,6 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     fl_flow_run(&s->flow, &S_session);
 }
 
-/* The connection broke. In the modern era that is a cancellation; in the legacy era it is not, if
- * the client can come back to the stream. */
 static void on_gone(struct fl_http_exchange *ex)
 {
     struct fl_auth *a = ex->user;
@@ -516,8 +550,14 @@ static void on_gone(struct fl_http_exchange *ex)
         return;
     s->ex = NULL;
     a->user = NULL;
-    if (!s->flow.is_ended)
-        return; /* the request is still being read: it ends by itself */
+    if (s->flow.is_ended) /* else the request is still being read: it ends by itself */
+        lose(s);
+}
+
+/* The connection broke. In the modern era that is a cancellation; in the legacy era it is not, if
+ * the client can come back to the stream. */
+static void lose(struct fl_http_stream *s)
+{
     if (s->is_numbered && s->has_begun && !s->is_get) {
         FL_LIST_FOREACH_SAFE (link, &s->talks) {
             struct fl_talk *t = FL_CONTAINER(link, struct fl_talk, mine);

@@ -35,6 +35,8 @@ struct fl_http_stream {
     unsigned pins;                 /* no end while a loop walks its talks */
     unsigned accepts;
     bool is_isolated, is_numbered, has_begun, is_ended, is_get, is_batch, is_read, is_freed;
+    bool is_creating, is_cutting; /* a session; the connection: `cut` follows */
+    struct fl_post cut;
     struct fl_retired retired;
 };
 
@@ -43,7 +45,11 @@ void fl_stream_begin(struct fl_http_stream *s);
 /* Writes a message as an event; numbered ones are kept even when nobody is connected. */
 void fl_stream_event(struct fl_http_stream *s, struct fl_str message);
 void fl_stream_end(struct fl_http_stream *s);
+/* Out of every list; the memory waits for what is still in flight. */
 void fl_stream_free(struct fl_http_stream *s);
+/* An operation of the stream has ended (it says so first). True: the stream was freed meanwhile,
+ * nothing of it may be touched any more. */
+bool fl_stream_is_gone(struct fl_http_stream *s);
 extern const struct fl_talk_ops fl_stream_ops;
 
 /* ---- legacy.c ---- */

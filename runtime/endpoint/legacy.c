@@ -50,12 +50,10 @@ static void on_stream_taken(struct fl_op *op)
     struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
     bool is_taken = op->code == FL_OK && fl_rows(s->q) == 1;
     end_db(s);
-    if (!s->ex) {
-        if (is_taken)
-            fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
-        fl_stream_free(s);
+    if (s->is_freed && is_taken)
+        fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+    if (fl_stream_is_gone(s))
         return;
-    }
     if (!is_taken) {
         respond_and_free(s, op->code ? 503 : 409,
                          op->code ? op->err.text : "the session has a stream already");
@@ -178,9 +176,9 @@ static void on_stream_found(struct fl_op *op)
         request = fl_arena_str(s->arena, fl_cell(s->q, 0, 1));
     }
     end_db(s);
-    if (!s->ex)
-        fl_stream_free(s);
-    else if (!is_found || !request.n)
+    if (fl_stream_is_gone(s))
+        return;
+    if (!is_found || !request.n)
         respond_and_free(s, op->code ? 503 : 400,
                          op->code ? op->err.text : "there is no such stream to resume");
     else
@@ -219,29 +217,44 @@ void fl_legacy_get(struct fl_http_stream *s)
 static void on_session_ended(struct fl_op *op)
 {
     struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
-    if (!s->ex)
-        fl_stream_free(s);
-    else
+    if (!fl_stream_is_gone(s))
         respond_and_free(s, op->code ? 503 : 204, op->code ? op->err.text : NULL);
+}
+
+static void end_stream(struct fl_http_stream *s)
+{
+    s->pins++;
+    FL_LIST_FOREACH_SAFE (link, &s->talks) {
+        struct fl_talk *t = FL_CONTAINER(link, struct fl_talk, mine);
+        fl_list_remove(&t->mine);
+        fl_talk_leave(t, FL_LEAVE_GONE);
+    }
+    s->pins--;
+    if (!s->is_ended) {
+        fl_stream_begin(s);
+        fl_stream_end(s);
+    }
 }
 
 void fl_legacy_delete(struct fl_http_stream *s)
 {
+    struct fl_endpoint *ep = s->endpoint;
+    struct fl_session *session = s->session;
     s->db = (struct fl_op){ .done = on_session_ended };
-    /* Streams that are open end; calls that wait lose their caller. */
-    FL_LIST_FOREACH_SAFE (link, &s->session->streams) {
-        struct fl_http_stream *other = FL_CONTAINER(link, struct fl_http_stream, link);
-        other->pins++;
-        FL_LIST_FOREACH_SAFE (l, &other->talks) {
-            struct fl_talk *t = FL_CONTAINER(l, struct fl_talk, mine);
-            fl_list_remove(&t->mine);
-            fl_talk_leave(t, FL_LEAVE_GONE);
-        }
-        other->pins--;
-    }
-    enum fl_code code = fl_session_end_start(&s->db, &s->session_look, s->session);
-    if (code)
+    enum fl_code code = fl_session_end_start(&s->db, &s->session_look, session);
+    if (code) {
         respond_and_free(s, 503, s->db.err.text);
+        return;
+    }
+    /* Streams that are open end; calls that wait lose their caller. */
+    FL_LIST_FOREACH_SAFE (link, &session->streams) {
+        end_stream(FL_CONTAINER(link, struct fl_http_stream, link));
+    }
+    FL_LIST_FOREACH_SAFE (link2, &ep->streams) {
+        struct fl_http_stream *other = FL_CONTAINER(link2, struct fl_http_stream, link);
+        if (other->session == session)
+            end_stream(other);
+    }
 }
 
 /* ---------------------------------------------------------------- notifications */

@@ -1,12 +1,12 @@
 /* Legacy sessions over Streamable HTTP: rows in the database, so that every worker answers for
- * them; each worker keeps what it has seen for a second. */
+ * them; each worker keeps what it has seen for a second, or until any worker of the node ends one. */
 #include "runtime/endpoint/endpoint_priv.h"
 
 #include "flopinio/base/mem.h"
 #include "runtime/store/person.h"
 #include "runtime/store/sql.h"
 
-#define FRESH_MS 1000  /* a session that another worker ended is gone here after so long */
+#define FRESH_MS 1000  /* a session that another node ended is gone here after so long */
 #define SEEN_MS  60000 /* how often the row is told that it is used */
 
 static void hash_of(struct fl_str id, uint8_t hash[FL_SHA256_BYTES])
@@ -29,6 +29,16 @@ static bool is_theirs(const struct fl_session *s, const struct fl_principal *p)
     return fl_uuid_cmp(&s->credential_id, &p->credential_id) == 0;
 }
 
+static uint64_t ended(const struct fl_endpoint *ep)
+{
+    return __atomic_load_n(ep->config.sessions_ended, __ATOMIC_ACQUIRE);
+}
+
+static bool is_fresh(const struct fl_session *s)
+{
+    return fl_mono_ms() - s->looked_up_ms <= FRESH_MS && s->ended_before == ended(s->endpoint);
+}
+
 static void drop(struct fl_session *s)
 {
     fl_list_remove(&s->link);
@@ -43,7 +53,7 @@ void fl_session_unref(struct fl_session **session)
     if (!s)
         return;
     FL_ASSERT(s->refs > 0);
-    if (--s->refs == 0 && (s->is_gone || fl_mono_ms() - s->looked_up_ms > FRESH_MS))
+    if (--s->refs == 0 && (s->is_gone || !is_fresh(s)))
         drop(s);
 }
 
@@ -53,7 +63,7 @@ struct fl_session *fl_session_peek(struct fl_endpoint *ep, struct fl_principal *
     uint8_t hash[FL_SHA256_BYTES];
     hash_of(id, hash);
     struct fl_session *s = find(ep, hash);
-    if (!s || s->is_gone || !is_theirs(s, principal) || fl_mono_ms() - s->looked_up_ms > FRESH_MS)
+    if (!s || s->is_gone || !is_theirs(s, principal) || !is_fresh(s))
         return NULL;
     s->refs++;
     return s;
@@ -61,7 +71,7 @@ struct fl_session *fl_session_peek(struct fl_endpoint *ep, struct fl_principal *
 
 static struct fl_session *make(struct fl_endpoint *ep, const uint8_t hash[FL_SHA256_BYTES],
                                const struct fl_uuid *organization, const struct fl_uuid *credential,
-                               enum fl_mcp_version version)
+                               enum fl_mcp_version version, uint64_t ended_before)
 {
     struct fl_session *s = find(ep, hash);
     if (!s) {
@@ -79,6 +89,7 @@ static struct fl_session *make(struct fl_endpoint *ep, const uint8_t hash[FL_SHA
         ep->session_count++;
     }
     s->looked_up_ms = fl_mono_ms();
+    s->ended_before = ended_before;
     s->refs++;
     return s;
 }
@@ -114,7 +125,7 @@ static void on_found(struct fl_op *op)
         end_look(l, fl_err_set(&l->op->err, FL_NOT_FOUND, "session not found"));
         return;
     }
-    *l->ret = make(l->endpoint, l->hash, &organization, &credential, version);
+    *l->ret = make(l->endpoint, l->hash, &organization, &credential, version, l->ended_before);
     end_look(l, *l->ret ? FL_OK : fl_err_code(&l->op->err, FL_NOMEM));
 }
 
@@ -122,7 +133,7 @@ static enum fl_code begin(struct fl_op *op, struct fl_session_look *l, struct fl
                           struct fl_principal *principal, struct fl_session **ret,
                           const struct fl_uuid *organization)
 {
-    *l = (struct fl_session_look){ .op = op, .endpoint = ep, .principal = principal, .ret = ret };
+    *l = (struct fl_session_look){ .op = op, .endpoint = ep, .principal = principal, .ret = ret, .ended_before = ended(ep) };
     l->arena = fl_arena_new(0);
     if (!l->arena)
         return fl_err_code(&op->err, FL_NOMEM);
@@ -166,7 +177,7 @@ static void on_created(struct fl_op *op)
         return;
     }
     *l->ret = make(l->endpoint, l->hash, &l->principal->organization_id,
-                   &l->principal->credential_id, l->version);
+                   &l->principal->credential_id, l->version, l->ended_before);
     end_look(l, *l->ret ? FL_OK : fl_err_code(&l->op->err, FL_NOMEM));
 }
 
@@ -200,6 +211,8 @@ static void on_ended(struct fl_op *op)
 {
     struct fl_session_look *l = FL_CONTAINER(op, struct fl_session_look, db);
     l->op->err = op->err;
+    if (!op->code)
+        __atomic_add_fetch(l->endpoint->config.sessions_ended, 1, __ATOMIC_RELEASE);
     end_look(l, op->code ? FL_UNAVAILABLE : FL_OK);
 }
 

@@ -18,7 +18,7 @@
 #define SCHEMA_MAX_BYTES (256 * 1024)
 #define EFFECTS_KNOWN                                                                              \
     (FLOPINIO_READS | FLOPINIO_WRITES | FLOPINIO_DESTROYS | FLOPINIO_REACHES_OUT |                 \
-     FLOPINIO_IDEMPOTENT)
+     FLOPINIO_IDEMPOTENT | FLOPINIO_SLOW)
 
 bool fl_effects_claim_read(uint32_t effects)
 {
@@ -166,6 +166,8 @@ static void put_definition(struct fl_buf *out, const struct fl_definition *d,
     put_text(out, "description", d->description);
     put_text(out, "card", d->card);
     put_hint(out, "hasPreview", d->has_preview);
+    if (d->effects & FLOPINIO_SLOW)
+        put_hint(out, "isSlow", true);
     fl_buf_json_key(out, "inputSchema");
     fl_buf_str(out, d->input_schema);
     fl_buf_putc(out, ',');

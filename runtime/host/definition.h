@@ -27,8 +27,8 @@ struct fl_definition {
     struct fl_str input_schema; /* as the plugin wrote it */
     /* RFC 8785: {"annotations":{"destructiveHint","idempotentHint","openWorldHint",
      * "readOnlyHint"},"card"?,"description","execution":{"taskSupport"},"hasPreview",
-     * "inputSchema","name","outputSchema"?,"title"?}. All but `card` and `hasPreview` are MCP's
-     * own (Tool, 2025-11-25). */
+     * "inputSchema","isSlow"?,"name","outputSchema"?,"title"?}. All but `card`, `hasPreview` and
+     * `isSlow` are MCP's own (Tool, 2025-11-25). */
     struct fl_str json;
     uint8_t digest[FL_DEFINITION_DIGEST_BYTES]; /* SHA-256 of json */
 };

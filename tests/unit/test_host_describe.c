@@ -111,6 +111,7 @@ static void test_effects_become_annotations_and_silence_is_the_worst(void)
           "\"destructiveHint\":true,\"idempotentHint\":false,\"openWorldHint\":true,"
           "\"readOnlyHint\":false",
           false },
+        { FLOPINIO_READS | FLOPINIO_SLOW, "\"isSlow\":true", true },
     };
     for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
         char json[512];
