@@ -85,7 +85,8 @@ void fl_org_unref(struct fl_org **org_ptr)
     for (size_t i = 0; i < org->tool_count; i++)
         fl_schema_free(&org->tools[i].schema);
     fl_policy_unref(&org->policy);
-    fl_arena_free(&org->arena);
+    struct fl_arena *arena = org->arena; /* the organization lives in it */
+    fl_arena_free(&arena);
 }
 
 /* ---- loading ---- */
