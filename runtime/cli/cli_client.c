@@ -23,9 +23,10 @@
 
 struct fl_client {
     struct fl_fetcher *fetcher;
-    char *base;        /* "https://host" or "http://control" */
-    const char *token; /* FLOPINIO_TOKEN; NULL: none */
-    const char *as;    /* --as */
+    char *base;             /* "https://host" or "http://control" */
+    const char *token;      /* FLOPINIO_TOKEN; NULL: none, or --as is used instead */
+    const char *read_token; /* the same, with --as too: reading needs no passphrase then */
+    const char *as;         /* --as */
     bool is_control;
     int secret_fd; /* --passphrase-fd; -1: the terminal */
     bool has_passphrase;
@@ -78,6 +79,13 @@ static enum fl_code read_secret_fd(struct fl_cli *cli, struct fl_client *c, stru
     return FL_OK;
 }
 
+/* Nothing else may get into a header. */
+static bool is_token(const char *text)
+{
+    size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+    return strncmp(text, "flp_", 4) == 0 && !text[n];
+}
+
 static enum fl_code open_client(struct fl_cli *cli, struct fl_client *c, struct fl_err *err)
 {
     const char *url = fl_cli_flag(cli, "url");
@@ -86,15 +94,15 @@ static enum fl_code open_client(struct fl_cli *cli, struct fl_client *c, struct 
                                         .ca_file = fl_cli_flag(cli, "ca") };
     url = url ? url : environment("FLOPINIO_URL");
     c->as = fl_cli_flag(cli, "as");
-    c->token = c->as ? NULL : environment("FLOPINIO_TOKEN");
+    c->read_token = environment("FLOPINIO_TOKEN");
+    c->token = c->as ? NULL : c->read_token;
     c->is_control = !url;
     enum fl_code code = read_secret_fd(cli, c, err);
-    if (code == FL_OK && c->token && strncmp(c->token, "flp_", 4) != 0)
-        code = fl_err_set(err, FL_BAD_PARAMS,
-                          "FLOPINIO_TOKEN is no personal token, which starts with flp_%s",
-                          strncmp(c->token, "fla_", 4) == 0 ? "; an agent's credential cannot be "
-                                                              "used here"
-                                                            : "");
+    if (code == FL_OK && c->read_token && !is_token(c->read_token))
+        code = fl_err_set(
+            err, FL_BAD_PARAMS, "FLOPINIO_TOKEN is no personal token, which starts with flp_%s",
+            strncmp(c->read_token, "fla_", 4) == 0 ? "; an agent's credential cannot be used here"
+                                                   : "");
     if (code == FL_OK && !url) {
         code = control_socket(cli, path, sizeof path, err);
         config.unix_socket = path;
@@ -181,14 +189,18 @@ static enum fl_code ask_passphrase(struct fl_client *c, struct fl_err *err)
 }
 
 /* "Authorization: ..." into `header`; empty: the operator. */
-static enum fl_code authorization(struct fl_client *c, char header[HEADER_MAX], struct fl_err *err)
+static enum fl_code authorization(struct fl_client *c, bool is_reading, char header[HEADER_MAX],
+                                  struct fl_err *err)
 {
     struct fl_buf pair = FL_BUF_INIT, text = FL_BUF_INIT;
+    const char *token = is_reading ? c->read_token : c->token;
     header[0] = 0;
-    if (c->token) {
-        snprintf(header, HEADER_MAX, "Authorization: Bearer %.500s", c->token);
+    if (token) {
+        snprintf(header, HEADER_MAX, "Authorization: Bearer %.500s", token);
         return FL_OK;
     }
+    if (is_reading && c->is_control)
+        return FL_OK;
     if (!c->as)
         return c->is_control ? FL_OK
                              : fl_err_set(err, FL_UNAUTHENTICATED,
@@ -216,8 +228,8 @@ static enum fl_code authorization(struct fl_client *c, char header[HEADER_MAX], 
 struct exchange {
     const char *method, *path;
     struct fl_str body;
-    bool as_operator; /* read without signing in, on the control socket */
-    FILE *file;       /* NULL: into cli->body */
+    bool is_reading; /* with FLOPINIO_TOKEN, or as the operator of the control socket */
+    FILE *file;      /* NULL: into cli->body */
 };
 
 static bool on_piece(void *ctx, struct fl_str piece)
@@ -238,15 +250,13 @@ static enum fl_code send_once(struct fl_cli *cli, struct fl_client *c, const str
     char header[HEADER_MAX] = "", code_header[80];
     const char *headers[5];
     size_t n = 0;
-    enum fl_code code = FL_OK;
-    if (!(x->as_operator && c->is_control && !c->token))
-        code = authorization(c, header, err);
+    enum fl_code code = authorization(c, x->is_reading, header, err);
     const char *url = fl_arena_printf(cli->arena, "%s/api/v1%s", c->base, x->path ? x->path : "");
     if (code || !url || !x->path)
         return code ? code : fl_err_code(err, FL_NOMEM);
     if (header[0])
         headers[n++] = header;
-    if (c->code[0] && header[0] && !c->token) {
+    if (c->code[0]) {
         snprintf(code_header, sizeof code_header, "Flopinio-Code: %.32s", c->code);
         headers[n++] = code_header;
     }
@@ -322,6 +332,8 @@ static int exchange(struct fl_cli *cli, const struct exchange *x, json_t **ret)
         if (!wants_code)
             break;
         code = fl_secret_ask("Code of your authenticator: ", c->secret_fd, c->code, &err);
+        if (code == FL_OK && (!c->code[0] || c->code[strspn(c->code, "0123456789")]))
+            code = fl_err_set(&err, FL_UNAUTHENTICATED, "a code has digits only");
     }
     c = cli->client;
     int status = FL_EXIT_DONE;
@@ -360,7 +372,7 @@ int fl_cli_ask(struct fl_cli *cli, const char *method, const char *path, json_t 
 
 int fl_cli_look(struct fl_cli *cli, const char *path, json_t **ret)
 {
-    struct exchange x = { .method = "GET", .path = path, .as_operator = true };
+    struct exchange x = { .method = "GET", .path = path, .is_reading = true };
     return exchange(cli, &x, ret);
 }
 

@@ -4,8 +4,9 @@
 #include "runtime/cli/cli_table.h"
 #include "runtime/cli/config.h"
 
-#define WIDTH      80
-#define FLAG_CELLS 28
+#define WIDTH         80
+#define FLAG_CELLS    28
+#define SETTING_CELLS 6
 
 #define GLUE '\t' /* a blank at which no line ends */
 
@@ -109,6 +110,25 @@ static void put_sentence(struct fl_buf *out, const char *clause)
     fl_buf_printf(out, "%s.", clause + 1);
 }
 
+/* "  --listen=A,B   addresses for ..." lines, folded. */
+static void put_settings(struct fl_buf *out)
+{
+    struct fl_buf text = FL_BUF_INIT, one = FL_BUF_INIT;
+    fl_config_help(&text);
+    for (const char *p = text.p; p && *p;) {
+        size_t n = strcspn(p, "\n"), flag = 2 + strcspn(p + 2, " ");
+        fl_buf_reset(&one);
+        fl_buf_put(&one, p + flag, n - flag);
+        size_t blanks = one.p ? strspn(one.p, " ") : 0;
+        fl_buf_put(out, p, flag);
+        fl_buf_printf(out, "\n%*s", SETTING_CELLS, "");
+        put_folded(out, one.p ? one.p + blanks : "", SETTING_CELLS, SETTING_CELLS);
+        p += n + (p[n] == '\n');
+    }
+    fl_buf_fini(&one);
+    fl_buf_fini(&text);
+}
+
 void fl_cli_help_command(struct fl_buf *out, const struct fl_cli_command *c)
 {
     put_usage(out, c);
@@ -124,8 +144,8 @@ void fl_cli_help_command(struct fl_buf *out, const struct fl_cli_command *c)
     for (const struct fl_cli_flag *f = c->flags; f && f->name; f++)
         put_flag(out, f);
     if (c->uses & FL_CLI_RAW) {
-        fl_buf_puts(out, "\n  --config=FILE                      the file with settings\n");
-        fl_config_help(out);
+        fl_buf_puts(out, "\n  --config=FILE\n      the file with settings\n");
+        put_settings(out);
     }
     bool is_first = true;
     for (const struct fl_cli_flag *f = fl_cli_common; f->name; f++) {

@@ -169,7 +169,9 @@ static const struct fl_cli_flag settle_flags[] = {
 const struct fl_cli_command fl_cmd_decide[] = {
     { "approvals approve", "ID", "shows the card and approves it",
       "As --as NAME, whose passphrase is asked on the terminal, or with FLOPINIO_TOKEN of the scope "
-      "decide. If the approval changes after its card was shown, nothing is decided.",
+      "decide. If the approval changes after its card was shown, nothing is decided. With --url "
+      "and --as, FLOPINIO_TOKEN of the scope read may fetch the card, so that one code of the "
+      "authenticator is enough.",
       FL_CLI_ORG, reason_flags, approve },
     { "approvals reject", "ID", "rejects a call; the agent is told why", NULL, FL_CLI_ORG,
       reject_flags, reject },

@@ -197,14 +197,19 @@ static enum fl_code read_file(struct fl_config *c, const char *path, struct fl_e
     return code == FL_OK || code == FL_NOMEM ? code : (err->code = FL_CONFIG);
 }
 
+/* "FLOPINIO_LISTEN" */
+static void environment_name(const struct row *row, char out[64])
+{
+    snprintf(out, 64, "FLOPINIO_%s", row->name);
+    for (char *p = out; *p; p++)
+        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+}
+
 static enum fl_code set_environment(struct fl_config *c, struct fl_err *err)
 {
     for (size_t i = 0; i < ROWS; i++) {
-        char name[80] = "FLOPINIO_";
-        for (size_t k = 0; rows[i].name[k]; k++) {
-            char ch = rows[i].name[k];
-            name[9 + k] = ch >= 'a' && ch <= 'z' ? (char)(ch - 32) : ch;
-        }
+        char name[64];
+        environment_name(&rows[i], name);
         const char *value = getenv(name);
         enum fl_code code = value ? set(c, &rows[i], fl_str_of(value), name, err) : FL_OK;
         if (code)
@@ -381,9 +386,13 @@ void fl_config_help(struct fl_buf *out)
 {
     for (size_t i = 0; i < ROWS; i++) {
         char flag[64];
-        snprintf(flag, sizeof flag, "--%s=%s", rows[i].name,
-                 rows[i].type == LIST ? "A,B" : type_names[rows[i].type]);
-        for (char *p = flag + 2; *p && *p != '='; p++)
+        bool is_secret = rows[i].type == SECRET; /* never on the command line: set_flag */
+        if (is_secret)
+            environment_name(&rows[i], flag);
+        else
+            snprintf(flag, sizeof flag, "--%s=%s", rows[i].name,
+                     rows[i].type == LIST ? "A,B" : type_names[rows[i].type]);
+        for (char *p = flag + 2; !is_secret && *p && *p != '='; p++)
             *p = *p == '_' ? '-' : *p;
         fl_buf_printf(out, "  %-34s %s%s%s%s\n", flag, rows[i].help,
                       rows[i].fallback[0] ? " [" : "", rows[i].fallback,
