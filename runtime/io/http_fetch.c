@@ -83,7 +83,10 @@ static bool may_be_clear(const char *url)
     static const char *const hosts[] = { "http://127.0.0.1", "http://localhost", "http://[::1]" };
     for (size_t i = 0; i < FL_COUNTOF(hosts); i++) {
         size_t n = strlen(hosts[i]);
-        if (strncasecmp(url, hosts[i], n) == 0 && (!url[n] || strchr(":/?", url[n])))
+        if (strncasecmp(url, hosts[i], n) != 0)
+            continue;
+        n += url[n] == ':' ? 1 + strspn(url + n + 1, "0123456789") : 0;
+        if (!url[n] || url[n] == '/' || url[n] == '?') /* not "localhost:80@example.com" */
             return true;
     }
     return false;
@@ -139,7 +142,6 @@ static enum fl_code explain(const struct transfer *t, CURLcode rc, const char *t
         return fl_err_set(err, FL_TIMEOUT, "no answer within %d s",
                           t->fetcher->config.timeout_ms / 1000);
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return fl_err_set(err, FL_CONFIG, "'%.200s' is no http or https address", t->request->url);
     case CURLE_SSL_CACERT_BADFILE:
         return fl_err_set(err, FL_CONFIG, "cannot read the certificates in %.200s",
