@@ -1,10 +1,10 @@
 /* Argon2id over libargon2's core. The PHC string is written and read here, not by the library: a
- * stored string is data from the database, so its costs are bounded before memory is asked for, and
- * the memory comes through our allocator. */
+ * stored string is data from the database, so its costs are bounded before memory is asked for. */
 #include "runtime/crypto/password.h"
 
 #include <argon2.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "flopinio/base/buf.h"
 #include "flopinio/base/id.h"
@@ -34,16 +34,18 @@ struct phc {
 
 static const struct phc todays = { .m_kib = 19456, .t = 2, .p = 1 };
 
+/* Mapped, not from the heap: the allocator would keep these 19 MiB for each thread of the pool. */
 static int take_memory(uint8_t **memory, size_t n)
 {
-    *memory = fl_malloc(n);
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    *memory = p == MAP_FAILED ? NULL : p;
     return *memory ? ARGON2_OK : ARGON2_MEMORY_ALLOCATION_ERROR;
 }
 
 static void give_memory(uint8_t *memory, size_t n)
 {
     fl_cleanse(memory, n);
-    fl_free(memory);
+    munmap(memory, n);
 }
 
 /* Fills out with the hash of `pass` by the costs and the salt of `with`. */

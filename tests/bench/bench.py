@@ -8,6 +8,7 @@ processes used more than a quarter of a core is done again (three times at most,
 and marked). Figures are medians with minimum and maximum. Latency and CPU are of the same runs.
 """
 import argparse
+import atexit
 import json
 import os
 import signal
@@ -90,7 +91,7 @@ class Server:
     def __init__(self, *command):
         self.port = free_ports(1)[0]
         self.process = subprocess.Popen([c.replace("PORT", str(self.port)) for c in command],
-                                        stdout=subprocess.DEVNULL)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         def listens():
             assert self.process.poll() is None, "%s ended" % (command,)
@@ -98,8 +99,10 @@ class Server:
                 return s.connect_ex(("127.0.0.1", self.port)) == 0
         wait_for("%s to listen" % command[0], listens, 20, 0.05)
         self.pids = tree(self.process.pid)
+        atexit.register(self.stop)
 
     def stop(self):
+        atexit.unregister(self.stop)
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(10)

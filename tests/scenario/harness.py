@@ -160,7 +160,8 @@ class Runtime:
         os.chmod(self.base, 0o755)  # the database's user must get through
         self.plugins = self.base + "/plugins"   # of this runtime alone; tests replace files in it
         os.mkdir(self.plugins)
-        self.install_plugin("scenario")
+        if os.path.exists(BUILD + "/test-plugins"):  # not in a release build
+            self.install_plugin("scenario")
         self.data = self.base + "/data"
         self.run_dir = self.data + "/run"
         self.log_path = self.base + "/serve.log"
