@@ -174,7 +174,7 @@ static void say_next(struct init *in)
     fl_cli_say(cli,
                "  flopinio server add files --plugin files --config '{\"root\": \"/srv/docs\"}'%s\n"
                "  flopinio tool list%s\n"
-               "  flopinio tool accept files__read --effects read%s\n"
+               "  flopinio tool accept files__read --read%s\n"
                "  flopinio agent create bot --owner %s --client claude-code%s\n"
                "  FLOPINIO_CREDENTIAL=fla_... flopinio connect --client claude-code%s\n"
                "  flopinio doctor%s",

@@ -2,7 +2,9 @@
 #include <stdio.h>
 
 #include "flopinio/base/json.h"
+#include "runtime/cli/cmd_connect.h"
 #include "runtime/cli/demo_priv.h"
+#include "runtime/crypto/secret.h"
 #include "runtime/notify/show.h"
 
 #define ORG "/orgs/" DEMO_ORG
@@ -88,30 +90,33 @@ bool demo_audit(struct demo *d)
 }
 
 /* ---------------------------------------------------------------- clients */
+static bool show_client(struct demo *d, const char *name, const char *client)
+{
+    char url[64], credential[DEMO_TOKEN_BYTES];
+    struct fl_buf text = FL_BUF_INIT;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/mcp", d->port);
+    if (!demo_credential(d, name, client, credential))
+        return false;
+    fl_connect_put(&text, client, url, credential);
+    bool is_fine = fl_buf_code(&text, &d->err) == FL_OK;
+    if (is_fine)
+        printf("\n%s", text.p);
+    if (text.p)
+        fl_cleanse(text.p, text.n);
+    fl_buf_fini(&text);
+    return is_fine;
+}
+
 bool demo_clients(struct demo *d)
 {
-    char claude[DEMO_TOKEN_BYTES], vscode[DEMO_TOKEN_BYTES], cursor[DEMO_TOKEN_BYTES];
-    if (!demo_credential(d, "Claude Code", "claude-code", claude) ||
-        !demo_credential(d, "VS Code", "vscode", vscode) ||
-        !demo_credential(d, "Cursor", "cursor", cursor))
+    demo_say(d, "The runtime stays up. Each client gets a credential of its own, shown now and "
+                "never again.");
+    if (!show_client(d, "Claude Code", "claude-code") || !show_client(d, "VS Code", "vscode") ||
+        !show_client(d, "Cursor", "cursor"))
         return false;
-    demo_say(d, "The runtime stays up at http://127.0.0.1:%d/mcp. Each client has a credential of "
-                "its own, which ends when this demo is started over.", d->port);
-    printf("\n   Claude Code, in a shell:\n\n"
-           "claude mcp add --transport http flopinio http://127.0.0.1:%d/mcp \\\n"
-           "  --header \"Authorization: Bearer %s\"\n",
-           d->port, claude);
-    printf("\n   VS Code, .vscode/mcp.json:\n\n"
-           "{\"servers\": {\"flopinio\": {\"type\": \"http\",\n"
-           "  \"url\": \"http://127.0.0.1:%d/mcp\",\n"
-           "  \"headers\": {\"Authorization\": \"Bearer %s\"}}}}\n",
-           d->port, vscode);
-    printf("\n   Cursor, ~/.cursor/mcp.json:\n\n"
-           "{\"mcpServers\": {\"flopinio\": {\n"
-           "  \"url\": \"http://127.0.0.1:%d/mcp\",\n"
-           "  \"headers\": {\"Authorization\": \"Bearer %s\"}}}}\n\n",
-           d->port, cursor);
-    demo_say(d, "What they ask for waits here; decide it from another terminal:");
+    putchar('\n');
+    demo_say(d, "What they ask for waits here. Look from another terminal, and decide as ben or "
+                "cleo:");
     printf("     %s approvals list --watch --data-dir %s\n\n", d->program, d->options.data_dir);
     return true;
 }
