@@ -287,6 +287,7 @@ static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_er
              "password_encryption = scram-sha-256\n"
              "max_connections = 200\n"
              "shared_buffers = 256MB\n"
+             "jit = off\n" /* needs memory that is writable and executable; our queries are short */
              "fsync = on\n"
              "synchronous_commit = on\n"
              "full_page_writes = on\n"

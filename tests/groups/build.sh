@@ -1,7 +1,7 @@
 # shows: gcc and clang build every preset without a warning; hardened, installed, a plain plugin.h
 # budget: 420
 # order: 40
-# needs: binutils clang libclang-rt-dev
+# needs: binutils systemd clang libclang-rt-dev
 # build: none
 # shellcheck shell=bash
 
