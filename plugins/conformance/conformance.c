@@ -209,7 +209,7 @@ SCRIPT(protocol_error_job)
     X(test_tool_with_progress, NO_ARGUMENTS, NEVER, with_progress_start, script_cancel,            \
       "Reports progress three times, 50 ms apart")                                                 \
     X(test_logging_tool, NO_ARGUMENTS, NEVER, logging_tool, NULL, "Sends one log message")         \
-    X(test_reconnection, NO_ARGUMENTS, NEVER, reconnection_start, script_cancel,                   \
+    X(test_reconnection, NO_ARGUMENTS, SLOW, reconnection_start, script_cancel,                    \
       "Answers after 300 ms")                                                                      \
     X(json_schema_2020_12_tool, SCHEMA_2020_12, NEVER, echo_arguments, NULL,                       \
       "Tool with JSON Schema 2020-12 features")                                                    \
@@ -264,7 +264,9 @@ SCRIPT(protocol_error_job)
 })
 /* clang-format on */
 
-/* Whatever may be a task takes its time. */
+/* Whatever may be a task takes its time; so does what a stream may break under. */
+#define FLOPINIO_TASK_SLOW FLOPINIO_TASK_NEVER
+#define EFFECTS_SLOW     (FLOPINIO_READS | FLOPINIO_SLOW)
 #define EFFECTS_NEVER    FLOPINIO_READS
 #define EFFECTS_OPTIONAL (FLOPINIO_READS | FLOPINIO_SLOW)
 #define EFFECTS_REQUIRED (FLOPINIO_READS | FLOPINIO_SLOW)

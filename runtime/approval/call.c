@@ -175,8 +175,11 @@ FL_STEP(policy)
         return &S_respond;
     switch (c->verdict.effect) {
     case FL_EFFECT_ALLOW:
-        if (!c->verdict.is_standing && !wants_task(c))
+        if (!c->verdict.is_standing && !wants_task(c)) {
+            if (c->found->is_slow && c->on_slow)
+                c->on_slow(c);
             return fl_await(f, &S_read_done, fl_call_read_start(c));
+        }
         c->core->stats.permitted++;
         return &S_intake;
     case FL_EFFECT_ASK: return c->found->has_preview ? &S_preview : &S_intake;

@@ -60,6 +60,7 @@ struct fl_call {
     bool is_status;          /* approval_status: look once, wait for nothing, run nothing */
     void *user;
     void (*on_waiting)(struct fl_call *call); /* people are asked; may be NULL; may come again */
+    void (*on_slow)(struct fl_call *call);    /* a read that takes its time begins; may be NULL */
     void (*on_progress)(struct fl_call *call, double progress, double total, struct fl_str message);
     void (*on_message)(struct fl_call *call, enum flopinio_level level, struct fl_str logger,
                        struct fl_str data_json);

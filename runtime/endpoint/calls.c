@@ -178,33 +178,41 @@ static void on_message(struct fl_call *c, enum flopinio_level level, struct fl_s
     fl_buf_fini(&out);
 }
 
-/* Each progress_ms while people are asked: a progress message if the client listens for them, and
- * in any case whatever keeps the way open. */
+static void tell_waiting(struct fl_talk *t)
+{
+    char id[FL_UUID_TEXT];
+    double value, whole;
+    struct fl_mcp_outcome words;
+    outcome_of(t->call, id, &words);
+    t->waited += 1;
+    if (!fl_mcp_progress_next(&t->progress, fl_mono_ms(), t->waited, 0, &value, &whole))
+        return;
+    struct fl_buf text = FL_BUF_INIT, out = FL_BUF_INIT;
+    fl_mcp_state_text(&text, FL_MCP_STATE_PENDING, &words);
+    fl_mcp_put_progress(&out, t->msg.version, t->msg.progress_token, value, 0, fl_buf_view(&text));
+    fl_talk_tell(t, &out);
+    fl_buf_fini(&text);
+    fl_buf_fini(&out);
+}
+
+/* A progress message while people are asked, if the client listens for them; else whatever keeps
+ * the way open. */
+static void tick(struct fl_talk *t, bool is_asking)
+{
+    const struct fl_endpoint_config *config = &t->endpoint->config;
+    is_asking = is_asking && t->msg.progress_token.p;
+    fl_talk_open(t);
+    if (is_asking)
+        tell_waiting(t);
+    else if (t->ops->opening)
+        t->ops->opening(t); /* a comment */
+    fl_loop_timer(t->endpoint->core->loop, &t->tick,
+                  is_asking ? config->progress_ms : config->keepalive_ms);
+}
+
 void fl_call_tick(struct fl_talk *t)
 {
-    struct fl_endpoint *ep = t->endpoint;
-    struct fl_call *c = t->call;
-    fl_talk_open(t);
-    if (c && t->msg.progress_token.p) {
-        char id[FL_UUID_TEXT];
-        double value, whole;
-        struct fl_mcp_outcome words;
-        outcome_of(c, id, &words);
-        t->waited += 1;
-        if (fl_mcp_progress_next(&t->progress, fl_mono_ms(), t->waited, 0, &value, &whole)) {
-            struct fl_buf text = FL_BUF_INIT, out = FL_BUF_INIT;
-            fl_mcp_state_text(&text, FL_MCP_STATE_PENDING, &words);
-            fl_mcp_put_progress(&out, t->msg.version, t->msg.progress_token, value, 0,
-                                fl_buf_view(&text));
-            fl_talk_tell(t, &out);
-            fl_buf_fini(&text);
-            fl_buf_fini(&out);
-        }
-    } else if (t->ops->opening) {
-        t->ops->opening(t); /* a comment */
-    }
-    fl_loop_timer(ep->core->loop, &t->tick,
-                  t->msg.progress_token.p ? ep->config.progress_ms : ep->config.keepalive_ms);
+    tick(t, t->call && fl_call_is_waiting(t->call));
 }
 
 static void on_waiting(struct fl_call *c)
@@ -212,8 +220,18 @@ static void on_waiting(struct fl_call *c)
     struct fl_talk *t = c->user;
     if (t->ops->leaves && t->ops->leaves(t))
         return;
-    if (!fl_timer_is_armed(&t->tick))
-        fl_call_tick(t); /* at once: the client sees that people are asked */
+    if (!fl_timer_is_armed(&t->tick) || !t->is_asking)
+        tick(t, true); /* at once: the client sees that people are asked */
+    t->is_asking = true;
+}
+
+/* The stream begins before the answer: what holds its place in between knows that it is alive, and
+ * a legacy client can come back to it. */
+static void on_slow(struct fl_call *c)
+{
+    struct fl_talk *t = c->user;
+    fl_talk_open(t);
+    fl_loop_timer(t->endpoint->core->loop, &t->tick, t->endpoint->config.keepalive_ms);
 }
 
 /* ---------------------------------------------------------------- setting it going */
@@ -249,6 +267,7 @@ void fl_method_call(struct fl_talk *t)
     c->user = t;
     c->on_done = on_done;
     c->on_waiting = on_waiting;
+    c->on_slow = on_slow;
     c->on_progress = on_progress;
     c->on_message = on_message;
     c->caller.is_isolated = t->is_isolated;

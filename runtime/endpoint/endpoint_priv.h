@@ -71,7 +71,7 @@ struct fl_talk {
     struct fl_post watches_over;
     struct fl_str mcp_session, mcp_stream; /* legacy HTTP */
     struct fl_uuid outcome_of;             /* the answer is the outcome of this approval; or zero */
-    bool is_listening, is_isolated, is_over, has_opened, is_gone, is_wait;
+    bool is_listening, is_isolated, is_over, has_opened, is_gone, is_wait, is_asking;
     struct fl_retired retired;
 };
 
@@ -95,7 +95,7 @@ void fl_talk_close(struct fl_talk *talk);
 void fl_talk_open(struct fl_talk *talk);
 /* Operations of a talk call this when they end after the talk did. */
 void fl_talk_finish_pending(struct fl_talk *talk);
-/* Progress or a comment while a call waits; arms itself again. */
+/* Progress or a comment while a call waits or works; arms itself again. */
 void fl_call_tick(struct fl_talk *talk);
 static inline struct fl_mcp_to fl_talk_to(const struct fl_talk *talk)
 {
