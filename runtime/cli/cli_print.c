@@ -13,13 +13,17 @@
 
 #define COLUMNS_MAX 16
 #define GAP         2
-#define LEAST       12 /* cells that a column keeps when the table is too wide */
+#define COMFORT     24 /* a column that is wider gives way before another is left out */
+#define LEAST       12 /* cells that a column keeps */
 #define MARK        "..."
 #define ID_CELLS    8
 
 struct column {
     char label[32], member[48], how[8];
     size_t width;
+    bool is_key;    /* is typed into other commands: never cut */
+    bool may_leave; /* is left out where there is no room */
+    bool is_hidden;
 };
 
 /* ---------------------------------------------------------------- columns */
@@ -33,12 +37,14 @@ static size_t read_columns(const char *spec, struct column columns[COLUMNS_MAX])
         *c = (struct column){ .width = 0 };
         member = strcspn(p + label + 1, ": ");
         FL_ASSERT(label < sizeof c->label && member < sizeof c->member);
-        for (size_t i = 0; i < label; i++)
-            c->label[i] = p[i] == '_' ? ' ' : p[i];
+        c->may_leave = p[0] == '?';
+        for (size_t i = c->may_leave; i < label; i++)
+            c->label[i - c->may_leave] = p[i] == '_' ? ' ' : p[i];
         memcpy(c->member, p + label + 1, member);
         if (label + 1 + member < n)
             snprintf(c->how, sizeof c->how, "%.*s", (int)(n - label - member - 2),
                      p + label + 2 + member);
+        c->is_key = strcmp(c->how, "k") == 0 || strcmp(c->how, "id") == 0;
         p += n;
         p += *p == ' ';
     }
@@ -79,6 +85,8 @@ static void put_span(struct fl_buf *out, int64_t ms)
         fl_buf_printf(out, "%lld s", (long long)(s < 0 ? 0 : s));
     else if (m < 90)
         fl_buf_printf(out, "%lld min", (long long)m);
+    else if (h < 10 && m % 60)
+        fl_buf_printf(out, "%lld h %lld min", (long long)h, (long long)(m % 60));
     else if (h < 48)
         fl_buf_printf(out, "%lld h", (long long)h);
     else
@@ -164,19 +172,38 @@ static void put_spaces(struct fl_buf *out, size_t count)
         fl_buf_putc(out, ' ');
 }
 
-/* Takes from the widest until the row fits. */
+/* The last column that may be left out; NULL: none is there any more. */
+static struct column *leaver(struct column *columns, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        if (columns[i].may_leave && !columns[i].is_hidden)
+            return &columns[i];
+    }
+    return NULL;
+}
+
+/* Takes from the widest, then leaves columns out, until the row fits or nothing can give way. */
 static void fit(struct column *columns, size_t count, size_t width)
 {
     for (;;) {
-        size_t sum = 0, widest = 0;
+        struct column *widest = NULL, *leaves = leaver(columns, count);
+        size_t sum = 0;
         for (size_t i = 0; i < count; i++) {
-            sum += columns[i].width + (i ? GAP : 0);
-            if (columns[i].width > columns[widest].width)
-                widest = i;
+            struct column *c = &columns[i];
+            if (c->is_hidden)
+                continue;
+            sum += c->width + (sum ? GAP : 0);
+            if (!c->is_key && (!widest || c->width > widest->width))
+                widest = c;
         }
-        if (sum <= width || columns[widest].width <= LEAST)
+        if (sum <= width)
             return;
-        columns[widest].width--;
+        if (widest && widest->width > (leaves ? COMFORT : LEAST))
+            widest->width--;
+        else if (leaves)
+            leaves->is_hidden = true;
+        else
+            return;
     }
 }
 
@@ -199,10 +226,12 @@ static void put_row(struct fl_buf *out, const struct column *columns, size_t cou
                     const struct fl_str *cells)
 {
     size_t last = count;
-    while (last > 1 && cells[last - 1].n == 0)
+    while (last > 1 && (cells[last - 1].n == 0 || columns[last - 1].is_hidden))
         last--;
-    for (size_t i = 0; i < last; i++)
-        put_cell(out, cells[i], columns[i].width, i + 1 == last);
+    for (size_t i = 0; i < last; i++) {
+        if (!columns[i].is_hidden)
+            put_cell(out, cells[i], columns[i].width, i + 1 == last);
+    }
     fl_buf_putc(out, '\n');
 }
 

@@ -81,12 +81,12 @@ static int agent_create(struct fl_cli *cli)
 static int agent_list(struct fl_cli *cli)
 {
     return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/agents"),
-                            "NAME=name STATE=state OWNER=owner TITLE=title LABELS=labels",
+                            "NAME=name:k STATE=state OWNER=owner TITLE=title ?LABELS=labels",
                             "there is no agent yet: flopinio agent create NAME --owner PERSON");
 }
 
 #define CREDENTIALS                                                                                \
-    "ID=id NAME=name CLIENT=client HELD=hold TOOLS=tools EXPIRES=expires_at:t USABLE=is_usable"
+    "ID=id:k NAME=name TOOLS=tools USABLE=is_usable EXPIRES=expires_at:t ?CLIENT=client ?HELD=hold"
 
 static int agent_show(struct fl_cli *cli)
 {

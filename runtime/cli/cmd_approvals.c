@@ -14,9 +14,10 @@
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
+#include "runtime/notify/show.h"
 
-#define COLUMNS                                                                                    \
-    "ID=id:id STATE=says WHAT=what:s AGENT=agent RISK=risk VOTES=progress ASKED=created_at:ago "   \
+#define COLUMNS                                                                                     \
+    "ID=id:id STATE=says WHAT=what:s AGENT=agent ?RISK=risk ?VOTES=progress ?ASKED=created_at:ago " \
     "LEFT=expires_at:left"
 #define NOTHING_WAITS "nothing waits"
 
@@ -99,14 +100,14 @@ static size_t height(void)
 
 /* Every line erases what stood behind it, so that nothing flickers; rows beyond the screen are
  * counted instead. */
-static void put_screen(struct fl_cli *cli, const struct fl_buf *text, size_t rows)
+static void put_screen(struct fl_cli *cli, const struct fl_buf *text, size_t rows, size_t width)
 {
     size_t lines = 0, hidden = 0;
     fl_buf_puts(&cli->out, "\x1b[H");
     for (const char *p = text->p; p && *p;) {
         size_t n = strcspn(p, "\n");
         if (lines + 1 < rows || !p[n + (p[n] == '\n')]) {
-            fl_buf_put(&cli->out, p, n);
+            fl_buf_put(&cli->out, p, fl_show_cut((struct fl_str){ p, n }, width));
             fl_buf_puts(&cli->out, "\x1b[K\r\n");
             lines++;
         } else {
@@ -139,7 +140,7 @@ static void draw(struct fl_cli *cli, const char *path)
     else
         fl_print_table(&text, COLUMNS, items, width, fl_real_ms());
     json_decref(answer);
-    put_screen(cli, &text, height() - 1);
+    put_screen(cli, &text, height() - 1, width);
     fl_buf_fini(&text);
 }
 

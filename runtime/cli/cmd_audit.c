@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include "flopinio/base/clock.h"
+#include "flopinio/base/id.h"
 #include "flopinio/base/json.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 
 #define COLUMNS   "AT=at:ts BY______=leaf.actor.kind WHAT=line" /* BY as wide as "operator" */
+#define ID_CELLS  8
 #define LONG_TEXT 64 /* digests and salts say nothing to people */
 
 /* ---------------------------------------------------------------- which events */
@@ -30,18 +32,29 @@ static const char *audit_path(struct fl_cli *cli, const char *what, const char *
     return path;
 }
 
+/* "the deciding vote approved it (approval 12263f7a)": the end of an id, as lists show it. */
+static void put_subject(struct fl_buf *out, const json_t *item)
+{
+    const json_t *subject = json_object_get(json_object_get(item, "leaf"), "subject");
+    struct fl_str id = fl_json_get_str(subject, "id"), kind = fl_json_get_str(subject, "kind");
+    fl_buf_str(out, fl_json_get_str(item, "meaning"));
+    if (fl_str_is(kind, "approval") && id.n > ID_CELLS)
+        fl_buf_printf(out, " (approval %s)", id.p + id.n - ID_CELLS);
+}
+
 /* What the event's data says, behind what happened. */
 static void put_line(json_t *item)
 {
     const json_t *data = json_object_get(json_object_get(item, "leaf"), "data");
     struct fl_buf out = FL_BUF_INIT;
+    struct fl_uuid id;
     const char *key, *sign = ": ";
     json_t *value;
-    fl_buf_str(&out, fl_json_get_str(item, "meaning"));
+    put_subject(&out, item);
     json_object_foreach ((json_t *)data, key, value) {
         struct fl_str text = fl_json_str(value);
         bool is_digest = text.n >= LONG_TEXT && !memchr(text.p, ' ', text.n);
-        if (is_digest || strcmp(key, "fence") == 0)
+        if (is_digest || fl_uuid_parse(text, &id) || strcmp(key, "fence") == 0)
             continue;
         fl_buf_printf(&out, "%s%s=", sign, key);
         if (json_is_string(value))

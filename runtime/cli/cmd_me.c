@@ -26,7 +26,7 @@ static int whoami(struct fl_cli *cli)
                         "second_factor=has_second_factor",
                         answer, 0);
         if (json_array_size(json_object_get(answer, "organizations")) > 0)
-            fl_print_table(&cli->out, "ORGANIZATION=name TITLE=title ROLE=role",
+            fl_print_table(&cli->out, "ORGANIZATION=name:k TITLE=title ROLE=role",
                            json_object_get(answer, "organizations"), 0, 0);
     }
     json_decref(answer);
@@ -93,7 +93,7 @@ static int token_create(struct fl_cli *cli)
 static int token_list(struct fl_cli *cli)
 {
     return fl_cli_show_list(cli, "/me/tokens",
-                            "ID=id NAME=name SCOPES=scopes EXPIRES=expires_at:t USABLE=is_usable",
+                            "ID=id:k NAME=name SCOPES=scopes USABLE=is_usable EXPIRES=expires_at:t",
                             "you have no tokens");
 }
 

@@ -20,7 +20,7 @@ static int org_create(struct fl_cli *cli)
 static int org_list(struct fl_cli *cli)
 {
     return fl_cli_show_list(cli, "/orgs",
-                            "NAME=name TITLE=title POLICY=policy_version MADE=created_at:t",
+                            "NAME=name:k TITLE=title POLICY=policy_version ?MADE=created_at:t",
                             "there is no organization yet: flopinio org create NAME");
 }
 
@@ -61,7 +61,7 @@ static int group_create(struct fl_cli *cli)
 static int group_list(struct fl_cli *cli)
 {
     return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/groups"),
-                            "NAME=name TITLE=title MEMBERS=members",
+                            "NAME=name:k TITLE=title MEMBERS=members",
                             "there is no group yet: flopinio group create NAME --member PERSON");
 }
 

@@ -58,7 +58,7 @@ static int server_list(struct fl_cli *cli)
 {
     return fl_cli_show_list(
         cli, fl_cli_path(cli, "/orgs/{org}/servers"),
-        "NAME=name PLUGIN=plugin ENABLED=is_enabled ENVIRONMENT=environment ACCOUNT=account "
+        "NAME=name:k PLUGIN=plugin ENABLED=is_enabled ?ENVIRONMENT=environment ?ACCOUNT=account "
         "CONFIG=config NOTE=note",
         "there is no server yet: flopinio server add NAME --plugin files --config JSON");
 }

@@ -22,7 +22,7 @@ static int stop(struct fl_cli *cli)
                    fl_cli_text(cli, name), scope, fl_cli_text(cli, name));
         if (json_array_size(in_flight) > 0) {
             fl_cli_say(cli, "\nSent before that; these may still happen:");
-            fl_cli_table(cli, "ID=id TOOL=tool AGENT=agent SENT=sent_at:t", in_flight, "");
+            fl_cli_table(cli, "ID=id:id TOOL=tool AGENT=agent SENT=sent_at:t", in_flight, "");
         }
     }
     json_decref(answer);
@@ -31,10 +31,11 @@ static int stop(struct fl_cli *cli)
 
 static int stops(struct fl_cli *cli)
 {
-    return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/stops"),
-                            "SCOPE=scope NAME=name REASON=reason SET_BY=set_by SET=set_at:t "
-                            "ENDS_IN=until:left ID=id",
-                            "nothing is stopped");
+    return fl_cli_show_list(
+        cli, fl_cli_path(cli, "/orgs/{org}/stops"),
+        "SCOPE=scope NAME=name:k REASON=reason ENDS_IN=until:left SET_BY=set_by "
+        "?SET=set_at:t",
+        "nothing is stopped");
 }
 
 static int resume(struct fl_cli *cli)

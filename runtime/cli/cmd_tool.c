@@ -15,8 +15,8 @@ static int tool_list(struct fl_cli *cli)
         cli,
         fl_cli_path(cli, "/orgs/{org}/tools?state={}&server={}", state ? state : "",
                     server ? server : ""),
-        "NAME=name STATE=state ACCEPTED_AS=effects SAYS_IT_READS=claims_read DESTROYS=destroys:b "
-        "TITLE=title",
+        "NAME=name:k STATE=state ACCEPTED_AS=effects ?SAYS_IT_READS=claims_read "
+        "?DESTROYS=destroys:b ?TITLE=title",
         "no such tool");
 }
 

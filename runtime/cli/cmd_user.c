@@ -43,7 +43,7 @@ static int user_list(struct fl_cli *cli)
 {
     return fl_cli_show_list(
         cli, fl_cli_path(cli, "/orgs/{org}/people"),
-        "NAME=name ROLE=role GROUPS=groups ACTIVE=is_active NAME_IN_FULL=display_name EMAIL=email",
+        "NAME=name:k ROLE=role GROUPS=groups ACTIVE=is_active ?NAME_IN_FULL=display_name ?EMAIL=email",
         "there is nobody yet: flopinio user create NAME --role owner");
 }
 

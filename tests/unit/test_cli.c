@@ -291,6 +291,22 @@ static void test_a_wide_table_gives_way_where_it_is_widest(void)
     CHECK(strstr(out.p, "012345678...  end\n"));
 }
 
+static void test_columns_that_may_are_left_out_first(void)
+{
+    const char *items = "[{\"id\":\"a-name-that-is-typed\",\"text\":\"0123456789\",\"b\":\"bbbbb\","
+                        "\"c\":\"ccccc\"}]";
+    const char *columns = "NAME=id:k TEXT=text ?B=b ?C=c";
+    table(columns, items, 46);
+    CHECK(strstr(out.p, "a-name-that-is-typed  0123456789  bbbbb  ccccc\n"));
+    table(columns, items, 45);
+    CHECK(strstr(out.p, "NAME                  TEXT        B\n"));
+    CHECK(strstr(out.p, "a-name-that-is-typed  0123456789  bbbbb\n"));
+    table(columns, items, 33);
+    CHECK(strstr(out.p, "a-name-that-is-typed  0123456789\n"));
+    table(columns, items, 5); /* what is typed is never cut */
+    CHECK(strstr(out.p, "a-name-that-is-typed  0123456789\n"));
+}
+
 static void check_clean(struct fl_str text)
 {
     for (size_t i = 0; i < text.n; i++)
@@ -374,6 +390,7 @@ static const struct fl_test tests[] = {
     T(a_table_lines_up),
     T(values_are_shown_as_they_are_meant),
     T(a_wide_table_gives_way_where_it_is_widest),
+    T(columns_that_may_are_left_out_first),
     T(no_escape_of_others_reaches_a_table),
     T(shown_lines_stay_what_they_are),
     T(json_in_ascii_means_the_same),
