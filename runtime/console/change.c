@@ -114,6 +114,8 @@ static void on_open(struct fl_op *op)
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
     if (!fl_api_flow_done(a))
         return;
+    if (a->change->lock_first)
+        a->change->lock_first(a);
     fl_store_organization_lock(&a->tx);
     a->change->q_people = fl_store_people(&a->tx);
     a->change->q_groups = fl_store_groups(&a->tx);

@@ -23,6 +23,7 @@ struct fl_change {
     struct fl_str *groups; /* names */
     size_t group_count;
     void (*decide)(struct fl_api *a);
+    void (*lock_first)(struct fl_api *a); /* what is locked before the organization; may be NULL */
     struct fl_query *q_people, *q_groups;
     /* of fl_change_person_start; gone with the first statement appended */
     struct fl_uuid person;

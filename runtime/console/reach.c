@@ -23,8 +23,8 @@ static bool has(const struct fl_findings *findings, const struct fl_finding *f)
     return false;
 }
 
-static void put_new(struct fl_buf *out, const struct fl_findings *before,
-                    const struct fl_findings *after)
+void fl_reach_put_new(struct fl_buf *out, const struct fl_findings *before,
+                      const struct fl_findings *after)
 {
     bool is_next = false;
     fl_buf_putc(out, '[');
@@ -51,7 +51,7 @@ static void compare(struct fl_api *a, struct fl_org *now)
     struct fl_findings before = { 0 }, after = { 0 };
     struct fl_buf out = FL_BUF_INIT;
     if (examine(a, a->org, &before) == FL_OK && examine(a, now, &after) == FL_OK) {
-        put_new(&out, &before, &after);
+        fl_reach_put_new(&out, &before, &after);
         if (!out.is_failed)
             a->findings = fl_arena_str(a->arena, fl_buf_view(&out));
     }

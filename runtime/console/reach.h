@@ -3,6 +3,7 @@
 #ifndef FLOPINIO_CONSOLE_REACH_H
 #define FLOPINIO_CONSOLE_REACH_H
 
+#include "policy/policy.h"
 #include "runtime/console/api.h"
 
 /* After a committed change: holds the policy against the organization as it is now; `done` follows,
@@ -12,5 +13,8 @@ void fl_reach_start(struct fl_api *a, void (*done)(struct fl_api *a));
 void fl_reach_put(struct fl_buf *out, const struct fl_api *a);
 /* As a handler's `done`: answers {"findings":[...]} alone. */
 void fl_reach_answer(struct fl_api *a);
+/* A list of texts: the findings of `after` that `before` does not have. */
+void fl_reach_put_new(struct fl_buf *out, const struct fl_findings *before,
+                      const struct fl_findings *after);
 
 #endif

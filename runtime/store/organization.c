@@ -53,6 +53,9 @@ static struct fl_sql sql_group_create = {
     "ON CONFLICT (organization_id, name) DO NOTHING RETURNING group_id",
     0
 };
+static struct fl_sql sql_group_describe = {
+    "group_describe", "UPDATE org_group SET title = $2 WHERE " HERE " AND name = $1", 0
+};
 static struct fl_sql sql_group_remove = {
     "group_remove", "DELETE FROM org_group WHERE " HERE " AND name = $1 RETURNING group_id", 0
 };
@@ -163,6 +166,13 @@ struct fl_query *fl_store_group_create(struct fl_tx *tx, const struct fl_uuid *i
     fl_bind_text(tx, q, name);
     fl_bind_text(tx, q, title.p ? title : FL_STR(""));
     return q;
+}
+
+void fl_store_group_describe(struct fl_tx *tx, struct fl_str name, struct fl_str title)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_group_describe);
+    fl_bind_text(tx, q, name);
+    fl_bind_text(tx, q, title);
 }
 
 struct fl_query *fl_store_group_remove(struct fl_tx *tx, struct fl_str name)

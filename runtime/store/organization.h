@@ -30,6 +30,7 @@ void fl_store_organization_touch(struct fl_tx *tx);
 struct fl_query *fl_store_groups(struct fl_tx *tx);
 struct fl_query *fl_store_group_create(struct fl_tx *tx, const struct fl_uuid *id,
                                        struct fl_str name, struct fl_str title);
+void fl_store_group_describe(struct fl_tx *tx, struct fl_str name, struct fl_str title);
 struct fl_query *fl_store_group_remove(struct fl_tx *tx, struct fl_str name);
 /* Returns a row if the group and the member exist and something changed. */
 struct fl_query *fl_store_group_member_add(struct fl_tx *tx, struct fl_str group,

@@ -73,6 +73,31 @@ static struct fl_sql sql_accept = {
     "SELECT published FROM moved",
     0
 };
+static struct fl_sql sql_pin = {
+    "tool_pin",
+    "WITH moved AS (UPDATE tool SET accepted_definition = $10, accepted_digest = $9, "
+    "accepted_effects = $11, secrets = coalesce($12::jsonb, secrets), is_quarantined = false "
+    "WHERE " HERE
+    " AND published = $8 AND (is_gone OR accepted_digest = $9) RETURNING published), " NOTED_FIRST
+    "SELECT published FROM moved",
+    0
+};
+static struct fl_sql sql_coming = {
+    "tool_coming",
+    "WITH moved AS (INSERT INTO tool (organization_id, server_id, name, published, definition, "
+    "digest, accepted_definition, accepted_digest, accepted_effects, secrets, is_gone) SELECT "
+    "organization_id, server_id, $9, $10, $12, $11, $12, $11, $13, coalesce($14::jsonb, '[]'), true "
+    "FROM server WHERE " HERE
+    " AND name = $8 ON CONFLICT DO NOTHING RETURNING published), " NOTED_FIRST
+    "SELECT published FROM moved",
+    0
+};
+static struct fl_sql sql_lock_servers = {
+    "servers_lock", "SELECT 1 FROM server WHERE " HERE " ORDER BY server_id FOR UPDATE", 0
+};
+static struct fl_sql sql_lock_tools = {
+    "tools_lock", "SELECT 1 FROM tool WHERE " HERE " ORDER BY server_id, name FOR UPDATE", 0
+};
 static struct fl_sql sql_quarantine = {
     "tool_quarantine",
     "WITH moved AS (UPDATE tool SET is_quarantined = true WHERE " HERE
@@ -194,6 +219,39 @@ struct fl_query *fl_store_tool_accept(struct fl_tx *tx, struct fl_str published,
     fl_bind_z(tx, q, effects);
     fl_bind_text(tx, q, secrets_json);
     return q;
+}
+
+struct fl_query *fl_store_tool_pin(struct fl_tx *tx, struct fl_str published, struct fl_str digest,
+                                   struct fl_str definition, const char *effects,
+                                   struct fl_str secrets_json, const struct fl_audit_row *audit)
+{
+    struct fl_query *q = audited(tx, &sql_pin, audit, published);
+    fl_bind_bytes(tx, q, digest);
+    fl_bind_text(tx, q, definition);
+    fl_bind_z(tx, q, effects);
+    fl_bind_text(tx, q, secrets_json);
+    return q;
+}
+
+struct fl_query *fl_store_tool_coming(struct fl_tx *tx, struct fl_str server, struct fl_str name,
+                                      struct fl_str published, struct fl_str digest,
+                                      struct fl_str definition, const char *effects,
+                                      struct fl_str secrets_json, const struct fl_audit_row *audit)
+{
+    struct fl_query *q = audited(tx, &sql_coming, audit, server);
+    fl_bind_text(tx, q, name);
+    fl_bind_text(tx, q, published);
+    fl_bind_bytes(tx, q, digest);
+    fl_bind_text(tx, q, definition);
+    fl_bind_z(tx, q, effects);
+    fl_bind_text(tx, q, secrets_json);
+    return q;
+}
+
+void fl_store_servers_lock(struct fl_tx *tx)
+{
+    fl_tx_add(tx, &sql_lock_servers);
+    fl_tx_add(tx, &sql_lock_tools);
 }
 
 struct fl_query *fl_store_tool_quarantine(struct fl_tx *tx, struct fl_str published,

@@ -41,6 +41,19 @@ struct fl_query *fl_store_tool_gone(struct fl_tx *tx, const struct fl_uuid *serv
 struct fl_query *fl_store_tool_accept(struct fl_tx *tx, struct fl_str published,
                                       struct fl_str digest, const char *effects,
                                       struct fl_str secrets_json, const struct fl_audit_row *audit);
+/* Pins this definition of a tool that its server does not offer now, or changes effects and secrets
+ * of the pin that is there. Returns published. */
+struct fl_query *fl_store_tool_pin(struct fl_tx *tx, struct fl_str published, struct fl_str digest,
+                                   struct fl_str definition, const char *effects,
+                                   struct fl_str secrets_json, const struct fl_audit_row *audit);
+/* A pin of a tool that its server was not yet seen to offer: until then it is gone. Returns
+ * published, or no row when there is no such server or the name is taken. */
+struct fl_query *fl_store_tool_coming(struct fl_tx *tx, struct fl_str server, struct fl_str name,
+                                      struct fl_str published, struct fl_str digest,
+                                      struct fl_str definition, const char *effects,
+                                      struct fl_str secrets_json, const struct fl_audit_row *audit);
+/* Every server and tool of the organization, in a fixed order; before the organization's lock. */
+void fl_store_servers_lock(struct fl_tx *tx);
 struct fl_query *fl_store_tool_quarantine(struct fl_tx *tx, struct fl_str published,
                                           const struct fl_audit_row *audit);
 

@@ -7,6 +7,7 @@ each case's output and then `ok   NAME`, `FAIL NAME` or `skip NAME`, with the se
 the end `N passed, N failed, N skipped`.
 """
 import argparse
+import contextlib
 import faulthandler
 import glob
 import importlib
@@ -47,7 +48,8 @@ def child(name, wanted):
         from_ = time.monotonic()
         text = io.StringIO()
         try:
-            cases.run(case, text)
+            with contextlib.redirect_stdout(text):
+                cases.run(case, text)
             verdict = "ok"
         except cases.Skip as e:
             verdict = "skip"
