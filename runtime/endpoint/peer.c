@@ -1,6 +1,7 @@
 /* Under which operating-system user does the other end of a connection run? For unix sockets the
  * front knows; for TCP on this machine the kernel's socket diagnosis does. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -66,9 +67,22 @@ static bool uid_of_tcp(const struct fl_endpoint *ep, const struct fl_http_peer *
     return is_found;
 }
 
-static bool is_loopback(const char *address)
+/* An address of this machine is one that can be bound here. Whatever else keeps it from being bound
+ * proves nothing, and counts as this machine. */
+static bool is_of_this_machine(const char *address)
 {
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+    struct sockaddr_in v4 = { .sin_family = AF_INET };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+    bool is_v4 = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1)
+        return true;
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int rc = is_v4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4)
+                   : bind(fd, (struct sockaddr *)&v6, sizeof v6);
+    bool is_elsewhere = fd >= 0 && rc != 0 && errno == EADDRNOTAVAIL;
+    if (fd >= 0)
+        close(fd);
+    return !is_elsewhere;
 }
 
 static bool find_out(const struct fl_endpoint *ep, const struct fl_http_peer *peer)
@@ -76,8 +90,8 @@ static bool find_out(const struct fl_endpoint *ep, const struct fl_http_peer *pe
     uid_t uid;
     if (peer->is_unix)
         return fl_uid_is_isolated(peer->uid);
-    if (!is_loopback(peer->address))
-        return true; /* another machine, or a proxy in front of one */
+    if (!is_of_this_machine(peer->address))
+        return true;
     /* Not found out is not isolated: the card then says more than it had to, never less. */
     return uid_of_tcp(ep, peer, &uid) && fl_uid_is_isolated(uid);
 }
