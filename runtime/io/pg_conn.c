@@ -101,8 +101,8 @@ static void fail_connect(struct fl_pg_conn *conn, const char *why)
     size_t n = strcspn(why, "\r\n");
     if (pool->last_error.code == FL_OK) /* once, not for each connection and attempt */
         FL_LOG(WARN, "database_connect_failed", FL_KV("reason", ((struct fl_str){ why, n })));
-    fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the database is not reachable: %.*s", (int)n,
-               why);
+    /* The reason, which may name hosts and paths, is for the log: agents are told this too. */
+    fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the database is not reachable");
     drop_poll(conn);
     PQfinish(conn->pg);
     conn->pg = NULL;
@@ -370,8 +370,7 @@ void fl_pg_conn_break(struct fl_pg_conn *conn, const char *why)
     fl_loop_timer_cancel(pool->loop, &conn->deadline);
     conn->expected_head = conn->expected_count = 0;
     conn->is_separator_due = conn->is_unit_failed = false;
-    fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the connection to the database was lost: %s",
-               reason);
+    fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the connection to the database was lost");
     if (!pool->is_closing && pool->is_up)
         FL_LOG(WARN, "database_connection_lost", FL_KS("reason", reason));
     fl_list_init(&members);
