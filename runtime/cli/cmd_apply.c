@@ -89,8 +89,12 @@ static bool add_file(struct fl_cli *cli, json_t *into, const char *path, bool is
     if (!fl_cli_file(cli, path, FILE_MAX, &text))
         return false;
     if (is_policy) { /* as it is: the runtime reads it */
-        json_object_set_new(into, POLICY, fl_json_new_str(text));
-        return true;
+        json_t *member = json_pack("{s:o}", POLICY, fl_json_new_str(text));
+        bool is_text = member && merge(cli, into, member, path);
+        if (!member)
+            fl_cli_fail(cli, FL_EXIT_FAILED, "%s is not UTF-8", fl_cli_text(cli, path));
+        json_decref(member);
+        return is_text;
     }
     if (fl_yaml_load(text, path, &yaml, &err) != FL_OK) {
         fl_cli_error(cli, &err);
@@ -154,13 +158,16 @@ static void say_changes(struct applying *a, const char *org, const json_t *answe
         fl_cli_say(cli, "%s: no changes", org);
     json_array_foreach (changes, i, item) {
         const char *change = fl_cli_member(cli, item, "change");
-        const char *detail = fl_cli_member(cli, item, "detail");
+        struct fl_str detail = fl_json_get_str(item, "detail");
+        bool is_long = detail.n && memchr(detail.p, '\n', detail.n); /* the policy's diff */
         fl_cli_say(cli, "%s: %s %s %s%s%s", org,
                    strcmp(change, "created") == 0   ? "+"
                    : strcmp(change, "removed") == 0 ? "-"
                                                     : "~",
                    fl_cli_member(cli, item, "what"), fl_cli_member(cli, item, "name"),
-                   *detail ? ": " : "", detail);
+                   detail.n ? ": " : "", is_long ? "" : fl_cli_member(cli, item, "detail"));
+        if (is_long)
+            fl_print_lines(&cli->out, detail, 4);
     }
     fl_cli_findings(cli, answer);
     a->changes += json_array_size(changes);

@@ -117,7 +117,7 @@ def what_is_wrong_is_said_with_its_place(rt):
         for text in texts:
             assert text in said.err + said.out, (text, said)
     before = len(org.audit())
-    wrong({"a.yaml": "people:\n  - {name: x\n"}, 2, "a.yaml line")
+    wrong({"a.yaml": "people:\n  - {name: x\n"}, 1, "a.yaml line")
     wrong({"a.yaml": "- a\n"}, 1, "a.yaml must be like")
     wrong({"a.yaml": {"policy": "x"}, "policy.yaml": POLICY}, 1, "'policy' stands in another file")
     wrong({"a.yaml": {"peeple": []}}, 1, "peeple", "nothing of it was applied")
