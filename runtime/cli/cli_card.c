@@ -99,3 +99,13 @@ void fl_card_print(struct fl_cli *cli, struct fl_buf *out, const json_t *approva
     else
         fl_card_text(out, &card);
 }
+
+void fl_card_what(json_t *item, const char *member)
+{
+    struct fl_str title = fl_json_get_str(item, member), says = fl_json_get_str(item, "says");
+    bool is_twice = fl_str_has_prefix(title, says) && title.n > says.n + 2 &&
+                    memcmp(title.p + says.n, ": ", 2) == 0;
+    size_t skip = is_twice ? says.n + 2 : 0;
+    json_object_set_new(item, "what",
+                        fl_json_new_str((struct fl_str){ title.p + skip, title.n - skip }));
+}

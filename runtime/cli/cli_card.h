@@ -13,4 +13,8 @@ int fl_card_get(struct fl_cli *cli, const char *id, json_t **ret);
  * answer holds, only plain characters are written. */
 void fl_card_print(struct fl_cli *cli, struct fl_buf *out, const json_t *approval, int fd);
 
+/* Titles begin with the state, for messages without a column of it: sets the item's member "what"
+ * to its `member` without that. */
+void fl_card_what(json_t *item, const char *member);
+
 #endif

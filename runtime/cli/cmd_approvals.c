@@ -59,21 +59,15 @@ static const char *list_path(struct fl_cli *cli)
     return path;
 }
 
-/* Titles begin with the state, for messages without a column of it. */
 static const json_t *items_of(const json_t *answer)
 {
     json_t *items = json_object_get(answer, "items"), *item;
     size_t i;
     json_array_foreach (items, i, item) {
-        struct fl_str title = fl_json_get_str(item, "title"), says = fl_json_get_str(item, "says");
-        bool is_twice = fl_str_has_prefix(title, says) && title.n > says.n + 2 &&
-                        memcmp(title.p + says.n, ": ", 2) == 0;
-        size_t skip = is_twice ? says.n + 2 : 0;
         struct fl_str state = fl_json_get_str(item, "state");
         if (!fl_str_is(state, "pending") && !fl_str_is(state, "approved"))
             json_object_del(item, "expires_at"); /* no time is left, or none that matters */
-        json_object_set_new(item, "what",
-                            fl_json_new_str((struct fl_str){ title.p + skip, title.n - skip }));
+        fl_card_what(item, "title");
     }
     return items;
 }

@@ -7,6 +7,7 @@
 #include "flopinio/base/clock.h"
 #include "flopinio/base/id.h"
 #include "flopinio/base/json.h"
+#include "runtime/cli/cli_card.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
@@ -203,24 +204,38 @@ static int audit_export(struct fl_cli *cli)
 }
 
 /* ---------------------------------------------------------------- incident */
+/* Who is behind it: people, or the rule that let it run or held it. */
+static void put_by(struct fl_cli *cli, json_t *item)
+{
+    const json_t *person = json_object_get(item, "decided_by");
+    const char *rule = json_string_value(json_object_get(item, "rule"));
+    if (json_is_string(person))
+        json_object_set(item, "by", (json_t *)person);
+    else if (rule)
+        fl_cli_put(item, "by", fl_arena_printf(cli->arena, "rule %s", rule));
+    fl_card_what(item, "sentence");
+}
+
 static int incident(struct fl_cli *cli)
 {
-    json_t *answer = NULL;
+    json_t *answer = NULL, *item;
     const char *agent = fl_cli_flag(cli, "agent"), *since = fl_cli_flag(cli, "since");
+    size_t i;
     int status = fl_cli_ask(
         cli, "GET",
         fl_cli_path(cli, "/orgs/{org}/incident?agent={}&since={}", agent, since ? since : "24h"),
         NULL, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
-        fl_cli_say(cli, "agent %s since %s: %lld reads, %lld denied, %lld waiting",
+        json_t *effects = json_object_get(answer, "effects");
+        json_array_foreach (effects, i, item)
+            put_by(cli, item);
+        fl_cli_say(cli, "agent %s since %s: %zu changes asked for; %lld reads, %lld denied",
                    fl_cli_member(cli, answer, "agent"), fl_cli_member(cli, answer, "since"),
+                   json_array_size(effects),
                    (long long)json_integer_value(json_object_get(answer, "reads")),
-                   (long long)json_integer_value(json_object_get(answer, "denied")),
-                   (long long)json_integer_value(json_object_get(answer, "waiting")));
-        fl_cli_table(cli,
-                     "AT=at:ts STATE=says WHAT=sentence TOOL=tool DECIDED_BY=decided_by "
-                     "ID=approval:id",
-                     json_object_get(answer, "effects"), "it changed nothing");
+                   (long long)json_integer_value(json_object_get(answer, "denied")));
+        fl_cli_table(cli, "AT=at:ts STATE=says WHAT=what:s BY=by ID=approval:id ?REASON=reason",
+                     effects, "it changed nothing");
     }
     json_decref(answer);
     return status;
@@ -262,6 +277,8 @@ const struct fl_cli_command fl_cmd_audit[] = {
       "What a verifier needs who does not trust the database. Oldest first.", FL_CLI_ORG,
       export_flags, audit_export },
     { "incident", "", "lists every effect that an agent had",
-      "  flopinio incident --agent builder --since 2h", FL_CLI_ORG, incident_flags, incident },
+      "Whatever was asked for, decided, sent or settled since then, the oldest first.\n"
+      "  flopinio incident --agent builder --since 2h",
+      FL_CLI_ORG, incident_flags, incident },
     { .name = NULL }
 };

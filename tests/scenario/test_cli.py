@@ -255,7 +255,7 @@ def the_audit_and_what_an_agent_did(rt):
     ours = cli("audit", "list", "--installation", "--kind", "token.").out
     assert "token was issued" in ours, ours
     seen = cli("incident", "--agent", "bot", "--since", "1h").out
-    assert "1 reads" in seen and "b.txt" in seen, seen
+    assert "1 reads" in seen and "rejected  Delete b.txt" in seen and "ann" in seen, seen
     assert "no such agent" in cli("incident", "--agent", "who", status=4).err
 
 
