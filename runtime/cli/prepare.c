@@ -17,6 +17,8 @@
 #include "runtime/store/key_check.h"
 #include "runtime/store/migrate.h"
 
+#define SPARE 20 /* connections for backup, doctor, people with psql */
+
 static enum fl_code make_dir(const char *path, mode_t mode, struct fl_err *err)
 {
     char part[512];
@@ -94,25 +96,52 @@ static enum fl_code migrate(const struct fl_cluster *cluster, struct fl_err *err
     return code;
 }
 
+int fl_prepare_workers(const struct fl_config *c)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t n = c->workers ? c->workers : cores > 0 ? cores : 1;
+    return (int)(n > FL_WORKERS_MAX ? FL_WORKERS_MAX : n);
+}
+
+struct fl_cluster_config fl_prepare_cluster(const struct fl_config *c,
+                                            void (*progress)(const char *what))
+{
+    /* Each worker listens on one more; while workers are replaced there is one more of them. */
+    int connections = (fl_prepare_workers(c) + 1) * ((int)c->database_connections + 1) + SPARE;
+    return (struct fl_cluster_config){ .data_dir = c->data_dir,
+                                       .os_user = c->database_user[0] ? c->database_user : NULL,
+                                       .bin_dir = c->postgres_bin[0] ? c->postgres_bin : NULL,
+                                       .connections = connections,
+                                       .progress = progress };
+}
+
+/* A database of the operator's own is looked at and never changed. */
+static enum fl_code check_own(const char *url, struct fl_err *err)
+{
+    struct pg_conn *pg = NULL;
+    enum fl_code code = fl_admin_connect(url, &pg, err);
+    if (code == FL_OK) /* before anything is written with it */
+        code = fl_admin_check(pg, err);
+    if (code == FL_OK)
+        code = fl_migrate_fits(pg, err);
+    fl_admin_close(&pg);
+    return code;
+}
+
 enum fl_code fl_prepare_database(const struct fl_config *c, struct fl_prepared *p,
                                  void (*progress)(const char *what), struct fl_err *err)
 {
     enum fl_code code = FL_OK;
     if (c->database_url[0]) {
         fl_buf_puts(&p->conninfo, c->database_url);
+        code = check_own(c->database_url, err);
     } else {
-        struct fl_cluster_config config = {
-            .data_dir = c->data_dir,
-            .os_user = c->database_user[0] ? c->database_user : NULL,
-            .bin_dir = c->postgres_bin[0] ? c->postgres_bin : NULL,
-            .progress = progress,
-        };
+        struct fl_cluster_config config = fl_prepare_cluster(c, progress);
         code = fl_cluster_start(&config, &p->cluster, err);
         if (code == FL_OK)
             code = migrate(p->cluster, err);
         if (code == FL_OK)
             code = fl_cluster_conninfo(p->cluster, "app", &p->conninfo, err);
-        fl_buf_puts(&p->conninfo, " options=-csearch_path=flopinio");
     }
     return code ? code : fl_buf_code(&p->conninfo, err);
 }

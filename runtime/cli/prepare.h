@@ -8,6 +8,8 @@
 /* Stands behind the number in data_dir/flopinio.pid when a stdio client started it. */
 #define FL_PRIVATE_MARK "private"
 
+#define FL_WORKERS_MAX 64
+
 struct fl_prepared {
     struct fl_cluster *cluster; /* NULL: a database of the operator's own */
     struct fl_buf conninfo;     /* of the app role; a secret */
@@ -31,6 +33,11 @@ enum fl_code fl_prepare_keys(const struct fl_config *config, struct fl_prepared 
                              struct fl_err *err) FL_MUST_CHECK;
 void fl_prepare_fini(struct fl_prepared *p);
 
+/* How many workers there will be. */
+int fl_prepare_workers(const struct fl_config *config);
+/* The private database as the configuration wants it. */
+struct fl_cluster_config fl_prepare_cluster(const struct fl_config *config,
+                                            void (*progress)(const char *what));
 /* The path of the keys file. */
 void fl_prepare_keys_path(const struct fl_config *config, char *out, size_t size);
 

@@ -19,7 +19,6 @@
 #include "runtime/io/http_server.h"
 #include "runtime/io/loop.h"
 
-#define WORKERS_MAX      64
 #define CLUSTER_LOOK_MS  2000
 #define PRIVATE_LOOK_MS  250
 #define BIND_TRIES       50
@@ -61,7 +60,7 @@ struct supervisor {
     int ports[FL_BOOT_SOCKETS];
     int stats_fd, reload_fd;
     int worker_count;
-    struct slot slots[WORKERS_MAX];
+    struct slot slots[FL_WORKERS_MAX];
     struct fl_uuid gone[FL_BOOT_GONE]; /* ended, and no worker has said so in the database yet */
     size_t gone_count;
     uv_signal_t signals[4];
@@ -311,11 +310,7 @@ static void mend_cluster(struct fl_work *work)
 {
     struct supervisor *s = FL_CONTAINER(work, struct supervisor, cluster_work);
     struct fl_cluster *again = NULL;
-    struct fl_cluster_config config = {
-        .data_dir = s->config->data_dir,
-        .os_user = s->config->database_user[0] ? s->config->database_user : NULL,
-        .bin_dir = s->config->postgres_bin[0] ? s->config->postgres_bin : NULL,
-    };
+    struct fl_cluster_config config = fl_prepare_cluster(s->config, NULL);
     s->cluster_err.code = fl_cluster_start(&config, &again, &s->cluster_err);
     fl_cluster_free(&again);
 }
@@ -526,13 +521,6 @@ static enum fl_code prepare(struct supervisor *s, struct fl_err *err)
     return fl_loop_init(&s->loop, err);
 }
 
-static int count_workers(const struct fl_config *c)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t n = c->workers ? c->workers : cores > 0 ? cores : 1;
-    return (int)(n > WORKERS_MAX ? WORKERS_MAX : n);
-}
-
 static void close_all(struct supervisor *s)
 {
     struct fl_err err;
@@ -556,13 +544,23 @@ int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *o
     s->options = options;
     s->rolling = -1;
     s->stats_fd = s->reload_fd = s->prepared.lock_fd = -1;
-    s->worker_count = count_workers(config);
+    s->worker_count = fl_prepare_workers(config);
+    /* Whoever stops it while it starts is heard when it can stop what it has started. */
+    sigset_t stops, before;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGHUP);
+    sigaddset(&stops, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &stops, &before);
     if (prepare(s, err) != FL_OK) {
         close_all(s);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         fl_free(s);
         return 1;
     }
     watch_signals(s);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     for (int i = 0; i < s->worker_count; i++) {
         s->slots[i].s = s;
         fl_timer_init(&s->slots[i].respawn, on_respawn);

@@ -24,6 +24,7 @@
 
 #define PATH_BYTES       512
 #define START_TIMEOUT_MS 60000
+#define CONNECTIONS      100
 #define PORT             "5432" /* only a part of the socket's name */
 
 struct fl_cluster {
@@ -35,6 +36,7 @@ struct fl_cluster {
     char os_user[64]; /* "" = as ourselves */
     uid_t uid;
     gid_t gid;
+    int connections;
     void (*progress)(const char *what);
 };
 
@@ -107,6 +109,14 @@ static void become(const struct fl_cluster *c)
     }
 }
 
+/* Our own may be blocked while we prepare. */
+static void let_signals_in(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Runs a program of the cluster as its user and waits; its output goes to `said`. */
 static int run_tool(const struct fl_cluster *c, const char *const argv[], char *said, size_t size)
 {
@@ -116,6 +126,7 @@ static int run_tool(const struct fl_cluster *c, const char *const argv[], char *
     pid_t pid = fork();
     if (pid == 0) {
         int null = open("/dev/null", O_RDONLY);
+        let_signals_in();
         become(c);
         if (chdir("/") != 0 || dup2(null, 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[1], 2) < 0)
             _exit(126);
@@ -265,14 +276,19 @@ static pid_t running_pid(const struct fl_cluster *c)
     pid_t pid = (pid_t)strtol(text, NULL, 10);
     if (pid <= 0 || kill(pid, 0) != 0)
         return 0;
-    /* The number may have been given to another process since. */
-    char link[64], exe[PATH_BYTES];
-    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
-    ssize_t n = readlink(link, exe, sizeof exe - 1);
-    if (n < 0)
-        return errno == ENOENT ? 0 : pid; /* ended and not reaped yet : not ours to look at */
-    exe[n] = 0;
-    return strstr(exe, "postgres") ? pid : 0;
+    /* The number may have been given to another process since, perhaps another user's. */
+    char link[64], line[2 * PATH_BYTES];
+    snprintf(link, sizeof link, "/proc/%d/cmdline", (int)pid);
+    int fd = open(link, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    if (fd >= 0)
+        close(fd);
+    line[n > 0 ? n : 0] = 0;
+    for (ssize_t at = 0; at < n; at += (ssize_t)strlen(line + at) + 1) {
+        if (strcmp(line + at, c->data) == 0)
+            return pid;
+    }
+    return 0;
 }
 
 static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_err *err)
@@ -285,7 +301,7 @@ static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_er
              "unix_socket_directories = '%s'\n"
              "unix_socket_permissions = 0700\n"
              "password_encryption = scram-sha-256\n"
-             "max_connections = 200\n"
+             "max_connections = %d\n"
              "shared_buffers = 256MB\n"
              "jit = off\n" /* needs memory that is writable and executable; our queries are short */
              "fsync = on\n"
@@ -304,7 +320,7 @@ static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_er
              "log_parameter_max_length_on_error = 0\n"
              "timezone = 'UTC'\n"
              "log_timezone = 'UTC'\n",
-             c->socket_dir);
+             c->socket_dir, c->connections);
     snprintf(path, sizeof path, "%s/postgresql.conf", c->data);
     enum fl_code code = write_small(path, text, c->uid, c->gid, err);
     if (code)
@@ -392,9 +408,7 @@ static enum fl_code launch(const struct fl_cluster *c, struct fl_err *err)
          * supervisor, and where nobody reaps orphans (a container without init) its number does
          * not stay behind as a zombie, which would keep the next server from starting. */
         setsid();
-        sigset_t none;
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
+        let_signals_in();
         pid_t server = fork();
         if (server != 0)
             keep(server);
@@ -508,6 +522,7 @@ enum fl_code fl_cluster_start(const struct fl_cluster_config *config, struct fl_
     if (!c)
         return fl_err_code(err, FL_NOMEM);
     c->progress = config->progress;
+    c->connections = config->connections > CONNECTIONS ? config->connections : CONNECTIONS;
     enum fl_code code = FL_OK;
     if (config->data_dir[0] != '/' || strlen(config->data_dir) > PATH_BYTES - 64)
         code = fl_err_set(err, FL_CONFIG, "the data directory must be a short absolute path");

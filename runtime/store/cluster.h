@@ -14,6 +14,7 @@ struct fl_cluster_config {
     const char *data_dir; /* absolute; the cluster lives in data_dir/postgres */
     const char *os_user;  /* when started as root; NULL = flopinio if it exists, else postgres */
     const char *bin_dir;  /* NULL = the newest of /usr/lib/postgresql/{17,16,15}/bin, then PATH */
+    int connections;      /* how many it has to take at least, when it is started */
     void (*progress)(const char *what); /* told before anything that takes time; may be NULL */
 };
 

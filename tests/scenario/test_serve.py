@@ -45,6 +45,7 @@ def stops_at_once_and_leaves_nothing(rt):
     assert "worker_killed" not in own.log(), own.log()
     assert not is_alive(postmaster), time.monotonic() - from_
     assert not any(is_alive(p) for p in workers + [postmaster]), "something lives on"
+    since = own.log_size()
     own.spawn()  # the same data again, and told to stop while it starts
     wait_for("the workers to start", lambda: "database_up" in own.log(since), 20)
     status = own.stop()
