@@ -13,6 +13,7 @@ extern const struct fl_cli_command fl_cmd_decide[];
 extern const struct fl_cli_command fl_cmd_demo[];
 extern const struct fl_cli_command fl_cmd_init[];
 extern const struct fl_cli_command fl_cmd_me[];
+extern const struct fl_cli_command fl_cmd_migrate[];
 extern const struct fl_cli_command fl_cmd_org[];
 extern const struct fl_cli_command fl_cmd_policy[];
 extern const struct fl_cli_command fl_cmd_self[];

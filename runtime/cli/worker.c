@@ -49,7 +49,7 @@ struct worker {
     struct fl_sleep sleep;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_query *q;
+    struct fl_query *q, *unprotected;
     int64_t drain_until_ms;
     int exit_status;
     int64_t started_ms;
@@ -94,6 +94,7 @@ FL_STEP(wait_database)
     begin(w, NULL);
     w->tx.is_read_only = true;
     w->q = fl_store_schema_version(&w->tx);
+    w->unprotected = fl_store_unprotected(&w->tx);
     return fl_await(f, &S_check_schema, fl_tx_submit(&f->op, &w->tx));
 }
 
@@ -111,6 +112,11 @@ FL_STEP(check_schema)
                             "the database has schema %lld and this program needs %lld; run "
                             "flopinio migrate with the program that fits",
                             (long long)there, (long long)ours);
+    if (fl_rows(w->unprotected) > 0)
+        return fl_fail_with(f, FL_CONFIG,
+                            "the table %.*s has no forced row security, so that organizations "
+                            "could see one another's rows; see flopinio doctor",
+                            FL_STR_ARG(fl_cell(w->unprotected, 0, 0)));
     struct fl_audit_event e;
     begin(w, NULL);
     for (size_t i = 0; i < w->boot.gone_count; i++) {

@@ -10,7 +10,8 @@
  * Either way the outcome is FL_OK only after the commit was acknowledged; FL_AMBIGUOUS when the
  * connection was lost with the commit on its way; FL_UNAVAILABLE when nothing was committed for
  * lack of a database (the text says why); FL_DB_REFUSED when PostgreSQL refused a statement.
- * Each connection is refused for use when its role could bypass row security or fsync is off.
+ * Each connection is refused for use when its role could bypass row security, fsync is off, or the
+ * server is another version than this program is made for.
  * Loop thread only. */
 #ifndef FLOPINIO_IO_PG_H
 #define FLOPINIO_IO_PG_H
@@ -23,6 +24,8 @@
 #include "runtime/io/loop.h"
 
 #define FL_SQL_PARAMS 50
+#define FL_PG_OLDEST  15 /* major versions of PostgreSQL */
+#define FL_PG_NEWEST  17
 
 /* One statement text; static, prepared once per connection under its name. */
 struct fl_sql {

@@ -75,6 +75,35 @@ enum fl_code fl_admin_quote(PGconn *pg, const char *text, struct fl_buf *out, st
     return fl_buf_code(out, err);
 }
 
+enum fl_code fl_admin_verifier(PGconn *pg, const char *role, const char *password,
+                               struct fl_buf *out, struct fl_err *err)
+{
+    char *verifier = PQencryptPasswordConn(pg, password, role, "scram-sha-256");
+    if (!verifier)
+        return refused(pg, NULL, err);
+    enum fl_code code = fl_admin_quote(pg, verifier, out, err);
+    PQfreemem(verifier);
+    return code;
+}
+
+void fl_admin_url(PGconn *pg, const char *role, const char *password, const char *database,
+                  struct fl_buf *out)
+{
+    const char *host = PQhost(pg), *port = PQport(pg);
+    bool is_socket = host && host[0] == '/', is_v6 = host && strchr(host, ':') && !is_socket;
+    fl_buf_printf(out, "postgresql://%s:%s@", role, password);
+    if (host && !is_socket)
+        fl_buf_printf(out, "%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+    fl_buf_printf(out, "/%s", database);
+    if (is_socket)
+        fl_buf_printf(out, "?host=%s&port=%s", host, port);
+}
+
+int fl_admin_version(PGconn *pg)
+{
+    return PQserverVersion(pg) / 10000;
+}
+
 void fl_admin_close(PGconn **pg)
 {
     PQfinish(*pg);

@@ -30,6 +30,18 @@ enum fl_code fl_admin_query(struct pg_conn *pg, const char *sql, int count,
 enum fl_code fl_admin_quote(struct pg_conn *pg, const char *text, struct fl_buf *out,
                             struct fl_err *err) FL_MUST_CHECK;
 
+/* May the runtime use this connection's role and server? (pg.h says what is refused.) FL_CONFIG. */
+enum fl_code fl_admin_check(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
+/* Appends the password as an SQL literal of its SCRAM verifier, so that no log of the server holds
+ * it. */
+enum fl_code fl_admin_verifier(struct pg_conn *pg, const char *role, const char *password,
+                               struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
+/* Appends the connection's place as a URI: "postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE". */
+void fl_admin_url(struct pg_conn *pg, const char *role, const char *password, const char *database,
+                  struct fl_buf *out);
+/* Major version of the server. */
+int fl_admin_version(struct pg_conn *pg);
+
 int fl_admin_rows(const struct pg_result *res);
 /* The cell's text, "" for null; until fl_admin_clear. */
 const char *fl_admin_cell(const struct pg_result *res, int row, int col);

@@ -130,7 +130,9 @@ static void start_libpq(struct fl_pg_conn *conn)
         values[n++] = o->val;
     }
     const char *given = option(pool, "options");
-    snprintf(options, sizeof options, "%s %s", given ? given : "", own_options);
+    /* In front of what the operator gives, for whom it may be another; the rest is not theirs. */
+    snprintf(options, sizeof options, "-c search_path=flopinio,pg_temp %s %s", given ? given : "",
+             own_options);
     static const char *const defaults[][2] = { { "tcp_user_timeout", "5000" },
                                                { "keepalives_idle", "5" },
                                                { "keepalives_interval", "2" },
@@ -219,10 +221,6 @@ static void on_retry(struct fl_timer *timer)
     fl_pg_conn_start(conn);
 }
 
-static const char setup_sql[] =
-    "SELECT r.rolsuper OR r.rolbypassrls, r.rolname, current_setting('fsync'), "
-    "current_setting('server_version_num')::int FROM pg_roles r WHERE r.rolname = current_user";
-
 static void refuse(struct fl_pg_conn *conn, const char *why)
 {
     struct fl_pg *pool = conn->pool;
@@ -245,8 +243,8 @@ static void begin_setup(struct fl_pg_conn *conn)
     conn->state = FL_PG_SETUP;
     PQsetnonblocking(conn->pg, 1);
     PQsetNoticeProcessor(conn->pg, drop_notice, NULL);
-    char sql[sizeof setup_sql + 32];
-    snprintf(sql, sizeof sql, "%s%s", setup_sql,
+    char sql[1024];
+    snprintf(sql, sizeof sql, "%s%s", fl_pg_check_sql,
              conn->kind == FL_PG_LISTEN ? "; LISTEN flopinio" : "");
     if (!PQsendQuery(conn->pg, sql) || !watch(conn, UV_READABLE | UV_WRITABLE))
         fail_connect(conn, PQerrorMessage(conn->pg));
@@ -254,30 +252,19 @@ static void begin_setup(struct fl_pg_conn *conn)
 
 static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
 {
-    char why[FL_ERR_TEXT_BYTES];
+    struct fl_err why;
     if (PQresultStatus(res) == PGRES_COMMAND_OK)
         return true; /* LISTEN */
     if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1) {
         fail_connect(conn, PQresultErrorMessage(res));
         return false;
     }
-    if (strcmp(PQgetvalue(res, 0, 0), "t") == 0 && !conn->pool->config.may_bypass_rls) {
-        snprintf(why, sizeof why,
-                 "the database role %s can bypass row security (superuser or bypassrls); "
-                 "use the role made by flopinio migrate",
-                 PQgetvalue(res, 0, 1));
-        refuse(conn, why);
-        return false;
-    }
-    if (strcmp(PQgetvalue(res, 0, 2), "on") != 0) {
-        refuse(conn, "the database runs with fsync=off and could lose approvals");
-        return false;
-    }
-    if (strtol(PQgetvalue(res, 0, 3), NULL, 10) < 150000) {
-        refuse(conn, "the database is older than PostgreSQL 15");
-        return false;
-    }
-    return true;
+    enum fl_code code = fl_pg_check(res, conn->pool->config.may_bypass_rls, &why);
+    if (code == FL_UNAVAILABLE)
+        fail_connect(conn, why.text);
+    else if (code)
+        refuse(conn, why.text);
+    return code == FL_OK;
 }
 
 static void finish_setup(struct fl_pg_conn *conn)

@@ -193,6 +193,14 @@ void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner)
     fl_bind_uuid(tx, fl_tx_add(tx, &sql_lease_drop), owner);
 }
 
+/* By the system's own tables, so that one that somebody added is found too. */
+static struct fl_sql sql_unprotected = { "unprotected_tables", FL_SQL_UNPROTECTED " LIMIT 1", 0 };
+
+struct fl_query *fl_store_unprotected(struct fl_tx *tx)
+{
+    return fl_tx_add(tx, &sql_unprotected);
+}
+
 struct fl_query *fl_store_schema_version(struct fl_tx *tx)
 {
     return fl_tx_add(tx, &sql_schema);

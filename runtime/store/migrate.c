@@ -7,21 +7,28 @@
 
 #include "flopinio/base/buf.h"
 #include "flopinio/base/log.h"
+#include "runtime/io/pg.h"
 #include "runtime/io/pg_admin.h"
 #include "runtime/store/embedded.h"
 #include "runtime/store/states.h"
 
-#define LOCK_KEY "7337001"
+#define LOCK_KEY    "7337001"
+#define CREATE_ROLE "CREATE ROLE %s NOSUPERUSER NOCREATEDB NOCREATEROLE %s"
+#define MEMBERSHIP  "GRANT flopinio_lookup, flopinio_sweep TO flopinio_owner"
+#define DATABASE    "CREATE DATABASE flopinio OWNER flopinio_owner"
+#define CLOSED      "REVOKE ALL ON DATABASE flopinio FROM PUBLIC"
+#define OPEN_TO                                                                                    \
+    "GRANT CONNECT ON DATABASE flopinio TO flopinio_app, flopinio_verifier, flopinio_backup"
 
 static const struct {
     const char *name;
     const char *rights;
 } roles[] = {
-    { "flopinio_owner", "LOGIN" },
-    { "flopinio_app", "LOGIN" },
-    { "flopinio_lookup", "NOLOGIN" },
-    { "flopinio_sweep", "NOLOGIN" },
-    { "flopinio_verifier", "LOGIN" },
+    { "flopinio_owner", "LOGIN NOBYPASSRLS" },
+    { "flopinio_app", "LOGIN NOBYPASSRLS" },
+    { "flopinio_lookup", "NOLOGIN NOBYPASSRLS" },
+    { "flopinio_sweep", "NOLOGIN NOBYPASSRLS" },
+    { "flopinio_verifier", "LOGIN NOBYPASSRLS" },
     { "flopinio_backup", "LOGIN BYPASSRLS" }, /* for pg_dump only */
 };
 
@@ -39,14 +46,14 @@ static enum fl_code make_role(struct pg_conn *pg, const char *name, const char *
     fl_admin_clear(&res);
     if (is_there)
         return FL_OK;
-    bool bypasses = strstr(rights, "BYPASSRLS") != NULL;
-    snprintf(sql, sizeof sql, "CREATE ROLE %s NOSUPERUSER NOCREATEDB NOCREATEROLE %s%s", name,
-             rights, bypasses ? "" : " NOBYPASSRLS");
+    snprintf(sql, sizeof sql, CREATE_ROLE, name, rights);
     code = fl_admin_exec(pg, sql, NULL, err);
-    if (code && bypasses) {
-        /* Only a superuser may make such a role; everything but backup works without. */
-        FL_LOG(WARN, "backup_role_missing", FL_KS("reason", err->text));
-        return FL_OK;
+    if (code && strstr(rights, " BYPASSRLS")) {
+        /* Only a superuser may make such a role; everything but backup works without, and doctor
+         * says what is missing. */
+        FL_LOG(WARN, "backup_role_limited", FL_KS("reason", err->text));
+        snprintf(sql, sizeof sql, CREATE_ROLE, name, "LOGIN NOBYPASSRLS");
+        code = fl_admin_exec(pg, sql, NULL, err);
     }
     return code;
 }
@@ -57,8 +64,10 @@ static enum fl_code set_password(struct pg_conn *pg, const char *role, const cha
     if (!password)
         return FL_OK;
     struct fl_buf sql = FL_BUF_INIT;
-    fl_buf_printf(&sql, "ALTER ROLE flopinio_%s PASSWORD ", role);
-    enum fl_code code = fl_admin_quote(pg, password, &sql, err);
+    char name[64];
+    snprintf(name, sizeof name, "flopinio_%s", role);
+    fl_buf_printf(&sql, "ALTER ROLE %s PASSWORD ", name);
+    enum fl_code code = fl_admin_verifier(pg, name, password, &sql, err);
     if (code == FL_OK)
         code = fl_admin_exec(pg, sql.p, NULL, err);
     fl_buf_fini(&sql);
@@ -80,8 +89,7 @@ enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passw
     if (code == FL_OK)
         code = set_password(pg, "backup", passwords->backup, err);
     if (code == FL_OK)
-        code =
-            fl_admin_exec(pg, "GRANT flopinio_lookup, flopinio_sweep TO flopinio_owner", NULL, err);
+        code = fl_admin_exec(pg, MEMBERSHIP, NULL, err);
     struct pg_result *res = NULL;
     if (code == FL_OK)
         code = fl_admin_exec(pg, "SELECT 1 FROM pg_database WHERE datname = 'flopinio'", &res, err);
@@ -94,14 +102,44 @@ enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passw
     /* An administrator who is no superuser must be a member of the owner to give it a database. */
     struct fl_err ignored;
     (void)!fl_admin_exec(pg, "GRANT flopinio_owner TO current_user", NULL, &ignored);
-    code = fl_admin_exec(pg, "CREATE DATABASE flopinio OWNER flopinio_owner", NULL, err);
+    code = fl_admin_exec(pg, DATABASE, NULL, err);
     if (code == FL_OK)
-        code = fl_admin_exec(pg, "REVOKE ALL ON DATABASE flopinio FROM PUBLIC", NULL, err);
+        code = fl_admin_exec(pg, CLOSED, NULL, err);
     if (code == FL_OK)
-        code = fl_admin_exec(pg,
-                             "GRANT CONNECT ON DATABASE flopinio TO flopinio_app, "
-                             "flopinio_verifier, flopinio_backup",
-                             NULL, err);
+        code = fl_admin_exec(pg, OPEN_TO, NULL, err);
+    return code;
+}
+
+void fl_migrate_roles_sql(struct fl_buf *out)
+{
+    fl_buf_puts(out,
+                "-- The roles and the database of flopinio. As a superuser: psql -f FILE postgres\n"
+                "-- It may be run again: what is there stays.\n");
+    for (size_t i = 0; i < FL_COUNTOF(roles); i++)
+        fl_buf_printf(out,
+                      "SELECT '" CREATE_ROLE "' WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE "
+                      "rolname = '%s') \\gexec\n",
+                      roles[i].name, roles[i].rights, roles[i].name);
+    fl_buf_puts(out, MEMBERSHIP ";\n"
+                                "SELECT '" DATABASE
+                                "' WHERE NOT EXISTS (SELECT 1 FROM pg_database WHERE "
+                                "datname = 'flopinio') \\gexec\n" CLOSED ";\n" OPEN_TO ";\n"
+                                "-- Then their passwords, in psql:\n"
+                                "--   \\password flopinio_owner\n"
+                                "--   \\password flopinio_app\n");
+}
+
+enum fl_code fl_migrate_missing(struct pg_conn *pg, bool ret_missing[4], struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    enum fl_code code = fl_admin_exec(
+        pg,
+        "SELECT NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'flopinio_' || r.name) FROM "
+        "unnest('{owner,app,verifier,backup}'::text[]) WITH ORDINALITY r (name, at) ORDER BY at",
+        &res, err);
+    for (int i = 0; code == FL_OK && i < 4; i++)
+        ret_missing[i] = strcmp(fl_admin_cell(res, i, 0), "t") == 0;
+    fl_admin_clear(&res);
     return code;
 }
 
@@ -139,6 +177,39 @@ enum fl_code fl_migrate_current(struct pg_conn *pg, int *ret, struct fl_err *err
     return code;
 }
 
+static enum fl_code unfit_server(int version, struct fl_err *err)
+{
+    return fl_err_set(err, FL_CONFIG,
+                      "the database is PostgreSQL %d; this program is made for %d to %d", version,
+                      FL_PG_OLDEST, FL_PG_NEWEST);
+}
+
+enum fl_code fl_migrate_fits(struct pg_conn *pg, struct fl_err *err)
+{
+    int there, ours = fl_schema_version(), version = fl_admin_version(pg);
+    if (version < FL_PG_OLDEST || version > FL_PG_NEWEST)
+        return unfit_server(version, err);
+    enum fl_code code = fl_migrate_current(pg, &there, err);
+    if (code)
+        return code;
+    if (there == 0)
+        return fl_err_set(err, FL_CONFIG,
+                          "the database has no schema of flopinio yet; make it with: flopinio "
+                          "migrate");
+    if (there < ours)
+        return fl_err_set(err, FL_CONFIG,
+                          "the database has schema %d and this program needs %d; bring it there "
+                          "with: flopinio migrate",
+                          there, ours);
+    if (there > ours + 1)
+        return fl_err_set(
+            err, FL_CONFIG,
+            "the database has schema %d and this program knows only %d; use the newer "
+            "program",
+            there, ours);
+    return FL_OK;
+}
+
 /* One file and its number in one transaction. */
 static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
 {
@@ -166,8 +237,6 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
         "GRANT USAGE ON SCHEMA flopinio TO flopinio_app, flopinio_verifier, flopinio_backup;"
         "GRANT SELECT ON flopinio.schema_version TO flopinio_app, flopinio_verifier;"
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC";
-    struct fl_err ignored;
-    (void)!fl_admin_exec(pg, "SET client_min_messages = warning", NULL, &ignored);
     enum fl_code code = fl_admin_exec(pg, start, NULL, err);
     if (code == FL_OK)
         code = fl_migrate_current(pg, ret_from, err);
@@ -189,12 +258,49 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
     return code;
 }
 
-enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to, struct fl_err *err)
+/* Everything is made by the owner, whoever connected. */
+static enum fl_code become_owner(struct pg_conn *pg, struct fl_err *err)
 {
-    enum fl_code code = fl_admin_exec(pg, "SELECT pg_advisory_lock(" LOCK_KEY ")", NULL, err);
+    struct pg_result *res = NULL;
+    enum fl_code code = fl_admin_exec(
+        pg,
+        "SET client_min_messages = warning; SELECT count(*) FROM pg_roles WHERE rolname IN ("
+        "'flopinio_owner', 'flopinio_app', 'flopinio_lookup', "
+        "'flopinio_sweep', 'flopinio_verifier', 'flopinio_backup')",
+        &res, err);
     if (code)
         return code;
-    code = run_locked(pg, ret_from, err);
+    size_t there = (size_t)atoi(fl_admin_cell(res, 0, 0));
+    fl_admin_clear(&res);
+    if (there != FL_COUNTOF(roles))
+        return fl_err_set(err, FL_CONFIG,
+                          "the roles of flopinio are not there; make them with: flopinio migrate "
+                          "--roles, or let an administrator run: flopinio migrate --roles-sql");
+    return fl_admin_exec(pg, "SET ROLE flopinio_owner", NULL, err);
+}
+
+enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to, struct fl_err *err)
+{
+    int version = fl_admin_version(pg);
+    if (version < FL_PG_OLDEST || version > FL_PG_NEWEST)
+        return unfit_server(version, err);
+    enum fl_code code = become_owner(pg, err);
+    if (code == FL_OK)
+        code = fl_admin_exec(pg, "SELECT pg_advisory_lock(" LOCK_KEY ")", NULL, err);
+    if (code)
+        return code;
+    /* A table that is in use is not waited for long: everything behind would stand still too. */
+    code = fl_admin_exec(pg, "SET lock_timeout = '10s'", NULL, err);
+    if (code == FL_OK)
+        code = fl_migrate_current(pg, ret_from, err);
+    if (code == FL_OK && *ret_from > fl_schema_version())
+        code =
+            fl_err_set(err, FL_CONFIG,
+                       "the database has schema %d and this program knows only %d; use the newer "
+                       "program",
+                       *ret_from, fl_schema_version());
+    if (code == FL_OK)
+        code = run_locked(pg, ret_from, err);
     if (code == FL_OK)
         code = fl_migrate_current(pg, ret_to, err);
     struct fl_err ignored;

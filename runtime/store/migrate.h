@@ -5,6 +5,7 @@
 #ifndef FLOPINIO_STORE_MIGRATE_H
 #define FLOPINIO_STORE_MIGRATE_H
 
+#include "flopinio/base/buf.h"
 #include "flopinio/base/err.h"
 
 struct pg_conn; /* libpq's PGconn, see runtime/io/pg_admin.h */
@@ -17,9 +18,18 @@ struct fl_role_passwords {
  * schema's owner, idempotently. `pg` is connected to any database of the server. */
 enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passwords *passwords,
                                   struct fl_err *err) FL_MUST_CHECK;
-/* As the owner, connected to the database: brings the schema to fl_schema_version(). */
+/* The same as SQL for psql, for an administrator who runs it; sets no passwords. */
+void fl_migrate_roles_sql(struct fl_buf *out);
+/* Which roles of fl_role_passwords are not there yet, in its order. */
+enum fl_code fl_migrate_missing(struct pg_conn *pg, bool ret_missing[4],
+                                struct fl_err *err) FL_MUST_CHECK;
+/* As the owner or a member of it, connected to the database: brings the schema to
+ * fl_schema_version(). */
 enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to,
                             struct fl_err *err) FL_MUST_CHECK;
+/* Can this binary work with the connected database? FL_CONFIG says what to do: no schema, an older
+ * or a newer one, another version of PostgreSQL. */
+enum fl_code fl_migrate_fits(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
 /* The schema this binary is made for. */
 int fl_schema_version(void);
 /* The schema of the connected database, 0 if there is none. Any role. */

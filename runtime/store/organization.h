@@ -89,6 +89,9 @@ void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id);
 struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct fl_uuid *owner,
                                 int64_t for_ms);
 void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner);
+/* A table that has rows of organizations and no forced row security with a policy. Columns: name.
+ */
+struct fl_query *fl_store_unprotected(struct fl_tx *tx);
 /* Columns: schema version. */
 struct fl_query *fl_store_schema_version(struct fl_tx *tx);
 /* Columns: milliseconds of the database's clock. */

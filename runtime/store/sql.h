@@ -28,6 +28,15 @@
     "(current_setting('application_name') NOT LIKE '" WORKER_NAME "%' OR EXISTS (SELECT 1 FROM "   \
     "pg_stat_activity sa WHERE sa.application_name = '" WORKER_NAME "' || " worker "))"
 
+/* Tables with rows of organizations, or of people, that row security does not guard. */
+#define FL_SQL_UNPROTECTED                                                                         \
+    "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "  \
+    "n.nspname = 'flopinio' AND c.relkind IN ('r', 'p', 'm', 'f') AND (c.relname IN ('person', "   \
+    "'personal_token') OR EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND "      \
+    "a.attname = 'organization_id' AND NOT a.attisdropped)) AND NOT (c.relrowsecurity AND "        \
+    "c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid)) "      \
+    "ORDER BY 1"
+
 /* Copies a cell into the arena; null: p NULL. */
 static inline struct fl_str fl_cell_copy(const struct fl_query *q, struct fl_arena *arena, int row,
                                          int col)

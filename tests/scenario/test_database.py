@@ -1,0 +1,268 @@
+"""A PostgreSQL of the operator's own: `flopinio migrate`, and what `serve` refuses of a database."""
+import contextlib
+import glob
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import tempfile
+
+import psycopg2
+
+from cases import case
+from harness import BUILD, Org, Runtime, check_audit, free_ports
+from mcp_client import McpWs, text_of
+
+TOOLS = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+
+
+class OwnServer:
+    """A cluster as an administrator would have it, on 127.0.0.1, as an unprivileged user."""
+
+    def __init__(self):
+        self.base = tempfile.mkdtemp(prefix="flopinio-own-")
+        os.chmod(self.base, 0o755)
+        self.data = self.base + "/db"
+        os.mkdir(self.data, 0o700)
+        self.user = pwd.getpwnam("postgres" if os.geteuid() == 0 else pwd.getpwuid(os.getuid())[0])
+        if os.geteuid() == 0:
+            shutil.chown(self.data, "postgres")
+        self.port = free_ports(1)[0]
+        self.password = "postgres-secret"
+        with open(self.base + "/pw", "w") as f:
+            f.write(self.password)
+        self.tool("initdb", "-D", self.data, "-U", "postgres", "--auth=scram-sha-256",
+                  "--pwfile=" + self.base + "/pw", "-E", "UTF8", "--locale=C.UTF-8")
+        with open(self.data + "/postgresql.conf", "a") as f:
+            f.write("\nport = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n"
+                    "log_statement = 'all'\nshared_buffers = 32MB\n" % self.port)
+        self.ctl("start")
+
+    def tool(self, name, *args):
+        def become():
+            if os.geteuid() == 0:
+                os.setgid(self.user.pw_gid)
+                os.setuid(self.user.pw_uid)
+        subprocess.run([TOOLS + "/" + name] + list(args), check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, cwd="/", preexec_fn=become)
+
+    def ctl(self, what, *more):
+        self.tool("pg_ctl", "-D", self.data, "-w", "-l", self.data + "/log", what, *more)
+
+    def log(self):
+        with open(self.data + "/log") as f:
+            return f.read()
+
+    def url(self, user="postgres", password=None, database="postgres"):
+        return "postgresql://%s:%s@127.0.0.1:%d/%s" % (user, password or self.password, self.port,
+                                                       database)
+
+    @contextlib.contextmanager
+    def connect(self, database="flopinio", **more):
+        conn = psycopg2.connect(self.url(database=database, **more), options="-csearch_path=flopinio")
+        conn.autocommit = True
+        try:
+            yield conn.cursor()
+        finally:
+            conn.close()
+
+    def sql(self, text, *args, **more):
+        with self.connect(**more) as cur:
+            cur.execute(text, args)
+            return cur.fetchall() if cur.description else cur.rowcount
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ctl("stop", "-m", "immediate")
+        shutil.rmtree(self.base)
+
+
+class OwnRuntime(Runtime):
+    def __init__(self, server, url, **settings):
+        super().__init__(start=False, database_url=url, workers=1, **settings)
+        self.server = server
+
+    def connect(self, role="super"):
+        conn = psycopg2.connect(self.server.url(database="flopinio"),
+                                options="-csearch_path=flopinio")
+        conn.autocommit = True
+        return conn
+
+    def refuses(self):
+        """It must refuse to start; what it said last."""
+        self.spawn()
+        status = self.process.wait(30)
+        self.process = None
+        assert status == 1, status
+        return self.log().strip().splitlines()[-1]
+
+
+def migrate(*args, **env):
+    full = {k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO_")}
+    full.update(env)
+    return subprocess.run([BUILD + "/flopinio", "migrate"] + list(args), env=full,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, text=True)
+
+
+def made(server):
+    """migrate --roles; (URL of the app role, URL of the owner)"""
+    done = migrate("--roles", FLOPINIO_ADMIN_URL=server.url())
+    assert done.returncode == 0, done
+    return (re.search(r"^database_url: (\S+)$", done.stdout, re.M).group(1),
+            re.search(r"^FLOPINIO_OWNER_URL=(\S+)$", done.stdout, re.M).group(1))
+
+
+def end(rt):
+    for org in [o for o in Org.made if o.rt is rt]:
+        check_audit(org)
+        Org.made.remove(org)
+    rt.remove()
+
+
+@case(limit=90)
+def a_database_of_ones_own(_rt):
+    """Roles, schema, and the life of a call in it; serve knows nothing but the app role."""
+    with OwnServer() as server:
+        # Nothing there yet: said, and nothing is made.
+        server.sql("CREATE ROLE plain LOGIN PASSWORD 'p'", database="postgres")
+        early = OwnRuntime(server, server.url("plain", "p"))
+        assert "no schema of flopinio yet" in early.refuses(), early.log()
+        early.remove()
+        nothing = migrate(FLOPINIO_OWNER_URL=server.url())
+        assert nothing.returncode == 2 and "--roles" in nothing.stderr, nothing
+        app, owner = made(server)
+        for secret in (app, owner):
+            assert secret.split(":")[2].split("@")[0] not in server.log(), "a password in the log"
+        again = migrate(FLOPINIO_OWNER_URL=owner)
+        assert again.returncode == 0 and "already" in again.stdout, again
+        roles = migrate("--roles", FLOPINIO_ADMIN_URL=server.url(), FLOPINIO_OWNER_URL=owner)
+        assert roles.returncode == 0 and "database_url" not in roles.stdout, roles
+        owners = server.sql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'flopinio'")
+        assert owners == [("flopinio_owner",)], owners
+        rt = OwnRuntime(server, app)
+        rt.start()
+        assert not os.path.exists(rt.data + "/postgres")
+        with open("/proc/%d/environ" % rt.workers()[0], "rb") as f:
+            assert owner.encode() not in f.read()
+        org = Org(rt)
+        with McpWs(rt, org.credential) as agent:
+            held = agent.call_start("files__write", {"path": "a.txt", "content": "new\n"})
+            org.ann.approve(org.wait_pending())
+            assert not held.wait().get("isError")
+        end(rt)
+
+
+@case(limit=60)
+def the_schema_must_fit(_rt):
+    """An older schema is refused and left alone; the next one works, the one behind it not."""
+    with OwnServer() as server:
+        app, owner = made(server)
+        newest = server.sql("SELECT max(version) FROM schema_version")[0][0]
+        rt = OwnRuntime(server, app)
+        server.sql("UPDATE schema_version SET version = 0 WHERE version = %s", newest)
+        older = server.sql("SELECT max(version) FROM schema_version")[0][0]
+        said = rt.refuses()
+        assert "has schema %d" % older in said and "flopinio migrate" in said, said
+        assert server.sql("SELECT max(version) FROM schema_version")[0][0] == older
+        pending = migrate("--dry-run", FLOPINIO_OWNER_URL=owner)
+        assert pending.returncode == 0 and "%03d_" % newest in pending.stdout, pending
+        server.sql("UPDATE schema_version SET version = %s WHERE version = 0", newest + 1)
+        rt.start()
+        assert rt.stop() == 0
+        server.sql("UPDATE schema_version SET version = %s WHERE version = %s", newest + 2,
+                   newest + 1)
+        assert "use the newer program" in rt.refuses(), rt.log()
+        ahead = migrate(FLOPINIO_OWNER_URL=owner)
+        assert ahead.returncode == 2 and "use the newer program" in ahead.stderr, ahead
+        rt.remove()
+
+
+@case(limit=90)
+def powerful_roles_are_refused(_rt):
+    """A role that could look past row security is refused, however it could."""
+    with OwnServer() as server:
+        app, owner = made(server)
+        for make in ("CREATE ROLE a SUPERUSER LOGIN PASSWORD 'x'",
+                     "CREATE ROLE a BYPASSRLS LOGIN PASSWORD 'x' IN ROLE flopinio_app",
+                     "CREATE ROLE a NOINHERIT LOGIN PASSWORD 'x' IN ROLE flopinio_app, "
+                     "flopinio_owner",
+                     "CREATE ROLE a LOGIN PASSWORD 'x' IN ROLE flopinio_app, flopinio_backup"):
+            server.sql(make + "; GRANT CONNECT ON DATABASE flopinio TO a")
+            rt = OwnRuntime(server, server.url("a", "x", "flopinio"))
+            said = rt.refuses()
+            assert "the database role a can bypass row security" in said, (make, said)
+            rt.remove()
+            server.sql("DROP OWNED BY a; DROP ROLE a")
+        rt = OwnRuntime(server, owner)
+        assert "flopinio_owner can bypass row security" in rt.refuses(), rt.log()
+        rt.remove()
+        # A table of organizations without forced row security, whoever made it so.
+        for spoil, mend in (
+                ("ALTER TABLE agent NO FORCE ROW LEVEL SECURITY",
+                 "ALTER TABLE agent FORCE ROW LEVEL SECURITY"),
+                ("CREATE TABLE extra (organization_id uuid)", "DROP TABLE extra")):
+            server.sql(spoil)
+            rt = OwnRuntime(server, app)
+            assert "has no forced row security" in rt.refuses(), rt.log()
+            rt.remove()
+            server.sql(mend)
+        rt = OwnRuntime(server, app)
+        rt.start()
+        end(rt)
+
+
+@case(limit=60)
+def an_unsafe_server_is_refused(_rt):
+    with OwnServer() as server:
+        app, _ = made(server)
+        server.sql("ALTER SYSTEM SET fsync = off")
+        server.sql("SELECT pg_reload_conf()")
+        rt = OwnRuntime(server, app)
+        assert "fsync=off" in rt.refuses(), rt.log()
+        rt.remove()
+
+
+@case(limit=60)
+def roles_by_an_administrator(_rt):
+    """The printed SQL does what --roles does, also a second time; and --roles works as a role that is
+    no superuser."""
+    with OwnServer() as server:
+        text = migrate("--roles-sql").stdout
+        for _ in range(2):
+            done = subprocess.run([TOOLS + "/psql", "-v", "ON_ERROR_STOP=1", "-q", server.url()],
+                                  input=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True)
+            assert done.returncode == 0, done
+        server.sql("ALTER ROLE flopinio_owner PASSWORD 'o'")
+        server.sql("ALTER ROLE flopinio_app PASSWORD 'a'")
+        done = migrate(FLOPINIO_OWNER_URL=server.url("flopinio_owner", "o", "flopinio"))
+        assert done.returncode == 0 and "from schema 0" in done.stdout, done
+        rt = OwnRuntime(server, server.url("flopinio_app", "a", "flopinio"))
+        rt.start()
+        end(rt)
+    with OwnServer() as server:
+        server.sql("CREATE ROLE dba LOGIN CREATEROLE CREATEDB PASSWORD 'd'", database="postgres")
+        done = migrate("--roles", FLOPINIO_ADMIN_URL=server.url("dba", "d"))
+        assert done.returncode == 0 and "from schema 0" in done.stdout, done
+        bypass = server.sql("SELECT rolbypassrls FROM pg_roles WHERE rolname = 'flopinio_backup'")
+        assert bypass == [(False,)], bypass
+
+
+@case(limit=60)
+def secrets_of_the_command_line(_rt):
+    """URLs come from the environment or a file; a flag with one is refused by name."""
+    refused = subprocess.run([BUILD + "/flopinio", "serve", "--database-url=postgresql://x:y@z/"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert refused.returncode == 2 and "command line" in refused.stderr, refused
+    assert "x:y" not in refused.stderr
+    missing = migrate()
+    assert missing.returncode == 2 and "FLOPINIO_OWNER_URL" in missing.stderr, missing
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write("postgresql://flopinio_owner:secret-word@127.0.0.1:1/flopinio\n")
+        f.flush()
+        away = migrate("--owner-url-file", f.name)
+    assert away.returncode == 6 and "could not connect" in away.stderr, away
+    assert "secret-word" not in away.stderr + away.stdout
