@@ -48,7 +48,7 @@ struct fl_host_limits {      /* 0 takes the default */
     uint32_t descriptors;    /* 64 */
     uint32_t processes;      /* 16: threads and processes together */
     uint32_t parallel_jobs;  /* 1; at most 64 */
-    uint32_t queue;          /* 64 calls waiting */
+    uint32_t queue;          /* 4096 calls waiting; an organization's bytes in flight are bounded */
     uint64_t output_bytes;   /* 8 MiB of JSON per call; at most 64 MiB */
     int64_t call_ms;         /* 60 s: deadline of a call that names none */
     int64_t cancel_grace_ms; /* 2 s from the cancel frame to the kill */

@@ -54,7 +54,7 @@ static void set_defaults(struct fl_host_limits *limits)
     DEFAULT(descriptors, 64);
     DEFAULT(processes, 16);
     DEFAULT(parallel_jobs, 1);
-    DEFAULT(queue, 64);
+    DEFAULT(queue, 4096);
     DEFAULT(output_bytes, 8ull << 20);
     DEFAULT(call_ms, 60 * 1000LL);
     DEFAULT(cancel_grace_ms, 2 * 1000LL);

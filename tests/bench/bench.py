@@ -119,12 +119,12 @@ class Ours:
     """A runtime with one organization and the bench's tools."""
 
     def __init__(self, in_process=False, agents=1, **settings):
-        self.rt = Runtime(workers=settings.pop("workers", 1), log_level="warn",
+        self.rt = Runtime(workers=settings.pop("workers", 1), log_level="info",
                           plugin_dirs=WORK + "/plugins", lease_time="15s", sweep_time="1s",
                           progress_time="10s", keepalive_time="15s", pending_max=10000,
                           plugins_in_process="true" if in_process else "false", **settings)
         self.org = Org(self.rt, policy=None, files=False, hold="50s")
-        self.org.add_server("b", "echo", {})
+        self.org.add_server("b", "echo", {"limits": {"parallel_jobs": 64}})
         self.org.apply(POLICY)
         tokens = [self.org.credential]
         for i in range(1, agents):
