@@ -2,7 +2,7 @@
 // input, it writes what the SDK gave back, or threw, to its standard output.
 //
 //   client.mjs --sdk=1|2 --transport=http|ws|stdio --era=legacy|auto|2026-07-28 [--url=URL]
-//              [-- COMMAND ARGUMENT...]                  the credential is in FLOPINIO_TOKEN
+//              [-- COMMAND ARGUMENT...]                  the credential is in FLOPINIO_CREDENTIAL
 //
 //   {"n":1,"op":"connect"}                               -> {"n":1,"ok":{"server":..,"version":..}}
 //   {"n":2,"op":"list"}                                  -> {"n":2,"ok":{"tools":[..]}}
@@ -19,7 +19,7 @@ const at = process.argv.indexOf('--');
 const command = at < 0 ? [] : process.argv.slice(at + 1);
 const option = Object.fromEntries(process.argv.slice(2, at < 0 ? undefined : at)
     .map((a) => a.match(/^--([a-z]+)=(.*)$/s).slice(1)));
-const token = process.env.FLOPINIO_TOKEN;
+const token = process.env.FLOPINIO_CREDENTIAL;
 const info = { name: `flopinio-tests-sdk${option.sdk}`, version: '1' };
 
 // The packages lie in build/clients, not beside this file.

@@ -1,7 +1,7 @@
 """The official Python client, driven line by line; the same lines as client.mjs.
 
 client.py --transport=http|stdio --era=legacy|auto|2026-07-28 [--url=URL] [-- COMMAND ARGUMENT...]
-The credential is in FLOPINIO_TOKEN. Runs on build/clients/venv.
+The credential is in FLOPINIO_CREDENTIAL. Runs on build/clients/venv.
 """
 import json
 import os
@@ -85,7 +85,7 @@ async def serve(client, lines, connected):
 async def main():
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = dict(a[2:].split("=", 1) for a in sys.argv[1:at])
-    token = os.environ["FLOPINIO_TOKEN"]
+    token = os.environ["FLOPINIO_CREDENTIAL"]
     lines = anyio.wrap_file(sys.stdin)
     first = json.loads(await lines.readline())
     closing = None

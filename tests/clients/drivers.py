@@ -67,7 +67,7 @@ def stdio_command(rt):
 
 
 def environment(credential):
-    return dict(os.environ, FLOPINIO_TOKEN=credential, FLOPINIO_CLIENTS=CLIENTS,
+    return dict(os.environ, FLOPINIO_CREDENTIAL=credential, FLOPINIO_CLIENTS=CLIENTS,
                 NODE_NO_WARNINGS="1")
 
 
@@ -191,7 +191,7 @@ class Inspector:
         if self.variant.transport == "stdio":
             command = stdio_command(self.rt)
             server = {"type": "stdio", "command": command[0], "args": command[1:],
-                      "env": {"FLOPINIO_TOKEN": self.credential}}
+                      "env": {"FLOPINIO_CREDENTIAL": self.credential}}
         else:
             server = {"type": "streamable-http", "url": "http://127.0.0.1:%d/mcp" % self.rt.port,
                       "headers": {"Authorization": "Bearer " + self.credential}}

@@ -1,10 +1,10 @@
 // Puts the credential in front of requests of the conformance suite, which cannot send one; all else
-// passes as it came, Host and Origin too. proxy.mjs PORT OWN_PORT, the credential in FLOPINIO_TOKEN; prints
+// passes as it came, Host and Origin too. proxy.mjs PORT OWN_PORT, the credential in FLOPINIO_CREDENTIAL; prints
 // its own port once it listens, on 127.0.0.1 only.
 import http from 'node:http';
 
 const port = Number(process.argv[2]);
-const credential = `Bearer ${process.env.FLOPINIO_TOKEN}`;
+const credential = `Bearer ${process.env.FLOPINIO_CREDENTIAL}`;
 
 const server = http.createServer((from, to) => {
     const headers = [...from.rawHeaders, 'Authorization', credential];

@@ -80,7 +80,7 @@ class Lane:
         credential = org.add_credential(tools=tools)[1]
         self.proxy = subprocess.Popen(
             [NODE, HERE + "/proxy.mjs", str(rt.port), str(port)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, env=dict(os.environ, FLOPINIO_TOKEN=credential))
+            stdout=subprocess.PIPE, text=True, env=dict(os.environ, FLOPINIO_CREDENTIAL=credential))
         self.url = "http://127.0.0.1:%d/mcp" % int(self.proxy.stdout.readline())
 
     def run(self, scenario, version, but):

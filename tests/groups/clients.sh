@@ -5,7 +5,8 @@
 # shellcheck shell=bash
 
 run() {
-    t_case the_clients_are_installed tests/clients/install.sh || return
+    t_case the_clients_are_installed tests/clients/install.sh
+    [ "$t_failed" -eq 0 ] || return 0
     /usr/bin/python3 tests/clients/run.py >"$FL_TMP/out" 2>&1
     t_take "$FL_TMP/out" $? ""
 }
