@@ -89,7 +89,8 @@ static enum fl_code check_name_header(struct fl_mcp_reader *r)
 {
     const char *member = fl_mcp_method_member(r->msg->method);
     struct fl_str raw, value;
-    if (!member[0])
+    /* One that this era does not have is an unknown method, which has no name. */
+    if (!member[0] || !fl_mcp_method_is_known(r->msg->method, FL_MCP_MODERN, ~0u))
         return FL_OK;
     size_t found = fl_mcp_header_get(r->facts->headers, "Mcp-Name", &raw);
     if (found == 0 && !r->msg->name.p)

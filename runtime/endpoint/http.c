@@ -493,16 +493,7 @@ static void on_known(struct fl_auth *a)
 
 static void on_head(struct fl_http_exchange *ex)
 {
-    if (ex->method == FL_HTTP_POST) {
-        struct fl_str type = fl_http_header_get(ex, "content-type");
-        struct fl_mcp_header header = { FL_STR("content-type"), type };
-        struct fl_mcp_headers headers = { &header, type.p ? 1 : 0 };
-        struct fl_err err;
-        if (fl_mcp_check_content_type(&headers, &err) != FL_OK) {
-            fl_http_respond_error(ex, 415, err.text, NULL, 0);
-            return;
-        }
-    } else if (ex->method != FL_HTTP_GET && ex->method != FL_HTTP_DELETE) {
+    if (ex->method != FL_HTTP_POST && ex->method != FL_HTTP_GET && ex->method != FL_HTTP_DELETE) {
         static const struct fl_http_header headers[] = { { { "Allow", 5 }, { "POST", 4 } } };
         fl_http_respond_error(ex, 405, "method not allowed", headers, 1);
         return;
@@ -530,6 +521,13 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     for (size_t i = 0; i < ex->header_count; i++)
         list[i] = (struct fl_mcp_header){ ex->headers[i].name, ex->headers[i].value };
     s->headers = (struct fl_mcp_headers){ list, ex->header_count };
+    struct fl_err err;
+    if (ex->method == FL_HTTP_POST && fl_mcp_check_content_type(&s->headers, &err) != FL_OK) {
+        fl_http_respond_error(ex, 415, err.text, NULL, 0);
+        fl_arena_free(&s->arena);
+        fl_free(s);
+        return;
+    }
     s->endpoint = a->endpoint;
     s->ex = ex;
     s->principal = fl_principal_ref(a->principal);
@@ -583,8 +581,24 @@ static void on_drained(struct fl_http_exchange *ex)
     FL_UNUSED(ex);
 }
 
+/* Errors that have no message to answer yet, in the protocol's form: without an id. */
+static void render_error(void *server_user, const struct fl_http_exchange *ex, int status,
+                         const char *text, struct fl_buf *body, const char **ret_type)
+{
+    enum fl_code code = status == 413   ? FL_TOO_LARGE
+                        : status == 400 ? FL_BAD_REQUEST
+                                        : FL_UNAVAILABLE; /* -32000: the status says it */
+    struct fl_mcp_refusal refusal;
+    FL_UNUSED(server_user);
+    FL_UNUSED(ex);
+    (void)!fl_mcp_refuse(&refusal, NULL, code, status, "%s", text);
+    fl_mcp_put_refusal(body, &refusal);
+    *ret_type = "application/json";
+}
+
 const struct fl_http_callbacks fl_endpoint_http = { .on_head = on_head,
                                                     .on_request = on_request,
                                                     .on_gone = on_gone,
                                                     .on_drained = on_drained,
-                                                    .on_released = fl_auth_released };
+                                                    .on_released = fl_auth_released,
+                                                    .render_error = render_error };

@@ -2,8 +2,9 @@
  * one request with its one response. The listener is in http_server.h, the reading in http_head.h
  * and http_body.h, the life of a connection in http_conn.c. Loop thread only.
  *
- *   on_head      the head is valid. The body is not read yet: check Host, Origin and credential
- *                here; respond at once to refuse, fl_http_pause while a credential is looked up,
+ *   on_head      the head is valid. The body is not read yet, and may be announced as longer than
+ *                is taken (413 follows): check Host, Origin and credential here; respond at once to
+ *                refuse, fl_http_pause while a credential is looked up,
  *                fl_ws_upgrade for a WebSocket. Doing nothing accepts the request.
  *   on_request   the body is complete. Not called when the exchange was answered or upgraded.
  *   on_gone      the peer closed or broke the connection (or the server is closed) while the
@@ -68,7 +69,7 @@ struct fl_http_callbacks {
     void (*on_gone)(struct fl_http_exchange *ex);                        /* may be NULL */
     void (*on_drained)(struct fl_http_exchange *ex);  /* may be NULL; see fl_http_write */
     void (*on_released)(struct fl_http_exchange *ex); /* may be NULL */
-    /* Writes the body of an error that the front itself answers; may be NULL (one plain sentence).
+    /* Writes the body of an error that the front itself answers; nothing, or NULL: one plain sentence.
      * `ex` is NULL while there is no valid head. `*ret_type` is a constant media type. */
     void (*render_error)(void *server_user, const struct fl_http_exchange *ex, int status,
                          const char *text, struct fl_buf *body, const char **ret_type);

@@ -144,13 +144,10 @@ static void on_head_whole(struct fl_http_conn *conn, const char *p)
         return;
     }
     conn->server->counts.requests++;
-    enum fl_http_verdict verdict =
-        fl_http_body_init(&ex->body, &ex->head, limits(conn)->body_bytes);
-    if (verdict == FL_HTTP_BAD) {
-        fl_http_reply_error(conn, ex->body.status, ex->body.error);
-        return;
-    }
-    ex->is_body_whole = verdict == FL_HTTP_DONE;
+    /* One that is too long is refused when on_head has let it pass: whoever is not served here is
+     * told that, and nothing more. */
+    ex->is_body_whole =
+        fl_http_body_init(&ex->body, &ex->head, limits(conn)->body_bytes) == FL_HTTP_DONE;
     ex->is_headed = true;
     conn->server->config.callbacks->on_head(&ex->pub);
 }
@@ -240,6 +237,10 @@ static size_t process(struct fl_http_conn *conn, const char *p, size_t n)
         case FL_HTTP_S_BODY:
             if (ex->is_paused)
                 return used;
+            if (ex->body.status) {
+                fl_http_reply_error(conn, ex->body.status, ex->body.error);
+                break;
+            }
             used += read_body(conn, p + used, n - used);
             if (ex->state != FL_HTTP_S_BODY)
                 break;

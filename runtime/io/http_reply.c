@@ -221,7 +221,7 @@ static const char *render(struct fl_http_server *server, const struct exchange *
     if (server->config.callbacks->render_error) {
         server->config.callbacks->render_error(server->config.user, ex ? &ex->pub : NULL, status,
                                                text, body, &type);
-        if (!body->is_failed)
+        if (body->n && !body->is_failed)
             return type;
         fl_buf_fini(body);
         type = "text/plain; charset=utf-8";

@@ -115,8 +115,17 @@ static void on_released(struct fl_http_exchange *ex)
         callbacks_of(ex)->on_released(ex);
 }
 
+/* Before a route is found the exchange still has the site itself. */
+static void render_error(void *server_user, const struct fl_http_exchange *ex, int status,
+                         const char *text, struct fl_buf *body, const char **ret_type)
+{
+    if (ex && ex->server_user != server_user && callbacks_of(ex)->render_error)
+        callbacks_of(ex)->render_error(fl_site_user(ex), ex, status, text, body, ret_type);
+}
+
 const struct fl_http_callbacks fl_site_callbacks = { .on_head = on_head,
                                                      .on_request = on_request,
                                                      .on_gone = on_gone,
                                                      .on_drained = on_drained,
-                                                     .on_released = on_released };
+                                                     .on_released = on_released,
+                                                     .render_error = render_error };

@@ -15,8 +15,8 @@ struct fl_site_route {
 };
 
 struct fl_site {
+    size_t count; /* first, so that no route has the address of the site itself */
     struct fl_site_route routes[FL_SITE_ROUTES];
-    size_t count;
     /* Names without port ("localhost", "127.0.0.1", "[::1]", "mcp.example.com"); NULL-terminated.
      * A request to another name is refused: DNS rebinding. */
     const char *const *hosts;

@@ -205,7 +205,8 @@ class Lane:
 
 # These tell the server nothing when they are interrupted, and a broken legacy stream or task is no
 # cancellation: the agent's owner cancels.
-NOT_TOLD = {"inspector-http-legacy", "inspector-http-modern", "inspector-stdio-modern"}
+NOT_TOLD = {"inspector-http-legacy", "inspector-http-modern", "inspector-stdio-legacy",
+            "inspector-stdio-modern"}
 # These give up a call after 60 s, whatever they are told.
 SIXTY = {"inspector-http-legacy", "inspector-stdio-legacy"}
 # One of each kind goes through a hold of the default length.
@@ -319,7 +320,10 @@ def restarted(results, rt, lanes):
         waiting[lane.variant.name] = client, call, lane.org.wait_pending(timeout=30)
     in_parallel(JOBS, lanes, lambda lane: results.run(lane.variant, "(held)", lambda: begin(lane)))
     before = {name: lane_row(lanes, name, held[2])["holder"] for name, held in waiting.items()}
-    rt.kill_workers()
+    since, workers = rt.log_size(), rt.workers()
+    for pid in workers:
+        rt.kill_worker(pid, wait=False)
+    wait_for("new workers", lambda: rt.log(since).count(" worker_ready ") == len(workers), 30)
     for name, held in waiting.items():
         wait_for("the caller of %s to be missed" % name, lambda: before[name] is None or
                  lane_row(lanes, name, held[2])["holder"] != before[name], 15)
