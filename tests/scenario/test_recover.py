@@ -131,7 +131,7 @@ def worker_killed_while_claimed(rt):
     row = org.wait_state(approval, "approved")
     assert row["fence"] == 1 and row["claim_owner"] is None and org.effects() == [], row
     assert "approval.released" in org.kinds(approval), org.kinds(approval)
-    with McpWs(rt, org.credential) as agent:
+    with McpWs(rt, org.add_credential()[1]) as agent:  # one that holds for longer
         assert text_of(agent.call(APPEND, {"line": "one"})) == "appended"
     assert org.effects() == ["one"] and org.row(approval)["fence"] == 2, org.kinds(approval)
 
