@@ -134,7 +134,7 @@ int fl_cli_error(struct fl_cli *cli, const struct fl_err *err)
         status = FL_EXIT_USAGE;
     else if (err->code == FL_FORBIDDEN || err->code == FL_UNAUTHENTICATED)
         status = FL_EXIT_FORBIDDEN;
-    else if (err->code == FL_UNAVAILABLE || err->code == FL_TIMEOUT)
+    else if (err->code == FL_UNAVAILABLE || err->code == FL_TIMEOUT || err->code == FL_AMBIGUOUS)
         status = FL_EXIT_UNAVAILABLE;
     if (err->code == FL_UNAVAILABLE && strstr(err->text, "socket"))
         hint = ": flopinio does not run here (flopinio serve; another place: --data-dir, --url)";

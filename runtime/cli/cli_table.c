@@ -133,6 +133,9 @@ static enum fl_code unknown_command(struct fl_arena *arena, const char *group, c
 {
     struct fl_str nearest = { NULL, 0 };
     unsigned best = 1000;
+    if (word[0] == '-')
+        return fl_err_set(err, FL_BAD_PARAMS,
+                          "%.60s: say which command first; flags stand behind it", group);
     EACH_COMMAND(c)
     {
         const char *rest = behind(c->name, group);

@@ -14,6 +14,8 @@
 
 #define COLUMNS   "AT=at:ts BY______=leaf.actor.kind WHAT=line" /* BY as wide as "operator" */
 #define ID_CELLS  8
+#define PAGE      500
+#define PAGE_TEXT "500"
 #define LONG_TEXT 64 /* digests and salts say nothing to people */
 
 /* ---------------------------------------------------------------- which events */
@@ -135,15 +137,15 @@ static int get_last(struct fl_cli *cli, const char *lines, json_t **ret)
     return status;
 }
 
-/* Everything behind `cursor`, for ever. Only what nothing can appear in front of any more is
- * printed, so that nothing is missed. */
+/* Everything behind `cursor`, for ever, through restarts of the runtime. Only what nothing can
+ * appear in front of any more is printed, so that nothing is missed. */
 static int follow(struct fl_cli *cli, const char *cursor)
 {
     char after[160];
     snprintf(after, sizeof after, "%s", cursor);
     for (;;) {
         json_t *answer = NULL;
-        const char *more = fl_cli_path(cli, "follow=true&limit=500&after={}", after);
+        const char *more = fl_cli_path(cli, "follow=true&limit=" PAGE_TEXT "&after={}", after);
         int status = fl_cli_ask(cli, "GET", audit_path(cli, "", more), NULL, &answer);
         json_t *items = json_object_get(answer, "items");
         size_t count = json_array_size(items);
@@ -154,11 +156,12 @@ static int follow(struct fl_cli *cli, const char *cursor)
             put_page(cli, items, false);
         fl_cli_flush(cli);
         json_decref(answer);
-        if (status)
+        cli->is_quiet = status == FL_EXIT_UNAVAILABLE; /* it is said once */
+        if (status && !cli->is_quiet)
             return status;
         if (ferror(stdout)) /* nobody reads any more */
             return FL_EXIT_DONE;
-        if (count < 500)
+        if (count < PAGE)
             sleep(1);
     }
 }

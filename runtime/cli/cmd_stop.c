@@ -18,8 +18,10 @@ static int stop(struct fl_cli *cli)
     int status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/stops"), body, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         const json_t *in_flight = json_object_get(answer, "in_flight");
-        fl_cli_say(cli, "%s %s is stopped, reads too, until flopinio resume %s %s", scope,
-                   fl_cli_text(cli, name), scope, fl_cli_text(cli, name));
+        const char *time = fl_cli_flag(cli, "for");
+        fl_cli_say(cli, "%s %s is stopped, reads too, %s%s%suntil flopinio resume %s %s", scope,
+                   fl_cli_text(cli, name), time ? "for " : "", time ? fl_cli_text(cli, time) : "",
+                   time ? " or " : "", scope, fl_cli_text(cli, name));
         if (json_array_size(in_flight) > 0) {
             fl_cli_say(cli, "\nSent before that; these may still happen:");
             fl_cli_table(cli, "ID=id:id TOOL=tool AGENT=agent SENT=sent_at:t", in_flight, "");

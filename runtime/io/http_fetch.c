@@ -138,6 +138,11 @@ static enum fl_code explain(const struct transfer *t, CURLcode rc, const char *t
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
         return fl_err_set(err, FL_UNAVAILABLE, "the host of %.200s is not known", t->request->url);
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return fl_err_set(err, FL_AMBIGUOUS,
+                          "the connection ended before the answer; what was asked may be done");
     case CURLE_OPERATION_TIMEDOUT:
         return fl_err_set(err, FL_TIMEOUT, "no answer within %d s",
                           t->fetcher->config.timeout_ms / 1000);

@@ -32,8 +32,8 @@ enum fl_code fl_fetcher_new(const struct fl_fetcher_config *config, struct fl_fe
 void fl_fetcher_free(struct fl_fetcher **fetcher);
 /* Sends it and waits. FL_OK whatever the status; the body is appended to ret_body (the caller's).
  * FL_UNAVAILABLE: nobody answers there; FL_FORBIDDEN: the socket may not be opened; FL_TIMEOUT;
- * FL_CONFIG: no such URL, or one in clear over a network; FL_IO: TLS, or the answer broke off;
- * FL_TOO_LARGE; FL_NOMEM. */
+ * FL_AMBIGUOUS: the connection ended before the answer began; FL_IO: TLS, or the answer broke off;
+ * FL_CONFIG: no such URL, or one in clear over a network; FL_TOO_LARGE; FL_NOMEM. */
 enum fl_code fl_fetch(struct fl_fetcher *fetcher, const struct fl_fetch *request, int *ret_status,
                       struct fl_buf *ret_body, struct fl_err *err) FL_MUST_CHECK;
 

@@ -280,6 +280,29 @@ def the_audit_is_followed(rt):
         process.wait(5)
 
 
+@case(limit=60, breaks=True)
+def the_audit_is_followed_through_a_restart(rt):
+    org = Org(rt, files=False)
+    cli = Cli(rt, org)
+    process = subprocess.Popen([BUILD + "/flopinio", "audit", "tail", "--follow", "--lines", "1"],
+                               env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    try:
+        lines = []
+        threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True).start()
+        wait_for("the first line", lambda: len(lines) >= 2)
+        rt.stop()
+        rt.start()
+        org.control("POST", "/groups", {"name": "after", "title": "", "members": []})
+        wait_for("what came later", lambda: any("=after" in line for line in lines))
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        errors = process.stderr.read()
+        process.wait(5)
+    assert errors.count("\n") <= 1, errors  # said once, not each second
+
+
 class Html(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)

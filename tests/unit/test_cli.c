@@ -122,6 +122,7 @@ static void test_what_is_unknown_names_the_nearest(void)
     check_wrong("agent create x --ower ana",
                 "agent create: there is no flag '--ower'; did you mean '--owner'?");
     check_wrong("agent list --jsn", "agent list: there is no flag '--jsn'; did you mean '--json'?");
+    check_wrong("agent --org x list", "agent: say which command first; flags stand behind it");
     check_wrong("agent list -x", "agent list: there is no flag '-x'");
     check_wrong(
         "agent create x --owner y --client cursr",

@@ -12,7 +12,7 @@
 /* ---------------------------------------------------------------- the server */
 struct server {
     int fd;
-    const char *says; /* the whole answer to each request; NULL: nothing, ever */
+    const char *says; /* the whole answer to each request; "": the end; NULL: nothing, ever */
     size_t connections, requests;
     char seen[8192]; /* the last request */
     char url[64], path[64];
@@ -45,7 +45,7 @@ static void *serve(void *ctx)
             if (!s->says)
                 pause();
             CHECK(write(fd, s->says, strlen(s->says)) == (ssize_t)strlen(s->says));
-            if (strstr(s->says, "Connection: close"))
+            if (!*s->says || strstr(s->says, "Connection: close"))
                 break;
         }
         close(fd);
@@ -208,6 +208,8 @@ static void test_an_answer_that_breaks_off_is_no_answer(void)
     s.says =
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n";
     CHECK_INT(get(s.url), FL_IO);
+    s.says = "";
+    CHECK_INT(get(s.url), FL_AMBIGUOUS);
     s.says = "SSH-2.0-x\r\nConnection: close\r\n\r\n";
     CHECK_INT(get(s.url), FL_IO);
 }
