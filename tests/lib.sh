@@ -41,15 +41,28 @@ t_refused() {
 
 # t_take FILE CODE PREFIX: takes over the cases of a program that printed them in this form itself.
 t_take() {
-    local file=$1 rc=$2 prefix=$3 p f s said
-    sed -E "/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped\$/d; s#^(ok  |FAIL|skip) #\\1 $prefix#" "$file"
+    sed -E "/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped\$/d; s#^(ok  |FAIL|skip) #\\1 $3#" "$1"
+    t_count "$@"
+}
+
+# t_stream NAME COMMAND...: runs such a program; its cases show while it runs.
+t_stream() {
+    local name=$1 rc
+    shift
+    "$@" 2>&1 </dev/null | tee "$FL_TMP/stream"
+    rc=${PIPESTATUS[0]}
+    t_count "$FL_TMP/stream" "$rc" "$name"
+}
+
+t_count() { # t_count FILE CODE NAME
+    local file=$1 rc=$2 name=$3 p f s said
     p=$(grep -c '^ok   ' "$file") f=$(grep -c '^FAIL ' "$file") s=$(grep -c '^skip ' "$file")
     t_passed=$((t_passed + p)) t_failed=$((t_failed + f)) t_skipped=$((t_skipped + s))
     said=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$file" | tail -n 1)
     if [ "$said" != "$p passed, $f failed, $s skipped" ]; then
-        t_fail "${prefix}: it ended with code $rc, and its closing line is \"$said\", not \"$p passed, $f failed, $s skipped\""
+        t_fail "$name: it ended with code $rc, and its closing line is \"$said\", not \"$p passed, $f failed, $s skipped\""
     elif [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then
-        t_fail "${prefix}: it ended with code $rc"
+        t_fail "$name: it ended with code $rc"
     fi
 }
 

@@ -62,18 +62,37 @@ install_packages() {
 
 # build_preset NAME [cmake argument...]: configures and builds build/NAME, quietly.
 build_preset() {
-    local preset=$1 from=$SECONDS log=$FL_LOGS/build-$1.log cache=()
+    local preset=$1
+    shift
+    configure_preset "$preset" "$@" && make_targets "$preset" all
+}
+
+# build_targets PRESET TARGET...: the same for a part of it.
+build_targets() {
+    local preset=$1
+    shift
+    configure_preset "$preset" && make_targets "$preset" "$@"
+}
+
+configure_preset() {
+    local preset=$1 log=$FL_LOGS/build-$1.log cache=()
     shift
     if command -v ccache >/dev/null; then
         export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$FL_ROOT
         cache=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
     fi
+    cmake --preset "$preset" "${cache[@]}" "$@" >"$log" 2>&1 || build_failed "$log"
+}
+
+make_targets() {
+    local preset=$1 from=$SECONDS log=$FL_LOGS/build-$1.log
+    shift
     printf '%-12s building (%s) ...\n' build "$preset"
-    if cmake --preset "$preset" "${cache[@]}" "$@" >"$log" 2>&1 &&
-        cmake --build "build/$preset" -- -j"$FL_JOBS" >>"$log" 2>&1; then
-        printf '%-12s %s done (%s s)\n' build "$preset" $((SECONDS - from))
-        return 0
-    fi
-    grep -E -A8 'error:|CMake Error|FAILED:|No space left' "$log" | head -n 60
+    cmake --build "build/$preset" --target "$@" -- -j"$FL_JOBS" >>"$log" 2>&1 || build_failed "$log" || return
+    printf '%-12s %s done (%s s)\n' build "$preset" $((SECONDS - from))
+}
+
+build_failed() {
+    grep -E -A8 'error:|CMake Error|FAILED:|No space left' "$1" | head -n 60
     return 1
 }

@@ -83,7 +83,7 @@ static void upgrade(struct fl_http_exchange *ex)
 static void on_late(struct fl_timer *timer)
 {
     struct app *app = FL_CONTAINER(timer, struct app, timer);
-    if (app->late)
+    if (app->late && app->hub) /* it may be freed by then */
         upgrade(app->late);
 }
 

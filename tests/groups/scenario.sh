@@ -1,0 +1,6 @@
+# shows: the life of a call with the real program, PostgreSQL, clients and people; audit rows as expected
+# budget: 600
+# order: 30
+# shellcheck shell=bash
+
+run() { t_stream scenario python3 tests/scenario/run.py; }
