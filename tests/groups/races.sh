@@ -1,20 +1,28 @@
 # shows: no data race where there are threads (ThreadSanitizer)
-# budget: 120
+# budget: 240
 # order: 42
 # build: none
 # shellcheck shell=bash
 
-# The programs that start threads: plugins inside the host, the password pool, clients beside a loop.
-PROGRAMS="test_host_inprocess test_host_life test_credentials test_crypto test_conformance_plugin
-    test_ws_client test_http_fetch test_ws test_tls"
+# Programs that start threads: plugins inside the host, clients beside a loop; and the whole runtime
+# while it hashes passphrases in its pool.
+PROGRAMS="test_host_inprocess test_host_life test_ws test_ws_client test_tls test_http_server"
 
 run() {
-    # shellcheck disable=SC2086
-    if ! build_targets tsan $PROGRAMS; then
+    if ! build_preset tsan; then
         t_fail builds
         return
     fi
     export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
     # shellcheck disable=SC2046,SC2086
     t_programs 600 $(printf "$FL_ROOT/build/tsan/unit/%s " $PROGRAMS)
+    FL_BUILD=$FL_ROOT/build/tsan t_stream scenario python3 tests/scenario/run.py test_rest_secrets
+    cat >"$FL_TMP/canary.c" <<'C'
+#include <pthread.h>
+static int n;
+static void *add(void *p) { n++; return p; }
+int main(void) { pthread_t t; pthread_create(&t, 0, add, 0); n++; return pthread_join(t, 0); }
+C
+    gcc -w -g -fsanitize=thread "$FL_TMP/canary.c" -o "$FL_TMP/canary"
+    t_refused canary_thread_sanitizer "$FL_TMP/canary"
 }
