@@ -1,6 +1,7 @@
 # shows: no data race where there are threads (ThreadSanitizer)
 # budget: 240
 # order: 42
+# needs: python3-psycopg2
 # build: none
 # shellcheck shell=bash
 
@@ -16,7 +17,7 @@ run() {
     export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
     # shellcheck disable=SC2046,SC2086
     t_programs 600 $(printf "$FL_ROOT/build/tsan/unit/%s " $PROGRAMS)
-    FL_BUILD=$FL_ROOT/build/tsan t_stream scenario python3 tests/scenario/run.py test_rest_secrets
+    FL_BUILD=$FL_ROOT/build/tsan t_stream scenario /usr/bin/python3 tests/scenario/run.py test_rest_secrets
     cat >"$FL_TMP/canary.c" <<'C'
 #include <pthread.h>
 static int n;

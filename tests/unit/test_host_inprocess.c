@@ -152,15 +152,15 @@ static void test_a_job_done_after_its_side_has_gone_hits_nothing(void)
     f.config.is_in_process = true;
     f.config.limits.cancel_grace_ms = 100;
     fixture_instance(&f);
-    trial_init(&t, &f, "later", "{\"ms\":900}");
-    t.call.timeout_ms = 50;
+    trial_init(&t, &f, "later", "{\"ms\":2000}");
+    t.call.timeout_ms = 500; /* opening counts too, and is slow under a sanitizer */
     trial_run(&t, &f);
     CHECK_INT(t.call.ran, FL_HOST_UNKNOWN);
     fl_host_call_fini(&t.call);
     fixture_call(&f, &t, "echo", "{}");
     CHECK_ENDED(&t);
     fl_host_call_fini(&t.call);
-    fixture_sleep(&f, 1200); /* the late thread ends its job now */
+    fixture_sleep(&f, 2000); /* the late thread ends its job now */
     fixture_call(&f, &t, "echo", "{}");
     CHECK_ENDED(&t);
     fl_host_call_fini(&t.call);
