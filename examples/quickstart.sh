@@ -29,6 +29,9 @@ LOG=$PWD/build/quickstart.log
 : >"$LOG" || stop "cannot write to $LOG"
 
 # ---- helpers ----
+is_terminal=0
+[ ! -t 1 ] || [ "${TERM:-dumb}" = dumb ] || is_terminal=1
+
 free_mb() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
 
 as_root() {
@@ -49,16 +52,16 @@ quietly() { # quietly WHAT COMMAND...
     while kill -0 $job 2>/dev/null; do
         sleep 1
         took=$(($(date +%s) - started))
-        line=$(tail -n 1 "$LOG" | tr -cd '[:print:]' | cut -c 1-48)
-        if [ -t 1 ]; then
-            printf '\r%s ... %s s  %-48s' "$what" "$took" "$line"
+        line=$(tail -n 1 "$LOG" | tr -cd '[:print:]' | cut -c 1-60)
+        if [ $is_terminal = 1 ]; then
+            printf '\r%.78s\033[K' "$what ... $took s  $line"
         elif [ $((took - told)) -ge 15 ]; then
             told=$took
             say "$what ... $took s  $line"
         fi
     done
     trap - INT TERM
-    [ ! -t 1 ] || printf '\r%-78s\r' ''
+    [ $is_terminal = 0 ] || printf '\r\033[K'
     wait $job || return 1
     say "$what: done ($(($(date +%s) - started)) s)"
 }
