@@ -1,5 +1,6 @@
 /* Batches of audit rows: up to two inserts in flight, everything that gathers meanwhile goes with
- * the next one. */
+ * the next one. A batch that the database refuses goes again row by row, so that one organization's
+ * bad row refuses no other's read. */
 #include "runtime/audit/batch.h"
 
 #include "flopinio/base/mem.h"
@@ -16,25 +17,40 @@ struct shot {
     bool is_busy;
 };
 
+/* One row by itself. */
+struct single {
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena; /* holds this struct, too */
+    struct fl_audit_batch *batch;
+    struct fl_audit_entry *entry;
+};
+
 struct fl_audit_batch {
     struct fl_loop *loop;
     struct fl_pg *pg;
     struct fl_post turn;
     struct fl_list waiting;
     struct shot shots[IN_FLIGHT];
+    size_t singles; /* on their way */
 };
 
 static void on_done(struct fl_op *op);
+
+static void finish_one(struct fl_audit_entry *e, enum fl_code code, const struct fl_err *err)
+{
+    struct fl_op *op = e->op;
+    if (code)
+        op->err = *err;
+    fl_op_finish(op, code);
+}
 
 static void finish(struct fl_list *entries, enum fl_code code, const struct fl_err *err)
 {
     while (!fl_list_is_empty(entries)) {
         struct fl_audit_entry *e = FL_CONTAINER(entries->next, struct fl_audit_entry, link);
-        struct fl_op *op = e->op;
         fl_list_remove(&e->link);
-        if (code)
-            op->err = *err;
-        fl_op_finish(op, code);
+        finish_one(e, code, err);
     }
 }
 
@@ -77,6 +93,51 @@ static void on_turn(struct fl_post *post)
     }
 }
 
+/* ---- row by row ---- */
+static void on_single(struct fl_op *op)
+{
+    struct single *s = FL_CONTAINER(op, struct single, op);
+    struct fl_arena *arena = s->arena;
+    struct fl_audit_entry *entry = s->entry;
+    enum fl_code code = op->code;
+    struct fl_err err = op->err;
+    s->batch->singles--;
+    fl_tx_fini(&s->tx);
+    fl_arena_free(&arena);
+    finish_one(entry, code, &err);
+}
+
+static void submit_one(struct fl_audit_batch *b, struct fl_audit_entry *e)
+{
+    struct fl_err err;
+    struct fl_arena *arena = fl_arena_new(1024);
+    struct single *s = arena ? FL_ARENA_NEW(arena, struct single) : NULL;
+    enum fl_code code = s ? FL_OK : fl_err_code(&err, FL_NOMEM);
+    if (s) {
+        *s = (struct single){ .op.done = on_single, .arena = arena, .batch = b, .entry = e };
+        fl_tx_init(&s->tx, b->pg, arena, NULL);
+        fl_store_audit_insert_many(&s->tx, &e->row, 1);
+        code = fl_tx_submit(&s->op, &s->tx);
+        if (code == FL_OK) {
+            b->singles++;
+            return;
+        }
+        err = s->op.err;
+        fl_tx_fini(&s->tx);
+    }
+    fl_arena_free(&arena);
+    finish_one(e, code, &err);
+}
+
+static void submit_each(struct fl_audit_batch *b, struct fl_list *entries)
+{
+    while (!fl_list_is_empty(entries)) {
+        struct fl_list *link = entries->next;
+        fl_list_remove(link);
+        submit_one(b, FL_CONTAINER(link, struct fl_audit_entry, link));
+    }
+}
+
 static void on_done(struct fl_op *op)
 {
     struct shot *s = FL_CONTAINER(op, struct shot, op);
@@ -91,7 +152,11 @@ static void on_done(struct fl_op *op)
     s->is_busy = false;
     if (!fl_list_is_empty(&b->waiting))
         fl_loop_at_turn_end(b->loop, &b->turn);
-    finish(&entries, code, &err);
+    bool has_others = entries.next->next != &entries;
+    if (code == FL_DB_REFUSED && has_others)
+        submit_each(b, &entries);
+    else
+        finish(&entries, code, &err);
 }
 
 enum fl_code fl_audit_batch_new(struct fl_loop *loop, struct fl_pg *pg, struct fl_audit_batch **ret,
@@ -121,6 +186,7 @@ void fl_audit_batch_free(struct fl_audit_batch **batch)
     FL_ASSERT(fl_list_is_empty(&b->waiting));
     for (int i = 0; i < IN_FLIGHT; i++)
         FL_ASSERT(!b->shots[i].is_busy);
+    FL_ASSERT(b->singles == 0);
     fl_loop_post_cancel(b->loop, &b->turn);
     fl_free(b);
     *batch = NULL;

@@ -146,7 +146,7 @@ static struct fl_sql sql_recheck = {
     "coalesce((SELECT t.accepted_digest = a.definition_digest AND t.digest = a.definition_digest "
     "AND NOT t.is_quarantined AND NOT t.is_gone AND v.is_enabled FROM tool t JOIN server v USING "
     "(organization_id, server_id) WHERE t.organization_id = a.organization_id AND t.published = "
-    "a.tool AND t.server_id = a.server_id), false), "
+    "a.tool AND t.name = a.tool_name AND t.server_id = a.server_id), false), "
     "g.state = 'active' AND coalesce(p.is_active, false) AND EXISTS (SELECT 1 FROM membership m "
     "WHERE m.organization_id = a.organization_id AND m.person_id = a.owner_id AND m.left_at IS NULL), "
     "a.credential_id IS NULL OR coalesce((SELECT c.revoked_at IS NULL AND (c.expires_at IS NULL OR "
