@@ -412,7 +412,8 @@ def an_edited_tool_name_runs_nothing_else(rt):
 @case(limit=60)
 def a_row_made_approved_without_votes_runs_nothing(rt):
     """The marker counts the votes again: the state alone is no approval."""
-    org, row, kinds = edited(rt, "state = 'approved', decided_at = now(), decided_by = 'ann'",
+    org, row, kinds = edited(rt, "state = 'approved', decided_at = now(), decided_by = 'ann', "
+                                   "changed_at = clock_timestamp()",
                              approves=False)
     nothing_happened(org, row, kinds)
     assert row["state"] == "voided", row
