@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
@@ -18,16 +19,28 @@ static void on_signal(int number)
     caught = number;
 }
 
+/* Reads a byte. Signals come while it waits, with `mask`, and only there, so that none slips in
+ * between the look at `caught` and the wait. */
+static ssize_t read_byte(int fd, const sigset_t *mask, char *ret)
+{
+    struct pollfd in = { .fd = fd, .events = POLLIN };
+    for (;;) {
+        int ready = mask ? ppoll(&in, 1, NULL, mask) : 1;
+        ssize_t got = ready > 0 ? read(fd, ret, 1) : -1;
+        if (got >= 0 || errno != EINTR || caught)
+            return got;
+    }
+}
+
 /* One line without its end, byte by byte, so that the next question finds the next line. */
-static enum fl_code read_line(int fd, char out[FL_SECRET_LINE_MAX], struct fl_err *err)
+static enum fl_code read_line(int fd, const sigset_t *mask, char out[FL_SECRET_LINE_MAX],
+                              struct fl_err *err)
 {
     size_t n = 0;
     bool is_too_long = false;
     for (;;) {
         char c;
-        ssize_t got = read(fd, &c, 1);
-        if (got < 0 && errno == EINTR && !caught)
-            continue;
+        ssize_t got = read_byte(fd, mask, &c);
         if (got <= 0 && n == 0)
             return fl_err_set(err, FL_CLOSED, "no answer came");
         if (got <= 0 || c == '\n')
@@ -50,9 +63,16 @@ static enum fl_code ask_terminal(int tty, const char *prompt, bool has_echo,
 {
     struct termios old, quiet;
     struct sigaction action = { .sa_handler = on_signal }, before[FL_COUNTOF(watched)];
+    sigset_t held, mask;
     bool is_quiet = !has_echo && tcgetattr(tty, &old) == 0;
+    if (!has_echo && !is_quiet)
+        return fl_err_set(err, FL_FORBIDDEN, "the terminal cannot hide what is typed");
     caught = 0;
     sigemptyset(&action.sa_mask);
+    sigemptyset(&held);
+    for (size_t i = 0; i < FL_COUNTOF(watched); i++)
+        sigaddset(&held, watched[i]);
+    sigprocmask(SIG_BLOCK, &held, &mask);
     for (size_t i = 0; i < FL_COUNTOF(watched); i++)
         sigaction(watched[i], &action, &before[i]);
     if (is_quiet) {
@@ -63,11 +83,12 @@ static enum fl_code ask_terminal(int tty, const char *prompt, bool has_echo,
     }
     enum fl_code code = write(tty, prompt, strlen(prompt)) < 0
                             ? fl_err_set(err, FL_IO, "cannot write to the terminal")
-                            : read_line(tty, out, err);
+                            : read_line(tty, &mask, out, err);
     if (is_quiet)
         tcsetattr(tty, TCSAFLUSH, &old);
     for (size_t i = 0; i < FL_COUNTOF(watched); i++)
         sigaction(watched[i], &before[i], NULL);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     if (caught) { /* ends us, or stops us until we are continued */
         ssize_t n = write(tty, "\n", 1);
         FL_UNUSED(n);
@@ -82,7 +103,7 @@ enum fl_code fl_secret_ask(const char *prompt, int fd, char out[FL_SECRET_LINE_M
 {
     caught = 0;
     if (fd >= 0)
-        return read_line(fd, out, err);
+        return read_line(fd, NULL, out, err);
     int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (tty < 0)
         return fl_err_set(err, FL_FORBIDDEN,

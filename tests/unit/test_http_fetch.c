@@ -236,6 +236,7 @@ static void test_a_long_answer_comes_in_pieces(void)
     CHECK_SPAN(fl_buf_view(&body), "x");
     s.says = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!";
     CHECK_INT(fl_fetch(fetcher, &request, &status, &body, &err), FL_IO);
+    fl_buf_fini(&got);
 }
 
 static const struct fl_test tests[] = {
