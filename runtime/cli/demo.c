@@ -60,8 +60,8 @@ static bool step_read(struct demo *d)
     d->reads++;
     demo_say(d, "The agent is told:");
     demo_quote(d, demo_answer_text(d, answer));
-    bool is_fine = !demo_answer_is_error(answer) &&
-                   contains(demo_answer_text(d, answer), "price list");
+    bool is_fine =
+        !demo_answer_is_error(answer) && contains(demo_answer_text(d, answer), "price list");
     json_decref(answer);
     return is_fine || demo_fail(d, "the agent could not read notes.txt");
 }
@@ -99,8 +99,7 @@ static bool step_write(struct demo *d)
                    came_to(d, answer, is_approved, file_has(d, "prices.txt", "plums    2.20"));
     json_decref(answer);
     if (is_fine)
-        demo_say(d, is_approved ? "prices.txt now has the new price."
-                                : "prices.txt is as it was.");
+        demo_say(d, is_approved ? "prices.txt now has the new price." : "prices.txt is as it was.");
     return is_fine;
 }
 
@@ -128,8 +127,7 @@ static bool step_delete(struct demo *d)
     json_t *answer = NULL;
     bool is_approved = false;
     demo_say(d, "It calls files__delete on old-prices.txt. The rule \"deletes\" wants two people.");
-    bool is_fine = demo_agent_call(d, "files__delete",
-                                   json_pack("{s:s}", "path", "old-prices.txt"),
+    bool is_fine = demo_agent_call(d, "files__delete", json_pack("{s:s}", "path", "old-prices.txt"),
                                    "nobody needs last year's prices") &&
                    demo_hold(d, both_approve, &answer, &is_approved) &&
                    came_to(d, answer, is_approved, !demo_folder_has(d, "old-prices.txt"));
@@ -292,8 +290,9 @@ static bool default_dir(struct demo_options *o, struct fl_err *err)
                      home && home[0] == '/' ? home : "/tmp");
     if (n < (int)sizeof o->data_dir)
         return true;
-    fl_err_set(err, FL_BAD_PARAMS, "the data directory's path is too long; say another with "
-                                   "--data-dir");
+    fl_err_set(err, FL_BAD_PARAMS,
+               "the data directory's path is too long; say another with "
+               "--data-dir");
     return false;
 }
 
@@ -347,11 +346,15 @@ static int demo(struct fl_cli *cli)
 }
 
 static const struct fl_cli_flag flags[] = {
-    { "unattended", NULL, "decide by itself, for CI: exit status 0 if every step ended as it must; "
-                          "without --data-dir and --port in a temporary directory, on any port", 0 },
+    { "unattended", NULL,
+      "decide by itself, for CI: exit status 0 if every step ended as it must; "
+      "without --data-dir and --port in a temporary directory, on any port",
+      0 },
     { "once", NULL, "end after the steps", 0 },
-    { "data-dir", "DIR", "where it lives, instead of ~/.local/share/flopinio-demo (as root "
-                         "/var/lib/flopinio-demo); a directory of other content is not touched", 0 },
+    { "data-dir", "DIR",
+      "where it lives, instead of ~/.local/share/flopinio-demo (as root "
+      "/var/lib/flopinio-demo); a directory of other content is not touched",
+      0 },
     { "port", "PORT", "on 127.0.0.1; 7337 unless said otherwise, 0 takes any", 0 },
     { NULL, NULL, NULL, 0 },
 };

@@ -44,8 +44,7 @@ enum demo_heard demo_agent_hear(struct demo *d, int timeout_ms, json_t **ret)
     for (;;) {
         struct fl_str text;
         int64_t left = until_ms - fl_mono_ms();
-        enum fl_code code =
-            fl_ws_client_receive(d->ws, left > 0 ? (int)left : 0, &text, &d->err);
+        enum fl_code code = fl_ws_client_receive(d->ws, left > 0 ? (int)left : 0, &text, &d->err);
         if (code == FL_TIMEOUT)
             return DEMO_NOTHING;
         json_t *message = code ? NULL : fl_json_parse(text, &d->err);
@@ -94,11 +93,11 @@ bool demo_answer_is_error(const json_t *answer)
 static bool initialize(struct demo *d)
 {
     json_t *answer = NULL;
-    bool is_fine = request(d, "initialize",
-                           json_pack("{s:s, s:{}, s:{s:s, s:s}}", "protocolVersion", VERSION,
-                                     "capabilities", "clientInfo", "name", "flopinio-demo-agent",
-                                     "version", FL_VERSION)) &&
-                   answer_of(d, &answer);
+    bool is_fine =
+        request(d, "initialize",
+                json_pack("{s:s, s:{}, s:{s:s, s:s}}", "protocolVersion", VERSION, "capabilities",
+                          "clientInfo", "name", "flopinio-demo-agent", "version", FL_VERSION)) &&
+        answer_of(d, &answer);
     const json_t *result = json_object_get(answer, "result");
     if (is_fine && !fl_str_is(fl_json_get_str(result, "protocolVersion"), VERSION))
         is_fine = demo_fail(d, "the runtime speaks another version of the protocol: %.*s",
@@ -133,8 +132,10 @@ bool demo_agent_connect(struct demo *d)
     if (fl_ws_client_open("127.0.0.1", (uint16_t)d->port, "/mcp/ws", d->credential, CONNECT_MS,
                           &d->ws, &d->err) != FL_OK)
         return false;
-    demo_say(d, "The agent \"" DEMO_AGENT "\" connects to ws://127.0.0.1:%d/mcp/ws with its "
-                "credential and speaks MCP " VERSION ".", d->port);
+    demo_say(d,
+             "The agent \"" DEMO_AGENT "\" connects to ws://127.0.0.1:%d/mcp/ws with its "
+             "credential and speaks MCP " VERSION ".",
+             d->port);
     return initialize(d) && list_tools(d);
 }
 
@@ -143,9 +144,9 @@ bool demo_agent_call(struct demo *d, const char *tool, json_t *arguments, const 
     char token[24];
     fl_buf_reset(&d->meanwhile);
     snprintf(token, sizeof token, "call-%d", d->request + 1);
-    json_t *meta = json_pack("{s:s, s:s*}", "progressToken", token, "dev.flopinio/justification",
-                             why);
-    return request(d, "tools/call",
-                   json_pack("{s:s, s:o, s:o}", "name", tool, "arguments", arguments, "_meta",
-                             meta));
+    json_t *meta =
+        json_pack("{s:s, s:s*}", "progressToken", token, "dev.flopinio/justification", why);
+    return request(
+        d, "tools/call",
+        json_pack("{s:s, s:o, s:o}", "name", tool, "arguments", arguments, "_meta", meta));
 }

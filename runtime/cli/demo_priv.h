@@ -29,11 +29,11 @@ struct demo_person {
 };
 
 struct demo_options {
-    bool is_unattended;            /* decides by itself */
-    bool is_once;                  /* ends after the steps */
-    bool is_temporary;             /* the data directory goes at the end */
+    bool is_unattended;             /* decides by itself */
+    bool is_once;                   /* ends after the steps */
+    bool is_temporary;              /* the data directory goes at the end */
     char data_dir[DEMO_PATH_BYTES]; /* absolute */
-    int port;                      /* on 127.0.0.1; 0: any */
+    int port;                       /* on 127.0.0.1; 0: any */
 };
 
 struct demo {
@@ -57,9 +57,9 @@ struct demo {
     char credential[DEMO_TOKEN_BYTES]; /* the sample agent's */
     /* the agent */
     struct fl_ws_client *ws;
-    int request; /* id of its last request */
+    int request;             /* id of its last request */
     struct fl_buf meanwhile; /* what it was told while its last call waits; n 0: nothing yet */
-    struct fl_buf heard; /* of demo_answer_text */
+    struct fl_buf heard;     /* of demo_answer_text */
     unsigned reads, held, executed, denied; /* what the audit must tell at the end */
 };
 
@@ -75,8 +75,8 @@ void demo_quote(struct demo *d, struct fl_str text);
 bool demo_fail(struct demo *d, const char *fmt, ...) FL_PRINTF(2, 3); /* false */
 
 /* ---- demo_place.c: the data directory and the runtime in it ---- */
-bool demo_place_take(struct demo *d);  /* makes it, or clears that of an earlier demo */
-bool demo_place_fill(struct demo *d);  /* the agent's small folder */
+bool demo_place_take(struct demo *d); /* makes it, or clears that of an earlier demo */
+bool demo_place_fill(struct demo *d); /* the agent's small folder */
 bool demo_runtime_start(struct demo *d);
 bool demo_runtime_wait(struct demo *d); /* until Ctrl-C; false: it ended by itself */
 void demo_runtime_stop(struct demo *d);
@@ -104,7 +104,8 @@ enum demo_heard { DEMO_ANSWER, DEMO_NOTHING, DEMO_BROKEN };
 /* The answer to the last call, waiting at most timeout_ms; *ret (the whole message) is the
  * caller's. */
 enum demo_heard demo_agent_hear(struct demo *d, int timeout_ms, json_t **ret);
-/* The text that a model would read: of the result, or of the protocol error. Until the next call. */
+/* The text that a model would read: of the result, or of the protocol error. Until the next call.
+ */
 struct fl_str demo_answer_text(struct demo *d, const json_t *answer);
 bool demo_answer_is_error(const json_t *answer);
 

@@ -73,9 +73,12 @@ bool demo_audit(struct demo *d)
     struct {
         const char *kind;
         unsigned must;
-    } const told[] = { { "call.read", d->reads },           { "call.denied", d->denied },
-                       { "approval.requested", d->held },   { "approval.refused", 1 },
-                       { "approval.dispatched", d->executed }, { "approval.succeeded", d->executed } };
+    } const told[] = { { "call.read", d->reads },
+                       { "call.denied", d->denied },
+                       { "approval.requested", d->held },
+                       { "approval.refused", 1 },
+                       { "approval.dispatched", d->executed },
+                       { "approval.succeeded", d->executed } };
     bool is_fine = true;
     for (size_t i = 0; is_fine && i < FL_COUNTOF(told); i++) {
         unsigned there = count(events, told[i].kind);

@@ -3,7 +3,6 @@
  * operator's authority. */
 #include <stdio.h>
 
-
 #include "flopinio/base/id.h"
 #include "flopinio/base/json.h"
 #include "runtime/cli/config.h"
@@ -134,8 +133,10 @@ bool demo_people(struct demo *d)
         if (!add_person(d, &d->people[i]))
             return false;
     }
-    demo_say(d, "The organization is called %s. Its people sign in with a name and a passphrase, "
-                "which are shown now and never again:", DEMO_ORG);
+    demo_say(d,
+             "The organization is called %s. Its people sign in with a name and a passphrase, "
+             "which are shown now and never again:",
+             DEMO_ORG);
     static const char *const about[] = { "owns the organization, and the agent", "approves, in ops",
                                          "approves, in ops" };
     for (size_t i = 0; i < DEMO_PEOPLE; i++)
@@ -183,11 +184,10 @@ static bool accept_tool(struct demo *d, const json_t *tool, bool is_a_read)
 bool demo_tools(struct demo *d)
 {
     json_t *server = NULL, *tools = NULL;
-    bool is_fine =
-        demo_ask(d, DEMO_ANA, "POST", ORG "/servers",
-                 json_pack("{s:s, s:s, s:{s:s}, s:s}", "name", "files", "plugin", "files",
-                           "config", "root", d->folder, "environment", "demo"),
-                 NULL, &server);
+    bool is_fine = demo_ask(d, DEMO_ANA, "POST", ORG "/servers",
+                            json_pack("{s:s, s:s, s:{s:s}, s:s}", "name", "files", "plugin",
+                                      "files", "config", "root", d->folder, "environment", "demo"),
+                            NULL, &server);
     struct fl_str note = fl_json_get_str(server, "note");
     if (is_fine && note.n)
         is_fine = demo_fail(d, "%.*s", FL_STR_ARG(note));
@@ -204,9 +204,10 @@ bool demo_tools(struct demo *d)
     if (is_fine && (reads != 4 || writes == 0))
         is_fine = demo_fail(d, "the files plugin offers other tools than the demo knows");
     if (is_fine)
-        demo_say(d, "The server \"files\" offers %zu tools on %s and on nothing else. Ana accepts "
-                    "%zu of them as reads and %zu as writes; each definition is pinned, one that "
-                    "changes is refused until somebody looks at it.",
+        demo_say(d,
+                 "The server \"files\" offers %zu tools on %s and on nothing else. Ana accepts "
+                 "%zu of them as reads and %zu as writes; each definition is pinned, one that "
+                 "changes is refused until somebody looks at it.",
                  reads + writes, d->folder, reads, writes);
     json_decref(server);
     json_decref(tools);

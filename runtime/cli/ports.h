@@ -1,5 +1,5 @@
-/* DATA_DIR/run/ports.json: where an installation really listens while it runs, for `connect` and for
- * scripts that let the system choose the ports. Written by whoever supervises. */
+/* DATA_DIR/run/ports.json: where an installation really listens while it runs, for `connect` and
+ * for scripts that let the system choose the ports. Written by whoever supervises. */
 #ifndef FLOPINIO_CLI_PORTS_H
 #define FLOPINIO_CLI_PORTS_H
 

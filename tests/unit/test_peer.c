@@ -1,5 +1,5 @@
-/* Is the agent at the other end isolated from the runtime? In a network namespace of the test's own,
- * so that this machine has an address that is not loopback's. */
+/* Is the agent at the other end isolated from the runtime? In a network namespace of the test's
+ * own, so that this machine has an address that is not loopback's. */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <sched.h>
