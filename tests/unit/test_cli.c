@@ -7,6 +7,7 @@
 #include "runtime/cli/cli_table.h"
 #include "runtime/cli/config.h"
 #include "runtime/notify/show.h"
+#include "runtime/store/states.h"
 
 /* ---------------------------------------------------------------- reading a line */
 static struct fl_arena *arena;
@@ -238,6 +239,7 @@ static void test_the_pages_are_those_of_the_tables(void)
 {
     compare_page("cli.md", fl_cli_markdown, "cli");
     compare_page("configuration.md", fl_config_markdown, "configuration");
+    compare_page("approval-states.md", fl_states_markdown, "approval-states");
 }
 
 /* ---------------------------------------------------------------- tables */
