@@ -23,6 +23,8 @@ struct fl_hub {
     struct fl_tx tx;
     struct fl_arena *arena;
     bool is_sending;
+    void (*on_session_ended)(void *ctx, const struct fl_uuid *hash_prefix);
+    void *on_session_ended_ctx;
 };
 
 static size_t bucket_of(const struct fl_uuid *id)
@@ -170,7 +172,8 @@ size_t fl_hub_count(const struct fl_hub *hub)
 }
 
 /* ---- telling other processes ---- words with a space between: "w<id>" who says it, then "a<id>"
- * for each approval and "o<id>" for each organization that changed, "c<id>" for a late cancellation */
+ * for each approval and "o<id>" for each organization that changed, "c<id>" for a late cancellation,
+ * "s<hash>" for a session that ended */
 static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
 {
     char text[FL_UUID_TEXT];
@@ -217,6 +220,18 @@ void fl_hub_cancelled_late(struct fl_hub *hub, const struct fl_uuid *approval)
     gather(hub, 'c', approval);
 }
 
+void fl_hub_session_ended(struct fl_hub *hub, const struct fl_uuid *hash_prefix)
+{
+    gather(hub, 's', hash_prefix);
+}
+
+void fl_hub_on_session_ended(struct fl_hub *hub,
+                             void (*call)(void *ctx, const struct fl_uuid *hash_prefix), void *ctx)
+{
+    hub->on_session_ended = call;
+    hub->on_session_ended_ctx = ctx;
+}
+
 void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organization)
 {
     fl_orgs_changed(hub->core->orgs, organization, 0);
@@ -242,6 +257,8 @@ static void on_notification(void *ctx, const char *payload)
                 wake_here(hub, &id);
             else if (rest.p[0] == 'c')
                 fl_run_tell_cancelled(hub->core, &id);
+            else if (rest.p[0] == 's' && hub->on_session_ended)
+                hub->on_session_ended(hub->on_session_ended_ctx, &id);
             else if (rest.p[0] == 'o')
                 fl_orgs_changed(hub->core->orgs, &id, 0);
         }

@@ -40,6 +40,11 @@ void fl_hub_seen(struct fl_hub *hub, const struct fl_uuid *approval, int64_t cha
 void fl_hub_wake_all(struct fl_hub *hub);
 /* Tells other processes that an organization changed; with the next notification. */
 void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organization);
+/* The worker that ended a legacy session tells the others, whose streams of it end too: the first
+ * bytes of the session's hash. A hint. */
+void fl_hub_session_ended(struct fl_hub *hub, const struct fl_uuid *hash_prefix);
+void fl_hub_on_session_ended(struct fl_hub *hub,
+                             void (*call)(void *ctx, const struct fl_uuid *hash_prefix), void *ctx);
 size_t fl_hub_count(const struct fl_hub *hub);
 
 /* For the sweep: who is waited for, at most `most`, another part each time when there are more. */

@@ -6,6 +6,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/approval/hub.h"
 #include "runtime/endpoint/http.h"
 
 #define ANNOUNCE_MS 500
@@ -14,6 +15,7 @@ static void on_org_change(struct fl_orgs_listener *listener, const struct fl_org
                           bool tools_changed);
 static void on_announce(struct fl_timer *timer);
 static void on_refused(void *ctx, struct fl_principal *principal);
+static void on_session_ended(void *ctx, const struct fl_uuid *hash_prefix);
 static void cut_stopped(struct fl_endpoint *ep, const struct fl_org *org);
 
 enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *principals,
@@ -53,6 +55,7 @@ enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *princip
     ep->org_listener.on_change = on_org_change;
     fl_orgs_listen(core->orgs, &ep->org_listener);
     fl_principals_on_refused(principals, on_refused, ep);
+    fl_hub_on_session_ended(core->hub, on_session_ended, ep);
     *ret = ep;
     return FL_OK;
 }
@@ -177,6 +180,14 @@ static void cut_off(struct fl_endpoint *ep, struct cut *cut)
     }
 }
 
+/* Another worker ended it. */
+static void on_session_ended(void *ctx, const struct fl_uuid *hash_prefix)
+{
+    struct fl_session *session = fl_session_by_prefix(ctx, hash_prefix);
+    if (session)
+        fl_legacy_session_ended(session);
+}
+
 static void on_refused(void *ctx, struct fl_principal *principal)
 {
     struct cut cut = { .principal = principal, .code = FL_UNAUTHENTICATED };
@@ -238,6 +249,7 @@ void fl_endpoint_free(struct fl_endpoint **endpoint)
     if (!ep)
         return;
     fl_loop_timer_cancel(ep->core->loop, &ep->announce);
+    fl_hub_on_session_ended(ep->core->hub, NULL, NULL);
     fl_list_remove(&ep->org_listener.link);
     fl_ws_hub_free(&ep->hub);
     FL_LIST_FOREACH_SAFE (link, &ep->conns) {

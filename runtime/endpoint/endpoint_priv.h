@@ -181,6 +181,9 @@ enum fl_code fl_session_create_start(struct fl_op *op, struct fl_session_look *l
                                      struct fl_session **ret) FL_MUST_CHECK;
 enum fl_code fl_session_end_start(struct fl_op *op, struct fl_session_look *look,
                                   struct fl_session *session) FL_MUST_CHECK;
+/* Borrowed; NULL: it is not known here. */
+struct fl_session *fl_session_by_prefix(struct fl_endpoint *endpoint,
+                                        const struct fl_uuid *hash_prefix);
 void fl_session_seen(struct fl_session *session);
 /* Told to the row without waiting for it. */
 enum fl_session_news { FL_SESSION_SEEN, FL_SESSION_READY, FL_SESSION_STREAM_GONE };

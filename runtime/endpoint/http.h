@@ -56,6 +56,8 @@ extern const struct fl_talk_ops fl_stream_ops;
 void fl_legacy_get(struct fl_http_stream *s);
 void fl_legacy_delete(struct fl_http_stream *s);
 void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_message *msg);
+/* Streams that are open end; calls that wait lose their caller. The session may be freed by it. */
+void fl_legacy_session_ended(struct fl_session *session);
 /* A GET stream is over: another one may be opened. */
 void fl_legacy_get_gone(struct fl_http_stream *s);
 /* The request's connection broke or its stream ended: resumable for a while. */

@@ -238,15 +238,18 @@ static void end_stream(struct fl_http_stream *s)
 
 void fl_legacy_delete(struct fl_http_stream *s)
 {
-    struct fl_endpoint *ep = s->endpoint;
-    struct fl_session *session = s->session;
     s->db = (struct fl_op){ .done = on_session_ended };
-    enum fl_code code = fl_session_end_start(&s->db, &s->session_look, session);
-    if (code) {
+    enum fl_code code = fl_session_end_start(&s->db, &s->session_look, s->session);
+    if (code)
         respond_and_free(s, 503, s->db.err.text);
-        return;
-    }
-    /* Streams that are open end; calls that wait lose their caller. */
+    else
+        fl_legacy_session_ended(s->session);
+}
+
+void fl_legacy_session_ended(struct fl_session *session)
+{
+    struct fl_endpoint *ep = session->endpoint;
+    session->is_gone = true;
     FL_LIST_FOREACH_SAFE (link, &session->streams) {
         end_stream(FL_CONTAINER(link, struct fl_http_stream, link));
     }

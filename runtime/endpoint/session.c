@@ -3,6 +3,7 @@
 #include "runtime/endpoint/endpoint_priv.h"
 
 #include "flopinio/base/mem.h"
+#include "runtime/approval/hub.h"
 #include "runtime/store/person.h"
 #include "runtime/store/sql.h"
 
@@ -19,6 +20,16 @@ static struct fl_session *find(struct fl_endpoint *ep, const uint8_t hash[FL_SHA
     FL_LIST_FOREACH (link, &ep->sessions) {
         struct fl_session *s = FL_CONTAINER(link, struct fl_session, link);
         if (memcmp(s->hash, hash, sizeof s->hash) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+struct fl_session *fl_session_by_prefix(struct fl_endpoint *ep, const struct fl_uuid *hash_prefix)
+{
+    FL_LIST_FOREACH (link, &ep->sessions) {
+        struct fl_session *s = FL_CONTAINER(link, struct fl_session, link);
+        if (memcmp(s->hash, hash_prefix->b, sizeof hash_prefix->b) == 0)
             return s;
     }
     return NULL;
@@ -211,8 +222,12 @@ static void on_ended(struct fl_op *op)
 {
     struct fl_session_look *l = FL_CONTAINER(op, struct fl_session_look, db);
     l->op->err = op->err;
-    if (!op->code)
+    if (!op->code) {
+        struct fl_uuid prefix;
         __atomic_add_fetch(l->endpoint->config.sessions_ended, 1, __ATOMIC_RELEASE);
+        memcpy(prefix.b, l->hash, sizeof prefix.b);
+        fl_hub_session_ended(l->endpoint->core->hub, &prefix);
+    }
     end_look(l, op->code ? FL_UNAVAILABLE : FL_OK);
 }
 
@@ -223,6 +238,7 @@ enum fl_code fl_session_end_start(struct fl_op *op, struct fl_session_look *l,
     if (code)
         return code;
     session->is_gone = true;
+    memcpy(l->hash, session->hash, sizeof l->hash);
     l->db = (struct fl_op){ .done = on_ended };
     fl_store_session_end(&l->tx, fl_bytes(session->hash, sizeof session->hash));
     return submit(op, l);
