@@ -19,21 +19,30 @@
 
 #define SPARE 20 /* connections for backup, doctor, people with psql */
 
+/* The mode is what is wanted, whatever the umask. */
+static enum fl_code make_one(const char *path, mode_t mode, struct fl_err *err)
+{
+    if (mkdir(path, mode) == 0 ? chmod(path, mode) != 0 : errno != EEXIST)
+        return fl_err_set(err, FL_IO, "cannot make the directory %s: %s", path, strerror(errno));
+    return FL_OK;
+}
+
 static enum fl_code make_dir(const char *path, mode_t mode, struct fl_err *err)
 {
     char part[512];
+    enum fl_code code = FL_OK;
     snprintf(part, sizeof part, "%s", path);
-    for (char *p = part + 1; *p; p++) {
+    for (char *p = part + 1; *p && code == FL_OK; p++) {
         if (*p != '/')
             continue;
         *p = 0;
-        if (mkdir(part, 0755) != 0 && errno != EEXIST)
-            return fl_err_set(err, FL_IO, "cannot make the directory %s: %s", part,
-                              strerror(errno));
+        code = make_one(part, 0755, err);
         *p = '/';
     }
-    if (mkdir(path, mode) != 0 && errno != EEXIST)
-        return fl_err_set(err, FL_IO, "cannot make the directory %s: %s", path, strerror(errno));
+    if (code == FL_OK)
+        code = make_one(path, mode, err);
+    if (code)
+        return code;
     struct stat st;
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return fl_err_set(err, FL_IO, "%s is not a directory", path);

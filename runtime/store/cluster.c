@@ -25,6 +25,7 @@
 #define PATH_BYTES       512
 #define START_TIMEOUT_MS 60000
 #define CONNECTIONS      100
+#define SOCKET_PATH_MAX  107
 #define PORT             "5432" /* only a part of the socket's name */
 
 struct fl_cluster {
@@ -207,25 +208,23 @@ static enum fl_code find_bin(struct fl_cluster *c, const char *wanted, struct fl
                       "apt-get install postgresql");
 }
 
-/* A unix socket path has 107 bytes: a short directory of its own, the same at each start. */
+/* A unix socket path has 107 bytes. Where the data directory's own is longer it is a short name of
+ * its own, the same at each start: nothing of the environment decides, as whoever looks for the
+ * server later has another one. */
 static enum fl_code find_socket_dir(struct fl_cluster *c, struct fl_err *err)
 {
+    static const char leaf[] = "/socket/.s.PGSQL." PORT ".lock", own[] = "/postgres";
+    size_t n = strlen(c->data) - strlen(own);
+    if (n + sizeof leaf <= SOCKET_PATH_MAX) {
+        snprintf(c->socket_dir, sizeof c->socket_dir, "%.*s/socket", (int)n, c->data);
+        return make_dir(c->socket_dir, c->uid, c->gid, err);
+    }
     uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a of the path: a name, not a secret */
     for (const char *p = c->data; *p; p++)
         hash = (hash ^ (unsigned char)*p) * 0x100000001b3ULL;
-    const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-    char parents[3][64] = { "/run", "", "/tmp" };
-    if (geteuid() != 0 && runtime_dir && strlen(runtime_dir) < sizeof parents[1])
-        snprintf(parents[1], sizeof parents[1], "%s", runtime_dir);
-    for (size_t i = 0; i < FL_COUNTOF(parents); i++) {
-        if (!parents[i][0] || access(parents[i], W_OK) != 0)
-            continue;
-        snprintf(c->socket_dir, sizeof c->socket_dir, "%s/flopinio-%u-%08x", parents[i],
-                 (unsigned)geteuid(), (unsigned)(hash ^ hash >> 32));
-        if (make_dir(c->socket_dir, c->uid, c->gid, err) == FL_OK)
-            return FL_OK;
-    }
-    return fl_err_set(err, FL_IO, "there is no place for the database's socket (/run and /tmp)");
+    snprintf(c->socket_dir, sizeof c->socket_dir, "%s/flopinio-%u-%08x",
+             geteuid() == 0 ? "/run" : "/tmp", (unsigned)geteuid(), (unsigned)(hash ^ hash >> 32));
+    return make_dir(c->socket_dir, c->uid, c->gid, err);
 }
 
 /* Every directory above must let the cluster's user through. */
@@ -291,6 +290,22 @@ static pid_t running_pid(const struct fl_cluster *c)
     return 0;
 }
 
+/* A server that runs already listens where it was told then: the fifth line of its file. */
+static void find_its_socket(struct fl_cluster *c)
+{
+    char path[PATH_BYTES + 32], text[2 * PATH_BYTES];
+    struct fl_err ignored;
+    snprintf(path, sizeof path, "%s/postmaster.pid", c->data);
+    const char *line = read_small(path, text, sizeof text, &ignored) == FL_OK ? text : NULL;
+    for (int i = 0; line && i < 4; i++) {
+        line = strchr(line, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    size_t n = line ? strcspn(line, "\n") : 0;
+    if (n && line[0] == '/' && n < sizeof c->socket_dir)
+        snprintf(c->socket_dir, sizeof c->socket_dir, "%.*s", (int)n, line);
+}
+
 static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_err *err)
 {
     char path[PATH_BYTES + 32], text[2048];
@@ -307,6 +322,7 @@ static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_er
              "fsync = on\n"
              "synchronous_commit = on\n"
              "full_page_writes = on\n"
+             "jit = off\n"
              "client_connection_check_interval = 5s\n"
              "idle_in_transaction_session_timeout = 30s\n"
              "log_destination = stderr\n"
@@ -504,7 +520,9 @@ static enum fl_code open_cluster(struct fl_cluster *c, const struct fl_cluster_c
             return code;
         c->version[strcspn(c->version, "\r\n")] = 0;
     }
-    if (!running_pid(c)) {
+    if (running_pid(c)) {
+        find_its_socket(c);
+    } else {
         if (c->progress)
             c->progress("starting the private database");
         if ((code = write_configuration(c, err)) != FL_OK || (code = launch(c, err)) != FL_OK)
