@@ -67,10 +67,10 @@ enum fl_code fl_stop_set_start(struct fl_op *op, struct fl_stop_set *s)
         return code;
     s->id = fl_uuid_new();
     fl_tx_init(&s->tx, s->core->pg, s->arena, &s->organization);
+    fl_store_organization_touch(&s->tx);
     fl_store_stop_put(&s->tx, &s->id, s->scope, s->name, s->reason, s->by, s->for_ms);
     fl_store_stop_refreeze(&s->tx);
     s->q = fl_store_stop_in_flight(&s->tx, &s->id);
-    fl_store_organization_touch(&s->tx);
     fl_audit_init(&e, &s->organization, FL_AUDIT_STOP_SET, s->actor, &s->actor_id, "stop", &s->id);
     fl_audit_text(&e, "by", s->by);
     fl_audit_z(&e, "via", s->via);
@@ -140,10 +140,10 @@ enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *l)
     }
     fl_tx_init(&l->tx, l->core->pg, l->arena, &l->organization);
     enum fl_code code = FL_OK;
+    fl_store_organization_touch(&l->tx);
     for (size_t i = 0; code == FL_OK && i < l->count; i++)
         code = add_lift(l, i, &op->err);
     fl_store_stop_refreeze(&l->tx);
-    fl_store_organization_touch(&l->tx);
     l->db = (struct fl_op){ .done = on_lifted };
     if (code == FL_OK && (code = fl_tx_submit(&l->db, &l->tx)) != FL_OK)
         op->err = l->db.err;

@@ -98,6 +98,7 @@ FL_STEP(ask)
         return &S_end_round;
     begin(s, NULL);
     struct fl_tx *tx = &s->tx;
+    tx->is_alone = true; /* it locks the lease: no other worker's round waits for calls of ours */
     s->asked_at_ms = fl_real_ms();
     s->q_clock = fl_store_clock(tx);
     if (s->round % 2 == 0) {

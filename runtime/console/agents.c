@@ -81,7 +81,7 @@ static bool read_labels(struct fl_api *a, struct fl_str *ret)
                      FL_VALID_LABELS_MAX, FL_VALID_TITLE_MAX);
         return false;
     }
-    *ret = fl_json_text(a->arena, labels);
+    *ret = fl_labels_text(a->arena, labels);
     if (!ret->p)
         fl_api_error(a, FL_NOMEM, "out of memory");
     return ret->p != NULL;

@@ -191,7 +191,7 @@ static void note_policy(struct fl_api *a, const struct fl_yaml *to)
 {
     struct fl_apply *ap = a->user;
     struct fl_yaml from = { NULL, NULL };
-    struct fl_buf diff = FL_BUF_INIT;
+    struct fl_buf diff = FL_BUF_INIT, line = FL_BUF_INIT;
     struct fl_err err;
     bool has_one = fl_rows(ap->q_policy) == 1;
     char *name = fl_arena_printf(a->arena, "version %lld", (long long)ap->policy_version + 1);
@@ -201,8 +201,15 @@ static void note_policy(struct fl_api *a, const struct fl_yaml *to)
     if (fl_policy_diff(from.root, to->root, &diff, &err) != FL_OK)
         a->tx.is_nomem = true;
     fl_yaml_fini(&from);
+    for (size_t i = 0; i < diff.n; i++) { /* in one line */
+        if (diff.p[i] != '\n')
+            fl_buf_putc(&line, diff.p[i]);
+        else if (i + 1 < diff.n)
+            fl_buf_puts(&line, "; ");
+    }
+    fl_buf_fini(&diff);
     ap->sets_policy = true;
-    fl_apply_note(a, "policy", fl_str_of(name ? name : ""), has_one ? "changed" : "created", &diff);
+    fl_apply_note(a, "policy", fl_str_of(name ? name : ""), has_one ? "changed" : "created", &line);
 }
 
 static bool refuse(struct fl_api *a, enum fl_code code, const char *text,

@@ -184,7 +184,7 @@ static bool read_agent(struct fl_api *a, json_t *value, size_t at)
                                "'labels' must be an object of at most %d texts, each of at most %d "
                                "bytes",
                                FL_VALID_LABELS_MAX, FL_VALID_TITLE_MAX);
-    g->labels = fl_json_text(a->arena, labels);
+    g->labels = fl_labels_text(a->arena, labels);
     return g->labels.p || no_memory(a);
 }
 

@@ -78,6 +78,17 @@ enum fl_code fl_definition_is_usable(struct fl_str definition, struct fl_err *er
     return FL_OK;
 }
 
+struct fl_str fl_labels_text(struct fl_arena *arena, const json_t *labels)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    struct fl_err err;
+    struct fl_str ret = { NULL, 0 };
+    if (fl_json_put_canonical(&text, labels, &err) == FL_OK)
+        ret = fl_arena_str(arena, fl_buf_view(&text));
+    fl_buf_fini(&text);
+    return ret;
+}
+
 struct fl_str fl_json_text(struct fl_arena *arena, const json_t *value)
 {
     struct fl_buf text = FL_BUF_INIT;

@@ -25,6 +25,8 @@ bool fl_are_pointers(const json_t *value);
 /* Could a tool with this definition be called and shown? FL_BAD_PARAMS: its schema does not
  * compile, or its card's sentence cannot be read; FL_NOMEM. */
 enum fl_code fl_definition_is_usable(struct fl_str definition, struct fl_err *err) FL_MUST_CHECK;
+/* Canonical JSON of what fl_are_labels takes, for audit leaves too; p NULL on no memory. */
+struct fl_str fl_labels_text(struct fl_arena *arena, const json_t *labels);
 /* Compact JSON in the arena; p NULL on no memory. */
 struct fl_str fl_json_text(struct fl_arena *arena, const json_t *value);
 

@@ -65,7 +65,7 @@ static void on_org_change(struct fl_orgs_listener *listener, const struct fl_org
                           bool tools_changed)
 {
     struct fl_endpoint *ep = FL_CONTAINER(listener, struct fl_endpoint, org_listener);
-    fl_principals_recheck(ep->principals, &org->id);
+    fl_principals_recheck(ep->principals, &org->id, org->revision);
     if (org->stop_count)
         cut_stopped(ep, org);
     if (!tools_changed || ep->changed_count == FL_COUNTOF(ep->changed))

@@ -11,7 +11,7 @@
 
 #define BUCKETS     4096
 #define IDLE_MAX_MS 300000 /* kept for so long after the last use */
-#define TRIES_MAX   10     /* look-ups that a change overtook */
+#define TRIES_MAX   10     /* look-ups that changes overtook */
 #define AGAIN_MS    1000   /* to the next try of a recheck that failed */
 
 /* A look-up of an organization's principals after a change. */
@@ -23,7 +23,14 @@ struct recheck {
     struct fl_uuid organization;
     struct fl_query *q;
     struct fl_list link;
-    uint64_t at;
+    uint64_t revision;
+};
+
+/* The newest revision of an organization that was told here. */
+struct mark {
+    struct fl_list link;
+    struct fl_uuid organization;
+    uint64_t revision;
 };
 
 struct fl_principals {
@@ -32,8 +39,7 @@ struct fl_principals {
     struct fl_list buckets[BUCKETS];
     struct fl_list rechecks;
     struct fl_timer trim, again;
-    uint64_t rechecks_made;
-    uint64_t last_recheck[256]; /* by the last byte of the organization's id */
+    struct fl_list marks[256]; /* by the last byte of the organization's id */
     void (*on_refused)(void *ctx, struct fl_principal *principal);
     void *on_refused_ctx;
 };
@@ -56,6 +62,8 @@ enum fl_code fl_principals_new(struct fl_loop *loop, struct fl_pg *pg, struct fl
     set->pg = pg;
     for (int i = 0; i < BUCKETS; i++)
         fl_list_init(&set->buckets[i]);
+    for (int i = 0; i < 256; i++)
+        fl_list_init(&set->marks[i]);
     fl_list_init(&set->rechecks);
     fl_timer_init(&set->trim, on_trim);
     fl_timer_init(&set->again, on_again);
@@ -85,6 +93,12 @@ void fl_principals_free(struct fl_principals **set_ptr)
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
             FL_ASSERT(p->refs == 0);
             drop(p);
+        }
+    }
+    for (int i = 0; i < 256; i++) {
+        FL_LIST_FOREACH_SAFE (link2, &set->marks[i]) {
+            fl_list_remove(link2);
+            fl_free(FL_CONTAINER(link2, struct mark, link));
         }
     }
     fl_free(set);
@@ -220,6 +234,7 @@ static struct fl_principal *read_row(struct fl_principals *set, const struct fl_
     memcpy(p->hash, hash, FL_SHA256_BYTES);
     p->organization_id = fl_cell_uuid(q, 0, 0);
     p->organization = fl_cell_copy(q, arena, 0, 1);
+    p->revision = (uint64_t)fl_cell_int(q, 0, 2);
     p->credential_id = fl_cell_uuid(q, 0, 3);
     p->agent_id = fl_cell_uuid(q, 0, 4);
     fl_uuid_format(&p->agent_id, p->agent_id_text);
@@ -271,20 +286,30 @@ static enum fl_code look_up(struct fl_agent_auth *a)
     fl_tx_fini(&a->tx);
     fl_tx_init(&a->tx, a->set->pg, a->arena, NULL);
     a->tx.is_read_only = true;
-    a->asked_at = a->set->rechecks_made;
     a->q = fl_store_credential_by_hash(&a->tx, fl_bytes(a->hash, sizeof a->hash));
     a->db = (struct fl_op){ .done = on_found };
     return fl_tx_submit(&a->db, &a->tx);
 }
 
-/* The organization's principals were rechecked while this one was looked up: what was read may be
- * older than the change, and the recheck did not know of it. */
+static struct mark *mark_of(struct fl_principals *set, const struct fl_uuid *organization)
+{
+    FL_LIST_FOREACH (link, &set->marks[organization->b[15]]) {
+        struct mark *m = FL_CONTAINER(link, struct mark, link);
+        if (fl_uuid_cmp(&m->organization, organization) == 0)
+            return m;
+    }
+    return NULL;
+}
+
+/* The organization's principals were rechecked while this one was looked up: what was read is older
+ * than the change, and the recheck did not know of it. */
 static bool was_overtaken(const struct fl_agent_auth *a)
 {
     if (fl_rows(a->q) != 1)
         return false;
     struct fl_uuid organization = fl_cell_uuid(a->q, 0, 0);
-    return a->set->last_recheck[organization.b[15]] > a->asked_at;
+    const struct mark *m = mark_of(a->set, &organization);
+    return m && (uint64_t)fl_cell_int(a->q, 0, 2) < m->revision;
 }
 
 static void on_found(struct fl_op *op)
@@ -322,7 +347,6 @@ static void on_found(struct fl_op *op)
             end(a, fl_err_code(&user->err, FL_NOMEM));
             return;
         }
-        fresh->born_at = a->set->rechecks_made;
         fl_list_push_front(bucket(a->set, a->hash), &fresh->link);
         watch_expiry(fresh);
         p = fresh;
@@ -416,8 +440,9 @@ static void on_again(struct fl_timer *timer)
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
             struct fl_uuid organization = p->organization_id;
-            if (p->is_unchecked)
-                fl_principals_recheck(set, &organization); /* all of the organization's */
+            const struct mark *m = p->is_unchecked ? mark_of(set, &organization) : NULL;
+            if (p->is_unchecked) /* all of the organization's */
+                fl_principals_recheck(set, &organization, m ? m->revision : UINT64_MAX);
         }
     }
 }
@@ -427,7 +452,7 @@ static void refuse_rest(struct fl_principals *set, const struct recheck *r)
     for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
-            if (!is_in_use(p, &r->organization) || p->born_at >= r->at || may_go_on(r->q, p))
+            if (!is_in_use(p, &r->organization) || p->revision >= r->revision || may_go_on(r->q, p))
                 continue;
             refuse(p, "the credential is not valid any more");
         }
@@ -448,11 +473,23 @@ static void on_rechecked(struct fl_op *op)
     fl_free(r);
 }
 
-void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *organization)
+static void told(struct fl_principals *set, const struct fl_uuid *organization, uint64_t revision)
+{
+    struct mark *m = mark_of(set, organization);
+    if (!m && (m = fl_calloc(1, sizeof *m)) != NULL) {
+        m->organization = *organization;
+        fl_list_push_back(&set->marks[organization->b[15]], &m->link);
+    }
+    if (m && m->revision < revision && revision != UINT64_MAX)
+        m->revision = revision;
+}
+
+void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *organization,
+                           uint64_t revision)
 {
     struct fl_array ids;
     bool is_used = false;
-    set->last_recheck[organization->b[15]] = ++set->rechecks_made;
+    told(set, organization, revision);
     fl_array_init(&ids, FL_ARRAY_UUID);
     for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
@@ -479,7 +516,7 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
         return;
     }
     r->set = set;
-    r->at = set->rechecks_made;
+    r->revision = revision;
     r->organization = *organization;
     r->op.done = on_rechecked;
     fl_list_init(&r->link);

@@ -27,7 +27,7 @@ struct fl_principal {
     struct fl_arena *arena;
     unsigned refs;
     int64_t looked_up_ms, idle_since_ms;
-    uint64_t born_at; /* by the set's count of rechecks */
+    uint64_t revision; /* of its organization, when it was looked up */
     bool is_stale;     /* to be looked up again before the next use */
     bool is_unchecked; /* the look-up after a change failed: to be made again */
     struct fl_timer expiry;
@@ -52,7 +52,6 @@ struct fl_agent_auth {
     struct fl_query *q;
     struct fl_post post;
     uint8_t hash[FL_SHA256_BYTES];
-    uint64_t asked_at; /* by the set's count of rechecks */
     unsigned tries;
     bool is_cancelled;
 };
@@ -64,9 +63,10 @@ struct fl_principal *fl_principal_peek(struct fl_principals *set, struct fl_str 
 struct fl_principal *fl_principal_ref(struct fl_principal *principal);
 void fl_principal_unref(struct fl_principal **principal);
 
-/* The organization changed: looks its principals up again; those that may not go on are marked
- * refused and told to the listener. */
-void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *organization);
+/* The organization has this revision now: looks its older principals up again; those that may not go
+ * on are marked refused and told to the listener. */
+void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *organization,
+                           uint64_t revision);
 void fl_principals_on_refused(struct fl_principals *set,
                               void (*on_refused)(void *ctx, struct fl_principal *principal),
                               void *ctx);

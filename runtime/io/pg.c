@@ -194,6 +194,29 @@ void fl_pg_became_idle(struct fl_pg_conn *conn)
         fl_loop_at_turn_end(pg->loop, &pg->turn);
 }
 
+/* May it join the batch that `first` begins? */
+static bool goes_with(const struct fl_tx *first, const struct fl_tx *tx)
+{
+    return tx == first || (!first->is_alone && !tx->is_alone && first->is_gated == tx->is_gated);
+}
+
+/* The oldest transaction and, in their order, those that go with it. */
+static void take_batch(struct fl_pg *pg, struct fl_pg_conn *conn)
+{
+    const struct fl_tx *first = FL_CONTAINER(pg->submitted.next, struct fl_tx, link);
+    int count = 0;
+    FL_LIST_FOREACH_SAFE (link, &pg->submitted) {
+        if (count == GROUP_MAX)
+            break;
+        if (!goes_with(first, FL_CONTAINER(link, struct fl_tx, link)))
+            continue;
+        fl_list_remove(link);
+        fl_list_push_back(&conn->members, link);
+        pg->stats.members++;
+        count++;
+    }
+}
+
 /* End of the turn: what has gathered leaves, one batch a free connection. */
 static void on_turn(struct fl_post *post)
 {
@@ -202,17 +225,7 @@ static void on_turn(struct fl_post *post)
         struct fl_pg_conn *conn = &pg->conns[i];
         if (conn->state != FL_PG_IDLE || fl_list_is_empty(&pg->submitted))
             continue;
-        for (int n = 0; n < GROUP_MAX && !fl_list_is_empty(&pg->submitted); n++) {
-            struct fl_list *next = pg->submitted.next;
-            bool is_alone = FL_CONTAINER(next, struct fl_tx, link)->is_alone;
-            if (is_alone && n > 0)
-                break;
-            fl_list_remove(next);
-            fl_list_push_back(&conn->members, next);
-            pg->stats.members++;
-            if (is_alone)
-                break;
-        }
+        take_batch(pg, conn);
         fl_pg_conn_group(conn);
     }
 }

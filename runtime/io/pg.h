@@ -57,8 +57,9 @@ struct fl_tx {
     bool is_nomem;         /* an append failed; refused at the next start */
     bool is_begun;
     bool is_read_only;   /* set by the caller: a lost reply is FL_UNAVAILABLE, not ambiguous */
-    bool is_alone;       /* set by the caller: a submitted batch of its own, because it waits for a
-                            lock while others of the batch would hold what the owner waits for */
+    /* set by the caller, about its locks, so that no batch holds what another one waits for: */
+    bool is_alone; /* a submitted batch of its own */
+    bool is_gated; /* batched with its like only */
     bool is_round_over;  /* the next fl_tx_add starts a new round */
     char sqlstate[6];    /* of the statement that PostgreSQL refused */
     char constraint[64]; /* that it violated, or "" */

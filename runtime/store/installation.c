@@ -31,20 +31,10 @@ static struct fl_sql sql_stop_lift = {
     "SELECT stop_id FROM moved",
     0
 };
-/* Does stop s cover approval a? */
-#define COVERS                                                                                     \
-    "(s.scope = 'org' OR (s.scope = 'tool' AND s.name = a.tool) OR (s.scope = 'agent' AND EXISTS " \
-    "(SELECT 1 FROM agent sg WHERE sg.organization_id = a.organization_id AND sg.agent_id = "      \
-    "a.agent_id AND sg.name = s.name)) OR (s.scope = 'server' AND EXISTS (SELECT 1 FROM server "   \
-    "sv WHERE sv.organization_id = a.organization_id AND sv.server_id = a.server_id AND sv.name "  \
-    "= s.name)) OR (s.scope = 'person' AND EXISTS (SELECT 1 FROM person sp WHERE sp.person_id = "  \
-    "a.owner_id AND sp.name = s.name)) OR (s.scope = 'group' AND EXISTS (SELECT 1 FROM org_group " \
-    "og JOIN group_member gm USING (organization_id, group_id) WHERE og.organization_id = "        \
-    "a.organization_id AND og.name = s.name AND gm.person_id = a.owner_id)))"
 /* Which waiting approvals some active stop covers. */
 #define COVERED                                                                                    \
     "EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS " \
-    "NULL AND (s.until IS NULL OR s.until > now()) AND " COVERS ")"
+    "NULL AND (s.until IS NULL OR s.until > now()) AND " FL_STOP_COVERS ")"
 #define OPEN "a.organization_id = (SELECT org()) AND a.state IN ('pending', 'approved', 'claimed')"
 static struct fl_sql sql_freeze = {
     "stop_freeze",
@@ -64,7 +54,7 @@ static struct fl_sql sql_in_flight = {
     "SELECT a.approval_id, a.tool, g.name, " MS(
         "a.dispatched_at") " FROM stop s JOIN approval a USING (organization_id) JOIN agent g USING "
                            "(organization_id, agent_id) WHERE s.organization_id = (SELECT org()) "
-                           "AND s.stop_id = $1 AND a.state = 'dispatched' AND " COVERS
+                           "AND s.stop_id = $1 AND a.state = 'dispatched' AND " FL_STOP_COVERS
                            " ORDER BY a.dispatched_at",
     0
 };
@@ -109,6 +99,7 @@ static void gate(struct fl_tx *tx, struct fl_sql *sql)
 
 void fl_store_stop_gate_pass(struct fl_tx *tx)
 {
+    tx->is_gated = true;
     gate(tx, &sql_gate_pass);
 }
 
@@ -144,7 +135,6 @@ struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid 
 
 void fl_store_stop_refreeze(struct fl_tx *tx)
 {
-    tx->is_alone = true;
     gate(tx, &sql_gate);
     fl_tx_add(tx, &sql_freeze);
     fl_tx_add(tx, &sql_thaw);

@@ -150,6 +150,7 @@ void fl_store_organization_lock(struct fl_tx *tx)
 
 void fl_store_organization_touch(struct fl_tx *tx)
 {
+    tx->is_alone = true;
     fl_tx_add(tx, &sql_touch);
 }
 
@@ -220,6 +221,7 @@ struct fl_query *fl_store_policy_apply(struct fl_tx *tx, int64_t expected, struc
                                        struct fl_str note, const struct fl_audit_row *audit)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_policy_apply);
+    tx->is_alone = true;
     fl_store_audit_bind(tx, q, audit);
     fl_bind_int(tx, q, expected);
     fl_bind_text(tx, q, document);

@@ -22,7 +22,11 @@ void fl_store_organization_title(struct fl_tx *tx, struct fl_str title);
 /* One at a time from here to the commit: the first statement of every change of who has authority.
  */
 void fl_store_organization_lock(struct fl_tx *tx);
-/* Workers' caches of this organization are out of date: to be appended to every change. */
+/* Workers' caches of this organization are out of date: to be appended to every change.
+ *
+ * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, the
+ * gate of the stops, approval. What locks the organization is never batched with other work, nor
+ * what passes the gate with what does not. */
 void fl_store_organization_touch(struct fl_tx *tx);
 
 /* ---- groups and membership ---- */
@@ -67,7 +71,7 @@ struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id,
  * tool, agent, dispatched_at ms. */
 struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid *id);
 /* Deadlines of what active stops cover stand still; what none covers runs on, later by as long as
- * it stood. To be appended behind each put and lift, and behind changes of who is in which group.
+ * it stood. To be appended behind the touch and each put and lift, and behind changes of who is in which group.
  * Waits first until every intake and dispatch marker under way has committed, and holds back new
  * ones until this transaction has: so what was sent is in the list of fl_store_stop_in_flight, and
  * what comes behind sees the stop. */

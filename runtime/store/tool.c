@@ -55,7 +55,7 @@ static struct fl_sql sql_seen = {
     "digest) SELECT org(), $1, $2, $3, $4, $5 ON CONFLICT (organization_id, server_id, name) DO "
     "UPDATE SET definition = excluded.definition, digest = excluded.digest, published = "
     "excluded.published, is_gone = false, changed_at = now() WHERE tool.digest <> excluded.digest "
-    "OR tool.is_gone RETURNING 1) SELECT NOT EXISTS (SELECT 1 FROM old), EXISTS (SELECT 1 FROM old "
+    "OR tool.is_gone OR tool.published <> excluded.published RETURNING 1) SELECT NOT EXISTS (SELECT 1 FROM old), EXISTS (SELECT 1 FROM old "
     "WHERE digest <> $5) FROM (SELECT count(*) FROM put) done",
     0
 };

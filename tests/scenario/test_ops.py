@@ -293,6 +293,60 @@ def nothing_is_sent_behind_a_stop(rt):
     print("%d writes" % len(sent()))
 
 
+@case(limit=90, workers=3)
+def stops_wait_in_no_circle(rt):
+    """Stops, resumes, changes of people, tools and policy among writes: no deadlock, no refusal."""
+    org = Org(rt, policy=STANDING, files=False, conformance=True)
+    for name in ("conf__greet", "conf__test_x_mcp_header"):
+        org.accept(name, effects="write")
+    credentials = [org.add_agent("a%d" % i)[1] for i in range(6)]
+    org.apply(STANDING + "# 0\n")
+    is_over, problems, counts = [], [], [0] * 9
+
+    def until_over(i, act):
+        try:
+            while not is_over:
+                act(counts[i])
+                counts[i] += 1
+        except BaseException as e:
+            problems.append(e)
+            raise
+
+    def writer(i):
+        agent = McpHttp(rt, credentials[i], modern=True)
+        until_over(i, lambda n: tries(agent, "conf__greet", {"name": "%d" % n}))
+    acts = [lambda n: org.control("PATCH", "/people/" + org.olga.name,
+                                  {"groups": ["ops"][:n % 2]}),
+            lambda n: org.accept("conf__test_x_mcp_header", effects=("read", "write")[n % 2]),
+            lambda n: org.apply(STANDING + "# %d\n" % n)]
+    threads = [threading.Thread(target=writer, args=(i,), daemon=True) for i in range(6)]
+    threads += [threading.Thread(target=until_over, args=(6 + i, act), daemon=True)
+                for i, act in enumerate(acts)]
+    before = deadlocks(rt)
+    for t in threads:
+        t.start()
+    longest = 0
+    for n in range(24):
+        scope, name = (("group", "ops"), ("org", org.name), ("agent", "a%d" % (n % 6)))[n % 3]
+        from_ = time.monotonic()
+        stop(org, scope, name)
+        longest = max(longest, time.monotonic() - from_)
+        time.sleep(0.05)
+        resume(org, scope, name)
+    at_last = list(counts)
+    wait_for("everybody to go on", lambda: all(n > m for n, m in zip(counts, at_last)) or problems)
+    is_over.append(True)
+    for t in threads:
+        t.join(20)
+    print("longest stop %.3f s; done: %s" % (longest, counts))
+    assert not problems, problems
+    assert deadlocks(rt) == before
+
+
+def deadlocks(rt):
+    return rt.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = 'flopinio'")[0]["deadlocks"]
+
+
 @case()
 def stop_of_a_group_takes_new_members(rt):
     """Whoever joins a stopped group is stopped from then on, whoever leaves it is not."""
