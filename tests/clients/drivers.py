@@ -59,6 +59,7 @@ VARIANTS = [
     Variant("inspector", "http", "modern", MODERN, tasks=True),
     Variant("inspector", "stdio", "legacy", LEGACY),
     Variant("inspector", "stdio", "modern", MODERN, tasks=True),
+    Variant("mcpdo", "http", "modern", MODERN, tasks=True),
 ]
 
 
@@ -210,13 +211,15 @@ class Inspector:
                      "--tool-args-json", json.dumps(members["arguments"])]
         return argv
 
+    def _environment(self):
+        return dict(environment(self.credential), HOME=self.home,
+                    MCP_INSPECTOR_SECRET_STORE="memory")
+
     def start(self, op, **members):
         call = Call()
         process = subprocess.Popen(
             self._argv(op, members), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True,
-            env=dict(environment(self.credential), HOME=self.home,
-                     MCP_INSPECTOR_SECRET_STORE="memory"))
+            stderr=subprocess.PIPE, text=True, start_new_session=True, env=self._environment())
         self.running.append(process)
         call.cancel = lambda: kill_group(process, signal.SIGINT)
         threading.Thread(target=self._read, args=(process, call), daemon=True).start()
@@ -247,5 +250,54 @@ class Inspector:
     close = kill
 
 
+class Mcpdo(Inspector):
+    """The Inspector's other command line: named connections that a daemon of its own keeps, so that
+    one command calls a tool and another one looks at the task."""
+
+    METHODS = {"list": ["tools/list"], "get": ["tasks/get"], "result": ["tasks/result"],
+               "cancel": ["tasks/cancel"], "connect": ["connect"], "daemon": ["daemon"]}
+
+    def __init__(self, variant, rt, credential):
+        super().__init__(variant, rt, credential)
+        self.daemon = {}
+        for line in self._run("private").splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            if name.startswith("MCP_INSPECTOR_"):
+                self.daemon[name] = value.strip("'\"")
+        assert self.daemon, "mcpdo private said nothing"
+        self.connect("first")
+
+    def _environment(self):
+        return dict(environment(self.credential), HOME=self.home,
+                    MCP_INSPECTOR_SECRET_STORE="memory", **self.daemon)
+
+    def _run(self, *words):
+        done = subprocess.run([NODE, INSPECTOR + "/mcpdo/build/mcp-bin.js"] + list(words),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60,
+                              env=self._environment())
+        if done.returncode:
+            raise ClientError({"name": "mcpdo", "code": done.returncode, "message": done.stderr})
+        return done.stdout
+
+    def connect(self, name):
+        self._run("connect", "http://127.0.0.1:%d/mcp" % self.rt.port, "--transport", "http",
+                  "--era", self.variant.era, "--header", "Authorization: Bearer " + self.credential,
+                  "--connection", name)
+        self.connection = name
+
+    def _argv(self, op, members):
+        argv = [NODE, INSPECTOR + "/mcpdo/build/mcp-bin.js", "--connection", self.connection,
+                "--format", "json"]
+        if op == "call":
+            return argv + ["tools/call", members["name"], json.dumps(members["arguments"])]
+        return argv + self.METHODS[op] + ([members["task"]] if "task" in members else [])
+
+    def close(self):
+        self.kill()
+        self._run("daemon", "stop")
+
+
 def open_client(variant, rt, credential):
-    return (Inspector if variant.client == "inspector" else LineClient)(variant, rt, credential)
+    of = {"inspector": Inspector, "mcpdo": Mcpdo}.get(variant.client, LineClient)
+    return of(variant, rt, credential)
