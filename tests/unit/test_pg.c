@@ -272,6 +272,42 @@ static void test_each_member_sees_its_own_organization(void)
     close_world(&x);
 }
 
+/* What locks one thing is in no transaction with what waits for another: those that must be alone
+ * are, and gated ones are with gated ones only. */
+static void test_batches_are_of_one_kind(void)
+{
+    static const char kinds[] = "pgpagpagp"; /* plain, gated, alone */
+    enum { N = sizeof kinds - 1 };
+    static struct fl_sql sql = { "test_xid", "SELECT txid_current()", 0 };
+    struct world x;
+    struct fl_tx tx[N];
+    struct fl_query *q[N];
+    struct waiter w[N];
+    int64_t xid[N];
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    for (int i = 0; i < N; i++) {
+        fl_tx_init(&tx[i], x.pg, x.arena, NULL);
+        q[i] = fl_tx_add(&tx[i], &sql);
+        tx[i].is_gated = kinds[i] == 'g';
+        tx[i].is_alone = kinds[i] == 'a';
+        w[i] = (struct waiter){ .op.done = on_done, .loop = &x.loop };
+        CHECK_OK(fl_tx_submit(&w[i].op, &tx[i]));
+    }
+    for (int i = 0; i < N; i++) {
+        spin(&x.loop, &w[i].is_done);
+        CHECK_OK(w[i].code);
+        xid[i] = fl_cell_int(q[i], 0, 0);
+        fl_tx_fini(&tx[i]);
+    }
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < i; k++)
+            CHECK((xid[i] == xid[k]) == (kinds[i] == kinds[k] && kinds[i] != 'a'));
+    }
+    close_world(&x);
+}
+
 static void test_open_transactions_commit_or_vanish(void)
 {
     struct world x;
@@ -525,6 +561,7 @@ static const struct fl_test tests[] = {
     T_LIMIT(types_go_there_and_back, 60),
     T(one_bad_member_refuses_only_itself),
     T(each_member_sees_its_own_organization),
+    T(batches_are_of_one_kind),
     T(open_transactions_commit_or_vanish),
     T(waiting_transactions_are_served_in_turn),
     T(a_lost_connection_is_told_as_what_it_is),
