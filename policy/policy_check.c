@@ -106,7 +106,7 @@ static void check_entry(struct checking *c, const struct policy_rule *rule, stru
                "'allow' never matches '%.*s', which is not accepted as a read: use 'ask', or "
                "'standing: true'",
                FL_STR_ARG(entry));
-    if (tool)
+    if (tool || c->world->tool_count == 0) /* without tools nothing can be mistaken for one */
         return;
     for (size_t i = 0; i < c->world->tool_count && !policy_is_pattern(entry); i++) {
         unsigned d = fl_str_distance(entry, c->world->tools[i].name);
@@ -200,6 +200,23 @@ static void check_threshold(struct checking *c, const struct policy_rule *rule, 
                at + 1, eligible);
 }
 
+/* For those who work alone, and somebody else has come. */
+static void check_solo(struct checking *c, const struct policy_rule *rule)
+{
+    const struct fl_policy_world *w = c->world;
+    for (size_t i = 0; i < rule->ask.threshold_count; i++) {
+        const struct fl_threshold *t = &rule->ask.thresholds[i];
+        unsigned eligible = w->eligible(w->ctx, t);
+        if (eligible <= t->approve)
+            continue;
+        report(c, FL_SEVERITY_WARNING, rule,
+               "an agent's owner may approve its calls although %u people could: take "
+               "owner_may_approve out",
+               eligible);
+        return;
+    }
+}
+
 static void check_people(struct checking *c, const struct policy_rule *rule)
 {
     const struct fl_policy_world *w = c->world;
@@ -221,6 +238,8 @@ static void check_people(struct checking *c, const struct policy_rule *rule)
             report(c, FL_SEVERITY_ERROR, rule, "there is no channel '%.*s'",
                    FL_STR_ARG(rule->ask.notify[i]));
     }
+    if (w->eligible && rule->ask.owner_may_approve)
+        check_solo(c, rule);
     for (size_t i = 0; i < rule->ask.threshold_count; i++) {
         const struct fl_threshold *t = &rule->ask.thresholds[i];
         check_threshold(c, rule, i);

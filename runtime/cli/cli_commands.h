@@ -11,6 +11,7 @@ extern const struct fl_cli_command fl_cmd_audit[];
 extern const struct fl_cli_command fl_cmd_connect[];
 extern const struct fl_cli_command fl_cmd_decide[];
 extern const struct fl_cli_command fl_cmd_demo[];
+extern const struct fl_cli_command fl_cmd_doctor[];
 extern const struct fl_cli_command fl_cmd_init[];
 extern const struct fl_cli_command fl_cmd_me[];
 extern const struct fl_cli_command fl_cmd_migrate[];

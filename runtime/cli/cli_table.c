@@ -12,6 +12,7 @@
 const struct fl_cli_topic fl_cli_topics[] = {
     { "The installation", fl_cmd_self },
     { "", fl_cmd_init },
+    { "", fl_cmd_doctor },
     { "", fl_cmd_migrate },
     { "", fl_cmd_stdio },
     { "", fl_cmd_demo },

@@ -67,6 +67,11 @@ static int run_supervisor(const char *const *args, size_t arg_count, bool is_pri
     }
     if (fl_config_load(file, flags, count, &config, err) != FL_OK)
         return FL_EXIT_USAGE;
+    if (config.unreadable[0]) { /* its settings were meant */
+        fl_err_set(err, FL_CONFIG, "cannot read the configuration %s", config.unreadable);
+        fl_config_fini(&config);
+        return FL_EXIT_USAGE;
+    }
     enum fl_log_level level = FL_LOG_INFO;
     (void)!fl_log_level_parse(fl_str_of(config.log_level), &level);
     fl_log_init(level, strcmp(config.log_format, "json") == 0 ? FL_LOG_JSON : FL_LOG_TEXT);

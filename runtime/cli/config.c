@@ -1,6 +1,7 @@
 /* Configuration. */
 #include "runtime/cli/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -291,12 +292,30 @@ static enum fl_code check(const struct fl_config *c, struct fl_err *err)
     return FL_OK;
 }
 
+/* The one that is named, else the first of the usual places. */
+static enum fl_code find_file(struct fl_config *c, const char *named, struct fl_err *err)
+{
+    const char *places[2] = { fl_arena_printf(c->arena, "%s/flopinio.yaml", c->data_dir),
+                              "/etc/flopinio/flopinio.yaml" };
+    named = named ? named : getenv("FLOPINIO_CONFIG");
+    c->file = named ? fl_arena_strdup(c->arena, named) : "";
+    c->unreadable = "";
+    if (!places[0] || !c->file)
+        return fl_err_code(err, FL_NOMEM);
+    for (size_t i = 0; i < FL_COUNTOF(places) && !named && !c->file[0]; i++) {
+        if (access(places[i], R_OK) == 0)
+            c->file = places[i];
+        else if (errno == EACCES)
+            c->unreadable = places[i];
+    }
+    return FL_OK;
+}
+
 enum fl_code fl_config_load(const char *file, const char *const *flags, size_t flag_count,
                             struct fl_config *ret, struct fl_err *err)
 {
     struct fl_config c = { .arena = fl_arena_new(4096) };
     enum fl_code code = c.arena ? set_defaults(&c, err) : fl_err_code(err, FL_NOMEM);
-    char path[4096] = "";
     /* The file may lie in the data directory, which environment and flags may name. */
     if (code == FL_OK)
         code = set_environment(&c, err);
@@ -304,17 +323,10 @@ enum fl_code fl_config_load(const char *file, const char *const *flags, size_t f
         code = set_flag(&c, flags[i], err);
     if (code == FL_OK)
         code = set_data_dir(&c, err);
-    if (code == FL_OK) {
-        const char *data_dir = c.data_dir;
-        const char *named = file ? file : getenv("FLOPINIO_CONFIG");
-        if (named)
-            snprintf(path, sizeof path, "%s", named);
-        else if (snprintf(path, sizeof path, "%s/flopinio.yaml", data_dir) > 0 &&
-                 access(path, R_OK) != 0)
-            snprintf(path, sizeof path, "/etc/flopinio/flopinio.yaml");
-        if (named || access(path, R_OK) == 0)
-            code = read_file(&c, path, err);
-    }
+    if (code == FL_OK)
+        code = find_file(&c, file, err);
+    if (code == FL_OK && c.file[0])
+        code = read_file(&c, c.file, err);
     /* Again, as they beat the file. */
     if (code == FL_OK)
         code = set_environment(&c, err);
@@ -371,7 +383,7 @@ json_t *fl_config_to_json(const struct fl_config *config)
 
 enum fl_code fl_config_from_json(const json_t *object, struct fl_config *ret, struct fl_err *err)
 {
-    struct fl_config c = { .arena = fl_arena_new(4096) };
+    struct fl_config c = { .arena = fl_arena_new(4096), .file = "", .unreadable = "" };
     enum fl_code code = c.arena ? set_defaults(&c, err) : fl_err_code(err, FL_NOMEM);
     if (code == FL_OK)
         code = set_object(&c, object, "handed over", err);

@@ -74,6 +74,8 @@
 
 struct fl_config {
     struct fl_arena *arena; /* owns the texts */
+    const char *file;       /* that was read; "" none */
+    const char *unreadable; /* that is there and was left out, as this user cannot read it; "" none */
 #define FL_CONFIG_TEXT(name)                            const char *name
 #define FL_CONFIG_SECRET(name)                          const char *name
 #define FL_CONFIG_INT(name)                             int64_t name

@@ -164,16 +164,39 @@ void fl_prepare_keys_path(const struct fl_config *c, char *out, size_t size)
         snprintf(out, size, "%s/secrets/keys", c->data_dir);
 }
 
+/* A new file is durable, or it is not there: what is sealed with these keys cannot be read without
+ * them. */
+static bool write_durably(const char *path, struct fl_str text)
+{
+    char fresh[640], dir[640];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    snprintf(dir, sizeof dir, "%s", path);
+    char *slash = strrchr(dir, '/');
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool is_fine = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    is_fine = is_fine && link(fresh, path) == 0; /* never over one that is there */
+    int saved = errno;
+    unlink(fresh);
+    if (slash)
+        *slash = 0;
+    fd = is_fine && slash ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        is_fine = fsync(fd) == 0;
+        close(fd);
+    }
+    errno = saved;
+    return is_fine;
+}
+
 static enum fl_code make_keys(const char *path, struct fl_err *err)
 {
     struct fl_buf text = FL_BUF_INIT;
     fl_keyring_generate(&text);
     enum fl_code code = fl_buf_code(&text, err);
-    int fd = code ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (code == FL_OK && (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n || fsync(fd) != 0))
+    if (code == FL_OK && !write_durably(path, fl_buf_view(&text)))
         code = fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
     if (text.p)
         fl_cleanse(text.p, text.n);
     fl_buf_fini(&text);
@@ -290,6 +313,48 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
         code = fl_keyring_load(fl_buf_view(&p->keys), &ring, err);
     if (code == FL_OK)
         code = check_keys(pg, ring, err);
+    fl_keyring_free(&ring);
+    fl_admin_close(&pg);
+    return code;
+}
+
+/* Every key that the database knows, against those of the file. */
+static enum fl_code compare_keys(struct pg_conn *pg, const struct fl_keyring *ring,
+                                 struct fl_buf *ret, struct fl_err *err)
+{
+    json_t *known = NULL;
+    bool is_new = false;
+    enum fl_code code = fl_key_checks_are_new(pg, &is_new, err);
+    if (code == FL_OK && !is_new)
+        code = fl_key_checks_get(pg, &known, err);
+    if (code == FL_OK && known)
+        code = check_known_keys(pg, ring, known, err);
+    fl_buf_printf(ret, "key %u encrypts; %zu known to the database, all right",
+                  fl_keyring_active(ring), json_object_size(known));
+    json_decref(known);
+    return code ? code : fl_buf_code(ret, err);
+}
+
+enum fl_code fl_prepare_check_keys(const struct fl_config *c, const char *conninfo,
+                                   struct fl_buf *ret, struct fl_err *err)
+{
+    char path[600];
+    struct fl_keyring *ring = NULL;
+    struct pg_conn *pg = NULL;
+    struct fl_buf text = FL_BUF_INIT;
+    fl_prepare_keys_path(c, path, sizeof path);
+    enum fl_code code = read_keys(path, &text, err);
+    if (code == FL_OK)
+        code = fl_keyring_load(fl_buf_view(&text), &ring, err);
+    if (code == FL_OK && !conninfo)
+        fl_buf_puts(ret, "in order; not compared with what the database knows");
+    if (code == FL_OK && conninfo)
+        code = fl_admin_connect(conninfo, &pg, err);
+    if (code == FL_OK && conninfo)
+        code = compare_keys(pg, ring, ret, err);
+    if (text.p)
+        fl_cleanse(text.p, text.n);
+    fl_buf_fini(&text);
     fl_keyring_free(&ring);
     fl_admin_close(&pg);
     return code;

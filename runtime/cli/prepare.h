@@ -31,6 +31,10 @@ enum fl_code fl_prepare_database(const struct fl_config *config, struct fl_prepa
  * be the right one (FL_BAD_KEY names it and how many rows need it). */
 enum fl_code fl_prepare_keys(const struct fl_config *config, struct fl_prepared *p,
                              struct fl_err *err) FL_MUST_CHECK;
+/* The same question without making or writing anything, for doctor; `conninfo` of the app role,
+ * NULL: the file alone. What is fine is said in *ret. */
+enum fl_code fl_prepare_check_keys(const struct fl_config *config, const char *conninfo,
+                                   struct fl_buf *ret, struct fl_err *err) FL_MUST_CHECK;
 void fl_prepare_fini(struct fl_prepared *p);
 
 /* How many workers there will be. */

@@ -528,6 +528,16 @@ static bool follow_supervisor(const struct worker *w)
     return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == w->boot.supervisor;
 }
 
+/* Shells and systemd give few descriptors to begin with and allow many. */
+static void take_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)!setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int fl_worker_main(void)
 {
     static struct worker w;
@@ -539,6 +549,7 @@ int fl_worker_main(void)
     }
     if (!follow_supervisor(&w))
         return FL_EXIT_REFUSED;
+    take_descriptors();
     snprintf(name, sizeof name, "worker-%d", w.boot.worker);
     fl_log_process_name(name);
     set_log(&w.boot.config);

@@ -434,6 +434,7 @@ const struct fl_api_route fl_api_policy[] = {
       start_versions },
     { FL_HTTP_POST, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_MANAGE_POLICY, start_apply,
       "document expected note dry_run" },
+    { FL_HTTP_GET, "/orgs/{org}/policy/check", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_check },
     { FL_HTTP_POST, "/orgs/{org}/policy/check", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_check,
       "document" },
     { FL_HTTP_POST, "/orgs/{org}/policy/test", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_test,

@@ -5,6 +5,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -262,4 +263,22 @@ void fl_tls_unref(struct fl_tls *tls)
 struct ssl_ctx_st *fl_tls_context(struct fl_tls *tls)
 {
     return tls->contexts[0];
+}
+
+enum fl_code fl_tls_expiry(const char *certificate, int64_t *ret_utc_ms, struct fl_err *err)
+{
+    BIO *file = BIO_new_file(certificate, "r");
+    X509 *x = file ? PEM_read_bio_X509(file, NULL, no_password, NULL) : NULL;
+    ASN1_TIME *epoch = x ? ASN1_TIME_set(NULL, 0) : NULL;
+    int days = 0, seconds = 0;
+    bool is_fine = epoch && ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(x)) == 1;
+    enum fl_code code = is_fine ? FL_OK
+                                : fl_err_set(err, FL_CONFIG, "cannot read the certificate %s: %s",
+                                             certificate, reason());
+    if (is_fine)
+        *ret_utc_ms = ((int64_t)days * 86400 + seconds) * 1000;
+    ASN1_TIME_free(epoch);
+    X509_free(x);
+    BIO_free(file);
+    return code;
 }

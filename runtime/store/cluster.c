@@ -572,6 +572,34 @@ enum fl_code fl_cluster_start(const struct fl_cluster_config *config, struct fl_
     return code;
 }
 
+enum fl_code fl_cluster_find(const struct fl_cluster_config *config, struct fl_cluster **ret,
+                             struct fl_err *err)
+{
+    char path[PATH_BYTES + 32];
+    struct fl_cluster *c = fl_calloc(1, sizeof *c);
+    if (!c)
+        return fl_err_code(err, FL_NOMEM);
+    snprintf(c->data, sizeof c->data, "%.*s/postgres", PATH_BYTES - 64, config->data_dir);
+    snprintf(c->secrets, sizeof c->secrets, "%.*s/secrets", PATH_BYTES - 64, config->data_dir);
+    snprintf(path, sizeof path, "%s/PG_VERSION", c->data);
+    enum fl_code code = FL_OK;
+    if (!exists(c->data))
+        code = fl_err_set(err, FL_NOT_FOUND, "there is no private database in %s",
+                          config->data_dir);
+    else
+        code = read_small(path, c->version, sizeof c->version, err);
+    c->version[strcspn(c->version, "\r\n")] = 0;
+    if (code == FL_OK && !running_pid(c))
+        code = fl_err_set(err, FL_UNAVAILABLE, "the private database does not run");
+    if (code == FL_OK)
+        find_its_socket(c);
+    if (code)
+        fl_free(c);
+    else
+        *ret = c;
+    return code;
+}
+
 enum fl_code fl_cluster_conninfo(const struct fl_cluster *c, const char *role, struct fl_buf *out,
                                  struct fl_err *err)
 {

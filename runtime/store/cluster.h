@@ -24,6 +24,10 @@ struct fl_cluster;
  * missing one. Idempotent. The error says what to install or mend. */
 enum fl_code fl_cluster_start(const struct fl_cluster_config *config, struct fl_cluster **ret,
                               struct fl_err *err) FL_MUST_CHECK;
+/* Looks at what is there and changes nothing: FL_NOT_FOUND: no private database; FL_UNAVAILABLE: it
+ * does not run. */
+enum fl_code fl_cluster_find(const struct fl_cluster_config *config, struct fl_cluster **ret,
+                             struct fl_err *err) FL_MUST_CHECK;
 /* Appends a libpq connection string for "super", "owner", "app", "verifier" or "backup"; holds a
  * password: keep it out of arguments, environment and logs. */
 enum fl_code fl_cluster_conninfo(const struct fl_cluster *cluster, const char *role,

@@ -309,6 +309,13 @@ static void test_what_cannot_work_is_found_before_it_is_applied(void)
                    "W 3 w: threshold 1 needs 9 to approve, and 5 people could\n"
                    "W 3 w: threshold 2 needs 2 to approve, and 1 person could\n"
                    "E 3 w: none of its thresholds can be met by the people there are\n");
+    /* Somebody came to one who worked alone. */
+    check_findings("  - {name: w, tools: ['*'], effect: ask, ask: {owner_may_approve: true}}\n",
+                   "W 3 w: an agent's owner may approve its calls although 5 people could: take "
+                   "owner_may_approve out\n");
+    check_findings("  - {name: w, tools: ['*'], effect: ask, ask: {owner_may_approve: true,\n"
+                   "     thresholds: [{approve: 1, groups: [one]}]}}\n",
+                   "");
     /* With a world that is not known nothing is said about it. */
     struct fl_policy *p = compile(RULES "  - {name: w, tools: [x], effect: ask}\n");
     struct fl_findings findings = { 0 };
@@ -383,9 +390,9 @@ static void test_without_memory_nothing_is_allowed(void)
     }
     for (uint64_t n = 1, is_hit = 1; is_hit; n++) {
         struct fl_findings findings = { 0 };
-        static const struct fl_policy_world empty = { .tools = world_tools };
+        static const struct fl_policy_world small = { .tools = world_tools, .tool_count = 1 };
         fl_mem_fail_at(n, 1);
-        enum fl_code code = fl_policy_check(whole, &empty, &findings, NULL);
+        enum fl_code code = fl_policy_check(whole, &small, &findings, NULL);
         is_hit = fl_mem_fail_at(0, 0) >= n;
         CHECK_INT(code, is_hit ? FL_NOMEM : FL_OK);
         failed_checks += code != FL_OK;

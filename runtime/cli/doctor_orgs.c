@@ -1,0 +1,119 @@
+/* doctor's questions to a running installation, as the operator on the control socket: what each
+ * organization's policy can and cannot do with the people and tools that there are. */
+#include <string.h>
+
+#include "runtime/cli/doctor.h"
+
+static bool ask(struct fl_doctor *d, const char *path, json_t **ret)
+{
+    struct fl_cli *cli = d->cli;
+    cli->is_quiet = true;
+    bool is_fine = path && fl_cli_look(cli, path, ret) == FL_EXIT_DONE;
+    cli->is_quiet = false;
+    return is_fine;
+}
+
+/* A finding of the policy's check. */
+static void say_finding(struct fl_doctor *d, const json_t *f)
+{
+    const char *rule = json_string_value(json_object_get(f, "rule"));
+    const char *text = json_string_value(json_object_get(f, "text"));
+    const char *severity = json_string_value(json_object_get(f, "severity"));
+    bool is_error = severity && strcmp(severity, "error") == 0;
+    bool has_rule = rule && *rule;
+    fl_doctor_say(d, "policy", is_error ? FL_DOCTOR_FAIL : FL_DOCTOR_WARN,
+                  "flopinio policy show > FILE, change it, flopinio policy apply FILE",
+                  "%s: %s%s%s%s", d->cli->org, has_rule ? "rule " : "", has_rule ? rule : "",
+                  has_rule ? ": " : "", text ? text : "");
+}
+
+static void check_policy(struct fl_doctor *d, json_int_t version)
+{
+    json_t *answer = NULL;
+    size_t i;
+    json_t *f;
+    if (version == 0) {
+        fl_doctor_say(d, "policy", FL_DOCTOR_WARN, "flopinio policy apply FILE",
+                      "%s has no policy: everything is denied", d->cli->org);
+        return;
+    }
+    if (!ask(d, fl_cli_path(d->cli, "/orgs/{org}/policy/check"), &answer)) {
+        fl_doctor_say(d, "policy", FL_DOCTOR_FAIL,
+                      "flopinio policy apply FILE, with one that loads", "%s: %s", d->cli->org,
+                      d->cli->trouble);
+        return;
+    }
+    const json_t *findings = json_object_get(answer, "findings");
+    json_array_foreach (findings, i, f)
+        say_finding(d, f);
+    if (json_array_size(findings) == 0)
+        fl_doctor_say(d, "policy", FL_DOCTOR_OK, NULL,
+                      "%s: version %lld, every rule can be decided, every tool has one",
+                      d->cli->org, (long long)version);
+    json_decref(answer);
+}
+
+static void check_tools(struct fl_doctor *d)
+{
+    json_t *answer = NULL;
+    size_t i, waiting = 0;
+    json_t *tool;
+    if (!ask(d, fl_cli_path(d->cli, "/orgs/{org}/tools"), &answer))
+        return;
+    json_array_foreach (json_object_get(answer, "items"), i, tool) {
+        const char *state = json_string_value(json_object_get(tool, "state"));
+        waiting += state && (strcmp(state, "new") == 0 || strcmp(state, "changed") == 0);
+    }
+    if (waiting)
+        fl_doctor_say(d, "tools", FL_DOCTOR_WARN, "flopinio tool list, then flopinio tool accept",
+                      "%s: %zu new or changed tools are denied until somebody accepts them",
+                      d->cli->org, waiting);
+    json_decref(answer);
+}
+
+static void check_servers(struct fl_doctor *d)
+{
+    json_t *answer = NULL;
+    size_t i;
+    json_t *server;
+    if (!ask(d, fl_cli_path(d->cli, "/orgs/{org}/servers"), &answer))
+        return;
+    json_array_foreach (json_object_get(answer, "items"), i, server) {
+        const char *note = json_string_value(json_object_get(server, "note"));
+        const char *name = json_string_value(json_object_get(server, "name"));
+        if (note && *note && name && json_is_true(json_object_get(server, "is_enabled")))
+            fl_doctor_say(d, "servers", FL_DOCTOR_WARN, "flopinio server refresh NAME",
+                          "%s: %s does not say what it offers: %s", d->cli->org, name, note);
+    }
+    json_decref(answer);
+}
+
+void fl_doctor_organizations(struct fl_doctor *d)
+{
+    json_t *orgs = NULL;
+    size_t i;
+    json_t *org;
+    if (!d->is_running) {
+        if (d->is_foreign)
+            fl_doctor_say(d, "policy", FL_DOCTOR_SKIP,
+                          "run doctor as the installation's user, or as root",
+                          "this user cannot reach the control socket");
+        else
+            fl_doctor_say(d, "policy", FL_DOCTOR_SKIP, "flopinio serve, then doctor again",
+                          "the installation does not run");
+        return;
+    }
+    if (!ask(d, "/orgs", &orgs)) {
+        fl_doctor_say(d, "policy", FL_DOCTOR_SKIP, NULL, "%s", d->cli->trouble);
+        return;
+    }
+    json_array_foreach (json_object_get(orgs, "items"), i, org) {
+        d->cli->org = fl_cli_member(d->cli, org, "name");
+        check_policy(d, json_integer_value(json_object_get(org, "policy_version")));
+        check_tools(d);
+        check_servers(d);
+    }
+    if (json_array_size(json_object_get(orgs, "items")) == 0)
+        fl_doctor_say(d, "policy", FL_DOCTOR_WARN, "flopinio init", "there is no organization yet");
+    json_decref(orgs);
+}
