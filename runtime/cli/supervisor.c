@@ -2,6 +2,7 @@
 #include "runtime/cli/supervisor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 
 #define CLUSTER_LOOK_MS  2000
 #define PRIVATE_LOOK_MS  250
+#define OWN_PROGRAM      "/proc/self/exe"
 #define BIND_TRIES       50
 #define BIND_AGAIN_MS    100
 #define END_TRIES        400 /* a private installation that nobody uses, to its end */
@@ -69,6 +71,9 @@ struct supervisor {
     struct fl_work cluster_work;
     struct fl_err cluster_err;
     int rolling; /* slot that is being replaced; -1: none */
+    /* What a worker is started from: our own program until the workers are replaced by what lies on
+     * disk then. A worker that crashes after an upgrade of the file comes back as it was. */
+    char program[PATH_MAX], on_disk[PATH_MAX];
     int exit_status;
     bool is_stopping, was_ready, is_mending;
 };
@@ -144,6 +149,17 @@ static void forget_gone(struct supervisor *s, const struct child *c)
     s->gone_count = kept;
 }
 
+/* The worker that was there goes on, and with it the program that it runs. */
+static void roll_back(struct slot *slot, const char *why)
+{
+    struct supervisor *s = slot->s;
+    slot->child = slot->old;
+    slot->old = NULL;
+    s->rolling = -1;
+    snprintf(s->program, sizeof s->program, "%s", OWN_PROGRAM);
+    FL_LOG(ERROR, "workers_not_replaced", FL_KI("worker", slot - s->slots), FL_KS("reason", why));
+}
+
 static void on_child_exit(uv_process_t *process, int64_t status, int signal)
 {
     struct child *c = process->data;
@@ -154,7 +170,9 @@ static void on_child_exit(uv_process_t *process, int64_t status, int signal)
     bool was_asked = c->is_stopping;
     if (slot->old == c)
         slot->old = NULL;
-    if (slot->child == c) {
+    if (slot->child == c && slot->old && !was_asked) {
+        roll_back(slot, "the new worker ended before it could serve");
+    } else if (slot->child == c) {
         slot->child = NULL;
         if (!was_asked && status == FL_EXIT_REFUSED) {
             s->exit_status = 1; /* it said why; another try would say the same */
@@ -188,9 +206,8 @@ static void on_ready_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (!c->is_ready)
         return;
     forget_gone(s, c);
-    struct slot *slot = &s->slots[c->slot];
-    if (slot->old) {
-        stop(slot->old);
+    if (s->rolling == c->slot) {
+        stop(s->slots[c->slot].old);
         roll_next(s);
     }
     bool all = true;
@@ -217,7 +234,7 @@ enum { CHILD_READY = 4, CHILD_STATS, CHILD_RELOAD, CHILD_SOCKETS };
 
 static bool start_child(struct supervisor *s, struct child *c)
 {
-    char exe[] = "/proc/self/exe", name[] = "flopinio", mode[] = "worker";
+    char name[] = "flopinio", mode[] = "worker";
     char *args[] = { name, mode, NULL };
     uv_stdio_container_t stdio[CHILD_SOCKETS + FL_BOOT_SOCKETS];
     struct fl_boot boot = { .config = *s->config,
@@ -249,7 +266,7 @@ static bool start_child(struct supervisor *s, struct child *c)
     stdio[CHILD_STATS] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->stats_fd };
     stdio[CHILD_RELOAD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->reload_fd };
     uv_process_options_t options = { .exit_cb = on_child_exit,
-                                     .file = exe,
+                                     .file = s->program,
                                      .args = args,
                                      .stdio = stdio,
                                      .stdio_count = CHILD_SOCKETS + (int)s->socket_count };
@@ -281,7 +298,10 @@ static void spawn(struct supervisor *s, int at)
         }
         uv_close((uv_handle_t *)&c->process, free_child);
     }
-    fl_loop_timer(&s->loop, &s->slots[at].respawn, RESPAWN_MAX_MS);
+    if (s->slots[at].old)
+        roll_back(&s->slots[at], "the program could not be started");
+    else
+        fl_loop_timer(&s->loop, &s->slots[at].respawn, RESPAWN_MAX_MS);
 }
 
 /* ---------------------------------------------------------------- rolling restart */
@@ -290,6 +310,7 @@ static void spawn(struct supervisor *s, int at)
 static void roll(struct supervisor *s, int at)
 {
     s->rolling = at;
+    fl_loop_timer_cancel(&s->loop, &s->slots[at].respawn);
     s->slots[at].old = s->slots[at].child;
     s->slots[at].child = NULL;
     spawn(s, at);
@@ -388,8 +409,11 @@ static void on_replace(uv_signal_t *signal, int number)
 {
     struct supervisor *s = signal->data;
     FL_UNUSED(number);
-    if (!s->is_stopping && s->rolling < 0)
-        roll(s, 0);
+    if (s->is_stopping || s->rolling >= 0)
+        return;
+    if (s->on_disk[0])
+        snprintf(s->program, sizeof s->program, "%s", s->on_disk);
+    roll(s, 0);
 }
 
 /* ---------------------------------------------------------------- sockets */
@@ -545,6 +569,9 @@ int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *o
     s->rolling = -1;
     s->stats_fd = s->reload_fd = s->prepared.lock_fd = -1;
     s->worker_count = fl_prepare_workers(config);
+    snprintf(s->program, sizeof s->program, "%s", OWN_PROGRAM);
+    ssize_t n = readlink(OWN_PROGRAM, s->on_disk, sizeof s->on_disk - 1);
+    s->on_disk[n > 0 ? n : 0] = 0;
     /* Whoever stops it while it starts is heard when it can stop what it has started. */
     sigset_t stops, before;
     sigemptyset(&stops);
