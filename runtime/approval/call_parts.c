@@ -81,6 +81,11 @@ void fl_call_on_ended(struct fl_flow *f)
         c->on_done(c);
 }
 
+static bool is_running(const struct fl_call *c)
+{
+    return c->flow.op.is_pending && c->flow.op.provider == &c->run;
+}
+
 /* Beside the run, which does not stop. Cancelled: it may not be sent yet, and if it is the audit
  * says that the agent wanted it back. Gone: the next one who asks for it gets the outcome. */
 static void leave_running(struct fl_call *c)
@@ -99,13 +104,13 @@ static void leave_running(struct fl_call *c)
 void fl_call_leave(struct fl_call *c, enum fl_call_leave how)
 {
     FL_ASSERT(how != FL_LEAVE_NOT && !c->leave);
-    bool is_running = c->flow.op.is_pending && c->flow.op.provider == &c->run;
+    bool was_running = is_running(c);
     c->leave = how;
     if (c->is_over) {
         retire(c);
         return;
     }
-    if (is_running && c->is_held_here)
+    if (was_running && c->is_held_here)
         leave_running(c);
     fl_op_cancel(&c->flow.op); /* only waits and reads let themselves be cancelled */
 }
@@ -221,7 +226,8 @@ static void on_hold_over(struct fl_timer *timer)
 {
     struct fl_call *c = FL_CONTAINER(timer, struct fl_call, hold);
     c->is_hold_over = true;
-    if (fl_call_is_waiting(c))
+    /* While it runs, only a wait for the plugin ends; what is claimed goes on to its outcome. */
+    if (fl_call_is_waiting(c) || is_running(c))
         fl_op_cancel(&c->flow.op);
 }
 

@@ -7,7 +7,8 @@
  *   send      the stored bytes, once, only while all three clocks stand before the deadline
  *   settle    dispatched -> succeeded | failed | unknown, by fence (one transaction)
  *
- * Nothing here leads from `dispatched` back. */
+ * Before all that it waits for its turn at the plugin, so that between the last check and the
+ * sending there is no queue. Nothing here leads from `dispatched` back. */
 #include "runtime/approval/run.h"
 
 #include <stdio.h>
@@ -16,13 +17,17 @@
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
-#include "runtime/approval/registry.h"
 #include "runtime/approval/rules.h"
+#include "runtime/approval/run_priv.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/vote.h"
 
 #define RELOADS_MAX 5 /* of the organization while its policy keeps changing */
 
+FL_STEP_DECLARE(peek);
+FL_STEP_DECLARE(peeked);
+FL_STEP_DECLARE(turn);
+FL_STEP_DECLARE(claim);
 FL_STEP_DECLARE(claimed);
 FL_STEP_DECLARE(check);
 FL_STEP_DECLARE(load_org);
@@ -63,6 +68,47 @@ static void event(struct fl_run *r, struct fl_audit_event *e, enum fl_audit_kind
         fl_audit_int(e, "fence", r->fence);
     if (r->reason[0])
         fl_audit_z(e, "reason", r->reason);
+}
+
+/* ---------------------------------------------------------------- its turn */
+FL_STEP(first_org)
+{
+    struct fl_run *r = run_of(f);
+    r->org = fl_org_peek(r->core->orgs, &r->organization);
+    if (r->org)
+        return &S_peek;
+    return fl_await(
+        f, &S_peek,
+        fl_org_load_start(&f->op, &r->org_load, r->core->orgs, &r->organization, &r->org));
+}
+
+FL_STEP(peek)
+{
+    struct fl_run *r = run_of(f);
+    if (!r->org)
+        return fl_fail(f);
+    struct fl_tx *tx = begin(r);
+    tx->is_read_only = true;
+    r->q_row = fl_store_approval_get(tx, &r->approval);
+    return fl_await(f, &S_peeked, fl_tx_submit(&f->op, tx));
+}
+
+FL_STEP(peeked)
+{
+    struct fl_run *r = run_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (!fl_store_approval_read(r->q_row, 0, r->arena, &r->row) ||
+        r->row.state != FL_APPROVAL_APPROVED)
+        return &S_end; /* somebody else was first, or it is over: look again */
+    /* What cannot be sent at all fails where it is said to people and to the agent: behind the
+     * marker. */
+    return fl_run_turn_start(&f->op, r) == FL_OK ? fl_await(f, &S_turn, FL_OK) : &S_claim;
+}
+
+FL_STEP(turn)
+{
+    return f->op.code == FL_CANCELLED ? &S_end : &S_claim;
 }
 
 /* ---------------------------------------------------------------- claim */
@@ -300,95 +346,11 @@ FL_STEP(not_sent)
 }
 
 /* ---------------------------------------------------------------- send */
-static void on_progress(struct fl_host_call *call, double progress, double total,
-                        struct fl_str message)
-{
-    struct fl_run *r = FL_CONTAINER(call, struct fl_run, call);
-    if (r->on_progress)
-        r->on_progress(r, progress, total, message);
-}
-
-static void on_message(struct fl_host_call *call, enum flopinio_level level, struct fl_str logger,
-                       struct fl_str data_json)
-{
-    struct fl_run *r = FL_CONTAINER(call, struct fl_run, call);
-    if (r->on_message)
-        r->on_message(r, level, logger, data_json);
-}
-
-static void on_call_done(struct fl_op *op)
-{
-    struct fl_run *r = FL_CONTAINER(op, struct fl_run, call.op);
-    fl_list_remove(&r->in_sent);
-    if (op->code == FL_CONFLICT) /* the plugin knows another definition: look what it is */
-        fl_registry_ask(r->core->registry, &r->organization, &r->row.server_id);
-    r->state = fl_result_of_call(&r->call, r->reason, sizeof r->reason, &r->result);
-    fl_op_finish(&r->flow.op, FL_OK);
-}
-
-static enum fl_code start_call(struct fl_op *op, struct fl_run *r)
-{
-    struct fl_host_instance *instance =
-        fl_orgs_instance(r->core->orgs, &r->organization, &r->row.server_id);
-    if (!instance)
-        return fl_err_set(&op->err, FL_UNAVAILABLE, "the tool's server has no plugin");
-    char *tool = fl_arena_strndup(r->arena, r->row.tool_name.p, r->row.tool_name.n);
-    if (!tool)
-        return fl_err_code(&op->err, FL_NOMEM);
-    r->call = (struct fl_host_call){
-        .op = { .done = on_call_done },
-        .kind = FL_HOST_START,
-        .tool = tool,
-        .arguments = r->arguments,
-        .precondition = r->row.precondition,
-        .definition_digest = (const uint8_t *)r->row.definition_digest.p,
-        .timeout_ms = r->core->times.execute_ms,
-        .on_progress = on_progress,
-        .on_message = on_message,
-    };
-    enum fl_code code = fl_host_call_start(&r->call, instance);
-    if (code) {
-        op->err = r->call.op.err;
-        return code;
-    }
-    fl_list_push_back(&r->core->sent, &r->in_sent);
-    fl_op_start(op, NULL, r);
-    return FL_OK;
-}
-
-void fl_run_tell_cancelled(struct fl_core *core, const struct fl_uuid *approval)
-{
-    FL_LIST_FOREACH (link, &core->sent) {
-        struct fl_run *r = FL_CONTAINER(link, struct fl_run, in_sent);
-        if (fl_uuid_cmp(&r->approval, approval) != 0)
-            continue;
-        fl_op_cancel(&r->call.op);
-        return;
-    }
-}
-
-/* A suspended machine, a set clock, a stalled process: whichever clock says that the deadline is
- * over, or that time went back, decides. */
-static bool is_in_time(const struct fl_run *r)
-{
-    int64_t passed[] = { fl_mono_ms() - r->marked.mono_ms, fl_boot_ms() - r->marked.boot_ms,
-                         fl_real_ms() - r->marked.real_ms };
-    for (size_t i = 0; i < FL_COUNTOF(passed); i++) {
-        if (passed[i] < 0 || passed[i] >= r->core->times.dispatch_ms)
-            return false;
-    }
-    return true;
-}
-
 FL_STEP(send)
 {
     struct fl_run *r = run_of(f);
     r->core->stats.dispatched++;
-    enum fl_code code = FL_TIMEOUT;
-    if (is_in_time(r))
-        code = start_call(&f->op, r);
-    else
-        fl_err_set(&f->op.err, code, "too long between the last check and the sending");
+    enum fl_code code = fl_run_send_start(&f->op, r);
     if (code == FL_OK)
         return fl_await(f, &S_settle, FL_OK);
     r->state = FL_APPROVAL_FAILED;
@@ -490,6 +452,7 @@ static void on_ended(struct fl_flow *f)
 {
     struct fl_run *r = run_of(f);
     struct fl_op *op = r->op;
+    fl_run_turn_end(r);
     if (f->first.code)
         op->err = f->first;
     fl_op_finish(op, f->first.code);
@@ -497,7 +460,12 @@ static void on_ended(struct fl_flow *f)
 
 static void on_start(struct fl_post *post)
 {
-    fl_flow_run(&FL_CONTAINER(post, struct fl_run, post)->flow, &S_claim);
+    fl_flow_run(&FL_CONTAINER(post, struct fl_run, post)->flow, &S_first_org);
+}
+
+static void cancel(struct fl_op *op)
+{
+    fl_run_turn_cancel(op->provider);
 }
 
 enum fl_code fl_run_start(struct fl_op *op, struct fl_run *r)
@@ -509,7 +477,7 @@ enum fl_code fl_run_start(struct fl_op *op, struct fl_run *r)
     r->state = FL_APPROVAL_PENDING;
     fl_tx_init(&r->tx, r->core->pg, r->arena, &r->organization);
     fl_flow_init(&r->flow, &S_failed, on_ended);
-    fl_op_start(op, NULL, r);
+    fl_op_start(op, cancel, r);
     r->op = op;
     /* From the loop: whatever fails at once must not complete inside this start. */
     r->post.run = on_start;

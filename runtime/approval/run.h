@@ -5,6 +5,7 @@
 #define FLOPINIO_APPROVAL_RUN_H
 
 #include "flopinio/base/flow.h"
+#include "runtime/approval/hub.h"
 #include "runtime/approval/org.h"
 #include "runtime/approval/result.h"
 #include "runtime/store/approval.h"
@@ -39,6 +40,10 @@ struct fl_run {
     int64_t fence;
     struct fl_host_call call;
     struct fl_list in_sent; /* core's, while the tool is at work */
+    bool is_awaiting_turn;
+    enum fl_code turn_code;
+    struct fl_op watch; /* of the row, while the turn is awaited */
+    struct fl_hub_wait wait;
     struct {
         int64_t mono_ms, boot_ms, real_ms;
     } marked; /* read before the marker was sent */
@@ -50,8 +55,9 @@ struct fl_run {
 };
 
 /* Starts; `op` completes when the run has ended (FL_OK, look at state) or when nothing could be
- * done and nothing was sent (an error: state as before, somebody else may try). Not cancellable:
- * before the marker the caller's may_dispatch decides, behind it nobody does. */
+ * done and nothing was sent (an error: state as before, somebody else may try). Cancelling it ends
+ * it while it waits for its turn at the plugin, and does nothing later: before the marker the
+ * caller's may_dispatch decides, behind it nobody does. */
 enum fl_code fl_run_start(struct fl_op *op, struct fl_run *run) FL_MUST_CHECK;
 void fl_run_fini(struct fl_run *run);
 /* Nobody wants it any more, and it was sent: its tool is told, if it is at work here, and may end

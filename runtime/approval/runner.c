@@ -59,7 +59,9 @@ void fl_runner_kick(struct fl_core *core, const struct fl_uuid *organization,
     core->run_count++;
 }
 
-size_t fl_runner_count(const struct fl_core *core)
+void fl_runner_drain(struct fl_core *core)
 {
-    return core->run_count;
+    FL_LIST_FOREACH (link, &core->runs) {
+        fl_op_cancel(&FL_CONTAINER(link, struct fl_task_run, link)->op);
+    }
 }

@@ -8,6 +8,7 @@
 /* Tries to claim and run it, soon; harmless if it is running or over. */
 void fl_runner_kick(struct fl_core *core, const struct fl_uuid *organization,
                     const struct fl_uuid *approval);
-size_t fl_runner_count(const struct fl_core *core);
+/* Those that wait for their turn at a plugin give up: another worker takes them. */
+void fl_runner_drain(struct fl_core *core);
 
 #endif

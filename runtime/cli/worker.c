@@ -13,6 +13,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/registry.h"
+#include "runtime/approval/runner.h"
 #include "runtime/approval/sweep.h"
 #include "runtime/cli/boot.h"
 #include "runtime/cli/stats.h"
@@ -320,6 +321,7 @@ FL_STEP(drain)
     for (size_t i = 0; i < w->server_count; i++)
         fl_http_server_drain(w->servers[i], w->boot.config.drain_time, NULL);
     fl_endpoint_drain(w->endpoint);
+    fl_runner_drain(&w->core);
     fl_registry_stop(w->core.registry);
     if (w->is_serving)
         fl_sweep_stop(w->core.sweep);

@@ -41,11 +41,19 @@ static void enter_running(struct fl_host_call *call)
     fl_list_push_back(&call->slot->running, &call->link);
 }
 
+static void enter_turn(struct fl_host_call *call)
+{
+    call->place = FL_HOST_CALL_TURN;
+    call->slot->turn_count++;
+}
+
 static void leave_place(struct fl_host_call *call)
 {
     FL_ASSERT(call->place != FL_HOST_CALL_IDLE);
     if (call->place == FL_HOST_CALL_QUEUED)
         call->slot->queued_count--;
+    else if (call->place == FL_HOST_CALL_TURN)
+        call->slot->turn_count--;
     else
         call->slot->running_count--;
     fl_list_remove(&call->link);
@@ -118,7 +126,7 @@ static void tell_to_end(struct fl_host_call *call, enum fl_code why)
 static void on_timer(struct fl_timer *timer)
 {
     struct fl_host_call *call = FL_CONTAINER(timer, struct fl_host_call, timer);
-    if (call->place == FL_HOST_CALL_QUEUED)
+    if (call->place != FL_HOST_CALL_RUNNING)
         end_not_started(call);
     else if (call->ending == FL_OK)
         tell_to_end(call, FL_TIMEOUT);
@@ -144,6 +152,19 @@ static void on_cancel(struct fl_op *op)
 
 /* ---- start ---- */
 
+static enum fl_code check_texts(const struct fl_host_call *call, struct fl_err *err)
+{
+    if (call->arguments.n > FL_HOST_ARGUMENTS_MAX)
+        return fl_err_set(err, FL_TOO_LARGE, "the arguments are larger than %u bytes",
+                          FL_HOST_ARGUMENTS_MAX);
+    if (call->precondition.n > FLOPINIO_PRECONDITION_MAX ||
+        (call->precondition.n && memchr(call->precondition.p, 0, call->precondition.n)))
+        return fl_err_set(err, FL_BAD_PARAMS,
+                          "the precondition is larger than %d bytes or holds a NUL",
+                          FLOPINIO_PRECONDITION_MAX);
+    return FL_OK;
+}
+
 static enum fl_code check(const struct fl_host_call *call, const struct fl_slot *slot,
                           struct fl_err *err)
 {
@@ -154,23 +175,16 @@ static enum fl_code check(const struct fl_host_call *call, const struct fl_slot 
     if (slot->queued_count >= instance->config.limits.queue)
         return fl_err_set(err, FL_TOO_MANY, "%u calls wait for the plugin instance %s already",
                           slot->queued_count, instance->config.name);
-    if (call->arguments.n > FL_HOST_ARGUMENTS_MAX)
-        return fl_err_set(err, FL_TOO_LARGE, "the arguments are larger than %u bytes",
-                          FL_HOST_ARGUMENTS_MAX);
-    if (call->precondition.n > FLOPINIO_PRECONDITION_MAX ||
-        (call->precondition.n && memchr(call->precondition.p, 0, call->precondition.n)))
-        return fl_err_set(err, FL_BAD_PARAMS,
-                          "the precondition is larger than %d bytes or holds a NUL",
-                          FLOPINIO_PRECONDITION_MAX);
     if (call->timeout_ms < 0)
         return fl_err_set(err, FL_BAD_PARAMS, "the time limit is negative");
-    return FL_OK;
+    return check_texts(call, err);
 }
 
 enum fl_code fl_host_call_start(struct fl_host_call *call, struct fl_host_instance *instance)
 {
     struct fl_slot *slot = fl_instance_slot(instance, call->kind);
-    FL_ASSERT(call->tool && call->arguments.p && call->place == FL_HOST_CALL_IDLE && !call->reply);
+    FL_ASSERT(call->tool && call->place == FL_HOST_CALL_IDLE && !call->reply);
+    FL_ASSERT(call->arguments.p || call->on_turn);
     enum fl_code code = check(call, slot, &call->op.err);
     if (code)
         return code;
@@ -179,7 +193,7 @@ enum fl_code fl_host_call_start(struct fl_host_call *call, struct fl_host_instan
     call->ran = FL_HOST_NOT_STARTED;
     call->result = (struct fl_host_result){ 0 };
     call->ending = FL_OK;
-    call->needs_cancel = false;
+    call->needs_cancel = call->has_gone = false;
     call->last_progress = -INFINITY;
     if (call->timeout_ms == 0)
         call->timeout_ms = instance->config.limits.call_ms;
@@ -188,9 +202,38 @@ enum fl_code fl_host_call_start(struct fl_host_call *call, struct fl_host_instan
     fl_list_init(&call->link);
     fl_timer_init(&call->timer, on_timer);
     enter_queue(call, false);
+    if (!call->on_turn)
+        fl_loop_timer(loop_of(call), &call->timer, call->timeout_ms);
+    fl_slot_wake(slot);
+    return FL_OK;
+}
+
+enum fl_code fl_host_call_go(struct fl_host_call *call)
+{
+    struct fl_slot *slot = call->slot;
+    FL_ASSERT(call->place == FL_HOST_CALL_TURN && call->arguments.p);
+    if (slot->instance->is_stopping)
+        return fl_err_set(&call->op.err, FL_UNAVAILABLE, "the plugin instance %s is being stopped",
+                          slot->instance->config.name);
+    enum fl_code code = check_texts(call, &call->op.err);
+    if (code)
+        return code;
+    leave_place(call);
+    call->has_gone = true;
+    enter_queue(call, true); /* in front of everybody: the room was kept for it */
     fl_loop_timer(loop_of(call), &call->timer, call->timeout_ms);
     fl_slot_wake(slot);
     return FL_OK;
+}
+
+void fl_host_call_drop(struct fl_host_call *call)
+{
+    if (call->place != FL_HOST_CALL_TURN)
+        return;
+    leave_place(call);
+    fl_loop_timer_cancel(loop_of(call), &call->timer);
+    call->op.is_pending = false;
+    fl_slot_wake(call->slot);
 }
 
 void fl_host_call_fini(struct fl_host_call *call)
@@ -233,16 +276,28 @@ static bool put_start(struct fl_buf *out, const struct fl_host_call *call)
     return false;
 }
 
+bool fl_call_has_room(const struct fl_slot *slot)
+{
+    return slot->running_count + slot->turn_count < slot->instance->config.limits.parallel_jobs;
+}
+
 struct fl_host_call *fl_call_next(struct fl_slot *slot)
 {
     /* Counted: who is told may queue the next that cannot run. */
-    for (uint32_t left = slot->queued_count; left && slot->queued_count; left--) {
+    for (uint32_t left = slot->queued_count; left && slot->queued_count && fl_call_has_room(slot);
+         left--) {
         struct fl_host_call *call = of_link(slot->queued.next);
         call->job = ++slot->next_job;
         if (call->ending != FL_OK) {
             end_not_started(call);
         } else if (!is_runnable(call, slot)) {
             end(call, call->op.err.code, FL_HOST_NOT_STARTED);
+        } else if (call->on_turn && !call->has_gone) {
+            leave_place(call);
+            enter_turn(call);
+            call->on_turn(call);
+        } else if (call->may_start && !call->may_start(call, &call->op.err)) {
+            end(call, FL_TIMEOUT, FL_HOST_NOT_STARTED);
         } else if (!put_start(&slot->out, call)) {
             fl_err_code(&call->op.err, FL_NOMEM);
             end(call, FL_NOMEM, FL_HOST_NOT_STARTED);

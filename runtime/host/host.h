@@ -134,7 +134,15 @@ struct fl_host_call {
     struct fl_str precondition;       /* what the preview gave; p NULL = none */
     const uint8_t *definition_digest; /* 32 bytes: not started if the plugin in hand defines the
                                        * tool otherwise; NULL = not checked */
-    int64_t timeout_ms;               /* from the start, waiting included; 0 = limits.call_ms */
+    int64_t timeout_ms; /* from the start (with on_turn: from go), waiting included; 0 = call_ms */
+    /* Optional. The call first waits for its turn, as long as that takes: when a process is ready
+     * and has room for it, on_turn is called and the room is kept. Then either fl_host_call_go
+     * sends it at once, or fl_host_call_drop gives the room back. Until then `arguments` and
+     * `precondition` need not be set. */
+    void (*on_turn)(struct fl_host_call *call);
+    /* Optional; asked right before the bytes are handed over. False: the call ends as not started,
+     * with FL_TIMEOUT and this text. */
+    bool (*may_start)(struct fl_host_call *call, struct fl_err *why);
     /* Optional; called between start and done. Texts live for the callback. */
     void (*on_progress)(struct fl_host_call *call, double progress, double total,
                         struct fl_str message /* p NULL = none */);
@@ -150,7 +158,13 @@ struct fl_host_call {
     uint64_t job;
     double last_progress;
     enum fl_code ending; /* FL_OK, or why it is being cancelled */
-    enum { FL_HOST_CALL_IDLE, FL_HOST_CALL_QUEUED, FL_HOST_CALL_RUNNING } place;
+    enum {
+        FL_HOST_CALL_IDLE,
+        FL_HOST_CALL_QUEUED,
+        FL_HOST_CALL_TURN, /* on_turn was called; nothing was handed over */
+        FL_HOST_CALL_RUNNING
+    } place;
+    bool has_gone;     /* its turn was used */
     bool needs_cancel; /* a cancel frame is owed to the plugin */
     char *reply;       /* owns the result's texts */
 };
@@ -162,6 +176,10 @@ struct fl_host_call {
  * first wins. */
 enum fl_code fl_host_call_start(struct fl_host_call *call,
                                 struct fl_host_instance *instance) FL_MUST_CHECK;
+/* After on_turn. The errors of fl_host_call_start; the turn is kept then. */
+enum fl_code fl_host_call_go(struct fl_host_call *call) FL_MUST_CHECK;
+/* Gives the turn back; no callback follows. Harmless when it has none. */
+void fl_host_call_drop(struct fl_host_call *call);
 /* Frees the result; the call may be used again. Harmless on a zeroed call. */
 void fl_host_call_fini(struct fl_host_call *call);
 

@@ -56,6 +56,7 @@ struct fl_slot {
     /* ---- calls ---- */
     struct fl_list queued, running;
     uint32_t queued_count, running_count;
+    uint32_t turn_count; /* calls that were told that it is their turn, and have not gone */
     uint64_t next_job;
     /* ---- history ---- */
     struct fl_err death;      /* why the process in hand is being ended; code FL_OK = not known */
@@ -121,6 +122,7 @@ void fl_slot_put_close(struct fl_slot *slot);
 /* Takes the next queued call that may run and appends its frame to slot->out; false if there is
  * none. Calls that cannot run are ended on the way. */
 struct fl_host_call *fl_call_next(struct fl_slot *slot);
+bool fl_call_has_room(const struct fl_slot *slot);
 /* Its frame did not leave: back to the head of the queue. */
 void fl_call_unsend(struct fl_host_call *call);
 struct fl_host_call *fl_call_find(struct fl_slot *slot, uint64_t job);

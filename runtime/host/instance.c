@@ -192,7 +192,8 @@ enum fl_code fl_host_instance_new(struct fl_host *host, const struct fl_host_con
 static bool has_stopped(const struct fl_host_instance *instance)
 {
     for (size_t i = 0; i < instance->slot_count; i++) {
-        if (instance->slots[i].state != FL_SLOT_STOPPED || instance->slots[i].queued_count)
+        const struct fl_slot *slot = &instance->slots[i];
+        if (slot->state != FL_SLOT_STOPPED || slot->queued_count || slot->turn_count)
             return false;
     }
     return true;
@@ -207,7 +208,7 @@ void fl_host_instance_free(struct fl_host_instance **instance)
     for (size_t i = 0; i < (*instance)->slot_count; i++) {
         struct fl_slot *slot = &(*instance)->slots[i];
         FL_ASSERT(slot->state == FL_SLOT_STOPPED || slot->state == FL_SLOT_BACKING_OFF);
-        FL_ASSERT(slot->queued_count == 0 && slot->running_count == 0);
+        FL_ASSERT(slot->queued_count == 0 && slot->running_count == 0 && slot->turn_count == 0);
         fl_loop_timer_cancel(host->loop, &slot->timer);
         fl_loop_post_cancel(host->loop, &slot->pump);
     }

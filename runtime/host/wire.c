@@ -81,8 +81,7 @@ static size_t put_batch(struct fl_slot *slot, struct mark *marks)
     if (slot->state != FL_SLOT_READY)
         return 0;
     size_t count = put_cancels(slot, marks);
-    while (count < BATCH && slot->running_count < slot->instance->config.limits.parallel_jobs &&
-           !slot->wants_replacement) {
+    while (count < BATCH && fl_call_has_room(slot) && !slot->wants_replacement) {
         size_t at = slot->out.n;
         struct fl_host_call *call = fl_call_next(slot);
         if (!call)

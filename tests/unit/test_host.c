@@ -379,6 +379,92 @@ static void test_unknown_and_changed_tools_are_not_started(void)
     fixture_close(&f);
 }
 
+static int turns;
+
+static void on_turn(struct fl_host_call *call)
+{
+    struct trial *t = FL_CONTAINER(call, struct trial, call);
+    turns++;
+    fl_loop_stop(t->loop);
+}
+
+static bool never(struct fl_host_call *call, struct fl_err *why)
+{
+    FL_UNUSED(call);
+    fl_err_set(why, FL_TIMEOUT, "too late");
+    return false;
+}
+
+/* One at a time: who was told that it is their turn has the room to themselves until they go or
+ * give it back, and nothing was handed over before. */
+static void test_a_turn_keeps_its_room(void)
+{
+    struct fixture f = { 0 };
+    struct trial first, held, late;
+    turns = 0;
+    fixture_open(&f, PLUGIN("good"));
+    trial_init(&first, &f, "later", "{\"ms\":50}");
+    trial_start(&first, &f);
+    trial_init(&held, &f, "counter", "{}");
+    held.call.arguments = (struct fl_str){ NULL, 0 };
+    held.call.timeout_ms = 1; /* counts from go */
+    held.call.on_turn = on_turn;
+    trial_start(&held, &f);
+    trial_init(&late, &f, "echo", "{}");
+    trial_start(&late, &f);
+    trial_wait(&first);
+    while (turns == 0)
+        fl_loop_run(&f.loop);
+    fixture_sleep(&f, 50);
+    CHECK(!held.is_done && !late.is_done);
+    held.call.timeout_ms = 5000;
+    held.call.arguments = fl_str_of("{}");
+    CHECK_OK(fl_host_call_go(&held.call));
+    trial_wait(&held);
+    CHECK_ENDED(&held);
+    trial_wait(&late);
+    CHECK_ENDED(&late);
+    fl_host_call_fini(&first.call);
+    fl_host_call_fini(&held.call);
+    fl_host_call_fini(&late.call);
+    fixture_close(&f);
+}
+
+static void test_a_turn_is_given_back_or_ends_as_not_started(void)
+{
+    struct fixture f = { 0 };
+    struct trial t, next;
+    turns = 0;
+    fixture_open(&f, PLUGIN("good"));
+    trial_init(&t, &f, "echo", "{}");
+    t.call.on_turn = on_turn;
+    trial_start(&t, &f);
+    while (turns == 0)
+        fl_loop_run(&f.loop);
+    trial_init(&next, &f, "echo", "{}");
+    next.call.may_start = never;
+    trial_start(&next, &f);
+    fixture_sleep(&f, 20);
+    CHECK(!next.is_done);
+    fl_host_call_drop(&t.call);
+    fl_host_call_drop(&t.call);
+    trial_wait(&next);
+    CHECK(!t.is_done);
+    CHECK_NO_OUTCOME(&next, FL_HOST_NOT_STARTED, FL_TIMEOUT, "too late");
+    trial_init(&t, &f, "echo", "{}");
+    t.call.on_turn = on_turn;
+    trial_start(&t, &f);
+    while (turns == 1)
+        fl_loop_run(&f.loop);
+    fl_op_cancel(&t.call.op);
+    trial_wait(&t);
+    CHECK_NO_OUTCOME(&t, FL_HOST_NOT_STARTED, FL_CANCELLED,
+                     "the call was cancelled before it started");
+    fl_host_call_fini(&next.call);
+    fl_host_call_fini(&t.call);
+    fixture_close(&f);
+}
+
 static const struct fl_test tests[] = {
     T(a_call_gives_content_and_structured_content),
     T(arguments_are_read_by_json_pointer),
@@ -396,6 +482,8 @@ static const struct fl_test tests[] = {
     T(a_deadline_tells_the_plugin_before_it_kills),
     T(parallel_jobs_run_side_by_side),
     T(the_queue_is_bounded),
+    T(a_turn_keeps_its_room),
+    T(a_turn_is_given_back_or_ends_as_not_started),
     T(unknown_and_changed_tools_are_not_started),
 };
 TEST_MAIN(tests)
