@@ -1,5 +1,7 @@
 """The life of one call, from the agent's first word to the last audit row: each ending, what the
 agent is told, what is on the disk."""
+import time
+
 from cases import case
 from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpError, McpHttp, McpStdio, McpWs, text_of
@@ -301,6 +303,59 @@ def cancel_after_dispatch_changes_nothing(rt):
     assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
+@case(dispatch_time="500ms")
+def calls_wait_for_their_turn_before_they_are_sent(rt):
+    """A server does one thing at a time. What waits for it is still approved, can be taken back,
+    and is checked when its turn comes: nothing is sent long after its last check."""
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        first, running = held(org, agent, gate="go")
+        org.ann.approve(running)
+        org.wait_state(running, "dispatched")
+        calls = [agent.call_start(APPEND, {"line": line}) for line in ("alpha", "beta", "gamma", "delta")]
+        waiting = [next(a for a in org.wait_pending(4) if line in card(org, a))
+                   for line in ("alpha", "beta", "gamma", "delta")]
+        for approval in waiting:
+            org.ann.approve(approval)
+        time.sleep(1)  # longer than may lie between the last check and the sending
+        assert [org.state(a) for a in waiting] == ["approved"] * 4 and org.effects() == ["one"]
+        org.olga.cancel(waiting[1], "too late anyway")
+        agent.cancel(calls[2])
+        org.wait_state(waiting[2], "cancelled")
+        assert "cancelled" in text_of(calls[1].wait())
+        org.open_gate("go")
+        for call in (first, calls[0], calls[3]):
+            assert text_of(call.wait()) == "appended"
+    assert sorted(org.effects()) == ["alpha", "delta", "one"]
+    for approval in (waiting[0], waiting[3]):
+        row = org.row(approval)
+        assert row["dispatched_at"] <= row["settled_at"] <= row["dispatch_deadline"], row
+
+
+@case(dispatch_time="500ms")
+def a_turn_that_does_not_come_in_time_is_told_as_pending(rt):
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        first, running = held(org, agent, gate="go")
+        org.ann.approve(running)
+        org.wait_state(running, "dispatched")
+        with McpWs(rt, org.add_credential(hold="1s")[1]) as hasty:
+            # On the worker that is busy, or on another one: then it just runs.
+            call = hasty.call_start(APPEND, {"line": "two"})
+            approval = org.wait_pending()
+            org.ann.approve(approval)
+            text = text_of(call.wait())
+            assert text == "appended" or "still pending" in text, text
+        org.open_gate("go")
+        first.wait()
+        assert text_of(agent.call("approval_wait", {"approval_id": approval})) == "appended"
+    assert sorted(org.effects()) == ["one", "two"]
+
+
+def card(org, approval):
+    return org.approval(approval)["card"]["text"]
+
+
 @case()
 def what_policy_denies_is_refused_with_its_reason(rt):
     org = Org(rt, files=False, scenario=True, policy="""version: 1
@@ -405,7 +460,7 @@ def a_client_that_leaves_collects_with_approval_wait(rt):
         assert "pending" in text_of(status), status
     org.ann.approve(approval)
     assert org.effects() == [] and org.state(approval) == "approved"
-    with McpStdio(rt, org.credential) as agent:
+    with McpStdio(rt, org.add_credential()[1]) as agent:
         result = agent.call("approval_wait", {"approval_id": approval})
         assert text_of(result) == "appended" and not result.get("isError"), result
         again = agent.call("approval_wait", {"approval_id": approval})
@@ -423,6 +478,7 @@ def approval_wait_waits_for_the_decision(rt):
     with McpWs(rt, org.credential) as agent:
         call, approval = held(org, agent)
         call.wait()
+    with McpWs(rt, org.add_credential()[1]) as agent:
         wait = agent.call_start("approval_wait", {"approval_id": approval})
         wait_for("attachment", lambda: org.row(approval)["wait_mode"] == "held")
         org.ann.reject(approval, "no")

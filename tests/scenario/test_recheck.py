@@ -21,11 +21,13 @@ class Approved:
 
     def __init__(self, rt, tool=APPEND, arguments=None, org=None, who=("ann",), **more):
         more.setdefault("scenario", True)
-        self.org = org or Org(rt, files=tool.startswith("files"), hold="100ms", **more)
+        self.org = org or Org(rt, files=tool.startswith("files"), **more)
         self.tool, self.arguments = tool, arguments or {"line": "one"}
-        self.agent = McpWs(rt, self.org.credential)
-        assert "still pending" in text_of(self.agent.call(tool, self.arguments))
+        self.asked_with, hasty = self.org.add_credential(hold="100ms")
+        with McpWs(rt, hasty) as agent:
+            assert "still pending" in text_of(agent.call(tool, self.arguments))
         self.id = self.org.wait_pending()
+        self.agent = McpWs(rt, self.org.credential)
         for name in who:
             getattr(self.org, name).approve(self.id)
         assert self.org.state(self.id) == "approved"
@@ -192,10 +194,7 @@ def agent_was_frozen(rt):
 def credential_was_revoked(rt):
     """Another credential of the same agent may collect; the call was asked for under this one."""
     a = Approved(rt)
-    _, other = a.org.add_credential()
-    a.org.revoke_credential(a.org.credential_id)
-    wait_for("the connection to end", a.agent.is_gone.is_set)
-    a.agent = McpWs(rt, other)
+    a.org.revoke_credential(a.asked_with)
     a.voided("credential was revoked")
 
 
@@ -215,7 +214,7 @@ def target_changed(a, left):
 
 @case()
 def target_file_is_as_it_was(rt):
-    org = Org(rt, hold="100ms")
+    org = Org(rt)
     org.write("a.txt", "old\n")
     a = Approved(rt, "files__write", {"path": "a.txt", "content": "mine\n", "overwrite": True},
                  org=org)
@@ -227,7 +226,7 @@ def target_file_is_as_it_was(rt):
 @case()
 def target_file_changed_after_approval(rt):
     """0 writes: what a person saw is not there any more."""
-    org = Org(rt, hold="100ms")
+    org = Org(rt)
     org.write("a.txt", "old\n")
     a = Approved(rt, "files__write", {"path": "a.txt", "content": "mine\n", "overwrite": True},
                  org=org)
@@ -245,7 +244,7 @@ def target_file_appeared_after_approval(rt):
 
 @case()
 def deleted_file_changed_after_approval(rt):
-    org = Org(rt, hold="100ms")
+    org = Org(rt)
     org.write("a.txt", "worthless\n")
     a = Approved(rt, "files__delete", {"path": "a.txt"}, org=org, who=("ann", "bob"))
     org.write("a.txt", "precious\n")
@@ -267,7 +266,7 @@ def tampered(a, why):
 @case()
 def edited_arguments_are_found_by_their_digest(rt):
     """The ciphertext of another call of the same agent, put in the place of the approved one."""
-    org = Org(rt, files=False, scenario=True, hold="100ms")
+    org = Org(rt, files=False, scenario=True)
     a = Approved(rt, org=org)
     b = Approved(rt, arguments={"line": "worse"}, org=org)
     rt.sql("UPDATE approval SET arguments = (SELECT arguments FROM approval WHERE approval_id = %s)"
@@ -280,8 +279,8 @@ def edited_tool_is_found_by_the_digest(rt):
     """The name that the server has for it stands in the definition, whose digest is bound."""
     a = edited(rt, "tool_name", "'typed'")
     result = a.collect()
-    assert result["isError"] and "defines the tool typed otherwise" in text_of(result), result
-    assert a.org.state(a.id) == "failed" and a.org.effects() == []
+    assert result["isError"] and a.org.state(a.id) in ("failed", "voided"), result
+    assert a.org.effects() == []
 
 
 @case()
@@ -291,7 +290,7 @@ def edited_published_name_is_found_by_the_digest(rt):
 
 @case()
 def edited_agent_is_found_by_the_digest(rt):
-    org = Org(rt, files=False, scenario=True, hold="100ms")
+    org = Org(rt, files=False, scenario=True)
     org.add_agent("other")
     a = Approved(rt, org=org)
     rt.sql("UPDATE approval SET agent_id = (SELECT agent_id FROM agent WHERE organization_id = %s "
@@ -304,7 +303,7 @@ def edited_agent_is_found_by_the_digest(rt):
 
 @case()
 def edited_precondition_is_found_by_the_digest(rt):
-    org = Org(rt, hold="100ms")
+    org = Org(rt)
     org.write("a.txt", "old\n")
     a = Approved(rt, "files__write", {"path": "a.txt", "content": "mine\n", "overwrite": True},
                  org=org)
@@ -322,11 +321,12 @@ def edited_digest_alone_is_found(rt):
 @case()
 def a_state_set_to_approved_by_hand_does_not_run(rt):
     """Votes are counted again before the call is sent."""
-    org = Org(rt, files=False, scenario=True, hold="100ms")
+    org = Org(rt, files=False, scenario=True)
     org.is_edited = True
-    agent = McpWs(rt, org.credential)
-    agent.call(APPEND, {"line": "one"})
+    with McpWs(rt, org.add_credential(hold="100ms")[1]) as agent:
+        agent.call(APPEND, {"line": "one"})
     approval = org.wait_pending()
+    agent = McpWs(rt, org.credential)
     rt.sql("UPDATE approval SET state = 'approved', decided_by = 'ann' WHERE approval_id = %s",
            approval)
     result = agent.call("approval_wait", {"approval_id": approval})

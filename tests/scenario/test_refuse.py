@@ -497,7 +497,8 @@ def arguments_that_canonical_form_would_change_are_refused(rt):
             agent.send_text('{"jsonrpc":"2.0","id":"r%d","method":"tools/call","params":{"name":'
                             '"%s","arguments":%s}}' % (i, APPEND, arguments))
             # Where the text cannot be read as JSON the answer has no id.
-            (said,) = wait_for("an answer to " + arguments, lambda: agent.notes[i:])
+            (said,) = wait_for("an answer to " + arguments, lambda: [
+                n for n in agent.notes if "method" not in n][i:])
             assert said.get("error", {}).get("code") in (-32602, -32600, -32700) or \
                 said["result"]["isError"], said
             assert said.get("id") in (None, "r%d" % i), said
