@@ -253,7 +253,9 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
         code = fl_admin_exec(pg, guard.p, NULL, err);
     fl_buf_fini(&guard);
     if (code == FL_OK)
-        code = fl_admin_exec(pg, "GRANT SELECT ON ALL TABLES IN SCHEMA flopinio TO flopinio_backup",
+        code = fl_admin_exec(pg,
+                             "GRANT SELECT ON ALL TABLES IN SCHEMA flopinio TO flopinio_backup;"
+                             "GRANT SELECT ON ALL SEQUENCES IN SCHEMA flopinio TO flopinio_backup",
                              NULL, err);
     return code;
 }

@@ -152,6 +152,15 @@ def a_database_of_ones_own(_rt):
             held = agent.call_start("files__write", {"path": "a.txt", "content": "new\n"})
             org.ann.approve(org.wait_pending())
             assert not held.wait().get("isError")
+        # A backup by the role that is made for it has everything; by the app role nothing.
+        server.sql("ALTER ROLE flopinio_backup PASSWORD 'b'")
+        dump = subprocess.run([TOOLS + "/pg_dump", "--data-only", "--schema=flopinio",
+                               server.url("flopinio_backup", "b", "flopinio")],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert dump.returncode == 0 and org.id in dump.stdout, dump.stderr
+        less = subprocess.run([TOOLS + "/pg_dump", "--data-only", "--schema=flopinio", app],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert less.returncode != 0, "the app role dumps"
         end(rt)
 
 
