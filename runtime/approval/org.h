@@ -118,8 +118,9 @@ void fl_orgs_changed(struct fl_orgs *orgs, const struct fl_uuid *id, uint64_t re
 /* Loads the snapshot unless there is one, for who is interested in changes only: of an organization
  * that nobody asked for, none are told. */
 void fl_orgs_want(struct fl_orgs *orgs, const struct fl_uuid *id);
-/* Told after a newer snapshot replaced an older one, and after the first (revoked credentials, changed tools, stops).
- * `tools_changed`: the published list is another one. Not from inside a flow's step. */
+/* Told after a newer snapshot replaced an older one, and after the first (revoked credentials,
+ * changed tools, stops). `tools_changed`: the published list is another one. Not from inside a
+ * flow's step. */
 struct fl_orgs_listener {
     struct fl_list link;
     void (*on_change)(struct fl_orgs_listener *listener, const struct fl_org *org,

@@ -21,8 +21,8 @@ struct fl_org_entry {
     struct fl_list link;
     struct fl_orgs *orgs;
     struct fl_uuid id;
-    struct fl_org *org;  /* the newest snapshot, or NULL */
-    bool is_stale;       /* not to be handed out */
+    struct fl_org *org; /* the newest snapshot, or NULL */
+    bool is_stale;      /* not to be handed out */
     bool is_loading;
     uint64_t wanted; /* a revision that was told of while the load was under way */
     int behind;      /* loads in a row that were behind it when they ended */

@@ -22,8 +22,9 @@ static bool are_same_labels(struct fl_str a, struct fl_str b)
 static bool plan_owner(struct fl_api *a, struct fl_apply_agent *g)
 {
     return fl_apply_will_be_here(a, g->owner, &g->owner_id) ||
-           fl_apply_refuse(a, FL_BAD_PARAMS, "agent", g->name, "its owner '%.*s' is no active "
-                                                               "person here",
+           fl_apply_refuse(a, FL_BAD_PARAMS, "agent", g->name,
+                           "its owner '%.*s' is no active "
+                           "person here",
                            FL_STR_ARG(g->owner));
 }
 
@@ -46,7 +47,8 @@ static bool plan_new(struct fl_api *a, struct fl_apply_agent *g)
 static void compare(struct fl_apply_agent *g, const struct fl_query *q, int row,
                     struct fl_buf *detail)
 {
-    struct fl_str title = fl_cell(q, row, 2), owner = fl_cell(q, row, 3), state = fl_cell(q, row, 4);
+    struct fl_str title = fl_cell(q, row, 2), owner = fl_cell(q, row, 3),
+                  state = fl_cell(q, row, 4);
     if (g->title.p && fl_str_eq(g->title, title))
         g->title.p = NULL;
     if (g->owner.p && fl_str_eq(g->owner, owner))
@@ -77,8 +79,8 @@ static bool plan_there(struct fl_api *a, struct fl_apply_agent *g, int row)
                                "it was revoked, which is for good; make a new one");
     g->id = fl_cell_uuid(q, row, 0);
     compare(g, q, row, &detail);
-    bool is_active = g->state ? strcmp(g->state, "active") == 0
-                              : fl_str_is(fl_cell(q, row, 4), "active");
+    bool is_active =
+        g->state ? strcmp(g->state, "active") == 0 : fl_str_is(fl_cell(q, row, 4), "active");
     if (g->owner.p || is_active) {
         struct fl_apply_agent asked = { .name = g->name, .owner = said };
         if (!plan_owner(a, &asked)) {

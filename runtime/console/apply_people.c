@@ -150,9 +150,8 @@ static bool plan_leaving(struct fl_api *a, const struct fl_member *m)
         return fl_apply_refuse(a, FL_CONFLICT, "person", m->name,
                                "nobody removes themselves; the document must have whoever applies "
                                "it");
-    ap->leaving[ap->leaving_count++] = (struct fl_leaving){
-        .name = m->name, .id = m->id, .is_elsewhere = fl_rows(theirs) > 1
-    };
+    ap->leaving[ap->leaving_count++] =
+        (struct fl_leaving){ .name = m->name, .id = m->id, .is_elsewhere = fl_rows(theirs) > 1 };
     fl_apply_note(a, "person", m->name, "removed", NULL);
     return true;
 }

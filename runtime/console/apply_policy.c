@@ -15,8 +15,8 @@ static bool no_memory(struct fl_api *a)
 static bool put_groups(const struct fl_api *a, struct fl_org *w)
 {
     const struct fl_apply *ap = a->user;
-    w->groups = fl_arena_array(a->arena, a->change->group_count + ap->group_count + 1,
-                               sizeof *w->groups);
+    w->groups =
+        fl_arena_array(a->arena, a->change->group_count + ap->group_count + 1, sizeof *w->groups);
     w->group_count = 0;
     if (!w->groups)
         return false;

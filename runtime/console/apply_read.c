@@ -82,8 +82,8 @@ static bool text(const struct item *it, const char *key, struct fl_str *ret)
     if (!has(it, key))
         return true;
     *ret = fl_json_str(json_object_get(it->object, key));
-    return ret->p || fl_apply_refuse(it->a, FL_BAD_PARAMS, it->what, it->name,
-                                     "'%s' must be a text", key);
+    return ret->p ||
+           fl_apply_refuse(it->a, FL_BAD_PARAMS, it->what, it->name, "'%s' must be a text", key);
 }
 
 static bool title(const struct item *it, const char *key, struct fl_str *ret)
@@ -130,7 +130,8 @@ static bool read_person(struct fl_api *a, json_t *value, size_t at)
     p->name = it.name;
     p->role = fl_role_parse(role);
     if (!fl_is_email(p->email))
-        return fl_apply_refuse(a, FL_BAD_PARAMS, it.what, it.name, "'email' must be a mail address");
+        return fl_apply_refuse(a, FL_BAD_PARAMS, it.what, it.name,
+                               "'email' must be a mail address");
     return !role.p || p->role != FL_ROLE_NONE ||
            fl_apply_refuse(a, FL_BAD_PARAMS, it.what, it.name,
                            "'role' must be owner, admin, approver, auditor or member");
@@ -248,8 +249,7 @@ static bool read_tool(struct fl_api *a, json_t *value, size_t at)
     static const char *const effects[] = { "read", "write" };
     struct fl_apply_tool *t = &((struct fl_apply *)a->user)->tools[at];
     struct item it;
-    if (!open_item(&it, a, "tool", value, at,
-                   "name server effects secrets digest definition") ||
+    if (!open_item(&it, a, "tool", value, at, "name server effects secrets digest definition") ||
         !text(&it, "server", &t->server) || !text(&it, "definition", &t->definition) ||
         !one_of(&it, "effects", effects, 2, "read or write", &t->effects) || !read_digest(&it, t))
         return false;
@@ -343,8 +343,9 @@ bool fl_apply_read(struct fl_api *a)
         return no_memory(a);
     a->user = ap;
     if (!a->body) {
-        fl_api_error(a, FL_BAD_PARAMS, "the body must be a document: people, groups, agents, "
-                                       "servers, tools, policy");
+        fl_api_error(a, FL_BAD_PARAMS,
+                     "the body must be a document: people, groups, agents, "
+                     "servers, tools, policy");
         return false;
     }
 #define LIST(key, count, read)                                                                     \

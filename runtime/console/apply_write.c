@@ -204,10 +204,9 @@ static void write_policy(struct fl_api *a)
     fl_api_event(a, &e, FL_AUDIT_POLICY_APPLIED, "policy", NULL);
     fl_audit_int(&e, "version", ap->policy_version + 1);
     fl_audit_hex(&e, "digest", digest, sizeof digest);
-    ap->q_policy_set = fl_store_policy_apply(
-        &a->tx, ap->policy_version, ap->policy,
-        (struct fl_str){ (const char *)digest, sizeof digest }, fl_api_by(a), NOTHING,
-        seal(a, &e));
+    ap->q_policy_set = fl_store_policy_apply(&a->tx, ap->policy_version, ap->policy,
+                                             (struct fl_str){ (const char *)digest, sizeof digest },
+                                             fl_api_by(a), NOTHING, seal(a, &e));
 }
 
 bool fl_apply_write(struct fl_api *a)

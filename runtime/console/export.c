@@ -121,7 +121,6 @@ static void start(struct fl_api *a)
     fl_api_submit(a, false, on_read);
 }
 
-const struct fl_api_route fl_api_export[] = {
-    { FL_HTTP_GET, "/orgs/{org}/export", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS, start },
-    { .pattern = NULL }
-};
+const struct fl_api_route fl_api_export[] = { { FL_HTTP_GET, "/orgs/{org}/export", FL_NEED_ROLE,
+                                                FL_ACTION_MANAGE_TOOLS, start },
+                                              { .pattern = NULL } };

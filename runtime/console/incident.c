@@ -241,7 +241,6 @@ static void start(struct fl_api *a)
     fl_api_submit(a, false, on_agents);
 }
 
-const struct fl_api_route fl_api_incident[] = {
-    { FL_HTTP_GET, "/orgs/{org}/incident", FL_NEED_ROLE, FL_ACTION_READ_OWN_APPROVALS, start },
-    { .pattern = NULL }
-};
+const struct fl_api_route fl_api_incident[] = { { FL_HTTP_GET, "/orgs/{org}/incident", FL_NEED_ROLE,
+                                                  FL_ACTION_READ_OWN_APPROVALS, start },
+                                                { .pattern = NULL } };

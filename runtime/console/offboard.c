@@ -57,9 +57,10 @@ bool fl_leaving_read(struct fl_api *a, struct fl_leaving *l)
     if (!l->agents || !l->votes)
         return false;
     for (size_t i = 0; i < l->agent_count; i++)
-        l->agents[i] = (struct fl_left_row){ fl_cell_uuid(l->q_agents, (int)i, 0),
-                                     fl_arena_str(a->arena, fl_cell(l->q_agents, (int)i, 1)),
-                                     fl_arena_str(a->arena, fl_cell(l->q_agents, (int)i, 2)) };
+        l->agents[i] =
+            (struct fl_left_row){ fl_cell_uuid(l->q_agents, (int)i, 0),
+                                  fl_arena_str(a->arena, fl_cell(l->q_agents, (int)i, 1)),
+                                  fl_arena_str(a->arena, fl_cell(l->q_agents, (int)i, 2)) };
     for (size_t i = 0; i < l->vote_count; i++)
         l->votes[i].id = fl_cell_uuid(l->q_votes, (int)i, 0);
     if (l->q_tokens)
@@ -67,7 +68,8 @@ bool fl_leaving_read(struct fl_api *a, struct fl_leaving *l)
     return true;
 }
 
-static void append_agent(struct fl_api *a, const struct fl_leaving *l, const struct fl_left_row *agent)
+static void append_agent(struct fl_api *a, const struct fl_leaving *l,
+                         const struct fl_left_row *agent)
 {
     struct fl_audit_event e;
     fl_api_event(a, &e, FL_AUDIT_AGENT_CHANGED, "agent", &agent->id);
@@ -78,7 +80,8 @@ static void append_agent(struct fl_api *a, const struct fl_leaving *l, const str
     fl_audit_append(&e, &a->tx);
 }
 
-static void append_vote(struct fl_api *a, const struct fl_leaving *l, const struct fl_uuid *approval)
+static void append_vote(struct fl_api *a, const struct fl_leaving *l,
+                        const struct fl_uuid *approval)
 {
     struct fl_audit_event e;
     fl_api_event(a, &e, FL_AUDIT_APPROVAL_WITHDRAWN, "approval", approval);

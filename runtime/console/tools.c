@@ -403,8 +403,9 @@ static bool read_effects(struct fl_api *a, const char **ret)
 
 static void refuse_digest(struct fl_api *a)
 {
-    fl_api_error(a, FL_CONFLICT,
-                 "the tool's definition is not the one with that digest any more; look at it again");
+    fl_api_error(
+        a, FL_CONFLICT,
+        "the tool's definition is not the one with that digest any more; look at it again");
 }
 
 static void on_accepted(struct fl_api *a)

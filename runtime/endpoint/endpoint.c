@@ -132,8 +132,8 @@ static bool is_cut(struct cut *cut, const struct fl_principal *p)
         return false;
     const struct fl_org_stop *stop = fl_org_stopped(org, p->agent, &p->owner_id, NULL);
     if (stop)
-        snprintf(cut->why, sizeof cut->why, "stopped: %.*s",
-                 (int)fl_utf8_cut(stop->reason, 150), stop->reason.p);
+        snprintf(cut->why, sizeof cut->why, "stopped: %.*s", (int)fl_utf8_cut(stop->reason, 150),
+                 stop->reason.p);
     return stop != NULL;
 }
 

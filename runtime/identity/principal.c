@@ -421,12 +421,14 @@ static bool is_in_use(const struct fl_principal *p, const struct fl_uuid *organi
 }
 
 /* Open connections must not outlive a revocation for that the database was away at its moment. */
-static void recheck_again(struct fl_principals *set, const struct fl_uuid *organization)
+static void recheck_again(struct fl_principals *set, const struct fl_uuid *organization,
+                          uint64_t revision)
 {
     for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH (link, &set->buckets[i]) {
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
-            p->is_unchecked |= is_in_use(p, organization);
+            if (is_in_use(p, organization) && p->unchecked < revision)
+                p->unchecked = revision;
         }
     }
     if (!fl_timer_is_armed(&set->again))
@@ -440,9 +442,8 @@ static void on_again(struct fl_timer *timer)
         FL_LIST_FOREACH_SAFE (link, &set->buckets[i]) {
             struct fl_principal *p = FL_CONTAINER(link, struct fl_principal, link);
             struct fl_uuid organization = p->organization_id;
-            const struct mark *m = p->is_unchecked ? mark_of(set, &organization) : NULL;
-            if (p->is_unchecked) /* all of the organization's */
-                fl_principals_recheck(set, &organization, m ? m->revision : UINT64_MAX);
+            if (p->unchecked) /* all of the organization's */
+                fl_principals_recheck(set, &organization, p->unchecked);
         }
     }
 }
@@ -467,7 +468,7 @@ static void on_rechecked(struct fl_op *op)
     if (op->code == FL_OK)
         refuse_rest(set, r);
     else
-        recheck_again(set, &r->organization);
+        recheck_again(set, &r->organization, r->revision);
     fl_tx_fini(&r->tx);
     fl_arena_free(&r->arena);
     fl_free(r);
@@ -480,7 +481,7 @@ static void told(struct fl_principals *set, const struct fl_uuid *organization, 
         m->organization = *organization;
         fl_list_push_back(&set->marks[organization->b[15]], &m->link);
     }
-    if (m && m->revision < revision && revision != UINT64_MAX)
+    if (m && m->revision < revision)
         m->revision = revision;
 }
 
@@ -497,7 +498,7 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
             if (fl_uuid_cmp(&p->organization_id, organization) != 0)
                 continue;
             p->is_stale = true; /* a new use sees changed scopes and owners too */
-            p->is_unchecked = false;
+            p->unchecked = 0;
             if (is_in_use(p, organization)) {
                 fl_array_put(&ids, p->credential_id.b, sizeof p->credential_id.b);
                 is_used = true;
@@ -512,7 +513,7 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
     if (!r) {
         fl_buf_fini(&ids.buf);
         if (is_used)
-            recheck_again(set, organization);
+            recheck_again(set, organization, revision);
         return;
     }
     r->set = set;
@@ -529,6 +530,6 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
         fl_tx_fini(&r->tx);
         fl_arena_free(&r->arena);
         fl_free(r);
-        recheck_again(set, organization);
+        recheck_again(set, organization, revision);
     }
 }

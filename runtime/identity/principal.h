@@ -27,9 +27,9 @@ struct fl_principal {
     struct fl_arena *arena;
     unsigned refs;
     int64_t looked_up_ms, idle_since_ms;
-    uint64_t revision; /* of its organization, when it was looked up */
-    bool is_stale;     /* to be looked up again before the next use */
-    bool is_unchecked; /* the look-up after a change failed: to be made again */
+    uint64_t revision;  /* of its organization, when it was looked up */
+    bool is_stale;      /* to be looked up again before the next use */
+    uint64_t unchecked; /* the revision for which the look-up failed, to be made again; 0: none */
     struct fl_timer expiry;
 };
 
@@ -63,8 +63,8 @@ struct fl_principal *fl_principal_peek(struct fl_principals *set, struct fl_str 
 struct fl_principal *fl_principal_ref(struct fl_principal *principal);
 void fl_principal_unref(struct fl_principal **principal);
 
-/* The organization has this revision now: looks its older principals up again; those that may not go
- * on are marked refused and told to the listener. */
+/* The organization has this revision now: looks its older principals up again; those that may not
+ * go on are marked refused and told to the listener. */
 void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *organization,
                            uint64_t revision);
 void fl_principals_on_refused(struct fl_principals *set,

@@ -56,10 +56,10 @@ struct fl_tx {
     bool has_organization; /* false: no organization set, only installation tables visible */
     bool is_nomem;         /* an append failed; refused at the next start */
     bool is_begun;
-    bool is_read_only;   /* set by the caller: a lost reply is FL_UNAVAILABLE, not ambiguous */
+    bool is_read_only; /* set by the caller: a lost reply is FL_UNAVAILABLE, not ambiguous */
     /* set by the caller, about its locks, so that no batch holds what another one waits for: */
-    bool is_alone; /* a submitted batch of its own */
-    bool is_gated; /* batched with its like only */
+    bool is_alone;       /* a submitted batch of its own */
+    bool is_gated;       /* batched with its like only */
     bool is_round_over;  /* the next fl_tx_add starts a new round */
     char sqlstate[6];    /* of the statement that PostgreSQL refused */
     char constraint[64]; /* that it violated, or "" */

@@ -154,9 +154,9 @@ static struct fl_sql sql_recheck = {
     "c.credential_id = a.credential_id), false), "
     "(SELECT s.reason FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS "
     "NULL AND (s.until IS NULL OR s.until > now()) AND " FL_STOP_COVERS " LIMIT 1) "
-                  "FROM approval a JOIN organization o USING (organization_id) JOIN agent g USING "
-                  "(organization_id, agent_id) LEFT JOIN person p ON p.person_id = a.owner_id "
-                  "WHERE a.organization_id = (SELECT org()) AND a.approval_id = $1",
+    "FROM approval a JOIN organization o USING (organization_id) JOIN agent g USING "
+    "(organization_id, agent_id) LEFT JOIN person p ON p.person_id = a.owner_id "
+    "WHERE a.organization_id = (SELECT org()) AND a.approval_id = $1",
     0
 };
 

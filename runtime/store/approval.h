@@ -118,7 +118,8 @@ struct fl_agent_window {
     struct fl_uuid after;        /* page: strictly newer than this one */
     int most;
 };
-struct fl_query *fl_store_approvals_of_agent(struct fl_tx *tx, const struct fl_agent_window *window);
+struct fl_query *fl_store_approvals_of_agent(struct fl_tx *tx,
+                                             const struct fl_agent_window *window);
 
 /* Columns: how many of an agent's are pending. */
 struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uuid *agent);

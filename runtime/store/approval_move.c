@@ -60,10 +60,10 @@ static struct fl_sql sql_move = {
     "grace_until = NULL " MINE "AND state = $2 RETURNING approval_id",
     0
 };
-static struct fl_sql sql_freeze = {
-    "approval_freeze",
-    "UPDATE approval SET frozen_at = clock_timestamp() " MINE "AND frozen_at IS NULL", 0
-};
+static struct fl_sql sql_freeze = { "approval_freeze",
+                                    "UPDATE approval SET frozen_at = clock_timestamp() " MINE
+                                    "AND frozen_at IS NULL",
+                                    0 };
 static struct fl_sql sql_leave = {
     "approval_leave",
     "WITH moved AS (UPDATE approval SET wait_mode = 'left', holder = NULL, left_at = "
@@ -122,8 +122,7 @@ static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
                             "w.id = holder AND w.seen_at > now() - interval '10 seconds')",
                             "wait_mode = 'left', holder = NULL, left_at = now(), grace_until = "
                             "CASE WHEN (break_cancels OR after_leave = 'cancel') AND a.state IN "
-                            "('pending', 'approved', 'claimed') THEN now() + " SPAN(
-                                "$2") " END"),
+                            "('pending', 'approved', 'claimed') THEN now() + " SPAN("$2") " END"),
                         0 },
 };
 static struct fl_sql sql_due = { "sweep_due", "SELECT * FROM sweep_due($1)", 0 };

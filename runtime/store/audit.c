@@ -19,18 +19,20 @@ static struct fl_sql sql_insert_many = {
 /* A row's time is when its transaction began, so that one with an earlier time may still be to come
  * while such a transaction runs: settled rows are older than each of them, and than the moment
  * between a transaction's beginning and its showing. */
-#define FILTER(order)                                                                              \
-    "SELECT event_id, " US("recorded_at") ", kind, leaf FROM audit_event WHERE organization_id = " \
-    "(SELECT org()) AND ($1::uuid IS NULL OR actor_id = $1) AND ($2::uuid IS NULL OR subject_id = "\
-    "$2) AND ($3::text IS NULL OR starts_with(kind, $3)) AND ($4::bigint = 0 OR recorded_at >= "   \
-    AT("$4") ") AND ($5::bigint = 0 OR recorded_at < " AT("$5") ") AND ($6::uuid IS NULL OR "      \
-    "(recorded_at, event_id) " order " (" AT_US("$7") ", $6)) AND ($9::text IS NULL OR "           \
-    "actor_kind = $9) AND ($10::text IS NULL OR subject_kind = $10) AND (NOT $11::boolean OR "     \
-    "recorded_at < (SELECT min(xact_start) - interval '250 milliseconds' FROM pg_stat_activity "   \
-    "WHERE datname = current_database())) "
-static struct fl_sql sql_list = {
-    "audit_list", FILTER(">") "ORDER BY recorded_at, event_id LIMIT $8", 0
-};
+#define FILTER(order)                                                                                                                                                                      \
+    "SELECT event_id, " US(                                                                                                                                                                \
+        "recorded_at") ", kind, leaf FROM audit_event WHERE organization_id = "                                                                                                            \
+                       "(SELECT org()) AND ($1::uuid IS NULL OR actor_id = $1) AND ($2::uuid IS NULL OR subject_id = "                                                                     \
+                       "$2) AND ($3::text IS NULL OR starts_with(kind, $3)) AND ($4::bigint = 0 OR recorded_at >= " AT(                                                                    \
+                           "$4") ") AND ($5::bigint = 0 OR recorded_at < " AT("$5") ") AND ($6::uuid IS NULL OR "                                                                          \
+                                                                                    "(recorded_at, event_id) " order                                                                       \
+                                                                                    " (" AT_US(                                                                                            \
+                                                                                        "$7") ", $6)) AND ($9::text IS NULL OR "                                                           \
+                                                                                              "actor_kind = $9) AND ($10::text IS NULL OR subject_kind = $10) AND (NOT $11::boolean OR "   \
+                                                                                              "recorded_at < (SELECT min(xact_start) - interval '250 milliseconds' FROM pg_stat_activity " \
+                                                                                              "WHERE datname = current_database())) "
+static struct fl_sql sql_list = { "audit_list",
+                                  FILTER(">") "ORDER BY recorded_at, event_id LIMIT $8", 0 };
 static struct fl_sql sql_list_newest = {
     "audit_list_newest", FILTER("<") "ORDER BY recorded_at DESC, event_id DESC LIMIT $8", 0
 };

@@ -584,8 +584,8 @@ enum fl_code fl_cluster_find(const struct fl_cluster_config *config, struct fl_c
     snprintf(path, sizeof path, "%s/PG_VERSION", c->data);
     enum fl_code code = FL_OK;
     if (!exists(c->data))
-        code = fl_err_set(err, FL_NOT_FOUND, "there is no private database in %s",
-                          config->data_dir);
+        code =
+            fl_err_set(err, FL_NOT_FOUND, "there is no private database in %s", config->data_dir);
     else
         code = read_small(path, c->version, sizeof c->version, err);
     c->version[strcspn(c->version, "\r\n")] = 0;

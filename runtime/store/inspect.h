@@ -1,5 +1,5 @@
-/* Questions that `doctor` asks a database, as the app role. Each is one statement that returns a row
- * for each thing that is wrong. Blocking. */
+/* Questions that `doctor` asks a database, as the app role. Each is one statement that returns a
+ * row for each thing that is wrong. Blocking. */
 #ifndef FLOPINIO_STORE_INSPECT_H
 #define FLOPINIO_STORE_INSPECT_H
 
@@ -15,7 +15,8 @@ struct fl_inspection {
     bool is_grave;     /* what it finds must be mended; else it is a warning */
     const char *sql;
     const char *mend;
-    const char *fine; /* what is said when none of a check's questions found anything; in its first */
+    const char
+        *fine; /* what is said when none of a check's questions found anything; in its first */
 };
 /* Ends with a NULL check. */
 extern const struct fl_inspection fl_inspections[];

@@ -71,10 +71,10 @@ struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id,
  * tool, agent, dispatched_at ms. */
 struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid *id);
 /* Deadlines of what active stops cover stand still; what none covers runs on, later by as long as
- * it stood. To be appended behind the touch and each put and lift, and behind changes of who is in which group.
- * Waits first until every intake and dispatch marker under way has committed, and holds back new
- * ones until this transaction has: so what was sent is in the list of fl_store_stop_in_flight, and
- * what comes behind sees the stop. */
+ * it stood. To be appended behind the touch and each put and lift, and behind changes of who is in
+ * which group. Waits first until every intake and dispatch marker under way has committed, and
+ * holds back new ones until this transaction has: so what was sent is in the list of
+ * fl_store_stop_in_flight, and what comes behind sees the stop. */
 void fl_store_stop_refreeze(struct fl_tx *tx);
 /* First in intakes and dispatch markers, which do not wait for each other. */
 void fl_store_stop_gate_pass(struct fl_tx *tx);

@@ -39,15 +39,15 @@
 
 /* Does stop s cover approval a? By person and group for who owns the agent now, and who owned it
  * when it asked. */
-#define FL_STOP_COVERS                                                                             \
-    "(s.scope = 'org' OR (s.scope = 'tool' AND s.name = a.tool) OR (s.scope = 'server' AND EXISTS "\
-    "(SELECT 1 FROM server sv WHERE sv.organization_id = a.organization_id AND sv.server_id = "    \
-    "a.server_id AND sv.name = s.name)) OR (s.scope IN ('agent', 'person', 'group') AND EXISTS "   \
-    "(SELECT 1 FROM agent sg WHERE sg.organization_id = a.organization_id AND sg.agent_id = "      \
-    "a.agent_id AND ((s.scope = 'agent' AND sg.name = s.name) OR (s.scope = 'person' AND EXISTS "  \
-    "(SELECT 1 FROM person sp WHERE sp.person_id IN (a.owner_id, sg.owner_id) AND sp.name = "      \
-    "s.name)) OR (s.scope = 'group' AND EXISTS (SELECT 1 FROM org_group og JOIN group_member gm "  \
-    "USING (organization_id, group_id) WHERE og.organization_id = a.organization_id AND og.name "  \
+#define FL_STOP_COVERS                                                                              \
+    "(s.scope = 'org' OR (s.scope = 'tool' AND s.name = a.tool) OR (s.scope = 'server' AND EXISTS " \
+    "(SELECT 1 FROM server sv WHERE sv.organization_id = a.organization_id AND sv.server_id = "     \
+    "a.server_id AND sv.name = s.name)) OR (s.scope IN ('agent', 'person', 'group') AND EXISTS "    \
+    "(SELECT 1 FROM agent sg WHERE sg.organization_id = a.organization_id AND sg.agent_id = "       \
+    "a.agent_id AND ((s.scope = 'agent' AND sg.name = s.name) OR (s.scope = 'person' AND EXISTS "   \
+    "(SELECT 1 FROM person sp WHERE sp.person_id IN (a.owner_id, sg.owner_id) AND sp.name = "       \
+    "s.name)) OR (s.scope = 'group' AND EXISTS (SELECT 1 FROM org_group og JOIN group_member gm "   \
+    "USING (organization_id, group_id) WHERE og.organization_id = a.organization_id AND og.name "   \
     "= s.name AND gm.person_id IN (a.owner_id, sg.owner_id)))))))"
 
 /* Copies a cell into the arena; null: p NULL. */
