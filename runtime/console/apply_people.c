@@ -59,10 +59,13 @@ bool fl_apply_will_be_here(const struct fl_api *a, struct fl_str name, struct fl
 {
     const struct fl_apply *ap = a->user;
     const struct fl_apply_person *p = person_of(ap, name);
-    const struct fl_member *m = p ? NULL : fl_change_member(a, name);
-    if (!p && (!m || !m->is_active || fl_apply_leaves(ap, &m->id)))
+    const struct fl_member *m = fl_change_member(a, name);
+    if (p)
+        *ret_id = p->id;
+    else if (m && m->is_active && !fl_apply_leaves(ap, &m->id))
+        *ret_id = m->id;
+    else
         return false;
-    *ret_id = p ? p->id : m->id;
     return true;
 }
 

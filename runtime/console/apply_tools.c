@@ -230,8 +230,9 @@ static bool plan_pin(struct fl_api *a, struct fl_apply_tool *t)
         return plan_coming(a, t, config);
     struct fl_uuid id = fl_cell_uuid(q, row, 0);
     int server = server_row(ap->q_servers, t->server);
-    struct fl_uuid asked =
-        server < 0 ? (struct fl_uuid){ { 0 } } : fl_cell_uuid(ap->q_servers, server, 0);
+    struct fl_uuid asked = { { 0 } };
+    if (server >= 0)
+        asked = fl_cell_uuid(ap->q_servers, server, 0);
     if (fl_uuid_cmp(&id, &asked) != 0)
         return fl_apply_refuse(a, FL_CONFLICT, "tool", t->name, "it is another server's");
     bool is_gone = fl_cell_bool(q, row, 10);
