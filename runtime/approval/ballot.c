@@ -38,7 +38,7 @@ static enum fl_code read_people(struct fl_ballot *b, struct fl_arena *arena,
 
 enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
                             const struct fl_query *people, const struct fl_query *votes,
-                            const struct fl_uuid *owner, struct fl_err *err)
+                            const struct fl_approval *row, struct fl_err *err)
 {
     *b = (struct fl_ballot){ 0 };
     enum fl_code code = read_people(b, arena, people, err);
@@ -62,8 +62,22 @@ enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
         b->votes[b->vote_count++] =
             (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor };
     }
-    b->excluded[b->excluded_count++] = (struct fl_quorum_excluded){ *owner, FL_EXCLUDED_OWNER };
+    /* Who answers for the agent today is no better judge of it than who did when it asked. */
+    b->excluded[b->excluded_count++] =
+        (struct fl_quorum_excluded){ row->owner_id, FL_EXCLUDED_OWNER };
+    if (fl_uuid_cmp(&row->owner_id, &row->agent_owner_id) != 0)
+        b->excluded[b->excluded_count++] =
+            (struct fl_quorum_excluded){ row->agent_owner_id, FL_EXCLUDED_OWNER };
     return FL_OK;
+}
+
+bool fl_ballot_is_owner(const struct fl_ballot *b, const struct fl_uuid *person)
+{
+    bool is_owner = false;
+    for (size_t i = 0; i < b->excluded_count; i++)
+        is_owner |= b->excluded[i].why == FL_EXCLUDED_OWNER &&
+                    fl_uuid_cmp(&b->excluded[i].person, person) == 0;
+    return is_owner;
 }
 
 void fl_ballot_facts(const struct fl_ballot *b, const struct fl_ask *ask,

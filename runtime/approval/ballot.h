@@ -3,7 +3,7 @@
 #define FLOPINIO_APPROVAL_BALLOT_H
 
 #include "policy/quorum.h"
-#include "runtime/io/pg.h"
+#include "runtime/store/approval.h"
 
 struct fl_ballot_vote {
     struct fl_uuid person;
@@ -22,10 +22,13 @@ struct fl_ballot {
     size_t excluded_count;
 };
 
-/* From fl_store_people and fl_store_votes; `owner` owns the agent. FL_NOMEM. */
+/* From fl_store_people and fl_store_votes. Excluded is who owned the agent when it asked, and who
+ * owns it now. FL_NOMEM. */
 enum fl_code fl_ballot_read(struct fl_ballot *ballot, struct fl_arena *arena,
                             const struct fl_query *people, const struct fl_query *votes,
-                            const struct fl_uuid *owner, struct fl_err *err) FL_MUST_CHECK;
+                            const struct fl_approval *row, struct fl_err *err) FL_MUST_CHECK;
+/* Do they own the agent, then or now? */
+bool fl_ballot_is_owner(const struct fl_ballot *ballot, const struct fl_uuid *person);
 /* The facts for the quorum under this ask. */
 void fl_ballot_facts(const struct fl_ballot *ballot, const struct fl_ask *ask,
                      struct fl_quorum_facts *ret);

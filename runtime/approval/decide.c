@@ -99,7 +99,7 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
     struct fl_audit_event e;
     struct fl_quorum_facts facts;
     bool approves = d->verdict == FL_VERDICT_APPROVE;
-    bool is_owner = fl_uuid_cmp(&d->person, &d->row.owner_id) == 0;
+    bool is_owner = fl_ballot_is_owner(&d->ballot, &d->person);
     if (d->verdict == FL_VERDICT_WITHDRAW) {
         size_t at = 0;
         while (at < d->ballot.vote_count &&
@@ -156,7 +156,7 @@ FL_STEP(locked)
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
     d->state = d->row.state;
     enum fl_code code = fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes,
-                                       &d->row.owner_id, &d->refusal);
+                                       &d->row, &d->refusal);
     if (code == FL_OK && d->row.state == FL_APPROVAL_PENDING)
         code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
     if (code == FL_OK)

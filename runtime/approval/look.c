@@ -53,7 +53,7 @@ static enum fl_code take(struct fl_look *l, struct fl_err *err)
     if (l->q_content && fl_rows(l->q_content) == 1)
         code = open_contents(l, err);
     if (code == FL_OK && l->wants_ballot)
-        code = fl_ballot_read(&l->ballot, l->arena, l->q_people, l->q_votes, &l->row.owner_id, err);
+        code = fl_ballot_read(&l->ballot, l->arena, l->q_people, l->q_votes, &l->row, err);
     return code;
 }
 

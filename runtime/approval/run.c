@@ -228,7 +228,7 @@ static const char *objection(struct fl_run *r, struct fl_err *err)
     struct fl_ballot ballot;
     struct fl_quorum_facts facts;
     struct fl_quorum quorum;
-    if (fl_ballot_read(&ballot, r->arena, r->q_people, r->q_votes, &r->row.owner_id, err))
+    if (fl_ballot_read(&ballot, r->arena, r->q_people, r->q_votes, &r->row, err))
         return err->text;
     fl_ballot_facts(&ballot, v.ask, &facts);
     if (fl_quorum_count(&facts, &quorum, err))

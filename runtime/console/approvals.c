@@ -185,7 +185,7 @@ static void on_list_detailed(struct fl_api *a)
         struct fl_ballot ballot;
         struct fl_approval_view view;
         bool has_ballot = l->votes[i] && fl_ballot_read(&ballot, a->arena, l->people, l->votes[i],
-                                                        &l->rows[i].owner_id, &err) == FL_OK;
+                                                        &l->rows[i], &err) == FL_OK;
         if (fl_approval_view_read(&view, a->arena, &l->rows[i], has_ballot ? &ballot : NULL,
                                   &err) != FL_OK) {
             fl_buf_fini(&out);

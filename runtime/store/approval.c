@@ -16,6 +16,7 @@
     X(text, tool, "a.tool")                                                                        \
     X(text, tool_name, "a.tool_name")                                                              \
     X(text, agent, "g.name")                                                                       \
+    X(uuid, agent_owner_id, "g.owner_id")                                                          \
     X(text, owner, "p.name")                                                                       \
     X(bytes, definition_digest, "a.definition_digest")                                             \
     X(bytes, binding_salt, "a.binding_salt")                                                       \

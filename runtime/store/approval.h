@@ -16,6 +16,7 @@ enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
  * reader. Times are UTC milliseconds by the database's clock, 0 = null. */
 struct fl_approval {
     struct fl_uuid id, agent_id, credential_id, owner_id, server_id, retry_of, holder, claim_owner;
+    struct fl_uuid agent_owner_id; /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
     struct fl_str kind, tool, tool_name, agent, owner;
     struct fl_str definition_digest, binding_salt, binding_digest, fingerprint;

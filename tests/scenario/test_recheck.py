@@ -179,6 +179,16 @@ def approver_was_offboarded(rt):
 
 
 @case()
+def approver_was_given_the_agent(rt):
+    """Who owns the agent now is no judge of it either, whoever owned it when it asked."""
+    a = Approved(rt, own_people=True)
+    a.org.control("PATCH", "/agents/bot", {"owner": a.org.ann.name})
+    wait_for("the connection to end", a.agent.is_gone.is_set)
+    a.agent = McpWs(rt, a.org.credential)
+    a.voided("the votes are not enough")
+
+
+@case()
 def agent_was_frozen(rt):
     a = Approved(rt)
     a.org.control("PATCH", "/agents/bot", {"state": "frozen"})

@@ -76,6 +76,19 @@ def as_its_owner_on_the_control_socket(h):
 
 
 @way
+def as_who_was_given_the_agent_since(h):
+    """An agent that changes hands while its call waits: neither the old owner nor the new one."""
+    heir = h.org.add_person("heir", "approver", ["ops"])
+    h.org.control("PATCH", "/agents/mine", {"owner": heir.name})
+    for person in (heir, h.owner):
+        status, said = h.ask(person.token)
+        assert status == 403 and "own the agent" in str(said), said
+        card = h.rt.rest("GET", h.org.path("/approvals/%s" % h.id), None, person.token)
+        assert not card["may_decide"], card
+    h.org.control("PATCH", "/agents/mine", {"owner": h.owner.name})
+
+
+@way
 def with_the_agent_credential(h):
     """04: on either listener, as a token or as a passphrase."""
     for control in (False, True):
