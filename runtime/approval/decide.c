@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "flopinio/base/log.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/runner.h"
 #include "runtime/store/vote.h"
@@ -89,7 +90,7 @@ static void describe(struct fl_decide *d)
 {
     struct fl_buf progress = FL_BUF_INIT;
     fl_ballot_progress(&d->quorum, &progress);
-    snprintf(d->progress, sizeof d->progress, "%s", progress.p ? progress.p : "");
+    fl_utf8_format(d->progress, sizeof d->progress, "%s", progress.p ? progress.p : "");
     fl_buf_fini(&progress);
 }
 
@@ -214,7 +215,7 @@ FL_STEP(done)
     else if (d->state == FL_APPROVAL_REJECTED)
         snprintf(d->text, sizeof d->text, "rejected");
     else
-        snprintf(d->text, sizeof d->text, "recorded: %.300s", d->progress);
+        fl_utf8_format(d->text, sizeof d->text, "recorded: %s", d->progress);
     return fl_end(f);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "flopinio/base/scan.h"
+#include "flopinio/base/utf8.h"
 
 enum fl_approval_state fl_result_of_call(const struct fl_host_call *call, char *text,
                                          size_t text_size, struct fl_call_result *ret)
@@ -13,7 +14,7 @@ enum fl_approval_state fl_result_of_call(const struct fl_host_call *call, char *
     text[0] = 0;
     if (call->ran == FL_HOST_NOT_STARTED) {
         /* Whoever reads this must be able to rely on it: nothing was handed to the tool. */
-        snprintf(text, text_size, "it was not sent: %s", call->op.err.text);
+        fl_utf8_format(text, text_size, "it was not sent: %s", call->op.err.text);
         ret->is_error = true;
         return FL_APPROVAL_FAILED;
     }

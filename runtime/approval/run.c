@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "flopinio/base/log.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
@@ -49,7 +50,7 @@ static struct fl_run *run_of(struct fl_flow *f)
 
 static void say(struct fl_run *r, const char *text)
 {
-    snprintf(r->reason, sizeof r->reason, "%s", text);
+    fl_utf8_format(r->reason, sizeof r->reason, "%s", text);
 }
 
 /* A new transaction in the run's arena. */
@@ -355,7 +356,7 @@ FL_STEP(send)
         return fl_await(f, &S_settle, FL_OK);
     r->state = FL_APPROVAL_FAILED;
     r->result = (struct fl_call_result){ .is_kept = true, .is_error = true };
-    snprintf(r->reason, sizeof r->reason, "it was not sent: %.300s", f->op.err.text);
+    fl_utf8_format(r->reason, sizeof r->reason, "it was not sent: %s", f->op.err.text);
     return &S_settle;
 }
 

@@ -20,11 +20,7 @@ static const struct {
 enum fl_code fl_err_vset(struct fl_err *err, enum fl_code code, const char *fmt, va_list ap)
 {
     if (err) {
-        int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
-        if (n >= (int)sizeof err->text) {
-            struct fl_str whole = { err->text, sizeof err->text - 1 };
-            err->text[fl_utf8_cut(whole, whole.n)] = 0;
-        }
+        fl_utf8_vformat(err->text, sizeof err->text, fmt, ap);
         err->code = code;
     }
     return code;

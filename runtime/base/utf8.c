@@ -1,6 +1,9 @@
 /* UTF-8 decoding and encoding. */
 #include "flopinio/base/utf8.h"
 
+#include <stdio.h>
+#include <string.h>
+
 int32_t fl_utf8_next(struct fl_str s, size_t *pos)
 {
     size_t at = *pos;
@@ -83,4 +86,29 @@ size_t fl_utf8_cut(struct fl_str s, size_t n)
     unsigned char lead = (unsigned char)s.p[at - 1];
     size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     return at - 1 + len <= n ? at - 1 + len : at - 1;
+}
+
+void fl_utf8_vformat(char *out, size_t size, const char *fmt, va_list ap)
+{
+    FL_ASSERT(size > 0);
+    int n = vsnprintf(out, size, fmt, ap);
+    if (n < 0)
+        out[0] = 0;
+    if (n >= (int)size)
+        out[fl_utf8_cut((struct fl_str){ out, size - 1 }, size - 1)] = 0;
+    size_t end = strlen(out);
+    for (size_t at = 0; at < end;) {
+        size_t len = fl_utf8_len(out + at, end - at);
+        if (!len)
+            out[at] = '?';
+        at += len ? len : 1;
+    }
+}
+
+void fl_utf8_format(char *out, size_t size, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fl_utf8_vformat(out, size, fmt, ap);
+    va_end(ap);
 }

@@ -1,10 +1,9 @@
 /* The facts of a card. */
 #include "runtime/notify/facts.h"
 
-#include <stdio.h>
-
 #include "flopinio/base/json.h"
 #include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/crypto/seal.h"
 
 static struct fl_str text_of(struct fl_arena *arena, const json_t *object, const char *name)
@@ -45,8 +44,8 @@ static enum fl_code read_progress(struct fl_approval_view *v, struct fl_err *err
     if (code)
         return code;
     fl_ballot_progress(&quorum, &text);
-    snprintf(v->progress, sizeof v->progress, "%s%s", text.p ? text.p : "",
-             quorum.is_impossible ? "; nobody is left who could decide it" : "");
+    fl_utf8_format(v->progress, sizeof v->progress, "%s%s", text.p ? text.p : "",
+                   quorum.is_impossible ? "; nobody is left who could decide it" : "");
     fl_buf_fini(&text);
     return FL_OK;
 }

@@ -130,6 +130,18 @@ rules:
 
 
 @case()
+def policy_tightened_with_a_long_reason_that_is_not_ascii(rt):
+    """Wherever it is cut, the database must take it: else the call would be tried for ever."""
+    for reason in ("\u62d2" * 98, "n" + "\u62d2" * 98, "no" + "\u62d2" * 98):
+        a = Approved(rt)
+        a.org.apply("""version: 1
+rules:
+  - {name: no, tools: [s__append_line], effect: deny, reason: %s}
+""" % reason)
+        a.voided("\u62d2" * 20)
+
+
+@case()
 def policy_tightened_to_more_votes(rt):
     a = Approved(rt)
     a.org.apply(ASK % "approve: 2")

@@ -180,6 +180,22 @@ static void test_times_and_durations(void)
     CHECK_STR(fl_duration_format(1, out), "1ms");
 }
 
+static void test_a_formatted_text_is_valid_utf8(void)
+{
+    char out[8];
+    struct fl_err err;
+    fl_utf8_format(out, sizeof out, "%.2s|%s", "\xe2\x82\xac", "ab"); /* a precision cuts bytes */
+    CHECK_STR(out, "??|ab");
+    fl_utf8_format(out, sizeof out, "%s", "abcde\xe2\x82\xac"); /* so does the room */
+    CHECK_STR(out, "abcde");
+    fl_utf8_format(out, sizeof out, "%s", "abcd\xe2\x82\xac");
+    CHECK_STR(out, "abcd\xe2\x82\xac");
+    fl_utf8_format(out, sizeof out, "%s", "\xff\xc3z");
+    CHECK_STR(out, "??z");
+    fl_err_set(&err, FL_DENIED, "no: %.4s", "\xe2\x82\xac\xe2\x82\xac");
+    CHECK_STR(err.text, "no: \xe2\x82\xac?");
+}
+
 static void test_utf8_refuses_what_rfc_3629_refuses(void)
 {
     static const char *const bad[] = { "\x80",
@@ -350,6 +366,7 @@ static const struct fl_test tests[] = {
     T(encodings_round_trip_and_refuse_junk),
     T(uuids_are_version_7_and_ordered),
     T(times_and_durations),
+    T(a_formatted_text_is_valid_utf8),
     T(utf8_refuses_what_rfc_3629_refuses),
     T(numbers_are_read_strictly),
     T(wheel_fires_each_timer_once_and_never_early),

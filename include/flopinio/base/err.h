@@ -64,7 +64,8 @@ struct fl_err {
     char text[FL_ERR_TEXT_BYTES];
 };
 
-/* Fills *err (err may be NULL) and returns `code`; an over-long text is cut at a UTF-8 boundary. */
+/* Fills *err (err may be NULL) and returns `code`; the text is valid UTF-8 (fl_utf8_vformat), as
+ * answers, audit rows and the database take no other. */
 enum fl_code fl_err_set(struct fl_err *err, enum fl_code code, const char *fmt, ...)
     FL_PRINTF(3, 4);
 enum fl_code fl_err_vset(struct fl_err *err, enum fl_code code, const char *fmt, va_list ap)

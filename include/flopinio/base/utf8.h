@@ -2,6 +2,7 @@
 #ifndef FLOPINIO_BASE_UTF8_H
 #define FLOPINIO_BASE_UTF8_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,5 +41,9 @@ void fl_utf8_put(struct fl_buf *out, uint32_t code_point);
 size_t fl_utf8_count(struct fl_str s);
 /* The longest prefix of at most n bytes that ends at a code point's end. */
 size_t fl_utf8_cut(struct fl_str s, size_t n);
+/* vsnprintf into `out`, whose text is always valid UTF-8: what does not fit is cut at a code
+ * point's end, and bytes that a precision ("%.60s") or a caller left behind of one become '?'. */
+void fl_utf8_vformat(char *out, size_t size, const char *fmt, va_list ap) FL_PRINTF(3, 0);
+void fl_utf8_format(char *out, size_t size, const char *fmt, ...) FL_PRINTF(3, 4);
 
 #endif
