@@ -302,8 +302,10 @@ FL_STEP(rechecked)
     enum fl_code code = fl_audit_seal(&e, r->arena, &err);
     if (code)
         return fl_fail_with(f, code, "%s", err.text);
+    r->marked.dispatch_ms = r->core->times.dispatch_ms;
+    r->marked.execute_ms = r->core->times.execute_ms;
     r->q_row = fl_store_approval_dispatch(&r->tx, &r->organization, &r->approval, r->fence,
-                                          r->core->times.dispatch_ms, r->core->times.execute_ms,
+                                          r->marked.dispatch_ms, r->marked.execute_ms,
                                           r->core->times.grace_ms, &e.row);
     r->marked.mono_ms = fl_mono_ms();
     r->marked.boot_ms = fl_boot_ms();

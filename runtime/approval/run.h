@@ -45,8 +45,9 @@ struct fl_run {
     struct fl_op watch; /* of the row, while the turn is awaited */
     struct fl_hub_wait wait;
     struct {
-        int64_t mono_ms, boot_ms, real_ms;
-    } marked; /* read before the marker was sent */
+        int64_t mono_ms, boot_ms, real_ms; /* read before the marker was sent */
+        int64_t dispatch_ms, execute_ms;   /* as the row says, whatever a reload makes of them */
+    } marked;
     struct fl_sleep sleep;
     struct fl_post post;
     unsigned tries;

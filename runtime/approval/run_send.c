@@ -12,7 +12,7 @@ static bool is_in_time(const struct fl_run *r)
     int64_t passed[] = { fl_mono_ms() - r->marked.mono_ms, fl_boot_ms() - r->marked.boot_ms,
                          fl_real_ms() - r->marked.real_ms };
     for (size_t i = 0; i < FL_COUNTOF(passed); i++) {
-        if (passed[i] < 0 || passed[i] >= r->core->times.dispatch_ms)
+        if (passed[i] < 0 || passed[i] >= r->marked.dispatch_ms)
             return false;
     }
     return true;
@@ -100,7 +100,7 @@ static enum fl_code start(struct fl_run *r, struct fl_err *err)
         .arguments = r->arguments,
         .precondition = r->row.precondition,
         .definition_digest = (const uint8_t *)r->row.definition_digest.p,
-        .timeout_ms = r->core->times.execute_ms,
+        .timeout_ms = r->is_awaiting_turn ? r->core->times.execute_ms : r->marked.execute_ms,
         .on_turn = r->is_awaiting_turn ? on_turn : NULL,
         .may_start = may_start,
         .on_progress = on_progress,
@@ -144,6 +144,7 @@ enum fl_code fl_run_send_start(struct fl_op *op, struct fl_run *r)
     if (r->call.place == FL_HOST_CALL_TURN) {
         r->call.arguments = r->arguments;
         r->call.precondition = r->row.precondition;
+        r->call.timeout_ms = r->marked.execute_ms;
         code = fl_host_call_go(&r->call);
         if (code) {
             op->err = r->call.op.err;

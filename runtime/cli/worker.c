@@ -38,6 +38,7 @@ struct worker {
     struct fl_endpoint *endpoint;
     struct fl_api_server *api;
     struct fl_tls *tls;
+    struct fl_config reloaded; /* the latest; zero: none */
     struct fl_wiring wiring;
     struct fl_site main_site, control_site, stats_site;
     struct fl_stats_site stats_route;
@@ -407,8 +408,8 @@ static void set_log(const struct fl_config *c)
     fl_log_init(level, strcmp(c->log_format, "json") == 0 ? FL_LOG_JSON : FL_LOG_TEXT);
 }
 
-/* SIGHUP: what may change while connections stay open. The old configuration's memory stays, as
- * lists of it may be in use. */
+/* SIGHUP: what may change while connections stay open. Of the configuration that it was started
+ * with there are lists in use; of one that came by a reload only until the next. */
 static void on_hangup(uv_signal_t *signal, int number)
 {
     struct worker *w = signal->data;
@@ -419,9 +420,10 @@ static void on_hangup(uv_signal_t *signal, int number)
         FL_LOG(ERROR, "reload_failed", FL_KS("reason", err.text));
         return;
     }
-    fresh.arena = NULL;
     set_log(&fresh);
     fl_wiring_reload(&w->wiring, &fresh, &w->core, &w->main_site);
+    fl_config_fini(&w->reloaded);
+    w->reloaded = fresh;
     fl_endpoint_reload(w->endpoint, fresh.progress_time, fresh.keepalive_time);
     FL_LOG(INFO, "reloaded", FL_KI("pid", getpid()));
     if (w->tls && fl_tls_reload(w->tls, &err) != FL_OK)
@@ -521,6 +523,7 @@ static void close_parts(struct worker *w)
     if (fl_loop_fini(&w->loop) != 0)
         FL_LOG(WARN, "handles_left_open", FL_KI("pid", getpid()));
     fl_stats_unmap(w->stats);
+    fl_config_fini(&w->reloaded);
     fl_config_fini(&w->boot.config);
 }
 
