@@ -167,6 +167,12 @@ static struct fl_sql sql_recheck = {
     "(e.wait_mode = 'left' OR e.retry_of IS NOT NULL OR (e.wait_mode = 'held' AND NOT EXISTS "     \
     "(SELECT 1 FROM worker h WHERE h.id = e.holder AND h.seen_at > now() - interval '10 "          \
     "seconds' AND " CONNECTED("h.id") ")))"
+/* Nobody came for its outcome: for a task three times as long as its client waits between two looks
+ * (mcp/tasks.c). */
+#define UNFETCHED                                                                                  \
+    "e.settled_at < now() - CASE WHEN e.wait_mode <> 'task' THEN interval '5 seconds' WHEN "       \
+    "e.created_at > now() - interval '2 minutes' THEN interval '6 seconds' WHEN e.created_at > "   \
+    "now() - interval '10 minutes' THEN interval '15 seconds' ELSE interval '45 seconds' END"
 /* "It did not happen, run it again" was said of it: the newer one answers. */
 #define RETRIED                                                                                    \
     "EXISTS (SELECT 1 FROM approval r WHERE r.organization_id = $1 AND r.agent_id = $3 AND "       \
@@ -203,8 +209,7 @@ static struct fl_sql sql_intake = {
               "(e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
               " OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
               "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED
-              " OR e.settled_at < now() - CASE "
-              "e.wait_mode WHEN 'task' THEN interval '30 seconds' ELSE interval '5 seconds' END)))) OR "
+              " OR " UNFETCHED ")))) OR "
               "(e.fingerprint = $16 AND $17::text IS NULL AND e.state = 'rejected' AND NOT e.may_ask_again "
               "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
               "e.policy_version = $22)) "

@@ -347,6 +347,11 @@ def lane_row(lanes, name, approval):
     return next(lane for lane in lanes if lane.variant.name == name).org.row(approval)
 
 
+def is_old(lane, approval):
+    return lane.rt.sql("SELECT settled_at < now() - interval '6 seconds' AS is_old FROM approval "
+                       "WHERE approval_id = %s", approval)[0]["is_old"]
+
+
 def restarted(results, rt, lanes):
     """All variants wait at once; then every worker is killed, once."""
     waiting = {}
@@ -375,6 +380,8 @@ def restarted(results, rt, lanes):
             result = call.wait(2 if lane.variant.is_modern and not lane.variant.tasks else 20)
         except (ClientError, AssertionError):
             client.kill()
+            if lane.variant.tasks:  # run meanwhile; nobody comes for it any more, says its age
+                wait_for("it to be missed", lambda: is_old(lane, approval), 15)
             client = lane.open()
             result = client.do("call", **lane.put("restarted.txt"))
         assert not result.get("isError"), (result, lane.org.kinds(approval))

@@ -581,3 +581,23 @@ def what_the_agent_is_told(rt):
         result = agent.call("approval_wait", {"approval_id": "x"})
         assert result["isError"] and "/approval_id" in text_of(result), result
     assert org.effects() == []
+
+
+@case()
+def a_task_that_nobody_fetched_is_found_by_a_repeat(rt):
+    """Its client is gone for good: the same call gets the outcome instead of asking people again."""
+    org = scenario(rt)
+    w = Wire(org)
+    task = w.modern("tools/call", ONE, caps=TASKS).result["taskId"]
+    org.ann.approve(org.wait_pending())
+    approval = wait_for("it to run", lambda: [r for r in org.rows() if r["state"] == "succeeded"])
+    # At once it could still be fetched: two live identical calls are two approvals.
+    again = w.modern("tools/call", ONE, caps=TASKS).result
+    assert again["status"] == "working" and again["taskId"] != task, again
+    w.modern("tasks/cancel", {"taskId": again["taskId"]}, caps=TASKS)
+    wait_for("it to be missed", lambda: rt.sql(
+        "SELECT settled_at < now() - interval '6 seconds' AS is_old FROM approval WHERE "
+        "approval_id = %s", approval[0]["approval_id"])[0]["is_old"], 10)
+    assert text_of(w.modern("tools/call", ONE, caps=TASKS).result) == "appended"
+    wait_for("delivery", lambda: org.row(approval[0]["approval_id"])["delivered_at"])
+    assert org.effects() == ["one"]
