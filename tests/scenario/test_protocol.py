@@ -2,10 +2,11 @@
 and what each version gets to see. Streams, sessions, tasks: test_streams.py."""
 import base64
 import copy
+import http.client
 import json
 
 from cases import case
-from harness import Org
+from harness import Org, wait_for
 from mcp_client import LEGACY, MODERN, PREFIX
 from wire import Wire
 
@@ -207,7 +208,6 @@ def which_era_by_the_body(rt):
 def one_connection_carries_both(rt):
     w = wire(rt)
     session = w.initialize()
-    import http.client
     conn = http.client.HTTPConnection("127.0.0.1", rt.port, timeout=10)
     for turn in range(4):
         message, headers = (w.modern_parts("tools/list") if turn % 2 else
@@ -478,3 +478,26 @@ def five_mebibytes_are_too_much(rt):
     a = refused(w.modern("tools/list", {"padding": "x" * (5 << 20)}), 413, -32600)
     assert a.error["message"] == "the body is too large", a
     assert w.modern("tools/list", {"padding": "x" * (3 << 20)}).status == 200
+
+
+@case(limit=60)
+def lists_come_in_pages(rt):
+    """250 tools a page; a cursor is valid for the list that gave it out, as it was then."""
+    org = Org(rt, files=False)
+    for i in range(16):
+        org.add_server("c%d" % i, "conformance", {})
+    w = Wire(org)
+    first = w.modern("tools/list").result
+    assert len(first["tools"]) == 250 and first["nextCursor"], len(first["tools"])
+    second = w.modern("tools/list", {"cursor": first["nextCursor"]}).result
+    names = [t["name"] for t in first["tools"] + second["tools"]]
+    assert "nextCursor" not in second and len(names) == len(set(names)) == 16 * 16 + 2, len(names)
+    assert second["cacheScope"] == first["cacheScope"], second
+    org.control("POST", "/tools/c3__greet/quarantine")
+
+    def is_other():
+        return w.modern("tools/list", {"cursor": first["nextCursor"]}).error
+    assert wait_for("the cursor to be refused", is_other)["code"] == -32602
+    stranger = Wire(org, org.add_credential(tools=["c1__*"])[1])
+    few = stranger.modern("tools/list").result
+    assert len(few["tools"]) == 18 and "nextCursor" not in few, len(few["tools"])

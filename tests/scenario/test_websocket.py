@@ -260,3 +260,34 @@ def a_connection_that_goes_leaves_its_calls(rt):
     # In the modern era a connection that goes has cancelled, after the grace.
     org.wait_state(other, "cancelled")
     assert org.state(approval) == "pending"
+
+
+@case()
+def sixteen_listens_on_a_connection(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential, modern=True) as agent:
+        def listen():
+            return agent.start("subscriptions/listen",
+                               {"notifications": {"toolsListChanged": True}})
+        held = [listen() for _ in range(16)]
+        wait_for("acknowledgements", lambda: len([
+            n for n in agent.notes
+            if n.get("method") == "notifications/subscriptions/acknowledged"]) == 16)
+        over = listen()
+        wait_for("the refusal", over.is_done)
+        assert over.answer["error"]["code"] == -32603, over.answer
+        agent.cancel(held[0])
+        again = listen()
+        wait_for("room", lambda: len([
+            n for n in agent.notes
+            if n.get("method") == "notifications/subscriptions/acknowledged"]) == 17)
+        assert not again.is_done()
+        # Each message says which of them it is for.
+        org.control("POST", "/tools/s__look/quarantine")
+
+        def told():
+            return {n["params"]["_meta"][PREFIX + "subscriptionId"] for n in agent.notes
+                    if n.get("method") == "notifications/tools/list_changed"}
+        wanted = {p.id for p in held[1:]} | {again.id}
+        wait_for("every one to be told", lambda: told() >= wanted)
+        assert held[0].id not in told()
