@@ -32,6 +32,8 @@ FL_STEP_DECLARE(preview);
 FL_STEP_DECLARE(previewed);
 FL_STEP_DECLARE(intake);
 FL_STEP_DECLARE(taken_in);
+FL_STEP_DECLARE(doubt);
+FL_STEP_DECLARE(cleared);
 FL_STEP_DECLARE(sleep);
 FL_STEP_DECLARE(woken);
 FL_STEP_DECLARE(look);
@@ -275,17 +277,44 @@ FL_STEP(intake)
     return fl_await(f, &S_taken_in, code);
 }
 
+/* The row is there. */
+static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires_at_ms)
+{
+    c->approval_id = c->row.id;
+    c->state = c->row.state;
+    c->created_at_ms = c->changed_at_ms = created_at_ms;
+    c->expires_at_ms = expires_at_ms;
+    c->core->stats.held += c->row.state == FL_APPROVAL_PENDING;
+    fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
+    if (c->row.wait_mode == FL_WAIT_TASK) {
+        if (c->leave)
+            return &S_cancel; /* nobody has heard of the task, so nobody could come for it */
+        c->end = FL_CALL_TASK;
+        c->task_id = fl_arena_str(c->arena, fl_str_of(c->row.task_id));
+        if (c->row.state == FL_APPROVAL_APPROVED)
+            fl_call_kick_runner(c);
+        return &S_respond;
+    }
+    c->is_held_here = true;
+    fl_call_arm_hold(c);
+    return c->row.state == FL_APPROVAL_APPROVED ? &S_run : &S_sleep;
+}
+
 FL_STEP(taken_in)
 {
     struct fl_call *c = fl_call_of(f);
     struct fl_intake in;
     if (f->op.code == FL_CONFLICT && ++c->tries < FL_CALL_TRIES)
         return &S_intake; /* the same idempotency key at the same moment: now it is a repeat */
+    if (f->op.code == FL_AMBIGUOUS) {
+        fl_call_arm_hold(c); /* bounds the doubt too */
+        return &S_doubt;
+    }
     if (f->op.code)
-        return fl_fail(f); /* ambiguous: the row may be there; the agent's repeat finds it */
+        return fl_fail(f);
     fl_store_approval_intake_read(c->q, c->arena, &in);
     switch (in.result) {
-    case FL_INTAKE_CREATED: break;
+    case FL_INTAKE_CREATED: break; /* below */
     case FL_INTAKE_REPEAT:
         c->core->stats.repeats++;
         if (in.is_other_arguments)
@@ -308,22 +337,32 @@ FL_STEP(taken_in)
     case FL_INTAKE_AGENT_REFUSED:
         return refuse(c, FL_FORBIDDEN, "agent", "the agent or its credential may not act any more");
     }
-    c->approval_id = c->row.id;
-    c->state = c->row.state;
-    c->created_at_ms = c->changed_at_ms = in.created_at_ms;
-    c->expires_at_ms = in.expires_at_ms;
-    c->core->stats.held += c->row.state == FL_APPROVAL_PENDING;
-    fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
-    if (c->row.wait_mode == FL_WAIT_TASK) {
-        c->end = FL_CALL_TASK;
-        c->task_id = fl_arena_str(c->arena, fl_str_of(c->row.task_id));
-        if (c->row.state == FL_APPROVAL_APPROVED)
-            fl_call_kick_runner(c);
-        return &S_respond;
-    }
-    c->is_held_here = true;
-    fl_call_arm_hold(c);
-    return c->row.state == FL_APPROVAL_APPROVED ? &S_run : &S_sleep;
+    return created(c, in.created_at_ms, in.expires_at_ms);
+}
+
+/* Its commit got no answer: the row may be there, and people may be asked already. */
+FL_STEP(doubt)
+{
+    struct fl_call *c = fl_call_of(f);
+    return fl_await(f, &S_cleared, fl_call_doubt_start(c));
+}
+
+FL_STEP(cleared)
+{
+    struct fl_call *c = fl_call_of(f);
+    struct fl_approval row;
+    if (f->op.code == FL_OK)
+        return fl_store_approval_read(c->q, 0, c->arena, &row)
+                   ? created(c, row.created_at_ms, row.expires_at_ms)
+                   : fl_fail_with(f, FL_UNAVAILABLE,
+                                  "the database was lost before the call was recorded");
+    if (!c->leave && !c->is_hold_over)
+        return fl_await(f, &S_doubt,
+                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+    /* Told that it could not be recorded, the agent asks again: then this one must not run too. */
+    fl_cancel_doubtful(c->core, &c->principal->organization_id, &c->principal->agent_id,
+                       &c->row.id, "its caller was told that it could not be recorded");
+    return fl_fail_with(f, FL_UNAVAILABLE, "the database was lost while the call was recorded");
 }
 
 /* ---------------------------------------------------------------- waiting for people */

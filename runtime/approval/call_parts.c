@@ -259,6 +259,14 @@ static void begin(struct fl_call *c)
     fl_tx_init(&c->tx, c->core->pg, c->arena, &c->principal->organization_id);
 }
 
+enum fl_code fl_call_doubt_start(struct fl_call *c)
+{
+    begin(c);
+    fl_store_approval_after_intakes(&c->tx, &c->principal->agent_id);
+    c->q = fl_store_approval_get(&c->tx, &c->row.id);
+    return fl_tx_submit(&c->flow.op, &c->tx);
+}
+
 enum fl_code fl_call_attach_start(struct fl_call *c)
 {
     enum fl_code code = seal_event(c, FL_AUDIT_APPROVAL_ATTACHED);

@@ -25,6 +25,8 @@ FL_STEP(opened)
     struct fl_cancel *c = cancel_of(f);
     if (f->op.code)
         return fl_fail(f);
+    if (c->is_in_doubt)
+        fl_store_approval_after_intakes(&c->tx, &c->only_agent);
     c->q = fl_store_approval_lock(&c->tx, &c->id);
     return fl_await(f, &S_locked, fl_tx_round(&f->op, &c->tx));
 }
@@ -120,6 +122,7 @@ struct
 try {
     struct fl_op op;
     struct fl_cancel cancel;
+    struct fl_sleep sleep;
     struct fl_retired retired;
 };
 
@@ -128,16 +131,40 @@ static void release(void *owner)
     fl_free(owner);
 }
 
+static void on_tried(struct fl_op *op);
+
+static void on_nap_over(struct fl_op *op)
+{
+    struct try *t = FL_CONTAINER(op, struct try, op);
+    t->op = (struct fl_op){ .done = on_tried };
+    if (fl_cancel_start(&t->op, &t->cancel) != FL_OK)
+        fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
+}
+
+/* Whoever was told that the call could not be recorded must not have it run after all. */
+static bool tries_again(struct try *t, enum fl_code code)
+{
+    struct fl_core *core = t->cancel.core;
+    bool is_open = code == FL_UNAVAILABLE || code == FL_AMBIGUOUS || code == FL_CONFLICT;
+    if (!t->cancel.is_in_doubt || !is_open || core->is_draining)
+        return false;
+    t->op = (struct fl_op){ .done = on_nap_over };
+    return fl_sleep_start(&t->op, &t->sleep, core->loop, core->times.settle_retry_ms) == FL_OK;
+}
+
 static void on_tried(struct fl_op *op)
 {
     struct try *t = FL_CONTAINER(op, struct try, op);
-    if (op->code)
+    if (tries_again(t, op->code))
+        return;
+    if (op->code && !(t->cancel.is_in_doubt && op->code == FL_NOT_FOUND))
         FL_LOG(WARN, "cancel_failed", FL_KU("call", &t->cancel.id), FL_KS("reason", op->err.text));
     fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
 }
 
-void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
-                   const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
+static void begin(struct fl_core *core, const struct fl_uuid *organization,
+                  const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason,
+                  bool is_in_doubt)
 {
     struct try *t = fl_calloc(1, sizeof *t);
     if (!t)
@@ -149,7 +176,20 @@ void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
                                     .actor = FL_ACTOR_AGENT,
                                     .actor_id = *agent,
                                     .only_agent = *agent,
-                                    .reason = reason };
+                                    .reason = reason,
+                                    .is_in_doubt = is_in_doubt };
     if (fl_cancel_start(&t->op, &t->cancel) != FL_OK)
         fl_free(t);
+}
+
+void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
+                   const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
+{
+    begin(core, organization, agent, id, reason, false);
+}
+
+void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization,
+                        const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
+{
+    begin(core, organization, agent, id, reason, true);
 }

@@ -240,12 +240,23 @@ static struct fl_sql sql_intake = {
 
 static const char *const wait_modes[] = { "held", "task", "left" };
 
+static void lock_intakes(struct fl_tx *tx, const struct fl_uuid *agent)
+{
+    char text[FL_UUID_TEXT];
+    fl_bind_z(tx, fl_tx_add(tx, &sql_intake_lock), fl_uuid_format(agent, text));
+}
+
+void fl_store_approval_after_intakes(struct fl_tx *tx, const struct fl_uuid *agent)
+{
+    tx->is_alone = true; /* in no circle with the intakes of other agents */
+    lock_intakes(tx, agent);
+}
+
 struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *r,
                                           const struct fl_audit_row *audit)
 {
-    char agent[FL_UUID_TEXT];
     fl_store_stop_gate_pass(tx);
-    fl_bind_z(tx, fl_tx_add(tx, &sql_intake_lock), fl_uuid_format(&r->agent_id, agent));
+    lock_intakes(tx, &r->agent_id);
     struct fl_query *q = fl_tx_add(tx, &sql_intake);
     fl_bind_uuid(tx, q, &r->organization);
     fl_bind_uuid(tx, q, &r->id);

@@ -82,6 +82,9 @@ struct fl_intake {
  * inserts the row and its audit row. `audit` must be sealed. */
 struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *row,
                                           const struct fl_audit_row *audit);
+/* Waits until none of the agent's intakes is in flight: after an ambiguous one, what follows in this
+ * transaction sees whether its row is there. */
+void fl_store_approval_after_intakes(struct fl_tx *tx, const struct fl_uuid *agent);
 void fl_store_approval_intake_read(const struct fl_query *q, struct fl_arena *arena,
                                    struct fl_intake *ret);
 

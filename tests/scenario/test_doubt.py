@@ -1,0 +1,121 @@
+"""Commits whose answer is lost: whoever sent them finds out what became of them before anybody is
+told anything, so that nothing runs twice and nothing waits for nobody."""
+import contextlib
+import time
+
+from cases import case
+from harness import Org, wait_for
+from mcp_client import TASKS, McpError, McpWs, text_of
+from test_recover import database_down, stopped
+
+APPEND = "s__append_line"
+ANSWER_S = 8.3  # the workers' patience with the database, and a little
+
+
+@contextlib.contextmanager
+def locked(rt, table):
+    """Nobody writes the table until the block, or release(), ends it."""
+    conn = rt.connect()
+    conn.autocommit = False
+    try:
+        with conn.cursor() as cur:
+            cur.execute("LOCK TABLE %s IN SHARE MODE" % table)
+        yield conn.rollback
+    finally:
+        conn.close()
+
+
+def waiting_backend(rt, table):
+    """The backend that waits to write the table."""
+    def look():
+        rows = rt.sql("SELECT pid FROM pg_locks WHERE relation = %s::regclass AND NOT granted", table)
+        return rows[0]["pid"] if rows else None
+    return wait_for("a writer of " + table, look, 5, 0.005)
+
+
+@contextlib.contextmanager
+def answer_lost(rt, worker, table, start, is_done):
+    """start() begins something that writes the table. Yields when that is committed and its answer
+    has not been read; with the end of the block the worker looks, and it is too late for it."""
+    with locked(rt, table) as release:
+        start()
+        waiting_backend(rt, table)
+        with stopped(worker):
+            since = time.monotonic()
+            release()
+            wait_for("the commit", is_done)
+            yield
+            time.sleep(max(0, since + ANSWER_S - time.monotonic()))
+
+
+@case(limit=60)
+def a_held_call_whose_intake_had_no_answer_is_held(rt):
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        call = []
+        with answer_lost(rt, rt.worker_of(agent.sock), "approval",
+                         lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
+            pass
+        approval = org.wait_pending()
+        assert not call[0].is_done(), call[0].answer
+        org.ann.approve(approval)
+        assert text_of(call[0].wait()) == "appended"
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=60)
+def a_task_whose_intake_had_no_answer_is_told(rt):
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
+        call = []
+        with answer_lost(rt, rt.worker_of(agent.sock), "approval",
+                         lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
+            pass
+        task = call[0].wait()
+        assert task["taskId"] == org.rows()[0]["task_id"], task
+        org.ann.approve(org.wait_pending())
+        org.wait_state(org.rows()[0]["approval_id"], "succeeded")
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=60)
+def an_intake_that_was_rolled_back_is_an_error(rt):
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        with locked(rt, "approval"):
+            call = agent.call_start(APPEND, {"line": "one"})
+            rt.sql("SELECT pg_terminate_backend(%s)", waiting_backend(rt, "approval"))
+            try:
+                call.wait()
+            except McpError as e:
+                assert "before the call was recorded" in e.message, e
+            else:
+                raise AssertionError("it was answered")
+        assert org.rows() == []
+        again = agent.call_start(APPEND, {"line": "one"})
+        org.ann.approve(org.wait_pending())
+        assert text_of(again.wait()) == "appended"
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90)
+def an_intake_in_doubt_for_too_long_is_cancelled(rt):
+    """The agent was told that it could not be recorded, and asks again: the first one is over."""
+    org = Org(rt, files=False, scenario=True, hold="100ms")
+    with McpWs(rt, org.credential) as agent:
+        worker, call = rt.worker_of(agent.sock), []
+        with contextlib.ExitStack() as down:
+            with answer_lost(rt, worker, "approval",
+                             lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
+                row = org.rows()[0]
+                assert row["state"] == "pending"
+                down.enter_context(database_down(rt))
+            try:
+                call[0].wait(20)
+            except McpError as e:
+                assert "while the call was recorded" in e.message, e
+            else:
+                raise AssertionError("it was answered")
+        org.wait_state(row["approval_id"], "cancelled", timeout=20)
+        assert "told that it could not" in org.row(row["approval_id"])["reason"]
+    assert org.effects() == []
