@@ -133,6 +133,8 @@ static int generate(struct fl_cli *cli)
         fl_config_markdown(&cli->out);
     else if (strcmp(what, "approval-states") == 0)
         fl_states_markdown(&cli->out);
+    else if (strcmp(what, "promela") == 0)
+        fl_states_promela(&cli->out);
     else
         fl_cli_markdown(&cli->out);
     return FL_EXIT_DONE;
@@ -146,7 +148,8 @@ const struct fl_cli_command fl_cmd_self[] = {
       FL_CLI_RAW, NULL, serve },
     { "config show", "", "shows the settings in force, secrets left out", NULL, FL_CLI_HERE, NULL,
       config_show },
-    { "generate", "configuration|cli|approval-states", "prints a page of the documentation", NULL,
+    { "generate", "configuration|cli|approval-states|promela",
+      "prints a page of the documentation, or the facts of the model in tests/model", NULL,
       FL_CLI_UNDOCUMENTED, NULL, generate },
     { .name = NULL }
 };
