@@ -492,6 +492,9 @@ FL_STEP(attach)
 FL_STEP(attached)
 {
     struct fl_call *c = fl_call_of(f);
+    if (f->op.code == FL_AMBIGUOUS) /* perhaps this worker holds it now, and nobody waits in it */
+        fl_leave_later(c->core, &c->principal->organization_id, &c->principal->agent_id,
+                       &c->approval_id, fl_call_grace_ms(c));
     if (f->op.code)
         return fl_fail(f);
     c->is_held_here = fl_rows(c->q) == 1;

@@ -41,6 +41,8 @@ FL_STEP_DECLARE(not_sent);
 FL_STEP_DECLARE(send);
 FL_STEP_DECLARE(settle);
 FL_STEP_DECLARE(settled);
+FL_STEP_DECLARE(late);
+FL_STEP_DECLARE(compare);
 FL_STEP_DECLARE(end);
 
 static struct fl_run *run_of(struct fl_flow *f)
@@ -59,6 +61,16 @@ static struct fl_tx *begin(struct fl_run *r)
     fl_tx_fini(&r->tx);
     fl_tx_init(&r->tx, r->core->pg, r->arena, &r->organization);
     return &r->tx;
+}
+
+/* The same in memory that the next try frees: a database may be away for long. NULL: no memory. */
+static struct fl_tx *begin_try(struct fl_run *r)
+{
+    fl_tx_fini(&r->tx);
+    fl_arena_free(&r->try_arena);
+    r->try_arena = fl_arena_new(0);
+    fl_tx_init(&r->tx, r->core->pg, r->try_arena ? r->try_arena : r->arena, &r->organization);
+    return r->try_arena ? &r->tx : NULL;
 }
 
 static void event(struct fl_run *r, struct fl_audit_event *e, enum fl_audit_kind kind)
@@ -375,7 +387,7 @@ static struct fl_str seal_result(struct fl_run *r)
     /* Whatever its size, the state stands; a late caller hears how large it was. */
     if (json.is_failed || json.n > r->core->limits.result_max_bytes ||
         fl_content_seal(r->core, &r->organization, &r->approval, "result", fl_buf_view(&json),
-                        r->arena, &sealed, &err) != FL_OK)
+                        r->try_arena, &sealed, &err) != FL_OK)
         sealed.p = NULL;
     fl_buf_fini(&json);
     return sealed;
@@ -394,7 +406,9 @@ FL_STEP(settle)
     struct fl_run *r = run_of(f);
     struct fl_audit_event e;
     struct fl_err err;
-    struct fl_tx *tx = begin(r);
+    struct fl_tx *tx = begin_try(r);
+    if (!tx)
+        return settle_later(r);
     struct fl_str sealed = seal_result(r);
     event(r, &e,
           r->state == FL_APPROVAL_SUCCEEDED ? FL_AUDIT_APPROVAL_SUCCEEDED
@@ -402,7 +416,7 @@ FL_STEP(settle)
                                             : FL_AUDIT_APPROVAL_FAILED);
     fl_audit_int(&e, "result_bytes", r->result.bytes);
     fl_audit_bool(&e, "result_kept", sealed.p != NULL);
-    if (fl_audit_seal(&e, r->arena, &err))
+    if (fl_audit_seal(&e, r->try_arena, &err))
         return settle_later(r);
     r->q_row =
         fl_store_approval_settle(tx, &r->organization, &r->approval, r->fence, r->state,
@@ -422,17 +436,56 @@ FL_STEP(settled)
         r->core->stats.unknown += r->state == FL_APPROVAL_UNKNOWN;
         return &S_end;
     }
-    if (f->op.code == FL_OK || f->op.code == FL_DB_REFUSED) {
-        /* Not ours to settle any more: an earlier try whose answer was lost, a person, or (after an
-         * ambiguous marker) a row that was never dispatched. */
-        FL_LOG(WARN, "settle_was_late", FL_KU("call", &r->approval), FL_KI("fence", r->fence));
-        if (r->is_ambiguous)
-            r->state = FL_APPROVAL_PENDING;
-        return &S_end;
-    }
+    if (f->op.code == FL_OK || f->op.code == FL_DB_REFUSED)
+        return &S_late;
     /* The effect may have happened: its outcome is recorded as soon as the database is back. */
     FL_LOG(WARN, "settle_delayed", FL_KU("call", &r->approval), FL_KS("reason", f->op.err.text));
     return settle_later(r);
+}
+
+/* Not ours to settle any more: an earlier try whose answer was lost, a person, or (after an
+ * ambiguous marker) a row that was never dispatched. */
+FL_STEP(late)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_tx *tx = begin_try(r);
+    if (!tx)
+        return &S_end;
+    tx->is_read_only = true;
+    r->q_row = fl_store_approval_get(tx, &r->approval);
+    return fl_await(f, &S_compare, fl_tx_submit(&f->op, tx));
+}
+
+/* What the tool said stands in the audit, if the row says otherwise: a person who found that it did
+ * not happen must be able to see that they were wrong. The caller is told what the tool said. */
+FL_STEP(compare)
+{
+    struct fl_run *r = run_of(f);
+    struct fl_approval now;
+    struct fl_audit_event e;
+    if (f->op.code == FL_UNAVAILABLE)
+        return fl_await(f, &S_late,
+                        fl_sleep_start(&f->op, &r->sleep, r->core->loop,
+                                       r->core->times.settle_retry_ms));
+    bool is_read = f->op.code == FL_OK && fl_store_approval_read(r->q_row, 0, r->try_arena, &now);
+    if (is_read && now.state == r->state && now.fence == r->fence && !now.settled_by.p)
+        return &S_end; /* it was recorded */
+    if (r->is_ambiguous || r->state == FL_APPROVAL_UNKNOWN) {
+        r->state = FL_APPROVAL_PENDING; /* look what is recorded: we know nothing better */
+        return &S_end;
+    }
+    FL_LOG(ERROR, "settle_was_late", FL_KU("org", &r->organization), FL_KU("call", &r->approval),
+           FL_KS("tool_says", fl_state_text(r->state)),
+           FL_KS("recorded", is_read ? fl_state_text(now.state) : "nothing"));
+    event(r, &e, FL_AUDIT_APPROVAL_OUTCOME_LATE);
+    fl_audit_z(&e, "outcome", fl_state_text(r->state));
+    if (is_read)
+        fl_audit_z(&e, "recorded", fl_state_text(now.state));
+    struct fl_tx *tx = begin_try(r);
+    if (!tx)
+        return &S_end;
+    fl_audit_append(&e, tx);
+    return fl_await(f, &S_end, fl_tx_submit(&f->op, tx));
 }
 
 /* ---------------------------------------------------------------- ends */
@@ -493,6 +546,7 @@ void fl_run_fini(struct fl_run *r)
     if (!r->arena)
         return;
     fl_tx_fini(&r->tx);
+    fl_arena_free(&r->try_arena);
     fl_org_unref(&r->org);
     fl_host_call_fini(&r->call);
     if (r->arguments.p)

@@ -30,7 +30,7 @@ struct fl_run {
     char reason[FL_ERR_TEXT_BYTES];
     /* ---- private ---- */
     struct fl_op *op;
-    struct fl_arena *arena;
+    struct fl_arena *arena, *try_arena; /* the latter of one try to settle; there may be many */
     struct fl_org *org;
     struct fl_org_load org_load;
     struct fl_tx tx;

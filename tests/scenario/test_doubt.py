@@ -6,7 +6,7 @@ import time
 from cases import case
 from harness import Org, wait_for
 from mcp_client import TASKS, McpError, McpWs, text_of
-from test_recover import database_down, stopped
+from test_recover import SHORT, database_down, stopped
 
 APPEND = "s__append_line"
 ANSWER_S = 8.3  # the workers' patience with the database, and a little
@@ -119,3 +119,74 @@ def an_intake_in_doubt_for_too_long_is_cancelled(rt):
         org.wait_state(row["approval_id"], "cancelled", timeout=20)
         assert "told that it could not" in org.row(row["approval_id"])["reason"]
     assert org.effects() == []
+
+
+@case(limit=60)
+def an_attachment_that_had_no_answer_holds_nothing(rt):
+    """Who comes next takes the call up, instead of waiting beside nobody."""
+    org = Org(rt, files=False, scenario=True)
+    first = McpWs(rt, org.credential)
+    first.call_start(APPEND, {"line": "one"})
+    approval = org.wait_pending()
+    first.drop()
+
+    def mode(wanted):
+        return lambda: org.row(approval)["wait_mode"] == wanted
+    wait_for("the caller to be gone", mode("left"))
+    with McpWs(rt, org.credential) as agent:
+        call = []
+        with answer_lost(rt, rt.worker_of(agent.sock), "approval", lambda: call.append(
+                agent.call_start("approval_wait", {"approval_id": approval})), mode("held")):
+            pass
+        try:
+            call[0].wait()
+        except McpError as e:
+            assert "lost" in e.message, e
+        else:
+            raise AssertionError("it was answered")
+        wait_for("nobody to hold it", mode("left"))
+        again = agent.call_start("approval_wait", {"approval_id": approval})
+        wait_for("the next one to hold it", mode("held"))
+        org.ann.approve(approval)
+        assert text_of(again.wait()) == "appended"
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=60, breaks=True, **SHORT)
+def an_outcome_that_comes_when_a_person_has_settled_it_is_in_the_audit(rt):
+    """The worker slept through the whole window while its tool worked."""
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one", "gate": "go"})
+        approval = org.wait_pending()
+        org.ann.approve(approval)
+        org.wait_state(approval, "dispatched")
+        wait_for("the effect", org.effects)
+        with stopped(rt.worker_of(agent.sock)):
+            org.open_gate("go")
+            org.wait_state(approval, "unknown", timeout=15)
+            org.bob.settle(approval, "failed", "did not find it")
+        assert text_of(call.wait()) == "appended"  # what the tool said, not what bob found
+        leaf = org.audit(approval, "approval.outcome_late")[0]
+        assert leaf["data"]["outcome"] == "succeeded" and leaf["data"]["recorded"] == "failed", leaf
+    row = org.row(approval)
+    assert row["state"] == "failed" and row["settled_by"] == "bob"
+    assert org.effects() == ["one"]
+
+
+@case(limit=60)
+def a_settlement_that_had_no_answer_is_not_made_twice(rt):
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one", "gate": "go"})
+        approval = org.wait_pending()
+        org.ann.approve(approval)
+        org.wait_state(approval, "dispatched")
+        wait_for("the effect", org.effects)
+        with answer_lost(rt, rt.worker_of(agent.sock), "approval", lambda: org.open_gate("go"),
+                         lambda: org.state(approval) == "succeeded"):
+            pass
+        assert text_of(call.wait()) == "appended"
+    kinds = org.kinds(approval)
+    assert kinds.count("approval.succeeded") == 1 and "approval.outcome_late" not in kinds, kinds
+    assert org.effects() == ["one"]
