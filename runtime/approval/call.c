@@ -73,6 +73,8 @@ FL_STEP(begin)
 {
     struct fl_call *c = fl_call_of(f);
     struct fl_err err;
+    if (!c->has_texts)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (!fl_pg_is_up(c->core->pg, &err)) /* nothing runs that could not be recorded */
         return fl_fail_with(f, FL_UNAVAILABLE, "%s", err.text);
     if (!fl_uuid_is_zero(&c->wait_for)) {
@@ -598,8 +600,25 @@ static void on_start(struct fl_post *post)
     fl_flow_run(&FL_CONTAINER(post, struct fl_call, start)->flow, &S_begin);
 }
 
+/* The call outlives the request that it came with: its texts are its own. */
+static bool own_texts(struct fl_call *c)
+{
+    struct fl_str *const texts[] = { &c->tool,          &c->arguments,   &c->idempotency_key,
+                                     &c->justification, &c->mcp_session, &c->mcp_request,
+                                     &c->mcp_stream };
+    for (size_t i = 0; i < FL_COUNTOF(texts); i++) {
+        if (!texts[i]->p)
+            continue;
+        *texts[i] = fl_arena_str(c->arena, *texts[i]);
+        if (!texts[i]->p)
+            return false;
+    }
+    return true;
+}
+
 void fl_call_start(struct fl_call *c)
 {
+    c->has_texts = own_texts(c);
     fl_flow_init(&c->flow, &S_failed, fl_call_on_ended);
     c->start.run = on_start;
     fl_loop_post(c->core->loop, &c->start);

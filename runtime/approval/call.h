@@ -106,7 +106,7 @@ struct fl_call {
     size_t budget;
     unsigned tries;
     enum fl_call_leave leave;
-    bool is_hold_over, is_observer, is_held_here, is_over, is_freed;
+    bool has_texts, is_hold_over, is_observer, is_held_here, is_over, is_freed;
     struct fl_list in_calls; /* core's list of calls, for drain and the admin page */
 };
 

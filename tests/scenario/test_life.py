@@ -581,3 +581,16 @@ def a_vote_on_what_is_over_its_time_expires_it(rt):
         assert org.state(approval) == "expired"
         assert "expired" in text_of(call.wait())
     assert org.effects() == []
+
+
+@case()
+def a_client_that_goes_while_it_reads(rt):
+    """The call outlives its connection: what it read is in the audit, by its whole name."""
+    org = Org(rt, files=False, conformance=True)
+    for modern in (True, False):
+        agent = McpWs(rt, org.credential, modern=modern)
+        call = agent.call_start("conf__test_tool_with_progress", progress="p")
+        call.wait_note("notifications/progress")
+        agent.drop()
+    leaves = wait_for("both rows", lambda: (lambda x: len(x) == 2 and x)(org.audit(kind="call.")))
+    assert {leaf["data"]["tool"] for leaf in leaves} == {"conf__test_tool_with_progress"}, leaves
