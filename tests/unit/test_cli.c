@@ -161,7 +161,7 @@ static void test_lists_of_choices_are_checked_one_by_one(void)
 static void test_arguments_are_text(void)
 {
     check_wrong("agent show \xff", "argument 3 is not UTF-8");
-    check_wrong("agent \xff", "there is no command 'agent \xff'");
+    check_wrong("agent \xff", "there is no command 'agent ?'");
 }
 
 /* ---------------------------------------------------------------- the table itself */

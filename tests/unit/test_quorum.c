@@ -28,6 +28,7 @@ static const struct {
     { FL_ACTION_MANAGE_POLICY, "yy---" },
     { FL_ACTION_MANAGE_TOOLS, "yy---" },
     { FL_ACTION_MANAGE_AGENTS, "yy---" },
+    { FL_ACTION_MANAGE_SETTINGS, "yy---" },
     { FL_ACTION_MANAGE_PEOPLE, "yy---" },
     { FL_ACTION_MANAGE_OWNERS, "y----" },
     { FL_ACTION_MANAGE_TOKENS, "yy---" },
