@@ -133,6 +133,8 @@ static enum fl_code check_own(const char *url, struct fl_err *err)
         code = fl_admin_check(pg, err);
     if (code == FL_OK)
         code = fl_migrate_fits(pg, err);
+    if (code == FL_OK)
+        code = fl_migrate_guarded(pg, err);
     fl_admin_close(&pg);
     return code;
 }

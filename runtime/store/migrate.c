@@ -10,6 +10,7 @@
 #include "runtime/io/pg.h"
 #include "runtime/io/pg_admin.h"
 #include "runtime/store/embedded.h"
+#include "runtime/store/sql.h"
 #include "runtime/store/states.h"
 
 #define LOCK_KEY    "7337001"
@@ -208,6 +209,20 @@ enum fl_code fl_migrate_fits(struct pg_conn *pg, struct fl_err *err)
             "program",
             there, ours);
     return FL_OK;
+}
+
+enum fl_code fl_migrate_guarded(struct pg_conn *pg, struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    enum fl_code code = fl_admin_exec(pg, FL_SQL_UNPROTECTED " LIMIT 1", &res, err);
+    if (code == FL_OK && fl_admin_rows(res) > 0)
+        code = fl_err_set(err, FL_CONFIG,
+                          "the table %.64s has no forced row security, so that organizations could "
+                          "see one another's rows; see flopinio doctor",
+                          fl_admin_cell(res, 0, 0));
+    if (res)
+        fl_admin_clear(&res);
+    return code;
 }
 
 /* One file and its number in one transaction. */

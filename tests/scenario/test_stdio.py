@@ -274,7 +274,8 @@ def runtime_dies_under_it(rt):
     org.write("a.txt", "hello\n")
     agents = [McpBridge(rt, org.credential, modern) for modern in (False, True)]
     held = [hold(org, a, "x%d" % i) for i, a in enumerate(agents)]
-    rt.kill_workers()
+    for pid in rt.workers():
+        rt.kill_worker(pid)
     for pending, _ in held:
         try:
             pending.wait()
@@ -432,8 +433,8 @@ def private_supervisor_killed(_rt):
         agent.request("ping", timeout=60)
         pid = p.supervisor()
         os.kill(pid, signal.SIGKILL)
-        assert "files__read" in wait_for("a new one", lambda: try_tools(agent), 60)
-        assert p.supervisor() != pid
+        # Its workers end by themselves; the client, handed over, starts another one.
+        wait_for("a new one", lambda: try_tools(agent) and p.supervisor() not in (None, pid), 60)
         assert agent.close() == 0
         p.wait_gone()
 
