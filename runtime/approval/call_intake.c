@@ -133,6 +133,7 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .tool = c->tool,
         .tool_name = c->found->name,
         .definition_digest = c->found->digest,
+        .server_digest = fl_bytes(c->found->server->digest, sizeof c->found->server->digest),
         .fingerprint = { (const char *)fingerprint, FL_SHA256_BYTES },
         .idempotency_key = c->idempotency_key,
         .preview_kind = preview_kind,

@@ -27,17 +27,19 @@ static enum fl_code open_contents(struct fl_look *l, struct fl_err *err)
             l->result = (struct fl_call_result){ .bytes = row->result_bytes };
     }
     if (code == FL_OK && l->wants_arguments) {
-        code = fl_content_arguments(l->core, &l->organization, row, cells[0], l->arena,
-                                    &l->arguments, err);
+        struct fl_content_call call;
+        code = fl_content_arguments(l->core, &l->organization, row, cells[0], l->arena, &call, err);
         if (code == FL_CONFLICT || code == FL_BAD_KEY) {
             FL_LOG(ERROR, "approval_tampered", FL_KU("org", &l->organization),
                    FL_KU("call", &row->id), FL_KS("reason", err->text));
             l->is_tampered = true;
             return FL_OK;
         }
-        if (code == FL_OK)
+        if (code == FL_OK) {
+            l->arguments = call.arguments;
             code = fl_content_open(l->core, &l->organization, &row->id, "justification", cells[1],
                                    l->arena, &l->justification, err);
+        }
         if (code == FL_OK)
             code = fl_content_open(l->core, &l->organization, &row->id, "preview", cells[2],
                                    l->arena, &l->preview, err);

@@ -16,6 +16,7 @@ struct fl_org_server {
     struct fl_uuid id;
     struct fl_str name, plugin, config, environment, account, note;
     bool is_enabled;
+    uint8_t digest[FL_SHA256_BYTES]; /* of plugin, configuration, environment and account */
     struct fl_str refusal; /* why there is no plugin instance; n 0 otherwise */
 };
 
@@ -131,6 +132,10 @@ void fl_orgs_listen(struct fl_orgs *orgs, struct fl_orgs_listener *listener);
  * `refusal` says why, or it was removed). Borrowed for the turn: never kept. */
 struct fl_host_instance *fl_orgs_instance(struct fl_orgs *orgs, const struct fl_uuid *organization,
                                           const struct fl_uuid *server);
+/* The same, but only while it is configured as in this snapshot: what was checked is what runs. */
+struct fl_host_instance *fl_orgs_instance_as(struct fl_orgs *orgs,
+                                             const struct fl_uuid *organization,
+                                             const struct fl_org_server *server);
 /* Bytes of arguments that an organization's calls hold at one time; false: over its budget. */
 bool fl_orgs_take(struct fl_orgs *orgs, const struct fl_uuid *organization, size_t bytes);
 void fl_orgs_give_back(struct fl_orgs *orgs, const struct fl_uuid *organization, size_t bytes);

@@ -147,17 +147,22 @@ static void stop(struct fl_org_instance *i)
         i->is_stopping = false;
 }
 
-void fl_org_instance_find(struct fl_org_entry *e, struct fl_arena *arena,
-                          struct fl_org_server *server)
+static void digest_of(const struct fl_org_server *server, uint8_t out[FL_SHA256_BYTES])
 {
-    uint8_t digest[FL_SHA256_BYTES];
     struct fl_sha256 sha;
-    struct fl_err err;
     fl_sha256_init(&sha);
     fl_sha256_part(&sha, server->name);
     fl_sha256_part(&sha, server->plugin);
     fl_sha256_part(&sha, server->config);
-    fl_sha256_final(&sha, digest);
+    fl_sha256_final(&sha, out);
+}
+
+void fl_org_instance_find(struct fl_org_entry *e, struct fl_arena *arena,
+                          struct fl_org_server *server)
+{
+    uint8_t digest[FL_SHA256_BYTES];
+    struct fl_err err;
+    digest_of(server, digest);
     FL_LIST_FOREACH (link, &e->instances) {
         struct fl_org_instance *i = FL_CONTAINER(link, struct fl_org_instance, link);
         if (!i->is_stopping && fl_uuid_cmp(&i->server_id, &server->id) == 0 &&
@@ -202,6 +207,17 @@ struct fl_host_instance *fl_orgs_instance(struct fl_orgs *orgs, const struct fl_
     struct fl_org_entry *e = fl_org_entry_find(orgs, organization);
     struct fl_org_instance *i = e ? newest(e, server) : NULL;
     return i ? i->host : NULL;
+}
+
+struct fl_host_instance *fl_orgs_instance_as(struct fl_orgs *orgs,
+                                             const struct fl_uuid *organization,
+                                             const struct fl_org_server *server)
+{
+    uint8_t digest[FL_SHA256_BYTES];
+    struct fl_org_entry *e = fl_org_entry_find(orgs, organization);
+    struct fl_org_instance *i = e ? newest(e, &server->id) : NULL;
+    digest_of(server, digest);
+    return i && memcmp(i->digest, digest, sizeof digest) == 0 ? i->host : NULL;
 }
 
 void fl_org_instances_trim(struct fl_org_entry *e, const struct fl_org *org)

@@ -71,6 +71,18 @@ static bool read_stops(struct fl_org *org, const struct fl_query *q)
     return org->stops != NULL;
 }
 
+static void digest_server(struct fl_org_server *s)
+{
+    struct fl_sha256 sha;
+    fl_sha256_init(&sha);
+    fl_sha256_part(&sha, FL_STR("flopinio/server/1"));
+    fl_sha256_part(&sha, s->plugin);
+    fl_sha256_part(&sha, s->config);
+    fl_sha256_part(&sha, s->environment);
+    fl_sha256_part(&sha, s->account);
+    fl_sha256_final(&sha, s->digest);
+}
+
 static bool read_servers(struct fl_org *org, struct fl_org_entry *e)
 {
     const struct fl_query *q = e->q_servers;
@@ -86,6 +98,7 @@ static bool read_servers(struct fl_org *org, struct fl_org_entry *e)
         s->account = fl_cell_copy(q, org->arena, i, 6);
         s->is_enabled = fl_cell_bool(q, i, 7);
         s->note = fl_cell_copy(q, org->arena, i, 8);
+        digest_server(s);
         if (s->is_enabled)
             fl_org_instance_find(e, org->arena, s);
     }

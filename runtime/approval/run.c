@@ -23,7 +23,7 @@
 #include "runtime/store/organization.h"
 #include "runtime/store/vote.h"
 
-#define RELOADS_MAX 5 /* of the organization while its policy keeps changing */
+#define RELOADS_MAX 5 /* of the organization while it keeps changing */
 
 FL_STEP_DECLARE(peek);
 FL_STEP_DECLARE(peeked);
@@ -159,10 +159,15 @@ FL_STEP(check)
     struct fl_run *r = run_of(f);
     struct fl_err err;
     struct fl_str sealed = fl_cell_bytes(r->q_content, r->arena, 0, 0);
-    enum fl_code code = fl_content_arguments(r->core, &r->organization, &r->row, sealed, r->arena,
-                                             &r->arguments, &err);
+    struct fl_content_call call;
+    enum fl_code code =
+        fl_content_arguments(r->core, &r->organization, &r->row, sealed, r->arena, &call, &err);
     if (code == FL_NOMEM)
         return fl_fail_with(f, code, "%s", err.text);
+    if (code == FL_OK) {
+        r->arguments = call.arguments;
+        memcpy(r->server, call.server, sizeof r->server);
+    }
     if (code) {
         FL_LOG(ERROR, "approval_tampered", FL_KU("org", &r->organization),
                FL_KU("call", &r->approval), FL_KS("reason", err.text));
@@ -221,6 +226,8 @@ static const char *objection(struct fl_run *r, struct fl_err *err)
     const struct fl_org_tool *tool = fl_org_tool(r->org, r->row.tool);
     if (!tool)
         return "the tool is not there any more";
+    if (memcmp(tool->server->digest, r->server, sizeof r->server) != 0)
+        return "its server is not configured any more as it was when it was approved";
     char id[FL_UUID_TEXT];
     struct fl_caller caller = { .agent = r->row.agent,
                                 .agent_id_text = fl_str_of(fl_uuid_format(&r->row.agent_id, id)),
@@ -292,10 +299,10 @@ FL_STEP(rechecked)
         fl_store_approval_freeze(&r->tx, &r->approval);
         return move(r, FL_APPROVAL_APPROVED, FL_AUDIT_APPROVAL_RELEASED);
     }
-    if (fl_cell_int(r->q_recheck, 0, 0) != r->org->policy_version) {
+    if ((uint64_t)fl_cell_int(r->q_recheck, 0, 0) != r->org->revision) {
         fl_tx_abandon(&r->tx);
         if (++r->tries > RELOADS_MAX)
-            return fl_fail_with(f, FL_UNAVAILABLE, "the policy keeps changing");
+            return fl_fail_with(f, FL_UNAVAILABLE, "the organization keeps changing");
         fl_orgs_changed(r->core->orgs, &r->organization, 0);
         return &S_load_org;
     }

@@ -37,6 +37,7 @@ struct fl_run {
     struct fl_approval row;
     struct fl_query *q_claim, *q_row, *q_content, *q_recheck, *q_votes, *q_people;
     struct fl_str arguments;
+    uint8_t server[FL_SHA256_BYTES]; /* what its server was when it was asked for */
     int64_t fence;
     struct fl_host_call call;
     struct fl_list in_sent; /* core's, while the tool is at work */

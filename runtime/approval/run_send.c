@@ -86,11 +86,15 @@ static void on_call_done(struct fl_op *op)
 /* ---------------------------------------------------------------- its turn */
 static enum fl_code start(struct fl_run *r, struct fl_err *err)
 {
+    const struct fl_org_tool *checked = fl_org_tool(r->org, r->row.tool);
     struct fl_host_instance *instance =
-        fl_orgs_instance(r->core->orgs, &r->organization, &r->row.server_id);
+        checked ? fl_orgs_instance_as(r->core->orgs, &r->organization, checked->server) : NULL;
     char *tool = fl_arena_strndup(r->arena, r->row.tool_name.p, r->row.tool_name.n);
     if (!tool)
         return fl_err_code(err, FL_NOMEM);
+    if (!instance && checked &&
+        fl_orgs_instance(r->core->orgs, &r->organization, &r->row.server_id))
+        return fl_err_set(err, FL_UNAVAILABLE, "the tool's server has just been configured anew");
     if (!instance)
         return fl_err_set(err, FL_UNAVAILABLE, "the tool's server has no plugin");
     r->call = (struct fl_host_call){

@@ -120,16 +120,20 @@ static enum fl_code prepare_again(struct fl_settle *s, struct fl_err *err)
     const struct fl_approval *old = &s->row;
     const struct fl_org_tool *tool = fl_org_tool(s->org, old->tool);
     uint8_t *fingerprint = fl_arena_alloc(s->arena, FL_SHA256_BYTES);
+    struct fl_content_call call;
     enum fl_code code = fl_content_arguments(s->core, &s->organization, old,
                                              fl_cell_bytes(s->q_content, s->arena, 0, 0), s->arena,
-                                             &s->arguments, err);
+                                             &call, err);
     if (code)
         return code;
+    s->arguments = call.arguments;
     if (!tool || tool->state != FL_TOOL_ACCEPTED ||
         fl_uuid_cmp(&tool->server->id, &old->server_id) != 0 ||
         !fl_str_eq(tool->digest, old->definition_digest))
         return fl_err_set(err, FL_CONFLICT,
                           "the tool's definition is not the one that was approved");
+    if (memcmp(tool->server->digest, call.server, sizeof call.server) != 0)
+        return fl_err_set(err, FL_CONFLICT, "the tool's server was configured anew since");
     if ((code = ask_policy(s, tool, err)) != FL_OK)
         return code;
     bool is_asked = s->verdict.effect == FL_EFFECT_ASK;
@@ -149,6 +153,7 @@ static enum fl_code prepare_again(struct fl_settle *s, struct fl_err *err)
         .tool = old->tool,
         .tool_name = old->tool_name,
         .definition_digest = old->definition_digest,
+        .server_digest = fl_bytes(tool->server->digest, sizeof tool->server->digest),
         .fingerprint = { (const char *)fingerprint, FL_SHA256_BYTES },
         .preview_kind = fl_arena_strndup(s->arena, old->preview_kind.p, old->preview_kind.n),
         .precondition = old->precondition,

@@ -159,15 +159,18 @@ struct fl_str fl_api_sentence(const struct fl_api *a, struct fl_arena *arena,
     struct fl_err err;
     struct fl_card card;
     struct fl_approval_texts texts = { 0 };
+    struct fl_content_call call;
     const struct fl_approval *row = view->row;
     if (!content || fl_rows(content) != 1)
         return row->tool;
     enum fl_code code =
         fl_content_arguments(a->core, &a->organization_id, row, fl_cell_bytes(content, arena, 0, 0),
-                             arena, &texts.arguments, &err);
+                             arena, &call, &err);
     texts.is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
     if (code && !texts.is_tampered)
         return row->tool;
+    if (!code)
+        texts.arguments = call.arguments;
     code = fl_card_of(arena, view, &texts, a->core->keys, &a->organization_id, FL_CARD_MIN_BYTES,
                       &card, &err);
     if (texts.arguments.p)

@@ -7,7 +7,7 @@
 
 struct fl_binding {
     struct fl_uuid organization, agent;
-    struct fl_str server; /* the operator's name of the server or plugin instance */
+    struct fl_str server; /* which server, and what it is: its configuration, what cards call it */
     struct fl_str tool;
     uint8_t definition_digest[FL_SHA256_BYTES]; /* of the pinned tool definition */
     struct fl_str arguments;                    /* canonical (RFC 8785) */

@@ -143,7 +143,7 @@ static struct fl_sql sql_intake_lock = { "approval_intake_lock",
 
 static struct fl_sql sql_recheck = {
     "approval_recheck",
-    "SELECT o.policy_version, "
+    "SELECT o.revision, "
     "coalesce((SELECT t.accepted_digest = a.definition_digest AND t.digest = a.definition_digest "
     "AND NOT t.is_quarantined AND NOT t.is_gone AND v.is_enabled FROM tool t JOIN server v USING "
     "(organization_id, server_id) WHERE t.organization_id = a.organization_id AND t.published = "

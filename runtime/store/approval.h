@@ -42,7 +42,8 @@ struct fl_approval_new {
     const char *kind;
     enum fl_approval_state state; /* PENDING or APPROVED */
     struct fl_str tool, tool_name, definition_digest;
-    struct fl_str arguments; /* sealed */
+    struct fl_str server_digest; /* what the server is; kept in the sealed arguments */
+    struct fl_str arguments;     /* sealed */
     int64_t arguments_bytes;
     struct fl_str binding_salt, binding_digest, fingerprint, idempotency_key;
     struct fl_str justification, preview; /* sealed; p NULL: none */
@@ -138,7 +139,7 @@ struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid 
                                          const struct fl_uuid *id, const struct fl_uuid *worker,
                                          int64_t lease_ms, const struct fl_audit_row *audit);
 /* What must still hold when it is sent, read in the transaction that holds the lock. Columns:
- * policy_version, tool is as pinned, agent may act, credential may be used, reason of a stop or
+ * revision of the organization, tool is as pinned, agent may act, credential may be used, reason of a stop or
  * null. */
 struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id);
 /* claimed -> dispatched by fence, if it has not expired or been stopped by now; the audit row only

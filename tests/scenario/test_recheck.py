@@ -120,6 +120,27 @@ def disabled_server(rt):
 
 
 @case()
+def server_in_another_folder(rt):
+    """The same arguments would do another thing there; also when the card's words are others."""
+    for change in ({"environment": "production"}, {"account": "somebody"},
+                   {"config": {"root": "/tmp"}}):
+        a = Approved(rt)
+        said = a.org.control("PATCH", "/servers/s", change)
+        assert said["same"] > 0 and not said["changed"], said
+        a.voided("not configured any more as it was")
+
+
+@case()
+def server_refreshed_or_off_and_on_again_is_as_it_was(rt):
+    a = Approved(rt)
+    a.org.control("POST", "/servers/s/refresh")
+    a.org.control("PATCH", "/servers/s", {"is_enabled": False})
+    a.org.control("PATCH", "/servers/s", {"is_enabled": True})
+    a.org.sync()
+    assert text_of(a.collect()) == "appended"
+
+
+@case()
 def policy_tightened_to_deny(rt):
     a = Approved(rt)
     a.org.apply("""version: 1
