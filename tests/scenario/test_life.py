@@ -3,7 +3,7 @@ agent is told, what is on the disk."""
 import time
 
 from cases import case
-from harness import Org, refused, wait_for
+from harness import Org, check_audit, refused, wait_for
 from mcp_client import TASKS, McpError, McpHttp, McpStdio, McpWs, text_of
 
 APPROVED = ["approval.requested", "approval.approved", "approval.claimed", "approval.dispatched",
@@ -594,3 +594,37 @@ def a_client_that_goes_while_it_reads(rt):
         agent.drop()
     leaves = wait_for("both rows", lambda: (lambda x: len(x) == 2 and x)(org.audit(kind="call.")))
     assert {leaf["data"]["tool"] for leaf in leaves} == {"conf__test_tool_with_progress"}, leaves
+
+
+# ---- canaries of the check that runs after every case
+def caught(org, change, *args):
+    org.rt.sql(change, *args)
+    try:
+        check_audit(org)
+    except AssertionError:
+        return
+    finally:
+        org.is_edited = True
+    raise AssertionError("the audit's check did not see: " + change)
+
+
+@case()
+def canary_a_missing_audit_row_is_caught(rt):
+    for kind in ("requested", "approved", "claimed", "dispatched", "succeeded"):
+        org = Org(rt, files=False, scenario=True)
+        with McpWs(rt, org.credential) as agent:
+            call, approval = held(org, agent)
+            org.ann.approve(approval)
+            call.wait()
+        check_audit(org)
+        caught(org, "DELETE FROM audit_event WHERE subject_id = %s AND kind = %s", approval,
+               "approval." + kind)
+
+
+@case()
+def canary_a_state_without_its_audit_row_is_caught(rt):
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        call, approval = held(org, agent)
+        check_audit(org)
+        caught(org, "UPDATE approval SET state = 'rejected' WHERE approval_id = %s", approval)
