@@ -362,6 +362,11 @@ void fl_sweep_start(struct fl_sweep *s)
     fl_flow_run(&s->flow, &S_ask);
 }
 
+void fl_sweep_nudge(struct fl_sweep *s)
+{
+    fl_op_cancel(&s->flow.op); /* only the sleep lets itself be cancelled */
+}
+
 void fl_sweep_stop(struct fl_sweep *s)
 {
     s->is_stopping = true;

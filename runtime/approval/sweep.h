@@ -13,6 +13,8 @@ enum fl_code fl_sweep_new(struct fl_core *core, struct fl_sweep **ret,
                           struct fl_err *err) FL_MUST_CHECK;
 /* Begins; needs the hub and the organizations. */
 void fl_sweep_start(struct fl_sweep *sweep);
+/* The next round now, and from then on by the interval of now (after a reload). */
+void fl_sweep_nudge(struct fl_sweep *sweep);
 /* No further rounds; the running one ends with the database. */
 void fl_sweep_stop(struct fl_sweep *sweep);
 void fl_sweep_free(struct fl_sweep **sweep);

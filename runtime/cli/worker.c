@@ -425,6 +425,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     fl_config_fini(&w->reloaded);
     w->reloaded = fresh;
     fl_endpoint_reload(w->endpoint, fresh.progress_time, fresh.keepalive_time);
+    fl_sweep_nudge(w->core.sweep);
     FL_LOG(INFO, "reloaded", FL_KI("pid", getpid()));
     if (w->tls && fl_tls_reload(w->tls, &err) != FL_OK)
         FL_LOG(ERROR, "certificate_reload_failed", FL_KS("reason", err.text));
