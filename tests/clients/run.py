@@ -147,7 +147,7 @@ class Lane:
             client.kill()
             assert self.org.state(approval) == "pending"
             self.org.olga.cancel(approval)
-        self.org.wait_state(approval, "cancelled", timeout=15)
+        self.org.wait_state(approval, "cancelled", timeout=30)
         try:
             result = call.wait(10)
             assert self.variant.tasks and result.get("isError"), result
@@ -433,7 +433,7 @@ def main():
         sys.exit("run.py: there is no such variant; they are: %s"
                  % " ".join(v.name for v in VARIANTS))
     results = Results()
-    rt = Runtime(leave_grace="8s", progress_time="1s")
+    rt = Runtime(leave_grace="15s", progress_time="1s")
     lanes = []
     try:
         slow = Slow(rt)
@@ -450,6 +450,7 @@ def main():
             results.run(lane.variant, "expired", lambda: slow.expired(lane))
             if lane.variant.name in DEFAULTS:
                 results.run(lane.variant, "left_at_50s", lambda: slow.left_at_50s(lane))
+        rt.configure(leave_grace="60s", progress_time="1s")  # all come back at once
         restarted(results, rt, held)
         if "FAIL" in results.of.values():
             print("---- the runtime's log\n" + rt.log())
