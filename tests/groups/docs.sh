@@ -1,0 +1,15 @@
+# shows: every command in README and docs runs as written, in order, on one terminal
+# budget: 60
+# order: 70
+# needs: python3-psycopg2
+# build: none
+# shellcheck shell=bash
+
+run() {
+    # The README installs what the quickstart has built.
+    if ! build_preset release; then
+        t_fail builds
+        return
+    fi
+    t_stream docs /usr/bin/python3 tests/docs/run.py
+}
