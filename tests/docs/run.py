@@ -15,20 +15,41 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 ROOT = os.environ["FL_ROOT"]
 sys.path.insert(0, ROOT + "/tests/scenario")
+os.environ["FL_BUILD"] = ROOT + "/build/release"
 from mcp_client import McpHttp  # noqa: E402
+from test_database import TOOLS, OwnServer  # noqa: E402
 
 PAGES = ["README.md", "examples/plugin/README.md", "docs/plugins.md"]  # in this order, then the rest
 ELSEWHERE = {  # commands that a group of their own runs
     "examples/quickstart.sh": "quickstart",
     "tests/run.sh": "the run that this is a part of",
 }
+OWN_PLACE = {"README.md", "docs/operator.md"}  # these begin on a machine without an installation
 PASSPHRASE = "four horses in the long rain"
+
+# What stands for sudo: this user; the programs of systemd work on the run's own root and processes.
+SUDO = """#!/bin/bash
+[ "$1" != -u ] || shift 2
+serve() {
+    setsid flopinio serve >>"$HOME/unit.log" 2>&1 </dev/null &
+    for i in {1..300}; do curl -sfo /dev/null "$FLOPINIO_METRICS_LISTEN/ready" && return; sleep 0.2; done
+    cat "$HOME/unit.log"; exit 1
+}
+pid() { head -n 1 "$FLOPINIO_DATA_DIR/flopinio.pid"; }
+case $* in
+systemd-sysusers) mkdir -p "$DESTDIR/etc"; exec systemd-sysusers --root="$DESTDIR" ;;
+"systemctl enable --now flopinio") systemctl --root="$DESTDIR" enable flopinio && serve ;;
+"systemctl restart flopinio") kill "$(pid)"; tail --pid="$(pid)" -f /dev/null; serve ;;
+"systemctl kill --kill-whom=main --signal=SIGUSR2 flopinio") kill -USR2 "$(pid)" ;;
+systemctl*) echo "the docs' run does not know: $*"; exit 1 ;;
+*) exec "$@" ;;
+esac
+"""
 
 
 def blocks(path):
@@ -46,33 +67,50 @@ def pages():
 
 # ---- the place where it happens ----
 class Place:
+    count = 0
+
     def __init__(self):
-        self.dir = os.environ["FL_TMP"] + "/docs"
+        Place.count += 1
+        self.dir = "%s/docs%d" % (os.environ["FL_TMP"], Place.count)
         self.dest = self.dir + "/dest"
         for name in ("bin", "home", "shop"):
             os.makedirs(self.dir + "/" + name)
         if os.geteuid() == 0:  # plugins run as nobody then
             shutil.chown(self.dir + "/shop", "nobody")
         with open(self.dir + "/bin/sudo", "w") as f:
-            f.write('#!/bin/sh\nexec "$@"\n')
+            f.write(SUDO)
         os.chmod(self.dir + "/bin/sudo", 0o755)
-        self.port = free_port()
-        self.credential = None
+        self.port, self.metrics_port = free_port(), free_port()
+        self.credential = self.server = self.owner_url = None
         local = self.dest + "/usr/local"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO")}
-        self.env.update(HOME=self.dir + "/home", TERM="xterm", PS1="", DESTDIR=self.dest,
-                        PATH="%s/bin:%s/bin:%s" % (self.dir, local, os.environ["PATH"]),
-                        FLOPINIO_DATA_DIR=self.dir + "/home/data",
-                        FLOPINIO_PLUGIN_DIRS=local + "/lib/flopinio/plugins",
-                        FLOPINIO_LISTEN="127.0.0.1:%d" % self.port,
-                        FLOPINIO_METRICS_LISTEN="127.0.0.1:%d" % free_port())
+        env = {k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO")}
+        env.update(HOME=self.dir + "/home", TERM="xterm", PS1="", DESTDIR=self.dest,
+                   PATH="%s/bin:%s/bin:%s" % (self.dir, local, env["PATH"]),
+                   FLOPINIO_PLUGIN_DIRS=local + "/lib/flopinio/plugins",
+                   C_INCLUDE_PATH=local + "/include",
+                   FLOPINIO_LISTEN="127.0.0.1:%d" % self.port,
+                   FLOPINIO_METRICS_LISTEN="127.0.0.1:%d" % self.metrics_port)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execvpe("bash", ["bash", "--norc", "--noprofile"], self.env)
+            os.execvpe("bash", ["bash", "--norc", "--noprofile"], env)
         self.run("stty -echo cols 200; set +o history; bind 'set enable-bracketed-paste off'")
+        self.data = None
+        self.new_data()
+
+    def new_data(self):
+        """Where the next installation lives."""
+        if self.data:
+            self.stop()
+        self.data = "%s/data%d" % (self.dir, len(os.listdir(self.dir)))
+        self.run("export FLOPINIO_DATA_DIR=" + self.data)
+
+    def stop(self):
+        """Ends what serves, and its database."""
+        self.run("pid=$(head -n 1 %s/flopinio.pid 2>/dev/null) && kill $pid && "
+                 "tail --pid=$pid -f /dev/null; wait" % self.data, 90)
 
     def run(self, line, limit=60):
-        """(status, output); questions for a passphrase are answered."""
+        """(status, output); questions for a passphrase, or for consent, are answered."""
         with open(self.dir + "/line", "w") as f:
             f.write(line + "\n")
         os.write(self.fd, (". %s/line; printf '\\001END %%s\\001\\n' $?\n" % self.dir).encode())
@@ -93,23 +131,61 @@ class Place:
             if re.search(r"(?i)(passphrase[^\n:]*|again): ?$", seen[answered:]):
                 answered = len(seen)
                 os.write(self.fd, (PASSPHRASE + "\n").encode())
+            elif seen[answered:].endswith("[y/N] "):
+                answered = len(seen)
+                os.write(self.fd, b"y\n")
 
     def interrupt_later(self, seconds):
-        timer = threading.Timer(seconds, lambda: os.write(self.fd, b"\x03"))
-        timer.start()
+        threading.Timer(seconds, lambda: os.write(self.fd, b"\x03")).start()
+
+    def is_ready(self, wait_s=0):
+        until = time.monotonic() + wait_s
+        url = "http://127.0.0.1:%d/ready" % self.metrics_port
+        while True:
+            if subprocess.run(["curl", "-sfo", "/dev/null", url]).returncode == 0:
+                return True
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+
+    def interrupt_when_serving(self):
+        def wait():
+            self.is_ready(60)
+            os.write(self.fd, b"\x03")
+        threading.Thread(target=wait, daemon=True).start()
 
     def end(self):
-        self.run("kill %1 2>/dev/null; wait", 60)
+        self.stop()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        if self.server:
+            self.server.__exit__()
 
     def in_ours(self, text):
-        """What stands for something of the reader's."""
+        """The line, with something of this run's where it means something of the reader's."""
         text = re.sub(r"(?<![\w.])/usr/local/", self.dest + "/usr/local/", text)
-        text = text.replace("/srv/shop", self.dir + "/shop")
-        if self.credential:
-            text = text.replace("fla_...", self.credential)
+        text = text.replace("/srv/shop", self.dir + "/shop").replace("127.0.0.1:7338", "127.0.0.1:%d"
+                                                                     % self.metrics_port)
+        text = text.replace("/var/lib/flopinio", self.data).replace("DATA_DIR", self.data)
+        if "fla_..." in text:
+            text = text.replace("fla_...", self.credential or self.make_agent())
+        if "db.example.com" in text:
+            self.server = self.server or OwnServer()
+            text = re.sub(r"postgresql://postgres:\S+", self.server.url(), text)
+            text = re.sub(r"postgresql://flopinio_owner:\S+", str(self.owner_url), text)
+        if text.endswith("flopinio stdio"):
+            text += " </dev/null"
+        as_server = "runuser -u postgres -- " if os.geteuid() == 0 else ""
+        text = re.sub(r"^/usr/lib/postgresql/15/bin/pg_ctl", as_server + TOOLS + "/pg_ctl", text)
+        if "flopinio_super" in text:
+            text = "PGPASSWORD=$(cat %s/secrets/database-super) %s" % (self.data, text)
         return text
+
+    def make_agent(self):
+        """An agent of the page's administrator, where the page has no line for it."""
+        _, out = self.run("flopinio agent create clerk --owner ann --as ann")
+        self.credential = re.search(r"\bfla_[\w-]{20,}", out).group(0)
+        return self.credential
 
 
 def free_port():
@@ -136,16 +212,35 @@ def hold_a_call(place):
     raise AssertionError("no call is held: status %s\n%s" % (status, out))
 
 
+def before(place, line, folder):
+    """What a line needs that the reader has."""
+    if re.search(r"\binit --", line) and os.path.exists(place.data):
+        place.new_data()
+    if "passphrase.txt" in line:
+        with open(folder + "/passphrase.txt", "w") as f:
+            f.write(PASSPHRASE + "\n")
+    if line == "flopinio serve":
+        place.interrupt_when_serving()
+    if "--watch" in line:
+        place.interrupt_later(3)
+    if "pg_ctl" in line and "start" in line:
+        place.stop()
+    if line.startswith("curl") and not place.is_ready():
+        place.run("sudo systemctl enable --now flopinio")
+    if "hello.so" in line and "cc " not in line:
+        place.run("cp %s/%s/hello.so ." % (place.dir, re.sub(r"\W", "_", PAGES[1])))
+
+
 def after(place, line, out):
     """What a line leaves for the next ones."""
     found = re.search(r"\bfla_[\w-]{20,}", out)
     if line.startswith("flopinio agent create") and found:
         place.credential = found.group(0)
+    found = re.search(r"postgresql://flopinio_owner:\S+", out)
+    if found:
+        place.owner_url = found.group(0)
     if line.rstrip().endswith("&"):  # a reader types the next line later
-        for _ in range(300):
-            if place.run("flopinio whoami")[0] == 0:
-                return
-            time.sleep(0.2)
+        place.is_ready(60)
 
 
 def expectation(line, out):
@@ -175,15 +270,14 @@ def command_lines(text):
             yield line
 
 
-def run_line(place, line):
+def run_line(place, line, folder):
     bare = re.sub(r"\s+#.*$", "", line).strip()
     if bare in ELSEWHERE:
         return "ok", "    run by %s\n" % ELSEWHERE[bare]
-    line = place.in_ours(line)
+    before(place, bare, folder)
+    line = place.in_ours(bare)
     if re.search(r"\bID\b", line):
         line = re.sub(r"\bID\b", hold_a_call(place), line)
-    if "--watch" in line:
-        place.interrupt_later(3)
     status, out = place.run(line, 300)
     after(place, bare, out)
     wanted = (130, 0) if "--watch" in line else (0,)
@@ -198,6 +292,8 @@ def prepare_folder(place, path):
     """A copy of the page's folder, with its C blocks as the file that its commands name."""
     where = place.dir + "/" + re.sub(r"\W", "_", path)
     os.makedirs(where)
+    if path in OWN_PLACE:
+        os.symlink(ROOT + "/build", where + "/build")
     if path.startswith("examples/"):
         shutil.copytree(os.path.dirname(path), where, dirs_exist_ok=True)
     return where
@@ -223,7 +319,7 @@ def mentions(path):
     for language, line, block in blocks(path):
         if language == "sh":
             for i, words in enumerate(block.splitlines()):
-                m = re.search(r"\bflopinio ([a-z].*)", words)
+                m = re.search(r"(?<!\S)flopinio (?!flopinio)([a-z].*)", words)
                 if m:
                     yield line + i, m.group(0)
 
@@ -263,15 +359,20 @@ say("FAIL" if bad or len(known) < 30 else "ok", "commands_in_the_docs_exist", ""
 planted = unknown("flopinio approvals aprove ID", known) and unknown("flopinio whoami --loud", known)
 say("ok" if planted else "FAIL", "canary_commands_in_the_docs_exist")
 
-place = Place()
+place = None
 try:
     for page in pages():
-        with_commands = [b for b in blocks(page) if b[0] == "sh"]
-        if with_commands:
-            folder = prepare_folder(place, page)
-            place.run("cd %s" % (ROOT if page == "README.md" else folder))
+        fenced = list(blocks(page))
+        if not any(language == "sh" for language, _, _ in fenced):
+            continue
+        if page in OWN_PLACE:
+            if place:
+                place.end()
+            place = Place()
+        folder = prepare_folder(place, page)
+        place.run("cd " + folder)
         c_code = ""
-        for language, at, body in blocks(page):
+        for language, at, body in fenced:
             if language == "c":
                 c_code = body
             if language != "sh":
@@ -280,17 +381,16 @@ try:
             if source and not os.path.exists(folder + "/" + source.group(1)) and c_code:
                 with open(folder + "/" + source.group(1), "w") as f:
                     f.write(c_code)
-            if "hello.so" in body and "cc " not in body:
-                place.run("cp %s/%s/hello.so ." % (place.dir, re.sub(r"\W", "_", PAGES[1])))
             for text_line in command_lines(body):
                 try:
-                    verdict, words = run_line(place, text_line)
+                    verdict, words = run_line(place, text_line, folder)
                 except AssertionError as e:
                     verdict, words = "FAIL", "%s\n" % e
                 say(verdict, "%s: %s" % (page, text_line.strip()[:90]), words)
     status, out = place.run("false; flopinio no-such-command")
     say("ok" if status == 2 else "FAIL", "canary_a_line_that_fails", "" if status == 2 else out)
 finally:
-    place.end()
+    if place:
+        place.end()
 print("%d passed, %d failed, 0 skipped" % (counts["ok"], counts["FAIL"]))
 sys.exit(1 if counts["FAIL"] else 0)

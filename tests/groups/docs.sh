@@ -1,7 +1,7 @@
 # shows: every command in README and docs runs as written, in order, on one terminal
-# budget: 60
+# budget: 120
 # order: 70
-# needs: python3-psycopg2
+# needs: curl python3-psycopg2 systemd
 # build: none
 # shellcheck shell=bash
 
