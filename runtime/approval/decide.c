@@ -83,7 +83,11 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
     if (d->verdict == FL_VERDICT_WITHDRAW)
         return FL_OK;
     fl_ballot_facts(&d->ballot, d->ask, &facts);
-    return fl_quorum_may_vote(&facts, person, &vote, err);
+    enum fl_code code = fl_quorum_may_vote(&facts, person, &vote, err);
+    if (code == FL_OK && d->verdict == FL_VERDICT_APPROVE && !d->binding.p)
+        return fl_err_set(err, FL_BAD_PARAMS,
+                          "an approval must say which call was shown: the 'binding' of its card");
+    return code;
 }
 
 static void describe(struct fl_decide *d)

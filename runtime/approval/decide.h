@@ -23,7 +23,8 @@ struct fl_decide {
     struct fl_str reason;  /* p NULL: none; at most 2000 bytes */
     bool may_ask_again;    /* with a rejection: the agent may repeat the call */
     const char *via;       /* "cli", "api" */
-    struct fl_str binding; /* digest that the person was shown, hex; p NULL: not said */
+    struct fl_str binding; /* digest that the person was shown, hex; p NULL: not said, which is
+                            * enough to reject only */
     /* ---- outputs ---- */
     enum fl_approval_state state; /* after it */
     bool is_decided;              /* by this vote */
@@ -42,7 +43,7 @@ struct fl_decide {
     struct fl_post post;
 };
 
-/* FL_OK: the vote is recorded. FL_NOT_FOUND, FL_FORBIDDEN (a sentence for the person; the attempt
+/* FL_OK: the vote is recorded. FL_BAD_PARAMS (approved without saying what), FL_NOT_FOUND, FL_FORBIDDEN (a sentence for the person; the attempt
  * is in the audit), FL_CONFLICT (decided, over, or not what they were shown: text says what is
  * recorded), FL_UNAVAILABLE. */
 enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST_CHECK;

@@ -276,6 +276,15 @@ static void start_list(struct fl_api *a)
 }
 
 /* ---------------------------------------------------------------- one */
+static enum fl_code make_card(const struct fl_api *a, const struct fl_look *look,
+                              const struct fl_approval_view *view, struct fl_card *ret,
+                              struct fl_err *err)
+{
+    struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
+                                       look->is_tampered };
+    return fl_card_of(a->arena, view, &texts, a->core->keys, &a->organization_id, 0, ret, err);
+}
+
 static void answer_one(struct fl_api *a, struct fl_look *look)
 {
     struct fl_buf out = FL_BUF_INIT;
@@ -283,13 +292,10 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     struct fl_card card;
     struct fl_err err;
     char hex[2 * FL_DIGEST_BYTES + 1];
-    struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
-                                       look->is_tampered };
     const struct fl_approval *row = &look->row;
     enum fl_code code = fl_approval_view_read(&view, a->arena, row, &look->ballot, &err);
     if (code == FL_OK) {
-        code =
-            fl_card_of(a->arena, &view, &texts, a->core->keys, &a->organization_id, 0, &card, &err);
+        code = make_card(a, look, &view, &card, &err);
         if (code)
             fl_approval_view_fini(&view);
     }
@@ -360,10 +366,15 @@ static void put_state(struct fl_buf *out, enum fl_approval_state state)
     put_text(out, "says", fl_str_of(fl_state_word(state)));
 }
 
+struct deciding {
+    struct fl_decide decide;
+    struct fl_look look;
+};
+
 static void on_decided(struct fl_op *op)
 {
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
-    const struct fl_decide *d = a->user;
+    const struct fl_decide *d = &((struct deciding *)a->user)->decide;
     struct fl_buf out = FL_BUF_INIT;
     if (!fl_api_flow_done(a))
         return;
@@ -394,9 +405,57 @@ static bool read_verdict(struct fl_api *a, enum fl_verdict *ret)
     return true;
 }
 
+/* Is everything that it is about on its card? */
+static enum fl_code check_whole(struct fl_api *a, const struct fl_look *look, struct fl_err *err)
+{
+    struct fl_approval_view view;
+    struct fl_card card;
+    enum fl_code code = fl_approval_view_read(&view, a->arena, &look->row, &look->ballot, err);
+    if (code)
+        return code;
+    code = make_card(a, look, &view, &card, err);
+    if (code == FL_OK && card.can_reject && !card.can_approve)
+        code = fl_err_set(err, FL_CONFLICT, "it cannot be approved: %.*s", FL_STR_ARG(card.why_not));
+    fl_approval_view_fini(&view);
+    return code;
+}
+
+static void decide(struct fl_api *a)
+{
+    struct deciding *d = a->user;
+    a->op = (struct fl_op){ .done = on_decided };
+    if (fl_decide_start(&a->op, &d->decide) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
+/* Whatever a client shows or leaves out: what cannot be shown whole cannot be approved. */
+static void on_looked_whole(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    struct deciding *d = a->user;
+    if (op->code == FL_OK)
+        op->code = check_whole(a, &d->look, &op->err);
+    fl_look_fini(&d->look);
+    if (fl_api_flow_done(a))
+        decide(a);
+}
+
+static void look_first(struct fl_api *a)
+{
+    struct deciding *d = a->user;
+    d->look = (struct fl_look){ .core = a->core,
+                                .organization = a->organization_id,
+                                .id = d->decide.approval,
+                                .wants_arguments = true,
+                                .wants_ballot = true };
+    a->op = (struct fl_op){ .done = on_looked_whole };
+    if (fl_look_start(&a->op, &d->look) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
 static void start_decide(struct fl_api *a)
 {
-    struct fl_decide *d = FL_ARENA_NEW(a->arena, struct fl_decide);
+    struct deciding *d = FL_ARENA_NEW(a->arena, struct deciding);
     struct fl_str reason, binding;
     struct fl_uuid id;
     enum fl_verdict verdict;
@@ -409,7 +468,7 @@ static void start_decide(struct fl_api *a)
         !fl_api_text(a, "reason", false, &reason) || !fl_api_text(a, "binding", false, &binding) ||
         !fl_api_flag(a, "may_ask_again", &may_ask_again))
         return;
-    *d = (struct fl_decide){ .core = a->core,
+    d->decide = (struct fl_decide){ .core = a->core,
                              .organization = a->organization_id,
                              .approval = id,
                              .person = a->auth.id,
@@ -421,9 +480,10 @@ static void start_decide(struct fl_api *a)
                              .via = a->is_control ? "cli" : "api",
                              .binding = binding.n ? binding : NOTHING };
     a->user = d;
-    a->op = (struct fl_op){ .done = on_decided };
-    if (fl_decide_start(&a->op, d) != FL_OK)
-        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+    if (verdict == FL_VERDICT_APPROVE)
+        look_first(a);
+    else
+        decide(a);
 }
 
 /* ---------------------------------------------------------------- settling */

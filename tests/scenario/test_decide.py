@@ -147,26 +147,44 @@ def a_second_factor_counts_and_its_absence_does_not(rt):
         secret = rt.rest("POST", "/me/totp", {}, auth)["secret"]
         rt.rest("POST", "/me/totp/confirm", {"secret": secret, "code": code_of(secret)}, auth)
         path = org.path("/approvals/%s/decision" % approval)
+        yes = {"verdict": "approve", "binding": org.binding(approval)}
         with refused(401):
-            rt.rest("POST", path, {"verdict": "approve"}, auth)
+            rt.rest("POST", path, yes, auth)
         with refused(401):
-            rt.rest("POST", path, {"verdict": "approve"}, auth, code="000000")
-        said = rt.rest("POST", path, {"verdict": "approve"}, auth, code=code_of(secret, 1))
+            rt.rest("POST", path, yes, auth, code="000000")
+        said = rt.rest("POST", path, yes, auth, code=code_of(secret, 1))
         assert said["is_decided"], said
         approved(org, call, approval)
 
 
 @case()
 def what_was_not_shown_is_not_decided(rt):
-    """A client may say which call it showed; another one's digest decides nothing."""
+    """To approve takes the digest of the call that was shown; to reject does not."""
     org, call, approval = waiting(rt, {"approve": 1})
     shown = org.approval(approval)["binding"]
     other = ("0" if shown[0] != "0" else "1") + shown[1:]
+    for nothing in (None, ""):
+        with refused(400, "binding"):
+            org.ann.approve(approval, binding=nothing)
     with refused(409, "not the call that you were shown"):
         org.ann.approve(approval, binding=other)
     assert org.state(approval) == "pending"
     assert org.ann.approve(approval, binding=shown)["is_decided"]
     approved(org, call, approval)
+
+
+@case()
+def what_cannot_be_shown_whole_is_not_approved(rt):
+    """Whatever a client makes of its card: here of one whose row does not match its digest."""
+    org, call, approval = waiting(rt, {"approve": 1})
+    rt.sql("UPDATE approval SET precondition = 'another' WHERE approval_id = %s", approval)
+    card = org.approval(approval)["card"]
+    assert card["can_reject"] and not card["can_approve"], card
+    with refused(409, "does not match its digest"):
+        org.ann.approve(approval)
+    assert org.state(approval) == "pending" and org.approval(approval)["votes"] == []
+    org.ann.reject(approval, "somebody changed it")
+    rejected(org, call, approval)
 
 
 @case()
@@ -202,10 +220,11 @@ def verdicts_that_are_none_are_refused(rt):
 class Voter(threading.Thread):
     """A person with a connection of their own, who votes on every approval, in their own order."""
 
-    def __init__(self, org, token, ids, denies, start):
+    def __init__(self, org, token, bindings, denies, start):
         super().__init__(daemon=True)
         self.org, self.token, self.denies, self.begin = org, token, denies, start
-        self.ids = list(ids)
+        self.bindings = bindings
+        self.ids = list(bindings)
         random.shuffle(self.ids)
         self.decided, self.odd = [], []
 
@@ -214,7 +233,8 @@ class Voter(threading.Thread):
         headers = {"Authorization": "Bearer " + self.token, "Content-Type": "application/json"}
         self.begin.wait()
         for approval in self.ids:
-            body = {"verdict": "reject" if self.denies(approval) else "approve", "reason": "r"}
+            body = {"verdict": "reject" if self.denies(approval) else "approve", "reason": "r",
+                    "binding": self.bindings[approval]}
             conn.request("POST", "/api/v1" + self.org.path("/approvals/%s/decision" % approval),
                          json.dumps(body), headers)
             answer = conn.getresponse()
@@ -234,10 +254,11 @@ def quorum(rt, count, approve=10, deny=5, voters=64):
     agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
     for i in range(count):
         agent.call(APPEND, {"line": str(i)})
-    ids = org.wait_pending(count)
+    org.wait_pending(count)
     start = threading.Event()
     # About one vote in four denies: both ends are reached.
-    people = [Voter(org, t, ids, lambda _, r=random.Random(i): r.random() < 0.25, start)
+    bindings = {r["approval_id"]: r["binding_digest"].hex() for r in org.rows()}
+    people = [Voter(org, t, bindings, lambda _, r=random.Random(i): r.random() < 0.25, start)
               for i, t in enumerate(tokens)]
     for p in people:
         p.start()
@@ -313,10 +334,11 @@ def the_last_two_votes_at_the_same_moment_decide_once(rt):
         agent.call(APPEND, {"line": str(i)})
     ids = org.wait_pending(40)
     said = {a: [] for a in ids}
+    shown = {a: org.binding(a) for a in ids}
 
     def vote(person, approval, start):
         start.wait()
-        said[approval].append(person.approve(approval)["is_decided"])
+        said[approval].append(person.approve(approval, binding=shown[approval])["is_decided"])
     for approval in ids:
         start = threading.Event()
         pair = [threading.Thread(target=vote, args=(p, approval, start)) for p in (org.ann, org.bob)]

@@ -394,7 +394,8 @@ def private_first_starts_last_stops(_rt):
         # A person decides while it runs, over the control socket.
         held, approval = hold(p.org, second)
         p.rt.control("POST", p.org.path("/approvals/%s/decision" % approval),
-                     {"verdict": "approve", "reason": None}, auth=p.org.ann.token)
+                     {"verdict": "approve", "reason": None,
+                      "binding": p.org.binding(approval)}, auth=p.org.ann.token)
         assert not held.wait().get("isError")
         first.drop()  # killed, without a goodbye
         time.sleep(4)
