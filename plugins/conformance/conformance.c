@@ -266,10 +266,10 @@ SCRIPT(protocol_error_job)
 
 /* Whatever may be a task takes its time; so does what a stream may break under. */
 #define FLOPINIO_TASK_SLOW FLOPINIO_TASK_NEVER
-#define EFFECTS_SLOW     (FLOPINIO_READS | FLOPINIO_SLOW)
-#define EFFECTS_NEVER    FLOPINIO_READS
-#define EFFECTS_OPTIONAL (FLOPINIO_READS | FLOPINIO_SLOW)
-#define EFFECTS_REQUIRED (FLOPINIO_READS | FLOPINIO_SLOW)
+#define EFFECTS_SLOW       (FLOPINIO_READS | FLOPINIO_SLOW)
+#define EFFECTS_NEVER      FLOPINIO_READS
+#define EFFECTS_OPTIONAL   (FLOPINIO_READS | FLOPINIO_SLOW)
+#define EFFECTS_REQUIRED   (FLOPINIO_READS | FLOPINIO_SLOW)
 /* NOLINTBEGIN(bugprone-macro-parentheses): initializers */
 #define TOOL(tool, schema, task_, start_, cancel_, text)                                           \
     static const struct flopinio_tool tool_##tool = { .size = sizeof tool_##tool,                  \

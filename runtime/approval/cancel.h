@@ -1,6 +1,6 @@
 /* Taking an approval back before it is sent: by the agent that asked (notifications/cancelled,
- * tasks/cancel) or by a person who may. After the dispatch marker it is noted, and the tool is told:
- * what it says is the outcome. Loop thread. */
+ * tasks/cancel) or by a person who may. After the dispatch marker it is noted, and the tool is
+ * told: what it says is the outcome. Loop thread. */
 #ifndef FLOPINIO_APPROVAL_CANCEL_H
 #define FLOPINIO_APPROVAL_CANCEL_H
 

@@ -44,8 +44,8 @@ enum fl_code fl_content_open(const struct fl_core *core, const struct fl_uuid *o
     return code;
 }
 
-/* The server goes in by its id, as a name could be given to another one, and by what it is: the same
- * arguments mean another thing in another folder, or under another account. */
+/* The server goes in by its id, as a name could be given to another one, and by what it is: the
+ * same arguments mean another thing in another folder, or under another account. */
 static void digest_of(const struct fl_uuid *organization, const struct fl_uuid *agent,
                       const struct fl_uuid *server, const uint8_t server_digest[FL_DIGEST_BYTES],
                       struct fl_str tool, struct fl_str definition, struct fl_str arguments,

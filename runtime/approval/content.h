@@ -1,7 +1,7 @@
 /* The sealed contents of an approval's row, and the digest that binds them to what was approved.
  * The arguments are sealed together with the binding digest, and with what their server was at that
- * time: somebody who can write the database but has no key can neither change the arguments nor what
- * they are bound to, unnoticed. */
+ * time: somebody who can write the database but has no key can neither change the arguments nor
+ * what they are bound to, unnoticed. */
 #ifndef FLOPINIO_APPROVAL_CONTENT_H
 #define FLOPINIO_APPROVAL_CONTENT_H
 
@@ -25,7 +25,7 @@ enum fl_code fl_content_bind(const struct fl_core *core, struct fl_approval_new 
                              struct fl_str arguments, struct fl_arena *arena,
                              struct fl_err *err) FL_MUST_CHECK;
 struct fl_content_call {
-    struct fl_str arguments; /* in the arena; whoever is done with them cleanses them */
+    struct fl_str arguments;         /* in the arena; whoever is done with them cleanses them */
     uint8_t server[FL_DIGEST_BYTES]; /* fl_org_server.digest when it was asked for */
 };
 /* Opens the arguments and makes the digest again from the row. FL_BAD_KEY; FL_CONFLICT: the row is

@@ -56,7 +56,7 @@ struct fl_core {
     struct fl_list runs; /* of tasks */
     size_t run_count;
     struct fl_list sent; /* fl_run whose tool is at work */
-    bool is_draining; /* no new work is begun */
+    bool is_draining;    /* no new work is begun */
     struct fl_core_stats {
         uint64_t reads, denied, invalid, held, permitted, repeats;
         uint64_t dispatched, succeeded, failed, unknown, voided, decided;

@@ -172,8 +172,8 @@ size_t fl_hub_count(const struct fl_hub *hub)
 }
 
 /* ---- telling other processes ---- words with a space between: "w<id>" who says it, then "a<id>"
- * for each approval and "o<id>" for each organization that changed, "c<id>" for a late cancellation,
- * "s<hash>" for a session that ended */
+ * for each approval and "o<id>" for each organization that changed, "c<id>" for a late
+ * cancellation, "s<hash>" for a session that ended */
 static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
 {
     char text[FL_UUID_TEXT];

@@ -31,8 +31,8 @@ enum fl_code fl_hub_wait_start(struct fl_op *op, struct fl_hub_wait *wait, struc
  * notification for all changes of the turn, those of other processes. */
 void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
                     const struct fl_uuid *approval);
-/* What was sent for it is not wanted any more: told to the tool, in whichever process it is at work.
- * A hint that may get lost; the tool's own outcome stands in any case. */
+/* What was sent for it is not wanted any more: told to the tool, in whichever process it is at
+ * work. A hint that may get lost; the tool's own outcome stands in any case. */
 void fl_hub_cancelled_late(struct fl_hub *hub, const struct fl_uuid *approval);
 /* The sweep saw that it changed at this time; wakes only whoever does not know it yet. */
 void fl_hub_seen(struct fl_hub *hub, const struct fl_uuid *approval, int64_t changed_us);

@@ -17,7 +17,7 @@ struct fl_org_server {
     struct fl_str name, plugin, config, environment, account, note;
     bool is_enabled;
     uint8_t digest[FL_SHA256_BYTES]; /* of plugin, configuration, environment and account */
-    struct fl_str refusal; /* why there is no plugin instance; n 0 otherwise */
+    struct fl_str refusal;           /* why there is no plugin instance; n 0 otherwise */
 };
 
 enum fl_tool_state {

@@ -471,9 +471,9 @@ FL_STEP(compare)
     struct fl_approval now;
     struct fl_audit_event e;
     if (f->op.code == FL_UNAVAILABLE)
-        return fl_await(f, &S_late,
-                        fl_sleep_start(&f->op, &r->sleep, r->core->loop,
-                                       r->core->times.settle_retry_ms));
+        return fl_await(
+            f, &S_late,
+            fl_sleep_start(&f->op, &r->sleep, r->core->loop, r->core->times.settle_retry_ms));
     bool is_read = f->op.code == FL_OK && fl_store_approval_read(r->q_row, 0, r->try_arena, &now);
     if (is_read && now.state == r->state && now.fence == r->fence && !now.settled_by.p)
         return &S_end; /* it was recorded */

@@ -121,9 +121,9 @@ static enum fl_code prepare_again(struct fl_settle *s, struct fl_err *err)
     const struct fl_org_tool *tool = fl_org_tool(s->org, old->tool);
     uint8_t *fingerprint = fl_arena_alloc(s->arena, FL_SHA256_BYTES);
     struct fl_content_call call;
-    enum fl_code code = fl_content_arguments(s->core, &s->organization, old,
-                                             fl_cell_bytes(s->q_content, s->arena, 0, 0), s->arena,
-                                             &call, err);
+    enum fl_code code =
+        fl_content_arguments(s->core, &s->organization, old,
+                             fl_cell_bytes(s->q_content, s->arena, 0, 0), s->arena, &call, err);
     if (code)
         return code;
     s->arguments = call.arguments;

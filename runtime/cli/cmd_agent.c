@@ -188,7 +188,7 @@ static int credential_revoke(struct fl_cli *cli)
 #define CREDENTIAL_FLAGS                                                                           \
     { "client", CLIENTS, "what it runs in: decides how long a waiting call is held open", 0 },     \
         { "tools", "PATTERN", "tools it may see, files__*; all when not given", FL_FLAG_MANY },    \
-        { "expires", "TIME", "720h, 30d; without, it does not end", 0 },                     \
+        { "expires", "TIME", "720h, 30d; without, it does not end", 0 },                           \
     {                                                                                              \
         "hold", "TIME", "how long a waiting call is held open, instead of the client's", 0         \
     }

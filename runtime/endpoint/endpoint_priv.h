@@ -32,7 +32,8 @@ struct fl_endpoint {
 struct fl_talk;
 struct fl_talk_ops {
     /* One message of ours. `is_last`: the answer; `http` is its status. A talk whose transport is
-     * gone is never sent. False: it was only kept, for a client that may come back to the stream. */
+     * gone is never sent. False: it was only kept, for a client that may come back to the stream.
+     */
     bool (*send)(struct fl_talk *talk, struct fl_str message, bool is_last, int http);
     /* The answer will take long: whatever keeps the way open (SSE headers, comments). */
     void (*opening)(struct fl_talk *talk);

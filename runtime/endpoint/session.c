@@ -1,5 +1,6 @@
 /* Legacy sessions over Streamable HTTP: rows in the database, so that every worker answers for
- * them; each worker keeps what it has seen for a second, or until any worker of the node ends one. */
+ * them; each worker keeps what it has seen for a second, or until any worker of the node ends one.
+ */
 #include "runtime/endpoint/endpoint_priv.h"
 
 #include "flopinio/base/mem.h"
@@ -144,7 +145,9 @@ static enum fl_code begin(struct fl_op *op, struct fl_session_look *l, struct fl
                           struct fl_principal *principal, struct fl_session **ret,
                           const struct fl_uuid *organization)
 {
-    *l = (struct fl_session_look){ .op = op, .endpoint = ep, .principal = principal, .ret = ret, .ended_before = ended(ep) };
+    *l = (struct fl_session_look){
+        .op = op, .endpoint = ep, .principal = principal, .ret = ret, .ended_before = ended(ep)
+    };
     l->arena = fl_arena_new(0);
     if (!l->arena)
         return fl_err_code(&op->err, FL_NOMEM);

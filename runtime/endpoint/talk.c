@@ -65,10 +65,9 @@ bool fl_talk_answer(struct fl_talk *t, const struct fl_buf *out)
         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"out of memory\"}}";
     FL_ASSERT(!t->is_over);
     fl_mcp_progress_end(&t->progress);
-    bool is_sent =
-        out->is_failed
-            ? t->ops->send(t, fl_str_of(no_memory), true, 503)
-            : t->ops->send(t, fl_buf_view(out), true, t->http_status ? t->http_status : 200);
+    bool is_sent = out->is_failed ? t->ops->send(t, fl_str_of(no_memory), true, 503)
+                                  : t->ops->send(t, fl_buf_view(out), true,
+                                                 t->http_status ? t->http_status : 200);
     end(t);
     return is_sent && !out->is_failed;
 }

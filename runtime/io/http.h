@@ -69,8 +69,8 @@ struct fl_http_callbacks {
     void (*on_gone)(struct fl_http_exchange *ex);                        /* may be NULL */
     void (*on_drained)(struct fl_http_exchange *ex);  /* may be NULL; see fl_http_write */
     void (*on_released)(struct fl_http_exchange *ex); /* may be NULL */
-    /* Writes the body of an error that the front itself answers; nothing, or NULL: one plain sentence.
-     * `ex` is NULL while there is no valid head. `*ret_type` is a constant media type. */
+    /* Writes the body of an error that the front itself answers; nothing, or NULL: one plain
+     * sentence. `ex` is NULL while there is no valid head. `*ret_type` is a constant media type. */
     void (*render_error)(void *server_user, const struct fl_http_exchange *ex, int status,
                          const char *text, struct fl_buf *body, const char **ret_type);
 };

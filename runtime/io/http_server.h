@@ -41,9 +41,9 @@ enum fl_code fl_http_server_new(const struct fl_http_server_config *config, int 
                                 struct fl_http_server **ret, struct fl_err *err) FL_MUST_CHECK;
 /* Closes the listening socket of this process; connections go on. */
 void fl_http_server_stop_accepting(struct fl_http_server *server);
-/* Stops accepting, lets running exchanges end with `Connection: close`, and after deadline_ms breaks
- * what is left (on_gone). A connection without a request has a second: what its client has sent by
- * now, not knowing, is answered and not lost. Then calls drained(server), once. */
+/* Stops accepting, lets running exchanges end with `Connection: close`, and after deadline_ms
+ * breaks what is left (on_gone). A connection without a request has a second: what its client has
+ * sent by now, not knowing, is answered and not lost. Then calls drained(server), once. */
 void fl_http_server_drain(struct fl_http_server *server, int64_t deadline_ms,
                           void (*drained)(struct fl_http_server *server));
 /* Draining, and no connection is left (upgraded ones are not ours any more). */

@@ -112,6 +112,7 @@ void fl_pg_finish(struct fl_tx *tx, enum fl_code code, const struct fl_err *err)
 /* ---- pg_check.c: what must hold of every connection before it is used ---- */
 extern const char fl_pg_check_sql[];
 /* Its one row. FL_CONFIG: never to be used; FL_UNAVAILABLE: not now. */
-enum fl_code fl_pg_check(const PGresult *res, bool may_bypass_rls, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_pg_check(const PGresult *res, bool may_bypass_rls,
+                         struct fl_err *err) FL_MUST_CHECK;
 
 #endif

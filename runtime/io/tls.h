@@ -22,7 +22,8 @@ enum fl_code fl_tls_new(const struct fl_tls_files *files, size_t count, struct f
                         struct fl_err *err) FL_MUST_CHECK;
 /* Reads the same files again for new connections; on failure the old ones stay in use. */
 enum fl_code fl_tls_reload(struct fl_tls *tls, struct fl_err *err) FL_MUST_CHECK;
-/* When the certificate of a PEM file ends, UTC milliseconds; FL_CONFIG when there is none. Any thread.
+/* When the certificate of a PEM file ends, UTC milliseconds; FL_CONFIG when there is none. Any
+ * thread.
  */
 enum fl_code fl_tls_expiry(const char *certificate, int64_t *ret_utc_ms,
                            struct fl_err *err) FL_MUST_CHECK;

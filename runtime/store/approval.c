@@ -208,8 +208,7 @@ static struct fl_sql sql_intake = {
               "((e.idempotency_key = $17) OR (e.fingerprint = $16 AND $17::text IS NULL AND "
               "(e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
               " OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
-              "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED
-              " OR " UNFETCHED ")))) OR "
+              "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED " OR " UNFETCHED ")))) OR "
               "(e.fingerprint = $16 AND $17::text IS NULL AND e.state = 'rejected' AND NOT e.may_ask_again "
               "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
               "e.policy_version = $22)) "

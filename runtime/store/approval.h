@@ -83,8 +83,8 @@ struct fl_intake {
  * inserts the row and its audit row. `audit` must be sealed. */
 struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *row,
                                           const struct fl_audit_row *audit);
-/* Waits until none of the agent's intakes is in flight: after an ambiguous one, what follows in this
- * transaction sees whether its row is there. */
+/* Waits until none of the agent's intakes is in flight: after an ambiguous one, what follows in
+ * this transaction sees whether its row is there. */
 void fl_store_approval_after_intakes(struct fl_tx *tx, const struct fl_uuid *agent);
 void fl_store_approval_intake_read(const struct fl_query *q, struct fl_arena *arena,
                                    struct fl_intake *ret);
@@ -139,8 +139,8 @@ struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid 
                                          const struct fl_uuid *id, const struct fl_uuid *worker,
                                          int64_t lease_ms, const struct fl_audit_row *audit);
 /* What must still hold when it is sent, read in the transaction that holds the lock. Columns:
- * revision of the organization, tool is as pinned, agent may act, credential may be used, reason of a stop or
- * null. */
+ * revision of the organization, tool is as pinned, agent may act, credential may be used, reason of
+ * a stop or null. */
 struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id);
 /* claimed -> dispatched by fence, if it has not expired or been stopped by now; the audit row only
  * with it. Columns: dispatch_number. */

@@ -30,7 +30,8 @@ enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to,
 /* Can this binary work with the connected database? FL_CONFIG says what to do: no schema, an older
  * or a newer one, another version of PostgreSQL. */
 enum fl_code fl_migrate_fits(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
-/* Is every table of organizations and people guarded by forced row security? FL_CONFIG names one. */
+/* Is every table of organizations and people guarded by forced row security? FL_CONFIG names one.
+ */
 enum fl_code fl_migrate_guarded(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
 /* The schema this binary is made for. */
 int fl_schema_version(void);

@@ -22,10 +22,9 @@ static char *answer(const char *text, size_t n, size_t *ret)
         return NULL;
     json_t *arguments = json_object_get(json_object_get(message, "params"), "arguments");
     char *inner = json_dumps(arguments, JSON_COMPACT | JSON_ENCODE_ANY);
-    json_t *reply =
-        json_pack("{s:s, s:O, s:{s:[{s:s, s:s}], s:b}}", "jsonrpc", "2.0", "id",
-                  json_object_get(message, "id"), "result", "content", "type", "text", "text",
-                  inner ? inner : "", "isError", 0);
+    json_t *reply = json_pack("{s:s, s:O, s:{s:[{s:s, s:s}], s:b}}", "jsonrpc", "2.0", "id",
+                              json_object_get(message, "id"), "result", "content", "type", "text",
+                              "text", inner ? inner : "", "isError", 0);
     char *out = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
     *ret = out ? strlen(out) : 0;
     free(inner);
@@ -86,10 +85,9 @@ static void on_signal(int number)
 
 int main(int argc, char **argv)
 {
-    static const struct lws_protocols protocols[] = {
-        { "mcp", on_event, sizeof(struct session), 65536, 0, NULL, 0 },
-        { NULL, NULL, 0, 0, 0, NULL, 0 }
-    };
+    static const struct lws_protocols protocols[] = { { "mcp", on_event, sizeof(struct session),
+                                                        65536, 0, NULL, 0 },
+                                                      { NULL, NULL, 0, 0, 0, NULL, 0 } };
     struct lws_context_creation_info info = { .port = argc > 1 ? atoi(argv[1]) : 0,
                                               .iface = "127.0.0.1",
                                               .protocols = protocols,

@@ -44,8 +44,8 @@ int main(int argc, char **argv)
     }
     run(pg, "DROP TABLE IF EXISTS bench_floor", 0, NULL);
     run(pg,
-        "CREATE TABLE bench_floor (id uuid, at timestamptz DEFAULT now(), kind text, leaf bytea)", 0,
-        NULL);
+        "CREATE TABLE bench_floor (id uuid, at timestamptz DEFAULT now(), kind text, leaf bytea)",
+        0, NULL);
     char leaf[660], *list = malloc((size_t)rows * 700 + 100);
     memset(leaf, 'a', sizeof leaf);
     memcpy(leaf, "\\x", 2);
