@@ -22,11 +22,11 @@ static json_t *to_json(const struct fl_boot *b)
         json_array_append_new(sockets,
                               json_pack("{s:i, s:i, s:i}", "kind", (int)b->sockets[i].kind, "fd",
                                         b->sockets[i].fd, "port", b->sockets[i].port));
-    return json_pack("{s:o, s:s%, s:s%, s:i, s:i, s:o, s:o, s:i, s:i, s:i, s:o}", "config",
+    return json_pack("{s:o, s:s%, s:s%, s:i, s:i, s:i, s:o, s:o, s:i, s:i, s:i, s:o}", "config",
                      fl_config_to_json(&b->config), "conninfo", b->conninfo.p, b->conninfo.n,
-                     "keys", b->keys.p, b->keys.n, "worker", b->worker, "supervisor",
-                     b->supervisor, "id", uuid_json(&b->id), "gone", gone, "ready", b->ready_fd,
-                     "stats", b->stats_fd, "reload", b->reload_fd, "sockets", sockets);
+                     "keys", b->keys.p, b->keys.n, "worker", b->worker, "workers", b->workers,
+                     "supervisor", b->supervisor, "id", uuid_json(&b->id), "gone", gone, "ready",
+                     b->ready_fd, "stats", b->stats_fd, "reload", b->reload_fd, "sockets", sockets);
 }
 
 int fl_boot_write(const struct fl_boot *boot)
@@ -73,6 +73,7 @@ static enum fl_code from_json(const json_t *object, struct fl_boot *b, struct fl
     b->conninfo = fl_arena_str(b->config.arena, fl_json_get_str(object, "conninfo"));
     b->keys = fl_arena_str(b->config.arena, fl_json_get_str(object, "keys"));
     b->worker = number(object, "worker");
+    b->workers = number(object, "workers");
     b->supervisor = number(object, "supervisor");
     b->ready_fd = number(object, "ready");
     b->stats_fd = number(object, "stats");

@@ -10,7 +10,8 @@
 #define FL_BOOT_SOCKETS 12
 #define FL_BOOT_GONE    8
 
-enum fl_boot_kind { FL_BOOT_MAIN, FL_BOOT_METRICS, FL_BOOT_CONTROL, FL_BOOT_STDIO };
+/* PEER: of this worker alone, for the others of the node. */
+enum fl_boot_kind { FL_BOOT_MAIN, FL_BOOT_METRICS, FL_BOOT_CONTROL, FL_BOOT_STDIO, FL_BOOT_PEER };
 
 struct fl_boot_socket {
     enum fl_boot_kind kind;
@@ -22,7 +23,7 @@ struct fl_boot {
     struct fl_config config;
     struct fl_str conninfo; /* of the app role */
     struct fl_str keys;     /* the keyring's text */
-    int worker;             /* 0, 1, ... */
+    int worker, workers;    /* 0, 1, ..., and how many there are */
     struct fl_uuid id;      /* what it is called in the database */
     struct fl_uuid gone[FL_BOOT_GONE]; /* workers that died before it, without a goodbye */
     size_t gone_count;

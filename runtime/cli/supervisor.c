@@ -63,6 +63,8 @@ struct supervisor {
     int stats_fd, reload_fd;
     int worker_count;
     struct slot slots[FL_WORKERS_MAX];
+    int peer_fds[FL_WORKERS_MAX]; /* where worker i listens for the others */
+    int peer_count;
     struct fl_uuid gone[FL_BOOT_GONE]; /* ended, and no worker has said so in the database yet */
     size_t gone_count;
     uv_signal_t signals[4];
@@ -241,6 +243,7 @@ static bool start_child(struct supervisor *s, struct child *c)
                             .conninfo = fl_buf_view(&s->prepared.conninfo),
                             .keys = fl_buf_view(&s->prepared.keys),
                             .worker = c->slot,
+                            .workers = s->worker_count,
                             .id = c->id,
                             .gone_count = c->told_count,
                             .supervisor = (int)getpid(),
@@ -255,6 +258,10 @@ static bool start_child(struct supervisor *s, struct child *c)
         stdio[CHILD_SOCKETS + i] =
             (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->sockets[i].fd };
     }
+    size_t n = boot.socket_count++; /* add_socket left room for it */
+    boot.sockets[n] = (struct fl_boot_socket){ FL_BOOT_PEER, CHILD_SOCKETS + (int)n, 0 };
+    stdio[CHILD_SOCKETS + n] =
+        (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->peer_fds[c->slot] };
     int boot_fd = fl_boot_write(&boot);
     if (boot_fd < 0)
         return false;
@@ -269,7 +276,7 @@ static bool start_child(struct supervisor *s, struct child *c)
                                      .file = s->program,
                                      .args = args,
                                      .stdio = stdio,
-                                     .stdio_count = CHILD_SOCKETS + (int)s->socket_count };
+                                     .stdio_count = CHILD_SOCKETS + (int)boot.socket_count };
     int rc = uv_spawn(&s->loop.uv, &c->process, &options);
     close(boot_fd);
     if (rc)
@@ -420,7 +427,7 @@ static void on_replace(uv_signal_t *signal, int number)
 static enum fl_code add_socket(struct supervisor *s, enum fl_boot_kind kind, int fd, int port,
                                struct fl_err *err)
 {
-    if (s->socket_count == FL_BOOT_SOCKETS) {
+    if (s->socket_count == FL_BOOT_SOCKETS - 1) {
         close(fd);
         return fl_err_set(err, FL_CONFIG, "too many addresses to listen on");
     }
@@ -461,8 +468,22 @@ static enum fl_code bind_unix(struct supervisor *s, const char *name, mode_t mod
     return code ? code : add_socket(s, kind, fd, 0, err);
 }
 
+static enum fl_code bind_peers(struct supervisor *s, struct fl_err *err)
+{
+    char path[600];
+    enum fl_code code = FL_OK;
+    for (int i = 0; code == FL_OK && i < s->worker_count; i++) {
+        snprintf(path, sizeof path, "%s/worker-%d.sock", s->prepared.run_dir, i);
+        code = fl_listen_unix(path, 0600, &s->peer_fds[i], err);
+        s->peer_count += code == FL_OK;
+    }
+    return code;
+}
+
 static void close_sockets(struct supervisor *s)
 {
+    while (s->peer_count)
+        close(s->peer_fds[--s->peer_count]);
     while (s->socket_count)
         close(s->sockets[--s->socket_count].fd);
 }
@@ -478,7 +499,7 @@ static enum fl_code bind_all(struct supervisor *s, struct fl_err *err)
         code = bind_unix(s, "control.sock", 0600, FL_BOOT_CONTROL, err);
     if (code == FL_OK)
         code = bind_unix(s, "stdio.sock", 0666, FL_BOOT_STDIO, err);
-    return code;
+    return code ? code : bind_peers(s, err);
 }
 
 /* ---------------------------------------------------------------- all together */

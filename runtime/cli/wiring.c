@@ -83,6 +83,12 @@ void fl_wiring_endpoint(struct fl_wiring *w, const struct fl_boot *boot,
                                         .list_page = 250,
                                         .listens_max = 1024,
                                         .holds_max = 8 };
+    char dir[512];
+    struct fl_err err;
+    ret->worker = (unsigned)boot->worker;
+    ret->workers = (unsigned)boot->workers;
+    if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) == FL_OK)
+        ret->peer_dir = fl_arena_strndup(arena_of(w), dir, strlen(dir));
     if (c->public_url[0])
         ret->resource_url = fl_arena_printf(
             arena_of(w), "%s/.well-known/oauth-protected-resource/mcp", c->public_url);

@@ -40,7 +40,7 @@ struct worker {
     struct fl_tls *tls;
     struct fl_config reloaded; /* the latest; zero: none */
     struct fl_wiring wiring;
-    struct fl_site main_site, control_site, stats_site;
+    struct fl_site main_site, control_site, stats_site, peer_site;
     struct fl_stats_site stats_route;
     struct fl_stats *stats;
     struct fl_http_server *servers[SERVERS_MAX];
@@ -241,6 +241,7 @@ static enum fl_code open_doors(struct worker *w, struct fl_err *err)
             code = serve_socket(w, s, &w->control_site, false, "control", err);
             break;
         case FL_BOOT_STDIO: code = serve_stdio(w, s->fd, err); break;
+        case FL_BOOT_PEER: code = serve_socket(w, s, &w->peer_site, false, "peer", err); break;
         }
     }
     w->is_open = true;
@@ -491,6 +492,8 @@ static void open_sites(struct worker *w)
     fl_site_add(&w->main_site, "/mcp", false, &fl_endpoint_http, w->endpoint);
     fl_site_add(&w->main_site, "/mcp/ws", false, &fl_endpoint_ws, w->endpoint);
     fl_site_add(&w->main_site, "/api/v1", true, &fl_api_http, w->api);
+    w->peer_site.is_local = true;
+    fl_site_add(&w->peer_site, "/mcp", false, &fl_endpoint_http, w->endpoint);
     w->control_site.is_local = true;
     fl_site_add(&w->control_site, "/api/v1", true, &fl_api_control_http, w->api);
     w->stats_route = (struct fl_stats_site){ .stats = w->stats, .core = &w->core };

@@ -20,6 +20,8 @@ struct fl_endpoint_config {
     unsigned listens_max;     /* open subscriptions; 1024 */
     unsigned holds_max;       /* approval_wait calls of one credential at a time; 8 */
     uint16_t ports[4];        /* TCP ports that we listen on, to find who a local peer is */
+    unsigned worker, workers; /* this one of the node's, 0 ..., and how many there are */
+    const char *peer_dir;     /* "worker-N.sock" of each is there; NULL: there are no others */
     /* Counts the legacy sessions that the workers of this node ended, in memory that they share:
      * what one ended the others do not know from their caches any more. NULL: there are no others. */
     uint64_t *sessions_ended;

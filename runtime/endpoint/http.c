@@ -95,6 +95,12 @@ void fl_stream_event(struct fl_http_stream *s, struct fl_str message)
     fl_buf_fini(&out);
 }
 
+void fl_stream_bytes(struct fl_http_stream *s, struct fl_str bytes)
+{
+    const struct fl_buf out = { .p = (char *)bytes.p, .n = bytes.n };
+    write_or_cut(s, &out);
+}
+
 static void on_linger_over(struct fl_timer *timer)
 {
     fl_stream_free(FL_CONTAINER(timer, struct fl_http_stream, timer));
@@ -144,6 +150,7 @@ void fl_stream_free(struct fl_http_stream *s)
 {
     FL_ASSERT(!s->is_freed && fl_list_is_empty(&s->talks));
     s->is_freed = true;
+    fl_relay_stop(s);
     fl_loop_timer_cancel(s->endpoint->core->loop, &s->timer);
     fl_list_remove(&s->link);
     if (s->ex)
@@ -421,6 +428,7 @@ static void start_request(struct fl_http_stream *s, struct fl_talk *t)
         uint8_t raw[9];
         char hex[2 * sizeof raw + 1];
         fl_random(raw, sizeof raw);
+        raw[0] = (uint8_t)s->endpoint->config.worker; /* whoever is asked for it knows whom to ask */
         fl_sse_stream_init(&s->sse, fl_str_of(fl_hex(raw, sizeof raw, hex)));
         s->is_numbered = true;
         fl_list_push_back(&s->session->streams, &s->link);

@@ -6,6 +6,8 @@
 
 #include "runtime/endpoint/auth.h"
 
+struct fl_relay;
+
 struct fl_http_stream {
     struct fl_flow flow; /* reading the request: session, organization, message */
     struct fl_endpoint *endpoint;
@@ -36,6 +38,7 @@ struct fl_http_stream {
     unsigned accepts;
     bool is_isolated, is_numbered, has_begun, is_ended, is_get, is_batch, is_read, is_freed;
     bool is_creating, is_cutting; /* a session; the connection: `cut` follows */
+    struct fl_relay *relay;       /* what another worker has of it comes this way; or NULL */
     struct fl_post cut;
     struct fl_retired retired;
 };
@@ -44,6 +47,8 @@ struct fl_http_stream {
 void fl_stream_begin(struct fl_http_stream *s);
 /* Writes a message as an event; numbered ones are kept even when nobody is connected. */
 void fl_stream_event(struct fl_http_stream *s, struct fl_str message);
+/* Writes what is in the form of events already. */
+void fl_stream_bytes(struct fl_http_stream *s, struct fl_str bytes);
 void fl_stream_end(struct fl_http_stream *s);
 /* Out of every list; the memory waits for what is still in flight. */
 void fl_stream_free(struct fl_http_stream *s);
@@ -52,7 +57,15 @@ void fl_stream_free(struct fl_http_stream *s);
 bool fl_stream_is_gone(struct fl_http_stream *s);
 extern const struct fl_talk_ops fl_stream_ops;
 
+/* ---- relay.c ---- */
+/* Asks another worker of the node for the stream that the GET names; false: no memory. */
+bool fl_relay_start(struct fl_http_stream *s, unsigned worker);
+/* Harmless without one. */
+void fl_relay_stop(struct fl_http_stream *s);
+
 /* ---- legacy.c ---- */
+/* Answers the exchange and frees the stream. */
+void fl_legacy_refuse(struct fl_http_stream *s, int status, const char *text);
 void fl_legacy_get(struct fl_http_stream *s);
 void fl_legacy_delete(struct fl_http_stream *s);
 void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_message *msg);

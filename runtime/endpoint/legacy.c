@@ -1,8 +1,11 @@
 /* What only legacy sessions have over HTTP: the GET stream, resuming a broken stream, ending the
  * session, cancelling and other notifications. A stream is kept where it was made; when the client
  * comes back to another worker, or to a new one after a crash, the approval's row knows the stream
- * and the request, and a call that waits for that approval answers in its place. */
+ * and the request, and a call that waits for that approval answers in its place. Where there is no
+ * row (an allowed read) the worker that has the stream is asked (relay.c). */
 #include "runtime/endpoint/http.h"
+
+#include <stdlib.h>
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
@@ -14,7 +17,7 @@ static struct fl_auth *auth_of(struct fl_http_stream *s)
     return s->ex->user;
 }
 
-static void respond_and_free(struct fl_http_stream *s, int status, const char *text)
+void fl_legacy_refuse(struct fl_http_stream *s, int status, const char *text)
 {
     if (s->ex) {
         auth_of(s)->user = NULL;
@@ -55,7 +58,7 @@ static void on_stream_taken(struct fl_op *op)
     if (fl_stream_is_gone(s))
         return;
     if (!is_taken) {
-        respond_and_free(s, op->code ? 503 : 409,
+        fl_legacy_refuse(s, op->code ? 503 : 409,
                          op->code ? op->err.text : "the session has a stream already");
         return;
     }
@@ -78,7 +81,7 @@ static enum fl_code submit(struct fl_http_stream *s, void (*done)(struct fl_op *
     enum fl_code code = fl_tx_submit(&s->db, &s->tx);
     if (code) {
         end_db(s);
-        respond_and_free(s, 503, s->db.err.text);
+        fl_legacy_refuse(s, 503, s->db.err.text);
     }
     return code;
 }
@@ -109,7 +112,7 @@ static void resume_here(struct fl_http_stream *s, struct fl_http_stream *old, ui
     struct fl_err err;
     if (fl_sse_replay(&old->sse, seq, &out, &err) != FL_OK) {
         fl_buf_fini(&out);
-        respond_and_free(s, 400, "the stream cannot be resumed from there");
+        fl_legacy_refuse(s, 400, "the stream cannot be resumed from there");
         return;
     }
     if (old->ex) { /* the old connection is dead and does not know it yet */
@@ -148,7 +151,7 @@ static void answer_for(struct fl_http_stream *s, struct fl_str request_id)
     struct fl_talk *t = fl_talk_new(s->endpoint, s->principal, &fl_stream_ops, s);
     char text[FL_UUID_TEXT];
     if (!t) {
-        respond_and_free(s, 503, "out of memory");
+        fl_legacy_refuse(s, 503, "out of memory");
         return;
     }
     t->msg = (struct fl_mcp_message){ .kind = FL_MCP_REQUEST,
@@ -166,8 +169,27 @@ static void answer_for(struct fl_http_stream *s, struct fl_str request_id)
     fl_talk_start(t);
 }
 
+/* A stream's name begins with the worker that made it. */
+static bool is_elsewhere(const struct fl_http_stream *s, unsigned *ret_worker)
+{
+    const struct fl_endpoint_config *config = &s->endpoint->config;
+    struct fl_str last, name;
+    uint64_t seq;
+    char text[3];
+    if (!config->peer_dir || fl_mcp_header_get(&s->headers, "last-event-id", &last) != 1 ||
+        !fl_sse_id_parse(last, &name, &seq) || name.n < 2)
+        return false;
+    memcpy(text, name.p, 2);
+    text[2] = 0;
+    char *end;
+    unsigned long worker = strtoul(text, &end, 16);
+    *ret_worker = (unsigned)worker;
+    return *end == 0 && worker < config->workers && worker != config->worker;
+}
+
 static void on_stream_found(struct fl_op *op)
 {
+    unsigned worker = 0;
     struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
     bool is_found = op->code == FL_OK && fl_rows(s->q) == 1;
     struct fl_str request = { NULL, 0 };
@@ -178,11 +200,12 @@ static void on_stream_found(struct fl_op *op)
     end_db(s);
     if (fl_stream_is_gone(s))
         return;
-    if (!is_found || !request.n)
-        respond_and_free(s, op->code ? 503 : 400,
-                         op->code ? op->err.text : "there is no such stream to resume");
-    else
+    if (op->code)
+        fl_legacy_refuse(s, 503, op->err.text);
+    else if (is_found && request.n)
         answer_for(s, request);
+    else if (!is_elsewhere(s, &worker) || !fl_relay_start(s, worker))
+        fl_legacy_refuse(s, 400, "there is no such stream to resume");
 }
 
 void fl_legacy_get(struct fl_http_stream *s)
@@ -190,7 +213,7 @@ void fl_legacy_get(struct fl_http_stream *s)
     struct fl_str last, name;
     uint64_t seq;
     if (!(fl_mcp_accepts(&s->headers) & FL_MCP_ACCEPTS_SSE)) {
-        respond_and_free(s, 406, "the client must accept text/event-stream");
+        fl_legacy_refuse(s, 406, "the client must accept text/event-stream");
         return;
     }
     if (fl_mcp_header_get(&s->headers, "last-event-id", &last) == 0) {
@@ -198,7 +221,7 @@ void fl_legacy_get(struct fl_http_stream *s)
         return;
     }
     if (!fl_sse_id_parse(last, &name, &seq)) {
-        respond_and_free(s, 400, "the last event id is none of ours");
+        fl_legacy_refuse(s, 400, "the last event id is none of ours");
         return;
     }
     struct fl_http_stream *old = stream_named(s->session, name);
@@ -218,7 +241,7 @@ static void on_session_ended(struct fl_op *op)
 {
     struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
     if (!fl_stream_is_gone(s))
-        respond_and_free(s, op->code ? 503 : 204, op->code ? op->err.text : NULL);
+        fl_legacy_refuse(s, op->code ? 503 : 204, op->code ? op->err.text : NULL);
 }
 
 static void end_stream(struct fl_http_stream *s)
@@ -241,7 +264,7 @@ void fl_legacy_delete(struct fl_http_stream *s)
     s->db = (struct fl_op){ .done = on_session_ended };
     enum fl_code code = fl_session_end_start(&s->db, &s->session_look, s->session);
     if (code)
-        respond_and_free(s, 503, s->db.err.text);
+        fl_legacy_refuse(s, 503, s->db.err.text);
     else
         fl_legacy_session_ended(s->session);
 }

@@ -8,7 +8,7 @@ from harness import POLICY, Org, wait_for
 from mcp_client import LEGACY, PREFIX, TASKS, McpWs, text_of
 from wire import Wire
 
-APPEND, TYPED, LOOK = "s__append_line", "s__typed", "s__look"
+APPEND, TYPED, LOOK, SLOW = "s__append_line", "s__typed", "s__look", "s__slow_look"
 KEY_ID, KEY = "dev.flopinio/approvalId", "dev.flopinio/approval"
 SUBSCRIPTION = PREFIX + "subscriptionId"
 ONE = {"name": APPEND, "arguments": {"line": "one"}}
@@ -353,19 +353,59 @@ def a_tool_that_was_sent_hears_of_the_cancellation(rt):
         assert not call.is_done()
 
 
-@case(workers=1)
-def a_slow_read_opens_its_stream(rt):
-    org = Org(rt, files=False, conformance=True)
+@case(workers=3)
+def a_read_s_stream_is_resumed_in_any_worker(rt):
+    """A slow read's stream begins before the answer; the client comes back to it while the tool
+    works, or later, and whichever worker takes the connection."""
+    org = scenario(rt)
     w = Wire(org)
     session = w.initialize()
-    call = {"name": "conf__slow_compute", "arguments": {"seconds": 1}}
-    with w.legacy_stream("tools/call", call, session, request_id=3) as stream:
-        first = stream.next()
-        assert first.id.endswith("_0"), vars(first)
-        assert stream.next(comments=True).comments
-    with w.get(session, {"Last-Event-ID": first.id}) as stream:
-        answer = stream.message()
-        assert answer["id"] == 3 and "Computed" in text_of(answer["result"]), answer
+    for turn in range(8):
+        call = {"name": SLOW, "arguments": {"line": "x", "gate": "gate%d" % turn}}
+        with w.legacy_stream("tools/call", dict(call, _meta={"progressToken": turn}), session,
+                             request_id=turn) as stream:
+            first = stream.next()
+            assert first.id.endswith("_0"), vars(first)
+        if turn % 2:
+            org.open_gate("gate%d" % turn)
+        with w.get(session, {"Last-Event-ID": first.id}) as stream:
+            assert stream.status == 200, (turn, stream.status)
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            org.open_gate("gate%d" % turn)
+            answer = stream.message()
+            assert answer["id"] == turn and not answer["result"].get("isError"), answer
+            assert stream.next() is None
+        # It can be read again, from any event on, by its own session only.
+        for seq, wanted in ((0, [turn]), (1, [])):
+            with w.get(session, {"Last-Event-ID": first.id[:-1] + str(seq)}) as stream:
+                assert [m["id"] for m in stream.rest()] == wanted
+    name = first.id[:-2]
+    for bad in (name + "_7", "ff" + name[2:] + "_0", "zz" + name[2:] + "_0", name[:2] + "_0"):
+        assert w.get(session, {"Last-Event-ID": bad}).status == 400, bad
+    assert w.get(w.initialize(), {"Last-Event-ID": first.id}).status == 400
+
+
+@case(workers=3)
+def a_relayed_stream_ends_with_either_side(rt):
+    org = scenario(rt)
+    w = Wire(org)
+    session = w.initialize()
+    for turn in range(4):
+        call = {"name": SLOW, "arguments": {"line": "x", "gate": "gate%d" % turn}}
+        with w.legacy_stream("tools/call", call, session, request_id=turn) as stream:
+            first = stream.next()
+        for _ in range(3):  # cut again and again
+            with w.get(session, {"Last-Event-ID": first.id}) as stream:
+                assert stream.status == 200
+                assert stream.next(comments=True).comments
+        with w.get(session, {"Last-Event-ID": first.id}) as stream:
+            assert stream.status == 200
+            if turn == 3:
+                assert w.delete(session).status in (200, 204)
+                assert stream.rest() == []
+            else:
+                org.open_gate("gate%d" % turn)
+                assert [m["id"] for m in stream.rest()] == [turn]
 
 
 # ---------------------------------------------------------------- subscriptions
