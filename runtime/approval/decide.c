@@ -160,8 +160,8 @@ FL_STEP(locked)
     if (!fl_store_approval_read(d->q_row, 0, d->arena, &d->row))
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
     d->state = d->row.state;
-    enum fl_code code = fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes,
-                                       &d->row, &d->refusal);
+    enum fl_code code =
+        fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes, &d->row, &d->refusal);
     if (code == FL_OK && d->row.state == FL_APPROVAL_PENDING)
         code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
     if (code == FL_OK)

@@ -43,9 +43,9 @@ struct fl_decide {
     struct fl_post post;
 };
 
-/* FL_OK: the vote is recorded. FL_BAD_PARAMS (approved without saying what), FL_NOT_FOUND, FL_FORBIDDEN (a sentence for the person; the attempt
- * is in the audit), FL_CONFLICT (decided, over, or not what they were shown: text says what is
- * recorded), FL_UNAVAILABLE. */
+/* FL_OK: the vote is recorded. FL_BAD_PARAMS (approved without saying what), FL_NOT_FOUND,
+ * FL_FORBIDDEN (a sentence for the person; the attempt is in the audit), FL_CONFLICT (decided,
+ * over, or not what they were shown: text says what is recorded), FL_UNAVAILABLE. */
 enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST_CHECK;
 
 #endif

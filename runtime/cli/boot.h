@@ -21,16 +21,16 @@ struct fl_boot_socket {
 
 struct fl_boot {
     struct fl_config config;
-    struct fl_str conninfo; /* of the app role */
-    struct fl_str keys;     /* the keyring's text */
-    int worker, workers;    /* 0, 1, ..., and how many there are */
-    struct fl_uuid id;      /* what it is called in the database */
+    struct fl_str conninfo;            /* of the app role */
+    struct fl_str keys;                /* the keyring's text */
+    int worker, workers;               /* 0, 1, ..., and how many there are */
+    struct fl_uuid id;                 /* what it is called in the database */
     struct fl_uuid gone[FL_BOOT_GONE]; /* workers that died before it, without a goodbye */
     size_t gone_count;
-    int supervisor;         /* its process id */
-    int ready_fd;           /* one byte is written there when the worker serves */
-    int stats_fd;           /* struct fl_stats, shared */
-    int reload_fd;          /* the configuration again, without secrets; read anew on SIGHUP */
+    int supervisor; /* its process id */
+    int ready_fd;   /* one byte is written there when the worker serves */
+    int stats_fd;   /* struct fl_stats, shared */
+    int reload_fd;  /* the configuration again, without secrets; read anew on SIGHUP */
     struct fl_boot_socket sockets[FL_BOOT_SOCKETS];
     size_t socket_count;
 };

@@ -163,9 +163,8 @@ struct fl_str fl_api_sentence(const struct fl_api *a, struct fl_arena *arena,
     const struct fl_approval *row = view->row;
     if (!content || fl_rows(content) != 1)
         return row->tool;
-    enum fl_code code =
-        fl_content_arguments(a->core, &a->organization_id, row, fl_cell_bytes(content, arena, 0, 0),
-                             arena, &call, &err);
+    enum fl_code code = fl_content_arguments(
+        a->core, &a->organization_id, row, fl_cell_bytes(content, arena, 0, 0), arena, &call, &err);
     texts.is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
     if (code && !texts.is_tampered)
         return row->tool;
@@ -415,7 +414,8 @@ static enum fl_code check_whole(struct fl_api *a, const struct fl_look *look, st
         return code;
     code = make_card(a, look, &view, &card, err);
     if (code == FL_OK && card.can_reject && !card.can_approve)
-        code = fl_err_set(err, FL_CONFLICT, "it cannot be approved: %.*s", FL_STR_ARG(card.why_not));
+        code =
+            fl_err_set(err, FL_CONFLICT, "it cannot be approved: %.*s", FL_STR_ARG(card.why_not));
     fl_approval_view_fini(&view);
     return code;
 }
@@ -469,16 +469,16 @@ static void start_decide(struct fl_api *a)
         !fl_api_flag(a, "may_ask_again", &may_ask_again))
         return;
     d->decide = (struct fl_decide){ .core = a->core,
-                             .organization = a->organization_id,
-                             .approval = id,
-                             .person = a->auth.id,
-                             .person_name = a->auth.person,
-                             .has_second_factor = a->auth.has_second_factor,
-                             .verdict = verdict,
-                             .reason = reason.n ? reason : NOTHING,
-                             .may_ask_again = may_ask_again,
-                             .via = a->is_control ? "cli" : "api",
-                             .binding = binding.n ? binding : NOTHING };
+                                    .organization = a->organization_id,
+                                    .approval = id,
+                                    .person = a->auth.id,
+                                    .person_name = a->auth.person,
+                                    .has_second_factor = a->auth.has_second_factor,
+                                    .verdict = verdict,
+                                    .reason = reason.n ? reason : NOTHING,
+                                    .may_ask_again = may_ask_again,
+                                    .via = a->is_control ? "cli" : "api",
+                                    .binding = binding.n ? binding : NOTHING };
     a->user = d;
     if (verdict == FL_VERDICT_APPROVE)
         look_first(a);

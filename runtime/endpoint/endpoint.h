@@ -23,7 +23,8 @@ struct fl_endpoint_config {
     unsigned worker, workers; /* this one of the node's, 0 ..., and how many there are */
     const char *peer_dir;     /* "worker-N.sock" of each is there; NULL: there are no others */
     /* Counts the legacy sessions that the workers of this node ended, in memory that they share:
-     * what one ended the others do not know from their caches any more. NULL: there are no others. */
+     * what one ended the others do not know from their caches any more. NULL: there are no others.
+     */
     uint64_t *sessions_ended;
 };
 

@@ -428,7 +428,8 @@ static void start_request(struct fl_http_stream *s, struct fl_talk *t)
         uint8_t raw[9];
         char hex[2 * sizeof raw + 1];
         fl_random(raw, sizeof raw);
-        raw[0] = (uint8_t)s->endpoint->config.worker; /* whoever is asked for it knows whom to ask */
+        raw[0] =
+            (uint8_t)s->endpoint->config.worker; /* whoever is asked for it knows whom to ask */
         fl_sse_stream_init(&s->sse, fl_str_of(fl_hex(raw, sizeof raw, hex)));
         s->is_numbered = true;
         fl_list_push_back(&s->session->streams, &s->link);

@@ -26,7 +26,7 @@ struct fl_http_stream {
     struct fl_timer timer; /* keep-alive of a GET stream; afterwards: how long it can be resumed */
     char session_id[44];   /* of a new session, for the header */
     struct fl_str last_event_id;
-    struct fl_uuid resumed; /* approval that a stream of another worker was about */
+    struct fl_uuid resumed;     /* approval that a stream of another worker was about */
     struct fl_uuid undelivered; /* approval whose outcome was kept here and not taken yet */
     struct fl_op db;
     struct fl_tx tx;

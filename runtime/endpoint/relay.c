@@ -1,5 +1,5 @@
-/* A legacy client comes back to a stream that another worker of the node has: its request goes on to
- * that worker over a unix socket, and what comes back goes to the client. Only what memory alone
+/* A legacy client comes back to a stream that another worker of the node has: its request goes on
+ * to that worker over a unix socket, and what comes back goes to the client. Only what memory alone
  * knows needs this (the answers of allowed reads); a held call is found by its row (legacy.c). */
 #include "runtime/endpoint/http.h"
 

@@ -188,8 +188,9 @@ const struct flopinio_plugin *flopinio_plugin(void)
     TOOL(crash, FLOPINIO_WRITES, "Appends a line and dies.", NULL, start_crash);
     TOOL(crash_look, FLOPINIO_READS, "Dies.", NULL, start_crash_look);
     TOOL(fail, FLOPINIO_WRITES, "Fails.", NULL, start_fail);
-    static const struct flopinio_tool *const tools[] = { &append_line, &typed,      &look, &slow_look,
-                                                         &crash,       &crash_look, &fail, NULL };
+    static const struct flopinio_tool *const tools[] = { &append_line, &typed, &look,
+                                                         &slow_look,   &crash, &crash_look,
+                                                         &fail,        NULL };
     static const struct flopinio_plugin plugin = {
         .magic = FLOPINIO_PLUGIN_MAGIC,
         .size = sizeof(struct flopinio_plugin),
