@@ -630,8 +630,8 @@ static void test_the_want_of_descriptors_is_survived(void)
     getrusage(RUSAGE_SELF, &after);
     CHECK_INT(status, 0);
     struct fl_http_server_counts counts = counts_of(&app);
-    CHECK(counts.refused > 0 && counts.refused < MANY / 2); /* the others wait: it rests */
-    /* Accepting rests: no spinning (300 ms of it would be far more). */
+    CHECK(counts.refused > 0);
+    /* Between refusals accepting rests: no spinning (300 ms of it would be far more). */
     long busy_us = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000L +
                    after.ru_utime.tv_usec - before.ru_utime.tv_usec;
     CHECK_MSG(busy_us < 200000, "%ld us", busy_us);
