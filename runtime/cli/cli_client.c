@@ -13,6 +13,7 @@
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 #include "runtime/cli/cli_secret.h"
+#include "runtime/cli/place.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/io/http_fetch.h"
 
@@ -60,6 +61,7 @@ static enum fl_code control_socket(struct fl_cli *cli, char *path, size_t size, 
     enum fl_code code = fl_cli_config(cli, &config, err);
     if (code)
         return code;
+    fl_place_await(&config);
     code = fl_config_run_dir(config.data_dir, dir, sizeof dir, err);
     fl_config_fini(&config);
     snprintf(path, size, "%s/control.sock", dir);

@@ -41,6 +41,7 @@ void fl_doctor_say(struct fl_doctor *d, const char *check, enum fl_doctor_status
 static void look_around(struct fl_doctor *d)
 {
     struct stat st;
+    fl_place_await(&d->config);
     d->is_running = fl_place_is_running(&d->config);
     d->is_foreign = stat(d->config.data_dir, &st) == 0 && st.st_uid != geteuid() && geteuid() != 0;
 }

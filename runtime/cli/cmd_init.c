@@ -232,7 +232,7 @@ static int run(struct init *in)
         status = complete(in);
     if (status == FL_EXIT_DONE)
         say_done(in, was_complete);
-    fl_place_close(&in->place);
+    fl_place_end(&in->config, &in->place);
     return status;
 }
 

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "flopinio/base/clock.h"
@@ -14,6 +16,16 @@
 #include "runtime/cli/private.h"
 
 #define START_MS 90000
+#define AWAIT_MS 30000
+#define GRACE_MS 500
+#define END_MS   20000
+#define NAP_MS   20
+
+static void nap(void)
+{
+    struct timespec ts = { 0, NAP_MS * 1000000L };
+    nanosleep(&ts, NULL);
+}
 
 bool fl_place_is_running(const struct fl_config *c)
 {
@@ -29,6 +41,40 @@ bool fl_place_is_running(const struct fl_config *c)
     if (fd >= 0)
         close(fd);
     return is_running;
+}
+
+/* By the pid file only: whoever tried its lock would be in the way of one that starts. */
+static bool has_supervisor(FILE *pid_file)
+{
+    char path[64], name[32] = "";
+    long pid = 0;
+    rewind(pid_file);
+    if (fscanf(pid_file, "%ld", &pid) != 1 || pid <= 0)
+        return false;
+    snprintf(path, sizeof path, "/proc/%ld/comm", pid);
+    FILE *f = fopen(path, "re");
+    bool is_ours = f && fgets(name, sizeof name, f) && strcmp(name, "flopinio\n") == 0;
+    if (f)
+        fclose(f);
+    return is_ours;
+}
+
+void fl_place_await(const struct fl_config *c)
+{
+    char path[600];
+    int64_t now = fl_mono_ms(), until_ms = now + AWAIT_MS, seen_ms = now;
+    snprintf(path, sizeof path, "%s/flopinio.pid", c->data_dir);
+    FILE *f = fopen(path, "re");
+    if (f)
+        setvbuf(f, NULL, _IONBF, 0);
+    while (f && !fl_place_is_running(c) && now < until_ms && now - seen_ms < GRACE_MS) {
+        nap();
+        now = fl_mono_ms();
+        if (has_supervisor(f))
+            seen_ms = now;
+    }
+    if (f)
+        fclose(f);
 }
 
 static bool is_running(void *ctx)
@@ -78,4 +124,16 @@ void fl_place_close(struct fl_place *place)
     if (place->lock_fd >= 0)
         close(place->lock_fd);
     place->lock_fd = -1;
+}
+
+void fl_place_end(const struct fl_config *c, struct fl_place *place)
+{
+    int keeps_out = -1;
+    int64_t until_ms = fl_mono_ms() + END_MS;
+    fl_place_close(place);
+    if (!place->was_started || !fl_private_end_idle(c, &keeps_out))
+        return;
+    while (fl_private_is_running(c) && fl_mono_ms() < until_ms)
+        nap();
+    close(keeps_out);
 }

@@ -51,12 +51,13 @@ def from_nothing(_rt):
         assert made.returncode == 0, made
         assert b"organization acme" in made.stdout and b"owner ann" in made.stdout
         assert PASS.encode() not in made.stdout + made.stderr
+        assert not p.pid(), "what it started is gone when it ends"
         # Again: nothing changes. Another one: that is not what init is for.
         again = cli(p.data, "init", "--org=acme", "--admin=ann")
         assert again.returncode == 0 and b"nothing was changed" in again.stdout, again
         other = cli(p.data, "init", "--org=other", "--admin=bob")
         assert other.returncode == 5 and b"flopinio org create other" in other.stderr, other
-        # Right behind it the operator's own: what init had started makes room.
+        # Right behind it the operator's own.
         rt = Runtime(start=False, workers=1, operator_authority="until_admin")
         shutil.rmtree(rt.data, ignore_errors=True)
         rt.data, rt.run_dir = p.data, p.data + "/run"
