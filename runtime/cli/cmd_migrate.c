@@ -113,7 +113,7 @@ static enum fl_code show_pending(struct migrate *m, struct pg_conn *pg, struct f
     fl_cli_say(m->cli, "the database has schema %d and this program %d%s", there,
                fl_schema_version(), there < fl_schema_version() ? "; it would apply:" : "");
     for (const struct fl_embedded *e = fl_migrations; e->name; e++) {
-        if (atoi(e->name) > there)
+        if (strtol(e->name, NULL, 10) > there)
             fl_cli_say(m->cli, "  %s", e->name);
     }
     return FL_OK;
