@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "flopinio/base/assert.h"
 #include "flopinio/base/clock.h"
 #include "flopinio/base/id.h"
 #include "flopinio/base/json.h"
@@ -127,6 +128,7 @@ static enum fl_code get_client(struct fl_cli *cli, struct fl_client **ret, struc
             fl_client_free(&c);
             return code;
         }
+        FL_ASSERT(c); /* no client is FL_NOMEM */
         cli->client = c;
     }
     *ret = cli->client;
