@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -46,10 +47,10 @@ bool fl_place_is_running(const struct fl_config *c)
 /* By the pid file only: whoever tried its lock would be in the way of one that starts. */
 static bool has_supervisor(FILE *pid_file)
 {
-    char path[64], name[32] = "";
-    long pid = 0;
+    char path[64], name[32] = "", line[32] = "";
     rewind(pid_file);
-    if (fscanf(pid_file, "%ld", &pid) != 1 || pid <= 0)
+    long pid = fgets(line, sizeof line, pid_file) ? strtol(line, NULL, 10) : 0;
+    if (pid <= 0)
         return false;
     snprintf(path, sizeof path, "/proc/%ld/comm", pid);
     FILE *f = fopen(path, "re");
