@@ -32,7 +32,7 @@ static enum fl_code check_role(const char *self, const char *powerful, struct fl
 
 enum fl_code fl_pg_check(const PGresult *res, bool may_bypass_rls, struct fl_err *err)
 {
-    int version = atoi(PQgetvalue(res, 0, 3)) / 10000;
+    int version = (int)strtol(PQgetvalue(res, 0, 3), NULL, 10) / 10000;
     enum fl_code code = FL_OK;
     if (!may_bypass_rls)
         code = check_role(PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 0), err);
