@@ -237,6 +237,34 @@ def a_worker_that_slept_past_the_deadline_sends_nothing(rt):
     agent.drop()
 
 
+@case(limit=90, breaks=True)
+def a_stopping_runtime_ends_what_runs_and_leaves_what_waits(rt):
+    """SIGTERM while one task runs and others wait for their turn behind it: the running one comes
+    to its outcome, the others are still approved, and run after the next start, once."""
+    org = scenario(rt)
+    agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+    agent.call(APPEND, {"line": "one", "gate": "go"})
+    first = org.wait_pending()
+    org.ann.approve(first)
+    org.wait_state(first, "dispatched")
+    wait_for("the effect", org.effects)
+    for line in ("two", "three", "four", "five"):
+        agent.call(APPEND, {"line": line, "gate": "go"})
+    rest = org.wait_pending(4)
+    for approval in rest:
+        org.ann.approve(approval)
+    since = rt.log_size()
+    rt.process.terminate()
+    wait_for("the workers to stop", lambda: rt.log(since).count(" worker_stops ") == 2)
+    org.open_gate("go")
+    assert rt.process.wait(20) == 0, rt.log(since)
+    assert "drain_cut_short" not in rt.log(since), rt.log(since)
+    rt.start()
+    for approval in [first] + rest:
+        org.wait_state(approval, "succeeded")
+    assert sorted(org.effects()) == ["five", "four", "one", "three", "two"]
+
+
 # ---------------------------------------------------------------- unknown outcomes
 @case(limit=60, **SHORT)
 def a_tool_that_dies_costs_its_own_call_only(rt):
