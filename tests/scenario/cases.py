@@ -51,9 +51,8 @@ def runtime(settings):
     return found
 
 
-def run(case, out):
+def run(case, rt, out):
     """Raises if the case fails; `out` gets the runtime's log then."""
-    rt = runtime(case.settings)
     since = rt.log_size()
     harness.Org.made = []
     try:

@@ -152,11 +152,20 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+def _remove_stale():
+    """Directories of test processes that were killed; what they started ended with them."""
+    for path in glob.glob(tempfile.gettempdir() + "/flopinio-scenario-*-*"):
+        owner = path.rsplit("-", 2)[1]
+        if owner.isdigit() and not os.path.exists("/proc/" + owner):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class Runtime:
     """An installation. start() and stop() may alternate; the data stays until remove()."""
 
     def __init__(self, start=True, **settings):
-        self.base = tempfile.mkdtemp(prefix="flopinio-scenario-")
+        _remove_stale()
+        self.base = tempfile.mkdtemp(prefix="flopinio-scenario-%d-" % os.getpid())
         os.chmod(self.base, 0o755)  # the database's user must get through
         self.plugins = self.base + "/plugins"   # of this runtime alone; tests replace files in it
         os.mkdir(self.plugins)
@@ -205,7 +214,7 @@ class Runtime:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, preexec_fn=_die_with_parent)
 
-    def start(self, timeout=60):
+    def start(self, timeout=120):
         since = self.log_size()
         self.spawn()
 
