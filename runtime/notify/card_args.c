@@ -60,7 +60,7 @@ static bool next_leaf(struct walk *w)
     while (w->depth && !w->has_no_memory) {
         struct frame *f = &w->frames[w->depth - 1];
         struct fl_card_step *step = &w->path[w->depth - 1];
-        struct fl_str key, value;
+        struct fl_str key = { NULL, 0 }, value;
         bool has_more = f->is_array ? fl_span_next_item(f->container, &f->pos, &value)
                                     : fl_span_next_member(f->container, &f->pos, &key, &value);
         if (!has_more) {

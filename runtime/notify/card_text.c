@@ -78,7 +78,7 @@ static void put_coloured(struct fl_buf *out, struct fl_str text, const char *col
 static size_t row_of(struct fl_str line, size_t cells)
 {
     size_t n = fl_show_cut(line, cells), at = n;
-    if (n == line.n)
+    if (!line.p || n == line.n)
         return n;
     while (at > n / 2 && line.p[at - 1] != ' ')
         at--;

@@ -92,7 +92,7 @@ static const struct {
                 { "pypi-AgEI", URL64, 50, 250, "PyPI token" },
 /* Ours, mistyped or not. */
 #define X(name, prefix)                                                                            \
-    { prefix "_", URL64, FL_TOKEN_CHARS - sizeof prefix, FL_TOKEN_CHARS - sizeof prefix,           \
+    { prefix "_", URL64, FL_TOKEN_CHARS - sizeof(prefix), FL_TOKEN_CHARS - sizeof(prefix),         \
       "flopinio token" },
                 FL_TOKEN_KINDS(X)
 #undef X

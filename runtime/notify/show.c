@@ -89,9 +89,8 @@ static bool is_ascii_word(int32_t c)
 /* A host name follows "://", and "@" behind a word; it ends at whatever no address has. */
 static void follow_host(struct reading *r, int32_t cp, struct glyph glyph)
 {
-    if (cp == '/' && r->last[0] == '/' && r->last[1] == ':')
-        r->is_host = true;
-    else if (cp == '@' && is_ascii_word(r->last[0]))
+    if ((cp == '/' && r->last[0] == '/' && r->last[1] == ':') ||
+        (cp == '@' && is_ascii_word(r->last[0])))
         r->is_host = true;
     else if (cp >= 0 && cp < 0x80)
         r->is_host = r->is_host && (is_ascii_word(cp) || (cp && strchr(".-_:@%", cp)));

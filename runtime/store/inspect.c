@@ -125,7 +125,7 @@ enum fl_code fl_inspect_clock(struct pg_conn *pg, int64_t *ret_ahead_ms, struct 
             return code;
         if (took_us < fastest_us) {
             fastest_us = took_us;
-            *ret_ahead_ms = atoll(fl_admin_cell(res, 0, 0)) + took_us / 2000 - now_ms;
+            *ret_ahead_ms = strtoll(fl_admin_cell(res, 0, 0), NULL, 10) + took_us / 2000 - now_ms;
         }
         fl_admin_clear(&res);
     }

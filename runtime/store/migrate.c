@@ -287,7 +287,7 @@ static enum fl_code become_owner(struct pg_conn *pg, struct fl_err *err)
         &res, err);
     if (code)
         return code;
-    size_t there = (size_t)atoi(fl_admin_cell(res, 0, 0));
+    size_t there = (size_t)strtoul(fl_admin_cell(res, 0, 0), NULL, 10);
     fl_admin_clear(&res);
     if (there != FL_COUNTOF(roles))
         return fl_err_set(err, FL_CONFIG,
