@@ -232,6 +232,7 @@ static int run(struct init *in)
         status = complete(in);
     if (status == FL_EXIT_DONE)
         say_done(in, was_complete);
+    fl_client_free(&cli->client); /* its connection would be waited for */
     fl_place_end(&in->config, &in->place);
     return status;
 }

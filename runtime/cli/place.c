@@ -28,7 +28,8 @@ static void nap(void)
     nanosleep(&ts, NULL);
 }
 
-bool fl_place_is_running(const struct fl_config *c)
+/* 0: one answers on the control socket; else why not. */
+static int knock(const struct fl_config *c)
 {
     char dir[512];
     struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -36,12 +37,24 @@ bool fl_place_is_running(const struct fl_config *c)
     if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) != FL_OK ||
         snprintf(at.sun_path, sizeof at.sun_path, "%s/control.sock", dir) >=
             (int)sizeof at.sun_path)
-        return false;
+        return ENAMETOOLONG;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is_running = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
+    int why = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0 ? 0 : errno;
     if (fd >= 0)
         close(fd);
-    return is_running;
+    return why;
+}
+
+bool fl_place_is_running(const struct fl_config *c)
+{
+    return knock(c) == 0;
+}
+
+/* It may answer soon; to a user who may not connect it never does. */
+static bool is_not_there_yet(const struct fl_config *c)
+{
+    int why = knock(c);
+    return why == ENOENT || why == ECONNREFUSED;
 }
 
 /* By the pid file only: whoever tried its lock would be in the way of one that starts. */
@@ -68,7 +81,7 @@ void fl_place_await(const struct fl_config *c)
     FILE *f = fopen(path, "re");
     if (f)
         setvbuf(f, NULL, _IONBF, 0);
-    while (f && !fl_place_is_running(c) && now < until_ms && now - seen_ms < GRACE_MS) {
+    while (f && is_not_there_yet(c) && now < until_ms && now - seen_ms < GRACE_MS) {
         nap();
         now = fl_mono_ms();
         if (has_supervisor(f))
