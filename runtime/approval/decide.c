@@ -10,6 +10,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/runner.h"
 #include "runtime/store/vote.h"
@@ -41,6 +42,8 @@ FL_STEP(opened)
     d->q_row = fl_store_approval_lock(&d->tx, &d->approval);
     d->q_votes = fl_store_votes(&d->tx, &d->approval);
     d->q_people = fl_store_people(&d->tx);
+    if (d->verdict == FL_VERDICT_APPROVE)
+        d->q_content = fl_store_approval_content(&d->tx, &d->approval);
     return fl_await(f, &S_locked, fl_tx_round(&f->op, &d->tx));
 }
 
@@ -60,6 +63,28 @@ static enum fl_code late(struct fl_decide *d, struct fl_err *err)
                       row->decided_by.n ? ", decided by " : "", FL_STR_ARG(row->decided_by));
 }
 
+/* Is the stored call the one that was asked for? FL_CONFLICT if it is not. */
+static enum fl_code check_digest(struct fl_decide *d, struct fl_err *err)
+{
+    struct fl_content_call call;
+    struct fl_err why;
+    struct fl_str sealed = fl_cell_bytes(d->q_content, d->arena, 0, 0);
+    enum fl_code code =
+        fl_content_arguments(d->core, &d->organization, &d->row, sealed, d->arena, &call, &why);
+    if (code == FL_OK) {
+        fl_cleanse((char *)call.arguments.p, call.arguments.n);
+        return FL_OK;
+    }
+    d->is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
+    if (!d->is_tampered)
+        return fl_err_set(err, code, "%s", why.text);
+    FL_LOG(ERROR, "approval_tampered", FL_KU("org", &d->organization), FL_KU("call", &d->approval),
+           FL_KS("reason", why.text));
+    return fl_err_set(err, FL_CONFLICT,
+                      "it cannot be approved: the stored call was changed after "
+                      "it was asked for; reject it, and look into the audit");
+}
+
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
 static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **ret_person,
                           struct fl_err *err)
@@ -75,6 +100,11 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
         return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
     if (d->row.state != FL_APPROVAL_PENDING)
         return late(d, err);
+    if (d->verdict == FL_VERDICT_APPROVE) {
+        enum fl_code digest = check_digest(d, err);
+        if (digest)
+            return digest;
+    }
     if (d->binding.p &&
         !fl_str_eq_nocase(d->binding,
                           fl_str_of(fl_hex(d->row.binding_digest.p, d->row.binding_digest.n, hex))))
@@ -166,8 +196,9 @@ FL_STEP(locked)
         code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
     if (code == FL_OK)
         code = check(d, &person, &d->refusal);
-    if (code == FL_FORBIDDEN) {
-        event(d, &e, FL_AUDIT_APPROVAL_REFUSED);
+    if (code == FL_FORBIDDEN || d->is_tampered) {
+        d->refusal.code = code;
+        event(d, &e, d->is_tampered ? FL_AUDIT_APPROVAL_TAMPERED : FL_AUDIT_APPROVAL_REFUSED);
         fl_audit_z(&e, "why", d->refusal.text);
         fl_audit_append(&e, &d->tx);
         return fl_await(f, &S_refused, fl_tx_commit(&f->op, &d->tx));
@@ -190,7 +221,7 @@ FL_STEP(locked)
 FL_STEP(refused)
 {
     struct fl_decide *d = decide_of(f);
-    return f->op.code ? fl_fail(f) : fl_fail_with(f, FL_FORBIDDEN, "%s", d->refusal.text);
+    return f->op.code ? fl_fail(f) : fl_fail_with(f, d->refusal.code, "%s", d->refusal.text);
 }
 
 FL_STEP(expired)

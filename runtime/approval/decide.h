@@ -34,7 +34,8 @@ struct fl_decide {
     struct fl_op *op;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_query *q_row, *q_votes, *q_people, *q_moved;
+    struct fl_query *q_row, *q_votes, *q_people, *q_content, *q_moved;
+    bool is_tampered; /* the stored row does not match its digest: said in the audit */
     struct fl_approval row;
     struct fl_ballot ballot;
     struct fl_ask *ask;
@@ -45,7 +46,8 @@ struct fl_decide {
 
 /* FL_OK: the vote is recorded. FL_BAD_PARAMS (approved without saying what), FL_NOT_FOUND,
  * FL_FORBIDDEN (a sentence for the person; the attempt is in the audit), FL_CONFLICT (decided,
- * over, or not what they were shown: text says what is recorded), FL_UNAVAILABLE. */
+ * over, not what they were shown, or not what was asked for: then the audit says so),
+ * FL_UNAVAILABLE. */
 enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST_CHECK;
 
 #endif
