@@ -81,6 +81,11 @@ FL_STEP(begin)
         c->is_observer = true; /* until it is attached */
         return &S_look;
     }
+    if (!fl_call_take_budget(c))
+        return fl_fail_with(
+            f, FL_TOO_MANY,
+            "the organization's calls in progress hold too many bytes of arguments; "
+            "wait for them first");
     fl_org_unref(&c->org);
     c->org = fl_org_peek(c->core->orgs, &c->principal->organization_id);
     if (c->org)
@@ -401,6 +406,7 @@ FL_STEP(look)
     c->look = (struct fl_look){ .core = c->core,
                                 .organization = c->principal->organization_id,
                                 .id = c->approval_id,
+                                .only_agent = c->principal->agent_id,
                                 .wants_result = true };
     return fl_await(f, &S_looked, fl_look_start(&f->op, &c->look));
 }
@@ -460,8 +466,6 @@ FL_STEP(looked)
                         fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
     if (f->op.code)
         return c->leave ? &S_leave : fl_fail(f);
-    if (fl_uuid_cmp(&row->agent_id, &c->principal->agent_id) != 0)
-        return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval"); /* as for unknown ones */
     fl_call_take_row(c, row);
     c->is_deliverable = fl_state_is_final(row->state);
     fl_next done = over(c);

@@ -122,7 +122,10 @@ bool fl_call_is_waiting(const struct fl_call *call);
 void fl_call_hold_over(struct fl_call *call);
 /* The outcome was handed to the client: recorded, best effort. Before fl_call_free. */
 void fl_call_delivered(struct fl_call *call);
-/* The same for an outcome that was read otherwise (tasks/get). */
+/* It could not be handed over: whoever asks for it next collects it, at once. Before fl_call_free.
+ */
+void fl_call_undelivered(struct fl_call *call);
+/* The same as delivered for an outcome that was read otherwise (tasks/get). */
 void fl_delivered(struct fl_core *core, const struct fl_uuid *organization,
                   const struct fl_uuid *agent, const struct fl_uuid *approval);
 /* After on_done. Accepts NULL; nulls the pointer. */

@@ -115,6 +115,16 @@ void fl_call_leave(struct fl_call *c, enum fl_call_leave how)
     fl_op_cancel(&c->flow.op); /* only waits and reads let themselves be cancelled */
 }
 
+bool fl_call_take_budget(struct fl_call *c)
+{
+    if (c->budget)
+        return true; /* begun anew */
+    if (!fl_orgs_take(c->core->orgs, &c->principal->organization_id, c->arguments.n))
+        return false;
+    c->budget = c->arguments.n;
+    return true;
+}
+
 /* ---- audit ---- */
 void fl_call_event(struct fl_call *c, enum fl_audit_kind kind)
 {
@@ -402,4 +412,11 @@ void fl_call_delivered(struct fl_call *c)
     if (c->is_deliverable && !fl_uuid_is_zero(&c->approval_id))
         fl_delivered(c->core, &c->principal->organization_id, &c->principal->agent_id,
                      &c->approval_id);
+}
+
+void fl_call_undelivered(struct fl_call *c)
+{
+    if (c->is_deliverable && c->is_held_here)
+        fl_leave_try(c->core, &c->principal->organization_id, &c->principal->agent_id,
+                     &c->approval_id, 0);
 }

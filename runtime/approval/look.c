@@ -49,7 +49,8 @@ static enum fl_code open_contents(struct fl_look *l, struct fl_err *err)
 
 static enum fl_code take(struct fl_look *l, struct fl_err *err)
 {
-    if (!fl_store_approval_read(l->q_row, 0, l->arena, &l->row))
+    if (!fl_store_approval_read(l->q_row, 0, l->arena, &l->row) ||
+        (!fl_uuid_is_zero(&l->only_agent) && fl_uuid_cmp(&l->only_agent, &l->row.agent_id) != 0))
         return fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
     enum fl_code code = FL_OK;
     if (l->q_content && fl_rows(l->q_content) == 1)

@@ -13,8 +13,10 @@ struct fl_look {
     struct fl_core *core;
     struct fl_uuid organization, id; /* id zero: by task_id */
     struct fl_str task_id;
-    bool wants_result;    /* of a finished one */
-    bool wants_arguments; /* with preview and justification; checks the digest */
+    struct fl_uuid only_agent; /* zero, or whose it must be: another one's is not found, and nothing
+                                * of it is opened */
+    bool wants_result;         /* of a finished one */
+    bool wants_arguments;      /* with preview and justification; checks the digest */
     bool wants_ballot;
     /* ---- outputs, valid until fl_look_fini ---- */
     struct fl_arena *arena;

@@ -1,6 +1,7 @@
 /* The life of a worker: open, serve, reload, drain, close. */
 #include "runtime/cli/worker.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -196,7 +197,7 @@ static void on_stdio_connection(uv_stream_t *server, int status)
     /* Only the descriptor is wanted; the endpoint makes its own handle of a copy. */
     if (uv_accept(server, (uv_stream_t *)client) == 0 &&
         uv_fileno((uv_handle_t *)client, &fd) == 0 && !w->is_draining) {
-        int copy = dup(fd);
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (copy >= 0)
             fl_endpoint_stdio(w->endpoint, copy);
     }

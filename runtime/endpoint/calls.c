@@ -140,8 +140,11 @@ static void on_done(struct fl_call *c)
                           (c->end == FL_CALL_OUTCOME && c->outcome != FL_OUTCOME_PENDING);
         if (is_outcome && c->is_deliverable)
             t->outcome_of = c->approval_id;
-        if (fl_talk_answer(t, &out) && is_outcome)
+        bool has_left = fl_talk_answer(t, &out);
+        if (has_left && is_outcome)
             fl_call_delivered(c);
+        else if (is_outcome)
+            fl_call_undelivered(c);
     }
     fl_buf_fini(&out);
     fl_call_free(&c);

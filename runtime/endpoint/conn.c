@@ -12,8 +12,7 @@ static bool conn_send(struct fl_talk *t, struct fl_str message, bool is_last, in
     FL_UNUSED(http);
     if (is_last && !fl_mcp_conn_land(&conn->mcp, &t->flight))
         return false; /* cancelled: never answered */
-    conn->send(conn, message);
-    return true;
+    return conn->send(conn, message);
 }
 
 static void conn_close(struct fl_talk *t)

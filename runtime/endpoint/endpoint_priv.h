@@ -20,6 +20,7 @@ struct fl_endpoint {
     struct fl_list sessions;       /* fl_session: legacy HTTP sessions known here */
     struct fl_mcp_listens listens; /* over HTTP */
     size_t talk_count, session_count;
+    size_t stdio_strangers;      /* connections of the local socket that have not been let in */
     uint64_t own_sessions_ended; /* config.sessions_ended points here when there are no others */
     struct fl_orgs_listener org_listener;
     struct fl_timer announce; /* list_changed, a little later */
@@ -89,8 +90,8 @@ bool fl_talk_answer(struct fl_talk *talk, const struct fl_buf *out);
 void fl_talk_refuse(struct fl_talk *talk, const struct fl_mcp_refusal *refusal);
 /* An error by its code; http 0: the code's own for transport errors, 200 for the handler's. */
 void fl_talk_error(struct fl_talk *talk, enum fl_code code, const char *text);
-/* Sends something in between. */
-void fl_talk_tell(struct fl_talk *talk, const struct fl_buf *out);
+/* Sends something in between; false: it does not leave. */
+bool fl_talk_tell(struct fl_talk *talk, const struct fl_buf *out);
 /* Ends it without an answer. */
 void fl_talk_close(struct fl_talk *talk);
 void fl_talk_open(struct fl_talk *talk);
@@ -128,7 +129,7 @@ struct fl_conn {
     struct fl_mcp_listens listens;
     bool is_isolated, is_closing;
     void *transport;
-    void (*send)(struct fl_conn *conn, struct fl_str message);
+    bool (*send)(struct fl_conn *conn, struct fl_str message); /* false: it does not leave */
     void (*close)(struct fl_conn *conn, const char *why);
     void (*drain)(struct fl_conn *conn); /* the worker stops; NULL: its listener sees to it */
 };

@@ -36,6 +36,7 @@ FL_STEP(look)
     w->look = (struct fl_look){ .core = w->talk->endpoint->core,
                                 .organization = w->talk->principal->organization_id,
                                 .task_id = *w->task_id,
+                                .only_agent = w->talk->principal->agent_id,
                                 .wants_result = true };
     return fl_await(f, &S_looked, fl_look_start(&f->op, &w->look));
 }
@@ -49,8 +50,8 @@ static void tell(struct fl_watch *w)
     struct fl_err err;
     fl_task_of(w->look.arena, t->endpoint, &w->look, &result, &task);
     if (fl_mcp_put_task_changed(&out, w->look.arena, t->listen.id, &task, &err) == FL_OK) {
-        fl_talk_tell(t, &out);
-        fl_task_delivered(t, &w->look);
+        if (fl_talk_tell(t, &out))
+            fl_task_delivered(t, &w->look);
     }
     fl_buf_fini(&out);
     w->told = w->look.row.state;
@@ -61,11 +62,9 @@ FL_STEP(looked)
 {
     struct fl_watch *w = watch_of(f);
     struct fl_talk *t = w->talk;
-    bool is_theirs =
-        f->op.code == FL_OK && fl_uuid_cmp(&w->look.row.agent_id, &t->principal->agent_id) == 0;
     if (w->is_stopping)
         return fl_end(f);
-    if (w->is_first && !is_theirs)
+    if (w->is_first && f->op.code)
         w->task_id->n = 0; /* dropped from the acknowledgement */
     if (w->is_first) {
         w->is_first = false;

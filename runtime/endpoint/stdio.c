@@ -18,8 +18,11 @@
 #define QUEUE_MAX_BYTES (64 << 20)
 #define PAUSE_BYTES     (256 << 10) /* unread answers: no further request is taken then */
 #define HELLO_MS        10000
-#define FINISH_LOOK_MS  100
-#define LEAVE_MS        2000 /* for the bridge to half-close */
+#define HELLO_MAX_BYTES                                                                            \
+    4096 /* anybody on the host may connect: little is kept of who is not known */
+#define STRANGERS_MAX  256
+#define FINISH_LOOK_MS 100
+#define LEAVE_MS       2000 /* for the bridge to half-close */
 
 struct stdio_conn {
     struct fl_conn conn;
@@ -33,6 +36,7 @@ struct stdio_conn {
     struct fl_op op;
     struct fl_principal *principal;
     size_t queued;
+    bool is_stranger; /* has not been let in yet; counted */
     bool is_known, is_open, is_paused, is_finishing, is_closing, is_closed;
 };
 
@@ -59,11 +63,18 @@ static void on_closed(uv_handle_t *handle)
     maybe_free(c);
 }
 
+static void no_stranger(struct stdio_conn *c)
+{
+    c->endpoint->stdio_strangers -= c->is_stranger;
+    c->is_stranger = false;
+}
+
 static void hang_up(struct stdio_conn *c)
 {
     if (c->is_closing)
         return;
     c->is_closing = true;
+    no_stranger(c);
     fl_loop_timer_cancel(c->endpoint->core->loop, &c->hello);
     fl_loop_timer_cancel(c->endpoint->core->loop, &c->leave);
     fl_loop_timer_cancel(c->endpoint->core->loop, &c->finish);
@@ -139,7 +150,7 @@ static void on_leave_late(struct fl_timer *timer)
     finish(FL_CONTAINER(timer, struct stdio_conn, leave));
 }
 
-static void stdio_send(struct fl_conn *conn, struct fl_str message);
+static bool stdio_send(struct fl_conn *conn, struct fl_str message);
 
 static void stdio_drain(struct fl_conn *conn)
 {
@@ -150,15 +161,15 @@ static void stdio_drain(struct fl_conn *conn)
     fl_loop_timer(c->endpoint->core->loop, &c->leave, LEAVE_MS);
 }
 
-static void stdio_send(struct fl_conn *conn, struct fl_str message)
+static bool stdio_send(struct fl_conn *conn, struct fl_str message)
 {
     struct stdio_conn *c = FL_CONTAINER(conn, struct stdio_conn, conn);
     if (c->is_closing)
-        return;
+        return false;
     struct line *l = c->queued > QUEUE_MAX_BYTES ? NULL : fl_malloc(sizeof *l + message.n + 1);
     if (!l) {
         hang_up(c); /* a reader that does not read */
-        return;
+        return false;
     }
     l->c = c;
     l->n = message.n + 1;
@@ -170,7 +181,9 @@ static void stdio_send(struct fl_conn *conn, struct fl_str message)
         c->queued -= l->n;
         fl_free(l);
         hang_up(c);
+        return false;
     }
+    return true;
 }
 
 static void stdio_close(struct fl_conn *conn, const char *why)
@@ -216,6 +229,7 @@ static void on_known(struct fl_op *op)
     c->conn.send = stdio_send;
     c->conn.close = stdio_close;
     c->conn.drain = stdio_drain;
+    no_stranger(c);
     fl_orgs_want(c->endpoint->core->orgs, &c->principal->organization_id);
     fl_conn_open(&c->conn, c->endpoint, c->principal, FL_MCP_STDIO);
     c->is_open = true;
@@ -256,7 +270,7 @@ static void take_lines(struct stdio_conn *c)
             c->in.n > c->scanned ? memchr(c->in.p + c->scanned, '\n', c->in.n - c->scanned) : NULL;
         if (!end) {
             c->scanned = c->in.n;
-            if (c->in.n > LINE_MAX_BYTES)
+            if (c->in.n > (c->is_known ? LINE_MAX_BYTES : HELLO_MAX_BYTES))
                 hang_up(c);
             return;
         }
@@ -314,7 +328,8 @@ static void on_hello_late(struct fl_timer *timer)
 
 void fl_endpoint_stdio(struct fl_endpoint *ep, int fd)
 {
-    struct stdio_conn *c = fl_calloc(1, sizeof *c);
+    bool is_crowded = ep->stdio_strangers >= STRANGERS_MAX;
+    struct stdio_conn *c = is_crowded ? NULL : fl_calloc(1, sizeof *c);
     if (!c || uv_pipe_init(&ep->core->loop->uv, &c->pipe, 0) != 0) {
         fl_free(c);
         close(fd);
@@ -322,6 +337,8 @@ void fl_endpoint_stdio(struct fl_endpoint *ep, int fd)
     }
     c->pipe.data = c;
     c->endpoint = ep;
+    c->is_stranger = true;
+    ep->stdio_strangers++;
     fl_buf_init(&c->in, LINE_MAX_BYTES + 131072);
     fl_timer_init(&c->hello, on_hello_late);
     fl_timer_init(&c->leave, on_leave_late);

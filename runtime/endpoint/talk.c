@@ -72,10 +72,9 @@ bool fl_talk_answer(struct fl_talk *t, const struct fl_buf *out)
     return is_sent && !out->is_failed;
 }
 
-void fl_talk_tell(struct fl_talk *t, const struct fl_buf *out)
+bool fl_talk_tell(struct fl_talk *t, const struct fl_buf *out)
 {
-    if (!t->is_over && !out->is_failed)
-        t->ops->send(t, fl_buf_view(out), false, 200);
+    return !t->is_over && !out->is_failed && t->ops->send(t, fl_buf_view(out), false, 200);
 }
 
 void fl_talk_open(struct fl_talk *t)

@@ -128,8 +128,7 @@ static void show(struct fl_talk *t)
     enum fl_code code = fl_mcp_put_task(&out, t->arena, &t->endpoint->server, &to, &task, &err);
     if (code) {
         fl_talk_error(t, code, err.text);
-    } else {
-        fl_talk_answer(t, &out);
+    } else if (fl_talk_answer(t, &out)) {
         fl_task_delivered(t, &t->look);
     }
     fl_buf_fini(&out);
@@ -142,9 +141,7 @@ static void on_looked(struct fl_op *op)
         fl_talk_finish_pending(t);
         return;
     }
-    bool is_theirs =
-        op->code == FL_OK && fl_uuid_cmp(&t->look.row.agent_id, &t->principal->agent_id) == 0;
-    if (op->code == FL_NOT_FOUND || (op->code == FL_OK && !is_theirs))
+    if (op->code == FL_NOT_FOUND)
         fl_talk_error(t, FL_NOT_FOUND, "unknown task"); /* the same for unknown and foreign ones */
     else if (op->code)
         fl_talk_error(t, op->code, op->err.text);
@@ -161,6 +158,7 @@ void fl_method_task(struct fl_talk *t)
     t->look = (struct fl_look){ .core = t->endpoint->core,
                                 .organization = t->principal->organization_id,
                                 .task_id = t->msg.name,
+                                .only_agent = t->principal->agent_id,
                                 .wants_result = t->msg.method == FL_MCP_M_TASKS_GET };
     t->op = (struct fl_op){ .done = on_looked };
     if (fl_look_start(&t->op, &t->look) != FL_OK)

@@ -11,10 +11,10 @@ struct ws_conn {
     struct fl_ws *ws;
 };
 
-static void ws_send(struct fl_conn *conn, struct fl_str message)
+static bool ws_send(struct fl_conn *conn, struct fl_str message)
 {
     struct ws_conn *c = FL_CONTAINER(conn, struct ws_conn, conn);
-    (void)!fl_ws_send(c->ws, message); /* over its queue: it is closing and on_close follows */
+    return fl_ws_send(c->ws, message) == FL_OK; /* else it is closing, and on_close follows */
 }
 
 static void ws_close(struct fl_conn *conn, const char *why)

@@ -1,0 +1,119 @@
+"""What one caller may take of what is there for all, and what a slow one does not get."""
+import socket
+import threading
+
+from cases import case
+from harness import Org, wait_for
+from mcp_client import McpError, McpStdio, McpWs, text_of
+
+WRITE = "files__write"
+APPEND = "s__append_line"
+
+
+@case(in_flight_bytes=1 << 20)
+def arguments_in_flight_are_bounded_for_an_organization(rt):
+    """Of all its agents together, in each worker; another organization has its own."""
+    org, other = Org(rt), Org(rt)
+    _, second = org.add_agent("second")
+    large = {"path": "a.txt", "content": "x" * 600000}
+    with McpWs(rt, org.credential) as agent:
+        worker = rt.worker_of(agent.sock)
+        held = agent.call_start(WRITE, large)
+        approval = org.wait_pending()
+        refuse_large(agent, large)
+        with McpWs(rt, second) as same:
+            if rt.worker_of(same.sock) == worker:
+                refuse_large(same, large)
+        assert not agent.call("files__list", {"path": "."}).get("isError")  # small ones go on
+        with McpWs(rt, other.credential) as theirs:
+            theirs.call_start(WRITE, large)
+            other.wait_pending()
+        org.ann.reject(approval, "too large for me")
+        assert held.wait()["isError"]
+        agent.call_start(WRITE, dict(large, path="b.txt"))
+        org.wait_pending()
+
+
+def refuse_large(agent, arguments):
+    try:
+        agent.call(WRITE, dict(arguments, path="c.txt"))
+    except McpError as e:
+        assert "too many bytes" in e.message, e
+    else:
+        raise AssertionError("it was taken")
+
+
+def local(rt):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(rt.run_dir + "/stdio.sock")
+    s.settimeout(5)
+    return s
+
+
+def is_closed(s):
+    """Not: it says nothing, and stays."""
+    try:
+        return s.recv(1) == b""
+    except (BlockingIOError, socket.timeout):
+        return False
+    except OSError:
+        return True
+
+
+@case()
+def strangers_at_the_local_socket_cost_little(rt):
+    """Anybody on the host may connect to it: without a credential they keep no memory, and no more
+    than so many descriptors."""
+    with local(rt) as s:
+        try:
+            s.sendall(b'{"token":"' + b"x" * 100000)
+        except OSError:
+            pass
+        assert is_closed(s)
+    crowd = [local(rt) for _ in range(700)]
+    for s in crowd:
+        s.settimeout(0)
+    wait_for("those over the limit to be turned away",
+             lambda: sum(is_closed(s) for s in crowd) >= 700 - 2 * 256, 5)
+    for s in crowd:
+        s.close()
+    org = Org(rt)
+    with McpStdio(rt, org.credential) as agent:
+        assert "files__read" in agent.tools()
+
+
+class Deaf(McpWs):
+    """A client that stops reading when it is told to."""
+    ear = None
+
+    def _read_text(self):
+        if self.ear:
+            self.ear.wait()
+        return super()._read_text()
+
+
+@case(limit=60)
+def what_a_deaf_client_did_not_get_is_not_delivered(rt):
+    """Its connection is on its way out when the outcome comes: the repeat collects it."""
+    org = Org(rt, scenario=True)
+    org.write("large.txt", "x" * 200000 + "\n")
+    agent = Deaf(rt, org.credential)
+    agent.call_start(APPEND, {"line": "one", "gate": "go"})
+    approval = org.wait_pending()
+    org.ann.approve(approval)
+    org.wait_state(approval, "dispatched")
+    agent.ear = threading.Event()
+    agent.start("ping")  # the read that is under way ends with it
+    for _ in range(80):  # more than the sockets between us take
+        agent.call_start("files__read", {"path": "large.txt"})
+    wait_for("the reads", lambda: len(org.audit(kind="call.read")) == 80, 30)
+    org.open_gate("go")
+    org.wait_state(approval, "succeeded")
+    wait_for("nobody to wait for it", lambda: org.row(approval)["wait_mode"] == "left", 2)
+    assert org.row(approval)["delivered_at"] is None
+    agent.sock.close()
+    with McpWs(rt, org.credential) as again:
+        assert text_of(again.call(APPEND, {"line": "one", "gate": "go"})) == "appended"
+    wait_for("delivery", lambda: org.row(approval)["delivered_at"])
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+    agent.ear.set()
