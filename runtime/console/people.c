@@ -220,6 +220,9 @@ static void start_add(struct fl_api *a)
     if (!(p = new_request(a, true)) || !fl_api_name(a, "name", true, &p->name) ||
         !fl_api_text(a, "passphrase", false, &p->passphrase))
         return;
+    /* Whoever knows it can act as that person: no token that was found makes itself another one. */
+    if (p->passphrase.p && a->who == FL_WHO_PERSON && !fl_api_by_passphrase(a))
+        return;
     if (p->passphrase.p)
         hash(a, on_add_hashed);
     else

@@ -1,6 +1,7 @@
 /* Proving who somebody is. */
 #include "runtime/identity/person.h"
 
+#include "flopinio/base/bucket.h"
 #include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
@@ -13,6 +14,10 @@
 
 #define HASHES_AT_ONCE 2 /* each takes a core and 19 MiB */
 #define HASHES_WAITING 64
+/* Failures that are noted in the audit, of all callers together: anybody who reaches the address
+ * can make them, and must not fill the database with them. */
+#define FAILURES_PER_S 5
+#define FAILURES_BURST 100
 
 struct fl_people {
     struct fl_loop *loop;
@@ -21,6 +26,8 @@ struct fl_people {
     unsigned hashing;
     struct fl_list waiting; /* fl_person_auth */
     size_t waiting_count;
+    struct fl_bucket failures; /* noted in the audit */
+    int64_t not_noted;         /* since the last one */
 };
 
 static const char *const scope_texts[] = {
@@ -56,6 +63,7 @@ enum fl_code fl_people_new(struct fl_loop *loop, struct fl_pg *pg, const struct 
     p->loop = loop;
     p->pg = pg;
     p->keys = keys;
+    p->failures = fl_bucket_of(FAILURES_PER_S, FAILURES_BURST);
     fl_list_init(&p->waiting);
     *ret = p;
     return FL_OK;
@@ -256,14 +264,25 @@ FL_STEP(passed)
 FL_STEP(note_failure)
 {
     struct fl_person_auth *a = auth_of(f);
+    struct fl_people *people = a->people;
     struct fl_audit_event e;
+    bool is_noted = fl_bucket_take(&people->failures, fl_mono_ms());
+    if (!is_noted)
+        people->not_noted++;
+    if (!is_noted && !a->is_known)
+        return &S_noted_failure;
     struct fl_tx *tx = begin(a);
     if (a->is_known)
         fl_store_person_failed(tx, &a->id);
+    if (!is_noted)
+        return fl_await(f, &S_noted_failure, fl_tx_submit(&f->op, tx));
     fl_audit_init(&e, &fl_audit_installation, FL_AUDIT_AUTH_FAILED, FL_ACTOR_SYSTEM, NULL, "person",
                   a->is_known ? &a->id : NULL);
     fl_audit_z(&e, "from", a->from);
     fl_audit_z(&e, "why", a->refusal.text);
+    if (people->not_noted)
+        fl_audit_int(&e, "not_noted", people->not_noted);
+    people->not_noted = 0;
     fl_audit_append(&e, tx);
     return fl_await(f, &S_noted_failure, fl_tx_submit(&f->op, tx));
 }

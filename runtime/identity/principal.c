@@ -3,16 +3,19 @@
 
 #include <stdio.h>
 
+#include "flopinio/base/bucket.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "policy/policy.h"
 #include "runtime/store/person.h"
 #include "runtime/store/sql.h"
 
-#define BUCKETS     4096
-#define IDLE_MAX_MS 300000 /* kept for so long after the last use */
-#define TRIES_MAX   10     /* look-ups that changes overtook */
-#define AGAIN_MS    1000   /* to the next try of a recheck that failed */
+#define BUCKETS      4096
+#define LOGGED_PER_S 10 /* refused look-ups */
+#define LOGGED_BURST 50
+#define IDLE_MAX_MS  300000 /* kept for so long after the last use */
+#define TRIES_MAX    10     /* look-ups that changes overtook */
+#define AGAIN_MS     1000   /* to the next try of a recheck that failed */
 
 /* A look-up of an organization's principals after a change. */
 struct recheck {
@@ -40,6 +43,7 @@ struct fl_principals {
     struct fl_list rechecks;
     struct fl_timer trim, again;
     struct fl_list marks[256]; /* by the last byte of the organization's id */
+    struct fl_bucket refusals; /* that are logged */
     void (*on_refused)(void *ctx, struct fl_principal *principal);
     void *on_refused_ctx;
 };
@@ -60,6 +64,7 @@ enum fl_code fl_principals_new(struct fl_loop *loop, struct fl_pg *pg, struct fl
         return fl_err_code(err, FL_NOMEM);
     set->loop = loop;
     set->pg = pg;
+    set->refusals = fl_bucket_of(LOGGED_PER_S, LOGGED_BURST);
     for (int i = 0; i < BUCKETS; i++)
         fl_list_init(&set->buckets[i]);
     for (int i = 0; i < 256; i++)
@@ -332,7 +337,8 @@ static void on_found(struct fl_op *op)
     const char *why = fl_rows(a->q) == 1 ? refusal(a->q) : "the credential is not known";
     if (why) {
         /* The reason is for the operator's log; the answer is the same for all. */
-        FL_LOG(INFO, "agent_refused", FL_KS("reason", why));
+        if (fl_bucket_take(&a->set->refusals, fl_mono_ms()))
+            FL_LOG(INFO, "agent_refused", FL_KS("reason", why));
         end(a, fl_err_set(&user->err, FL_UNAUTHENTICATED, "the credential is not valid"));
         return;
     }

@@ -40,7 +40,8 @@ class House:
 
     def add(self, role, **more):
         who = (unique(role), NEW)
-        self.do("POST", "/people", dict({"name": who[0], "role": role, "passphrase": NEW}, **more))
+        self.do("POST", "/people", dict({"name": who[0], "role": role, "passphrase": NEW}, **more),
+                self.owner)
         return who
 
     def do(self, method, path, body=None, auth=None, **more):

@@ -1,4 +1,7 @@
 """What one caller may take of what is there for all, and what a slow one does not get."""
+import base64
+import hashlib
+import os
 import socket
 import threading
 
@@ -117,3 +120,25 @@ def what_a_deaf_client_did_not_get_is_not_delivered(rt):
     wait_for("delivery", lambda: org.row(approval)["delivered_at"])
     assert org.effects() == ["one"] and len(org.rows()) == 1
     agent.ear.set()
+
+
+def unknown_token():
+    """Of the right form, so that it is looked up (runtime/crypto/token.h)."""
+    def b64(data):
+        return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    body = "flp_" + b64(os.urandom(32))
+    return body + b64(hashlib.sha256(b"flopinio/token/1" + body.encode()).digest()[:5])[:6]
+
+
+@case(workers=1)
+def failed_proofs_do_not_fill_the_audit(rt):
+    """Anybody can make them. The first ones are noted one by one, the others by their number."""
+    noted = "SELECT leaf FROM audit_event WHERE kind = 'auth.failed'"
+    for _ in range(300):
+        assert rt.rest("GET", "/me", None, unknown_token(), raw=True)[0] == 401
+    assert 100 <= len(rt.sql(noted)) < 200, len(rt.sql(noted))
+
+    def told():
+        rt.rest("GET", "/me", None, unknown_token(), raw=True)
+        return [r for r in rt.sql(noted) if b"not_noted" in r["leaf"]]
+    wait_for("the number of the others", told, 5, 0.3)

@@ -177,7 +177,7 @@ def a_person_of_two_organizations(rt):
         b.do("POST", "/people", {"name": shared[0], "role": "member"})
     with refused(400, "give a role and groups only"):
         b.do("POST", "/people", {"name": shared[0], "role": "member", "passphrase": NEW + "2"},
-             control=True)
+             b.owner, control=True)
     assert not b.do("POST", "/people", {"name": shared[0], "role": "owner"}, control=True)["is_new"]
     with refused(409, "a member already"):
         b.do("POST", "/people", {"name": shared[0], "role": "owner"}, control=True)
@@ -250,7 +250,7 @@ def adding_people(rt):
             ({"groups": "ops"}, "a list of texts"), ({"passphrase": "short"}, "at least"),
             ({"passphrase": "aaaaaaaaaaaaaaaa"}, "")]:
         with refused(400, text):
-            house.do("POST", "/people", dict(good, **wrong))
+            house.do("POST", "/people", dict(good, **wrong), house.owner)
     with refused(400, "must be a text"):
         house.do("POST", "/people", {"name": "x"})
     assert len(house.people()) == 5

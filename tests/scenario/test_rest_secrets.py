@@ -4,7 +4,7 @@ import os
 import re
 
 from cases import case
-from harness import ROOT, refused, wait_for
+from harness import ROOT, refused, unique, wait_for
 from house import NEW, STRICT, House, code_of
 
 
@@ -56,6 +56,13 @@ def resetting_a_passphrase(rt):
     token, admin = house.make_token(house.member), house.make_token(house.admin)
     with refused(403, "no token can do this"):
         house.do("POST", path, body, admin)
+    # Nor can it make a person that it could act as.
+    made = {"name": unique("puppet"), "role": "approver"}
+    with refused(403, "no token can do this"):
+        house.do("POST", "/people", dict(made, passphrase=NEW), admin)
+    house.do("POST", "/people", made, admin)
+    with refused(401):
+        rt.rest("GET", "/me", None, (made["name"], NEW))
     with refused(403, "/me/passphrase"):
         house.do("POST", "/people/%s/passphrase" % house.admin[0], body, house.admin)
     for who in (house.approver, house.auditor, house.member):
