@@ -17,6 +17,7 @@
 #include "runtime/cli/stats.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/cli/worker.h"
+#include "runtime/crypto/secret.h"
 #include "runtime/io/http_server.h"
 #include "runtime/io/loop.h"
 
@@ -585,6 +586,7 @@ int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *o
         fl_err_code(err, FL_NOMEM);
         return 1;
     }
+    fl_secret_process();
     s->config = config;
     s->options = options;
     s->rolling = -1;

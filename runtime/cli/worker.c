@@ -19,6 +19,7 @@
 #include "runtime/cli/boot.h"
 #include "runtime/cli/stats.h"
 #include "runtime/cli/wiring.h"
+#include "runtime/crypto/secret.h"
 #include "runtime/store/migrate.h"
 #include "runtime/store/organization.h"
 
@@ -553,6 +554,7 @@ int fl_worker_main(void)
     static struct worker w;
     struct fl_err err;
     char name[32];
+    fl_secret_process();
     if (fl_boot_read(FL_BOOT_FD, &w.boot, &err) != FL_OK) {
         fprintf(stderr, "flopinio: %s\n", err.text);
         return FL_EXIT_REFUSED;

@@ -4,6 +4,8 @@
 #include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Stands at the start of the page; zero after a fork. */
@@ -61,6 +63,23 @@ void fl_secret_fini(struct fl_secret *secret)
 unsigned fl_secret_unlocked(void)
 {
     return atomic_load(&unlocked_count);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+
+void fl_secret_process(void)
+{
+    struct rlimit none = { 0, 0 };
+    (void)setrlimit(RLIMIT_CORE, &none);
+#ifndef IS_SANITIZED
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
 }
 
 void fl_cleanse(void *bytes, size_t n)

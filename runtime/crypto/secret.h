@@ -28,6 +28,10 @@ void fl_secret_fini(struct fl_secret *secret);
 /* Secrets of this process that could not be locked so far, for `doctor`. */
 unsigned fl_secret_unlocked(void);
 
+/* For a process that holds keys and opened arguments: no core dump, and (but under a sanitizer,
+ * which needs it) no look into it through /proc or ptrace by other processes of its user. */
+void fl_secret_process(void);
+
 /* Overwrites bytes that held a secret, so that the compiler cannot leave it out. */
 void fl_cleanse(void *bytes, size_t n);
 

@@ -2,11 +2,15 @@
 import base64
 import hashlib
 import os
+import pwd
+import shutil
 import socket
+import subprocess
+import tempfile
 import threading
 
-from cases import case
-from harness import Org, wait_for
+from cases import Skip, case
+from harness import BUILD, Org, children_of, command_of, free_ports, wait_for
 from mcp_client import McpError, McpStdio, McpWs, text_of
 
 WRITE = "files__write"
@@ -142,3 +146,43 @@ def failed_proofs_do_not_fill_the_audit(rt):
         rt.rest("GET", "/me", None, unknown_token(), raw=True)
         return [r for r in rt.sql(noted) if b"not_noted" in r["leaf"]]
     wait_for("the number of the others", told, 5, 0.3)
+
+
+def become_nobody():
+    who = pwd.getpwnam("nobody")
+    os.setgroups([])
+    os.setgid(who.pw_gid)
+    os.setuid(who.pw_uid)
+
+
+@case(limit=60)
+def others_of_the_same_user_do_not_look_into_it(rt):
+    """Neither through /proc, nor in a core dump; and of its data they see what clients need."""
+    if os.geteuid() != 0:
+        raise Skip("it takes root to run something as another user")
+    base = tempfile.mkdtemp(prefix="flopinio-nobody-", dir=rt.base)
+    shutil.chown(base, "nobody")
+    port, metrics = free_ports(2)
+    log = open(base + "/log", "wb")
+    serve = subprocess.Popen(
+        [BUILD + "/flopinio", "serve", "--data-dir=" + base + "/data", "--workers=1",
+         "--listen=127.0.0.1:%d" % port, "--metrics-listen=127.0.0.1:%d" % metrics],
+        stdout=log, stderr=log, cwd="/", preexec_fn=become_nobody)
+    try:
+        wait_for("it to serve", lambda: b" worker_ready " in open(base + "/log", "rb").read(), 30, 0.1)
+        for pid in [serve.pid] + [p for p in children_of(serve.pid)
+                                  if command_of(p)[1:2] == ["worker"]]:
+            with open("/proc/%d/limits" % pid) as f:
+                assert [x.split()[4:6] for x in f if "core file" in x] == [["0", "0"]]
+            if not any(s in BUILD for s in ("asan", "tsan")):  # a sanitizer must look into itself
+                look = subprocess.run(["cat", "/proc/%d/environ" % pid], preexec_fn=become_nobody,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                assert b"Permission denied" in look.stderr, look
+        seen = subprocess.run(["find", base + "/data", "-mindepth", "1", "-perm", "/007", "!", "-type",
+                               "l", "-printf", "%P %m\n"], stdout=subprocess.PIPE, text=True)
+        assert sorted(seen.stdout.split("\n")) == ["", "flopinio.pid 644", "run 755",
+                                                   "run/ports.json 644", "run/stdio.sock 666"], seen
+    finally:
+        serve.terminate()
+        serve.wait(30)
+        log.close()
