@@ -80,9 +80,7 @@ static enum fl_code check_digest(struct fl_decide *d, struct fl_err *err)
         return fl_err_set(err, code, "%s", why.text);
     FL_LOG(ERROR, "approval_tampered", FL_KU("org", &d->organization), FL_KU("call", &d->approval),
            FL_KS("reason", why.text));
-    return fl_err_set(err, FL_CONFLICT,
-                      "it cannot be approved: the stored call was changed after "
-                      "it was asked for; reject it, and look into the audit");
+    return fl_err_set(err, FL_CONFLICT, "it cannot be approved: %s", why.text);
 }
 
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */

@@ -78,7 +78,7 @@ struct supervisor {
      * disk then. A worker that crashes after an upgrade of the file comes back as it was. */
     char program[PATH_MAX], on_disk[PATH_MAX];
     int exit_status;
-    bool is_stopping, was_ready, is_mending;
+    bool is_stopping, was_ready, is_mending, has_reloaded;
 };
 
 static void spawn(struct supervisor *s, int at);
@@ -198,6 +198,14 @@ static void on_child_exit(uv_process_t *process, int64_t status, int signal)
 
 static void roll_next(struct supervisor *s);
 
+/* A worker starts with what the supervisor was started with: what was reloaded since comes with the
+ * signal, which it can take when it is ready. */
+static void tell_to_reload(struct child *c)
+{
+    if (c && c->is_ready && c->s->has_reloaded)
+        uv_process_kill(&c->process, SIGHUP);
+}
+
 static void on_ready_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct child *c = FL_CONTAINER(stream, struct child, ready);
@@ -209,6 +217,7 @@ static void on_ready_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (!c->is_ready)
         return;
     forget_gone(s, c);
+    tell_to_reload(c);
     if (s->rolling == c->slot) {
         stop(s->slots[c->slot].old);
         roll_next(s);
@@ -405,10 +414,9 @@ static void on_reload(uv_signal_t *signal, int number)
         return; /* the running one stays */
     }
     if (fl_boot_write_reload(s->reload_fd, &fresh)) {
-        for (int i = 0; i < s->worker_count; i++) {
-            if (s->slots[i].child)
-                uv_process_kill(&s->slots[i].child->process, SIGHUP);
-        }
+        s->has_reloaded = true; /* whoever is not ready yet is told then */
+        for (int i = 0; i < s->worker_count; i++)
+            tell_to_reload(s->slots[i].child);
     }
     fl_config_fini(&fresh);
 }

@@ -61,6 +61,7 @@ struct fl_tx {
     bool is_alone;       /* a submitted batch of its own */
     bool is_gated;       /* batched with its like only */
     bool is_round_over;  /* the next fl_tx_add starts a new round */
+    int collisions;      /* times that it was rolled back for another one's sake, and run again */
     char sqlstate[6];    /* of the statement that PostgreSQL refused */
     char constraint[64]; /* that it violated, or "" */
     struct fl_query *first, *last;

@@ -13,6 +13,7 @@
 #define ROLLBACK_TIMEOUT_MS 5000
 #define RETRY_FIRST_MS      50
 #define RETRY_MAX_MS        2000
+#define COLLISIONS_MAX      3
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_retry(struct fl_timer *timer);
@@ -595,6 +596,17 @@ static void take_result(struct fl_pg_conn *conn, const struct fl_pg_expected *e,
         PQclear(res);
 }
 
+/* Rolled back because it and others waited for each other (or could not be put in an order): as
+ * nothing of it was committed, it goes again. */
+static bool has_collided(struct fl_tx *tx)
+{
+    if (strncmp(tx->sqlstate, "40", 2) != 0 || tx->collisions == COLLISIONS_MAX)
+        return false;
+    tx->collisions++;
+    tx->sqlstate[0] = 0;
+    return true;
+}
+
 static void end_group(struct fl_pg_conn *conn, bool is_failed)
 {
     struct fl_pg *pool = conn->pool;
@@ -603,7 +615,7 @@ static void end_group(struct fl_pg_conn *conn, bool is_failed)
     fl_list_splice(&members, &conn->members);
     bool is_single = members.next == members.prev;
     pool->stats.batches++;
-    if (is_failed && !is_single) {
+    if (is_failed && (!is_single || has_collided(FL_CONTAINER(members.next, struct fl_tx, link)))) {
         /* Nothing of the batch was committed: each member again, alone. */
         pool->stats.retried++;
         fl_list_splice(&conn->alone, &members);

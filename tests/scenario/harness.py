@@ -205,8 +205,17 @@ class Runtime:
         self._write_config()
         since = self.log_size()
         self.process.send_signal(signal.SIGHUP)
-        wait_for("the reload", lambda: self.log(since).count(" reloaded ") ==
-                 int(self.settings["workers"]))
+
+        def told():
+            """By process number: a successor that came meanwhile is told when it is ready."""
+            log, workers = self.log(since), self.workers()
+            return len(workers) == int(self.settings["workers"]) and \
+                all(re.search(r" reloaded .*\bpid=%d\b" % pid, log) for pid in workers)
+
+        try:
+            wait_for("the reload", told)
+        except AssertionError as e:
+            raise AssertionError("%s; workers %s\n%s" % (e, self.workers(), self.log(since)))
 
     def spawn(self):
         self._write_config()

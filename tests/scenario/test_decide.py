@@ -183,6 +183,7 @@ def what_cannot_be_shown_whole_is_not_approved(rt):
     with refused(409, "does not match its digest"):
         org.ann.approve(approval)
     assert org.state(approval) == "pending" and org.approval(approval)["votes"] == []
+    assert "approval.tampered" in org.kinds(approval)
     org.ann.reject(approval, "somebody changed it")
     rejected(org, call, approval)
 

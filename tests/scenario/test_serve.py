@@ -243,6 +243,17 @@ def a_reload_changes_what_may_change(rt):
         wait_for("the reload", lambda: own.log().count(" reloaded ") == 2, 10)
         agent.call_start("files__write", {"path": "b", "content": "1"})
         org.wait_pending(2)
+        assert "too many" in text_of(agent.call("files__write", {"path": "c", "content": "1"}))
+    # A worker that comes later works with it too, not with what the supervisor was started with.
+    for worker in own.workers():
+        own.kill_worker(worker)
+    wait_for("the successors to be told", lambda: own.log().count(" reloaded ") == 4, 10)
+    with McpWs(own, org.credential) as agent:
+        told = agent.call("files__write", {"path": "c", "content": "1"})
+        assert "too many" in text_of(told), told
+        org.ann.reject(org.wait_pending(2)[0], "one less")
+        agent.call_start("files__write", {"path": "c", "content": "1"})
+        org.wait_pending(2)
     end(own)
 
 

@@ -241,6 +241,51 @@ static void test_one_bad_member_refuses_only_itself(void)
     close_world(&x);
 }
 
+static struct fl_query *lock(struct fl_tx *tx, int64_t what)
+{
+    static struct fl_sql sql = { "t_lock", "SELECT pg_advisory_xact_lock($1)", 0 };
+    struct fl_query *q = fl_tx_add(tx, &sql);
+    fl_bind_int(tx, q, what);
+    return q;
+}
+
+/* Whoever has waited longest is rolled back: the submitted one, which then goes again. */
+static void test_two_that_wait_for_each_other_both_come_through(void)
+{
+    struct world x;
+    struct fl_tx open, sent;
+    struct waiter w = { .op.done = on_done }, v = { .op.done = on_done };
+    struct fl_pg_stats stats;
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    w.loop = v.loop = &x.loop;
+    fl_tx_init(&open, x.pg, x.arena, NULL);
+    CHECK_OK(await(&w, fl_tx_open(&w.op, &open)));
+    lock(&open, 2);
+    CHECK_OK(await(&w, fl_tx_round(&w.op, &open)));
+    fl_tx_init(&sent, x.pg, x.arena, NULL);
+    lock(&sent, 1);
+    lock(&sent, 2);
+    put(&sent, "collided", 1);
+    CHECK_OK(fl_tx_submit(&v.op, &sent));
+    for (int i = 0; i < 20; i++) { /* it is under way, and waits */
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+        usleep(10000);
+    }
+    lock(&open, 1);
+    CHECK_OK(await(&w, fl_tx_round(&w.op, &open)));
+    CHECK_OK(await(&w, fl_tx_commit(&w.op, &open)));
+    spin(&x.loop, &v.is_done);
+    CHECK_OK(v.code);
+    fl_pg_stats(x.pg, &stats);
+    CHECK_INT(stats.retried, 1);
+    CHECK_INT(count(&x, "collided"), 1);
+    fl_tx_fini(&open);
+    fl_tx_fini(&sent);
+    close_world(&x);
+}
+
 static void test_each_member_sees_its_own_organization(void)
 {
     enum { N = 20 };
@@ -560,6 +605,7 @@ static void test_zz_the_cluster_stops(void)
 static const struct fl_test tests[] = {
     T_LIMIT(types_go_there_and_back, 60),
     T(one_bad_member_refuses_only_itself),
+    T(two_that_wait_for_each_other_both_come_through),
     T(each_member_sees_its_own_organization),
     T(batches_are_of_one_kind),
     T(open_transactions_commit_or_vanish),
