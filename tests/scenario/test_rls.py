@@ -358,7 +358,7 @@ def edited(rt, what, *args, approves=True):
             try:
                 org.ann.approve(approval)
             except Exception as e:
-                assert re.search("cannot be approved: .*(digest|changed|whole)", str(e)), e
+                assert re.search("cannot be approved: .*(digest|changed|whole|encrypted)", str(e)), e
                 return org, org.row(approval), org.kinds(approval)
         org.wait_state(approval, "voided", timeout=15)
         try:

@@ -78,9 +78,13 @@ class Raw:
                     return kind, whole
 
     def message(self, seconds=10):
-        opcode, data = self.read(seconds)
-        assert opcode == 1, (opcode, data)
-        return json.loads(data)
+        """The next one that is not news about the tools, which may come at any time."""
+        while True:
+            opcode, data = self.read(seconds)
+            assert opcode == 1, (opcode, data)
+            message = json.loads(data)
+            if message.get("method") != "notifications/tools/list_changed":
+                return message
 
     def close_code(self):
         opcode, data = self.read()
