@@ -258,7 +258,9 @@ static void put_markdown(struct fl_buf *out, const struct fl_cli_command *c)
             size_t n = strcspn(p, "\n");
             if ((p[0] == ' ') != is_code) {
                 is_code = !is_code;
-                fl_buf_puts(out, is_code && out->p[out->n - 2] != '\n' ? "\n```\n" : "```\n");
+                fl_buf_puts(out, !is_code                     ? "```\n"
+                                 : out->p[out->n - 2] != '\n' ? "\n```sh\n"
+                                                              : "```sh\n");
             }
             fl_buf_put(out, p, n);
             fl_buf_putc(out, '\n');

@@ -182,9 +182,9 @@ const struct fl_cli_command fl_cmd_migrate[] = {
       "Needed where database_url is set: serve itself never changes that database. Connects as "
       "the schema's owner, by FLOPINIO_OWNER_URL. Run it before a newer program is started; "
       "programs of this and of the last schema work meanwhile.\n"
-      "  FLOPINIO_ADMIN_URL=postgresql://postgres:...@db/postgres \\\n"
+      "  FLOPINIO_ADMIN_URL=postgresql://postgres:SECRET@db.example.com/postgres \\\n"
       "      flopinio migrate --roles\n"
-      "  FLOPINIO_OWNER_URL=postgresql://flopinio_owner:...@db/flopinio flopinio migrate",
+      "  FLOPINIO_OWNER_URL=postgresql://flopinio_owner:SECRET@db.example.com/flopinio flopinio migrate",
       0, flags, migrate },
     { .name = NULL }
 };

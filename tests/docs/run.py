@@ -1,11 +1,16 @@
-#!/usr/bin/env python3
-"""Runs every ```sh block of the documentation, in order, on one terminal, as a reader would: in the
-README an installation comes up, and the other pages go on with it. Where a page means "something of
-yours" (ID, fla_..., /srv/shop, the system's folders), the run puts something of its own.
+#!/usr/bin/python3
+"""Runs the commands that the pages show: tests/docs/run.py [-j N] [PAGE...]
 
-Also: every `flopinio ...` that a page names, in a block or in a sentence, is a command that exists.
+The ```sh blocks of a page run in its order, in one `bash -eu` on a pseudo-terminal, in namespaces of
+their own: ports, /etc, /srv, /usr/local and /var/lib are as on a machine that only this page uses.
+flopinio is installed there. What a page takes for granted beside that is in GIVEN; questions are
+answered (ANSWERS); `ID` is a call that waits, `fla_...` the agent's credential.
 """
-import glob
+import argparse
+import concurrent.futures
+import ctypes
+import fcntl
+import json
 import os
 import pty
 import re
@@ -13,384 +18,369 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 
-ROOT = os.environ["FL_ROOT"]
-sys.path.insert(0, ROOT + "/tests/scenario")
-os.environ["FL_BUILD"] = ROOT + "/build/release"
-from mcp_client import McpHttp  # noqa: E402
-from test_database import TOOLS, OwnServer  # noqa: E402
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
+from harness import BUILD, ROOT, wait_for  # noqa: E402
+from mcp_client import McpWs, text_of  # noqa: E402
 
-PAGES = ["README.md", "examples/plugin/README.md", "docs/plugins.md"]  # in this order, then the rest
-ELSEWHERE = {  # commands that a group of their own runs
-    "examples/quickstart.sh": "quickstart",
-    "tests/run.sh": "the run that this is a part of",
-}
-OWN_PLACE = {"README.md", "docs/operator.md"}  # these begin on a machine without an installation
-PASSPHRASE = "four horses in the long rain"
-
-# What stands for sudo: this user; the programs of systemd work on the run's own root and processes.
-SUDO = """#!/bin/bash
-[ "$1" != -u ] || shift 2
-serve() {
-    setsid flopinio serve >>"$HOME/unit.log" 2>&1 </dev/null &
-    for i in {1..300}; do curl -sfo /dev/null "$FLOPINIO_METRICS_LISTEN/ready" && return; sleep 0.2; done
-    cat "$HOME/unit.log"; exit 1
-}
-pid() { head -n 1 "$FLOPINIO_DATA_DIR/flopinio.pid"; }
-case $* in
-systemd-sysusers) mkdir -p "$DESTDIR/etc"; exec systemd-sysusers --root="$DESTDIR" ;;
-"systemctl enable --now flopinio") systemctl --root="$DESTDIR" enable flopinio && serve ;;
-"systemctl restart flopinio") kill "$(pid)"; tail --pid="$(pid)" -f /dev/null; serve ;;
-"systemctl kill --kill-whom=main --signal=SIGUSR2 flopinio") kill -USR2 "$(pid)" ;;
-systemctl*) echo "the docs' run does not know: $*"; exit 1 ;;
-*) exec "$@" ;;
-esac
-"""
+LIMIT_S = 90    # of one block
+COMMANDS = r"(flopinio|sudo|cmake|curl|make|cc|c\+\+|apt-get|systemctl|examples/\S+|tests/\S+|[A-Z_]+=\S* +flopinio)(\s|$)"
+PASSPHRASE = b"seven green bottles"
+ANSWERS = [(rb"[Pp]assphrase[^\n]*: $|The same again: $", PASSPHRASE + b"\n"),
+           (rb"\[y/N\] ?$", b"y\n"), (rb"\(q ends\)", b"q")]
 
 
-def blocks(path):
-    """(language, first line, text) of each fenced block."""
-    with open(path, encoding="utf-8") as f:
-        text = f.read()
-    for m in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
-        yield m.group(1), text.count("\n", 0, m.start()) + 2, m.group(2)
+# ---------------------------------------------------------------- pages
+class Block:
+    def __init__(self, page, line, language, text, skip):
+        self.page, self.line, self.language, self.text, self.skip = page, line, language, text, skip
 
 
-def pages():
-    found = sorted(glob.glob("docs/*.md") + glob.glob("examples/**/*.md", recursive=True))
-    return PAGES + [p for p in found if p not in PAGES]
-
-
-# ---- the place where it happens ----
-class Place:
-    count = 0
-
-    def __init__(self):
-        Place.count += 1
-        self.dir = "%s/docs%d" % (os.environ["FL_TMP"], Place.count)
-        self.dest = self.dir + "/dest"
-        for name in ("bin", "home", "shop"):
-            os.makedirs(self.dir + "/" + name)
-        if os.geteuid() == 0:  # plugins run as nobody then
-            shutil.chown(self.dir + "/shop", "nobody")
-        with open(self.dir + "/bin/sudo", "w") as f:
-            f.write(SUDO)
-        os.chmod(self.dir + "/bin/sudo", 0o755)
-        self.port, self.metrics_port = free_port(), free_port()
-        self.credential = self.server = self.owner_url = None
-        local = self.dest + "/usr/local"
-        env = {k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO")}
-        env.update(HOME=self.dir + "/home", TERM="xterm", PS1="", DESTDIR=self.dest,
-                   PATH="%s/bin:%s/bin:%s" % (self.dir, local, env["PATH"]),
-                   FLOPINIO_PLUGIN_DIRS=local + "/lib/flopinio/plugins",
-                   C_INCLUDE_PATH=local + "/include",
-                   FLOPINIO_LISTEN="127.0.0.1:%d" % self.port,
-                   FLOPINIO_METRICS_LISTEN="127.0.0.1:%d" % self.metrics_port)
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execvpe("bash", ["bash", "--norc", "--noprofile"], env)
-        self.run("stty -echo cols 200; set +o history; bind 'set enable-bracketed-paste off'")
-        self.data = None
-        self.new_data()
-
-    def new_data(self):
-        """Where the next installation lives."""
-        if self.data:
-            self.stop()
-        self.data = "%s/data%d" % (self.dir, len(os.listdir(self.dir)))
-        self.run("export FLOPINIO_DATA_DIR=" + self.data)
-
-    def stop(self):
-        """Ends what serves, and its database."""
-        self.run("pid=$(head -n 1 %s/flopinio.pid 2>/dev/null) && kill $pid && "
-                 "tail --pid=$pid -f /dev/null; wait" % self.data, 90)
-
-    def run(self, line, limit=60):
-        """(status, output); questions for a passphrase, or for consent, are answered."""
-        with open(self.dir + "/line", "w") as f:
-            f.write(line + "\n")
-        os.write(self.fd, (". %s/line; printf '\\001END %%s\\001\\n' $?\n" % self.dir).encode())
-        seen, answered, until = "", 0, time.monotonic() + limit
-        while True:
-            end = re.search("\x01END (\\d+)\x01", seen)
-            if end:
-                return int(end.group(1)), seen[:end.start()].replace("\r", "")
-            if time.monotonic() > until:
-                os.write(self.fd, b"\x03")
-                return 124, seen + "\n(it did not end)"
-            if not select.select([self.fd], [], [], 0.2)[0]:
-                continue
-            try:
-                seen += os.read(self.fd, 65536).decode("utf-8", "replace")
-            except OSError:
-                return 125, seen + "\n(the shell has ended)"
-            if re.search(r"(?i)(passphrase[^\n:]*|again): ?$", seen[answered:]):
-                answered = len(seen)
-                os.write(self.fd, (PASSPHRASE + "\n").encode())
-            elif seen[answered:].endswith("[y/N] "):
-                answered = len(seen)
-                os.write(self.fd, b"y\n")
-
-    def interrupt_later(self, seconds):
-        threading.Timer(seconds, lambda: os.write(self.fd, b"\x03")).start()
-
-    def is_ready(self, wait_s=0):
-        until = time.monotonic() + wait_s
-        url = "http://127.0.0.1:%d/ready" % self.metrics_port
-        while True:
-            if subprocess.run(["curl", "-sfo", "/dev/null", url]).returncode == 0:
-                return True
-            if time.monotonic() > until:
-                return False
-            time.sleep(0.2)
-
-    def interrupt_when_serving(self):
-        def wait():
-            self.is_ready(60)
-            os.write(self.fd, b"\x03")
-        threading.Thread(target=wait, daemon=True).start()
-
-    def end(self):
-        self.stop()
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        if self.server:
-            self.server.__exit__()
-
-    def in_ours(self, text):
-        """The line, with something of this run's where it means something of the reader's."""
-        text = re.sub(r"(?<![\w.])/usr/local/", self.dest + "/usr/local/", text)
-        text = text.replace("/srv/shop", self.dir + "/shop").replace("127.0.0.1:7338", "127.0.0.1:%d"
-                                                                     % self.metrics_port)
-        text = text.replace("/var/lib/flopinio", self.data).replace("DATA_DIR", self.data)
-        if "fla_..." in text:
-            text = text.replace("fla_...", self.credential or self.make_agent())
-        if "db.example.com" in text:
-            self.server = self.server or OwnServer()
-            text = re.sub(r"postgresql://postgres:\S+", self.server.url(), text)
-            text = re.sub(r"postgresql://flopinio_owner:\S+", str(self.owner_url), text)
-        if text.endswith("flopinio stdio"):
-            text += " </dev/null"
-        as_server = "runuser -u postgres -- " if os.geteuid() == 0 else ""
-        text = re.sub(r"^/usr/lib/postgresql/15/bin/pg_ctl", as_server + TOOLS + "/pg_ctl", text)
-        if "flopinio_super" in text:
-            text = "PGPASSWORD=$(cat %s/secrets/database-super) %s" % (self.data, text)
-        return text
-
-    def make_agent(self):
-        """An agent of the page's administrator, where the page has no line for it."""
-        _, out = self.run("flopinio agent create clerk --owner ann --as ann")
-        self.credential = re.search(r"\bfla_[\w-]{20,}", out).group(0)
-        return self.credential
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-# ---- lines that need something first ----
-held = []
-
-
-def hold_a_call(place):
-    """An agent's write that waits; its id."""
-    client = McpHttp(place, place.credential)
-    name = "note-%d.txt" % len(held)
-    held.append((client, client.call_start("files__write", {"path": name, "content": "x"}), name))
-    for _ in range(100):
-        status, out = place.run("flopinio approvals list --json")
-        ids = re.findall(r'"id": ?"([0-9a-f-]{36})"', out)
-        if ids:
-            return ids[-1]
-        time.sleep(0.1)
-    raise AssertionError("no call is held: status %s\n%s" % (status, out))
-
-
-def before(place, line, folder):
-    """What a line needs that the reader has."""
-    if re.search(r"\binit --", line) and os.path.exists(place.data):
-        place.new_data()
-    if "passphrase.txt" in line:
-        with open(folder + "/passphrase.txt", "w") as f:
-            f.write(PASSPHRASE + "\n")
-    if line == "flopinio serve":
-        place.interrupt_when_serving()
-    if "--watch" in line:
-        place.interrupt_later(3)
-    if "pg_ctl" in line and "start" in line:
-        place.stop()
-    if line.startswith("curl") and not place.is_ready():
-        place.run("sudo systemctl enable --now flopinio")
-    if "hello.so" in line and "cc " not in line:
-        place.run("cp %s/%s/hello.so ." % (place.dir, re.sub(r"\W", "_", PAGES[1])))
-
-
-def after(place, line, out):
-    """What a line leaves for the next ones."""
-    found = re.search(r"\bfla_[\w-]{20,}", out)
-    if line.startswith("flopinio agent create") and found:
-        place.credential = found.group(0)
-    found = re.search(r"postgresql://flopinio_owner:\S+", out)
-    if found:
-        place.owner_url = found.group(0)
-    if line.rstrip().endswith("&"):  # a reader types the next line later
-        place.is_ready(60)
-
-
-def expectation(line, out):
-    """More than the exit status, where the page promises more."""
-    if "approvals approve" in line:
-        return os.path.exists(place.dir + "/shop/" + held[-1][2]) or wait_file(held[-1][2])
-    if "approvals reject" in line:
-        result = held[-1][1].wait(20)
-        return "not before Monday" in str(result)
-    if "connect" in line:
-        return "mcpServers" in out
-    return True
-
-
-def wait_file(name):
-    for _ in range(100):
-        if os.path.exists(place.dir + "/shop/" + name):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def command_lines(text):
-    """Lines, those with a backslash at the end put together."""
-    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-        if line.strip() and not line.startswith("#"):
-            yield line
-
-
-def run_line(place, line, folder):
-    bare = re.sub(r"\s+#.*$", "", line).strip()
-    if bare in ELSEWHERE:
-        return "ok", "    run by %s\n" % ELSEWHERE[bare]
-    before(place, bare, folder)
-    line = place.in_ours(bare)
-    if re.search(r"\bID\b", line):
-        line = re.sub(r"\bID\b", hold_a_call(place), line)
-    status, out = place.run(line, 300)
-    after(place, bare, out)
-    wanted = (130, 0) if "--watch" in line else (0,)
-    if status not in wanted:
-        return "FAIL", "%s\nended with status %d\n" % (out, status)
-    if not expectation(line, out):
-        return "FAIL", "%s\nthe promised result is not there\n" % out
-    return "ok", ""
-
-
-def prepare_folder(place, path):
-    """A copy of the page's folder, with its C blocks as the file that its commands name."""
-    where = place.dir + "/" + re.sub(r"\W", "_", path)
-    os.makedirs(where)
-    if path in OWN_PLACE:
-        os.symlink(ROOT + "/build", where + "/build")
-    if path.startswith("examples/"):
-        shutil.copytree(os.path.dirname(path), where, dirs_exist_ok=True)
-    return where
-
-
-# ---- commands that exist ----
-def commands():
-    """Command -> its usage text, from the reference page (a scenario compares it with the program)."""
-    found = {}
-    with open("docs/cli.md", encoding="utf-8") as f:
-        text = f.read()
-    for m in re.finditer(r"^### `flopinio ([^`]+)`\n\n```\n(.*?)```", text, re.M | re.S):
-        found[m.group(1)] = m.group(2)
+def blocks(page):
+    """Fenced blocks of a page, with the line of their first command."""
+    found, note, inside = [], "", None
+    with open(page) as f:
+        for number, line in enumerate(f, 1):
+            fence = re.match(r"```(\w*)", line)
+            if inside and fence:
+                found.append(inside)
+                inside, note = None, ""
+            elif inside:
+                inside.text += line
+            elif fence:
+                skip = re.fullmatch(r"<!-- docs-test: skip (.+) -->\n", note)
+                if note.startswith("<!-- docs-test") and not skip:
+                    raise AssertionError("%s:%d: there is 'docs-test: skip REASON' only"
+                                         % (page, number - 1))
+                inside = Block(page, number + 1, fence[1], "", skip and skip[1])
+            else:
+                note = line
+    assert not inside, "%s: a block does not end" % page
     return found
 
 
-def mentions(path):
-    """`flopinio ...` in code spans and blocks, with its line."""
-    with open(path, encoding="utf-8") as f:
-        text = f.read()
-    for m in re.finditer(r"`(flopinio [a-z][^`]*)`", text):
-        yield text.count("\n", 0, m.start()) + 1, m.group(1)
-    for language, line, block in blocks(path):
-        if language == "sh":
-            for i, words in enumerate(block.splitlines()):
-                m = re.search(r"(?<!\S)flopinio (?!flopinio)([a-z].*)", words)
-                if m:
-                    yield line + i, m.group(0)
+def first_of(page, language):
+    return next(b.text for b in blocks(os.path.join(ROOT, page)) if b.language == language)
 
 
-def unknown(mention, known):
-    """What of it does not exist, or None."""
-    words = re.sub(r"\s+#.*$", "", mention.replace("\n", " ")).split()[1:]
-    for n in (3, 2, 1):
-        name = " ".join(words[:n])
-        if name in known:
-            for flag in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", mention):
-                if "--" + flag not in known[name] and "`--%s" % flag not in COMMON and name != "serve":
-                    return "flopinio %s has no flag --%s" % (name, flag)
-            return None
-    if any(k.split()[0] == words[0] for k in known) and (len(words) == 1 or "|" in mention):
-        return None  # a group of commands, named as such
-    return "there is no command flopinio %s" % " ".join(words[:2])
+def unmarked(found):
+    return ["%s:%d: a command in a block that is not marked as sh" % (b.page, b.line)
+            for b in found if b.language not in ("sh", "text")
+            and any(re.match(r"\s*(\$ )?" + COMMANDS, line) for line in b.text.splitlines())]
 
 
-with open("docs/cli.md", encoding="utf-8") as cli_page:
-    COMMON = cli_page.read().split("## The installation")[0]
+# ---------------------------------------------------------------- a machine of its own
+def alone():
+    """Called as root of namespaces of its own; what is changed now is gone with them."""
+    s = socket.socket()
+    fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 0x1 | 0x40))   # SIOCSIFFLAGS: up, running
+    libc = ctypes.CDLL(None, use_errno=True)
 
-counts = {"ok": 0, "FAIL": 0}
+    def mount(what, where, kind, options=""):
+        if libc.mount(what.encode(), where.encode(), kind.encode(), 0, options.encode()):
+            raise OSError(ctypes.get_errno(), "cannot mount %s" % where)
+    base = tempfile.mkdtemp(prefix="flopinio-docs-")
+    mount("none", base, "tmpfs", "mode=755")
+    for where in ("/etc", "/srv", "/usr/local", "/var/lib"):
+        upper = base + "/over" + where
+        for part in ("/upper", "/work"):
+            os.makedirs(upper + part)
+        os.chmod(upper + "/upper", 0o755)
+        mount("overlay", where, "overlay", "lowerdir=%s,upperdir=%s/upper,workdir=%s/work"
+              % (where, upper, upper))
+    mount("none", "/run", "tmpfs", "mode=755")
+    for name in ("home", "bin", "page"):
+        os.mkdir(base + "/" + name)
+    with open(base + "/bin/sudo", "w") as f:
+        f.write('#!/bin/sh\nuser=root\n[ "$1" != -u ] || { user=$2; shift 2; }\n'
+                'exec env -i PATH="$PATH" TERM=xterm $(env | grep SAN_OPTIONS=) '
+                'runuser -u "$user" -- "$@"\n')
+    os.chmod(base + "/bin/sudo", 0o755)
+    with open("/etc/hosts", "a") as f:
+        f.write("127.0.0.1 localhost db.example.com mcp.example.com\n")
+    return base
 
 
-def say(verdict, name, text=""):
-    sys.stdout.write(text)
-    print("%-4s %s" % (verdict, name), flush=True)
-    counts[verdict] += 1
+class Shell:
+    """One bash for a page. The directory has what a checkout has: build/release, examples, tests."""
+
+    def __init__(self, base, directory=""):
+        self.base, self.cwd = base, base + "/page/" + directory
+        os.mkdir(base + "/page/build")
+        os.symlink(BUILD, base + "/page/build/release")
+        shutil.copytree(ROOT + "/examples", base + "/page/examples")
+        self.env = {"PATH": base + "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    "HOME": base + "/home", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        self.env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
+        self.seen, self.answered, self.held, self.clients = b"", 0, [], []
+        ask, self.ask = os.pipe()
+        self.told, tell = os.pipe()
+        self.pid, self.tty = pty.fork()
+        if self.pid == 0:
+            try:
+                os.dup2(ask, 8)
+                os.dup2(tell, 9)
+                for sig in (signal.SIGINT, signal.SIGQUIT):
+                    signal.signal(sig, signal.SIG_DFL)
+                fcntl.ioctl(0, 0x5414, struct.pack("HHHH", 40, 100, 0, 0))     # TIOCSWINSZ
+                os.chdir(self.cwd)
+                os.execve("/bin/bash", ["bash", "-euEc",
+                          'trap \'echo "line $LINENO: status $?: $BASH_COMMAND"\' ERR; while read -r '
+                          'block <&8; do . "$block"; echo >&9; done'], self.env)
+            finally:
+                os._exit(127)
+        os.close(ask)
+        os.close(tell)
+
+    def run(self, text, line=1, limit_s=LIMIT_S):
+        """Line numbers of errors are those of the page."""
+        for name, value in (("ID", self.hold), ("fla_...", self.credential)):
+            text = re.sub(r"(?<![\w-])%s(?!\w)" % re.escape(name), lambda _, v=value: v(), text)
+        path = self.base + "/block"
+        with open(path, "w") as f:
+            f.write("\n" * (line - 1) + text)
+        os.write(self.ask, path.encode() + b"\n")
+        until = time.monotonic() + limit_s
+        while self.told not in self.wait():
+            if os.waitpid(self.pid, os.WNOHANG)[0]:
+                self.wait()
+                raise AssertionError("it ended with an error")
+            assert time.monotonic() < until, "it did not end within %d s" % limit_s
+        os.read(self.told, 1)
+
+    def wait(self):
+        """Shows what is printed, answers what is asked."""
+        ready = select.select([self.tty, self.told], [], [], 0.1)[0]
+        if self.tty in ready:
+            try:
+                self.seen += os.read(self.tty, 65536)
+            except OSError:
+                return []
+            for question, answer in ANSWERS:
+                if re.search(question, self.seen[self.answered:]):
+                    self.answered = len(self.seen)
+                    os.write(self.tty, answer)
+        return [] if self.tty in ready else ready
+
+    @property
+    def text(self):
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", self.seen.decode("utf-8", "replace"))
+
+    # ---- what stands for the placeholders
+    def flopinio(self, *words):
+        done = subprocess.run(["flopinio"] + list(words), env=self.env, check=True, timeout=30,
+                              stdout=subprocess.PIPE, start_new_session=True)
+        return json.loads(done.stdout)
+
+    def credential(self):
+        return re.findall(r"fla_[A-Za-z0-9_-]{20,}", self.text)[-1]
+
+    def call(self, tool, arguments):
+        class Here:
+            port = 7337
+        self.clients.append(McpWs(Here, self.credential()))
+        return self.clients[-1].call_start(tool, arguments)
+
+    def hold(self):
+        """The id of a new call that waits for a person."""
+        known = {a["id"] for a in self.flopinio("approvals", "list", "--json")["items"]}
+        name = "held-%d.txt" % len(self.held)
+        self.held.append(self.call("files__write", {"path": name, "content": "as approved\n"}))
+
+        def look():
+            now = {a["id"] for a in self.flopinio("approvals", "list", "--json")["items"]}
+            return now - known
+        return wait_for("an approval", look, 15, 0.2).pop()
 
 
-known = commands()
-known["generate"] = ""  # for who writes these pages; no help names it
-bad = ["    %s:%d: %s\n" % (p, line, why) for p in pages() if p != "docs/cli.md"
-       for line, m in mentions(p) for why in [unknown(m, known)] if why]
-say("FAIL" if bad or len(known) < 30 else "ok", "commands_in_the_docs_exist", "".join(bad))
-planted = unknown("flopinio approvals aprove ID", known) and unknown("flopinio whoami --loud", known)
-say("ok" if planted else "FAIL", "canary_commands_in_the_docs_exist")
+# ---------------------------------------------------------------- what pages take for granted
+def shop(sh):
+    """The installation that README.md makes."""
+    sh.run("install -d -m 777 /srv/shop\n")
+    sh.run(next(b.text for b in blocks(ROOT + "/README.md") if "flopinio init" in b.text))
 
-place = None
-try:
-    for page in pages():
-        fenced = list(blocks(page))
-        if not any(language == "sh" for language, _, _ in fenced):
-            continue
-        if page in OWN_PLACE:
-            if place:
-                place.end()
-            place = Place()
-        folder = prepare_folder(place, page)
-        place.run("cd " + folder)
-        c_code = ""
-        for language, at, body in fenced:
-            if language == "c":
-                c_code = body
-            if language != "sh":
-                continue
-            source = re.search(r"\b(\w+\.c)$", body.strip(), re.M)
-            if source and not os.path.exists(folder + "/" + source.group(1)) and c_code:
-                with open(folder + "/" + source.group(1), "w") as f:
-                    f.write(c_code)
-            for text_line in command_lines(body):
-                try:
-                    verdict, words = run_line(place, text_line, folder)
-                except AssertionError as e:
-                    verdict, words = "FAIL", "%s\n" % e
-                say(verdict, "%s: %s" % (page, text_line.strip()[:90]), words)
-    status, out = place.run("false; flopinio no-such-command")
-    say("ok" if status == 2 else "FAIL", "canary_a_line_that_fails", "" if status == 2 else out)
-finally:
-    if place:
-        place.end()
-print("%d passed, %d failed, 0 skipped" % (counts["ok"], counts["FAIL"]))
-sys.exit(1 if counts["FAIL"] else 0)
+
+def give(sh, name, text):
+    with open(sh.cwd + "/" + name, "w") as f:
+        f.write(text)
+
+
+def readme(sh):
+    sh.run("install -d -m 777 /srv/shop\n")
+
+
+def readme_end(sh):
+    approved, rejected = [p.wait(20) for p in sh.held]
+    assert not approved.get("isError"), approved
+    assert rejected["isError"] and "not before Monday" in text_of(rejected), rejected
+    with open("/srv/shop/held-0.txt") as f:
+        assert f.read() == "as approved\n"
+    assert not os.path.exists("/srv/shop/held-1.txt")
+
+
+def policy(sh):
+    shop(sh)
+    give(sh, "policy.yaml", first_of("docs/policy.md", "yaml"))
+    sh.run("""cc -shared -fPIC -o /usr/local/lib/flopinio/plugins/shop.so %s/shop.c
+flopinio server add shop --plugin shop --as ana
+flopinio tool accept shop__refund --write --as ana
+for group in support finance; do flopinio group create $group --member ana,ben --as ana; done
+""" % HERE)
+
+
+def policy_end(sh):
+    assert "ask by rule refunds: above 50" in sh.text
+
+
+def cli(sh):
+    """As an operator who may do everything; a database beside it for `migrate`."""
+    sh.run("install -d -m 777 /srv/docs; install -d /etc/flopinio\n"
+           "echo 'operator_authority: always' >/etc/flopinio/flopinio.yaml\n" + OWN_DATABASE)
+
+
+def operator(sh):
+    """Root's own installation first, then the service's; a database beside them."""
+    give(sh, "passphrase.txt", PASSPHRASE.decode() + "\n")
+    sh.run(OWN_DATABASE)
+
+
+def plugins(sh):
+    shop(sh)
+    give(sh, "lines.c", first_of("docs/plugins.md", "c"))
+    sh.run("make -s -C examples/plugin && cp examples/plugin/hello.so .\n")
+
+
+def plugins_end(sh):
+    hello = sh.call("hello__hello", {}).wait()
+    assert not hello.get("isError"), hello
+
+
+PAGES = {   # page: directory, before it, behind it
+    "README.md": ("", readme, readme_end),
+    "docs/policy.md": ("", policy, policy_end),
+    "docs/cli.md": ("", cli, None),
+    "docs/operator.md": ("", operator, None),
+    "docs/plugins.md": ("", plugins, plugins_end),
+    "examples/plugin/README.md": ("examples/plugin", None, None),
+}
+# A PostgreSQL of one's own, db.example.com, that takes any password.
+OWN_DATABASE = """
+tools=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
+install -d -o postgres /srv/database
+runuser -u postgres -- $tools/initdb -D /srv/database --auth=trust -E UTF8 --locale=C.UTF-8 >/dev/null
+runuser -u postgres -- $tools/pg_ctl -D /srv/database -w -l /srv/database/log start \
+    -o '-k /srv/database -c listen_addresses=127.0.0.1' >/dev/null
+"""
+SERVICE = "setpriv --reuid=flopinio --regid=flopinio --clear-groups " \
+    "flopinio serve --data-dir=/var/lib/flopinio >service.log 2>&1 &\n"
+BEFORE = {      # before a block with that text
+    "user create ana": "flopinio serve >serve.log 2>&1 &\nflopinio group create ops\n",
+    "policy test policy.yaml --call '{\"tool\": \"files__write\"}'":
+        "flopinio policy show >policy.yaml\n",
+    "apply -f company": "flopinio export company\n",
+    "sudo systemd-sysusers": "kill $!; wait $!; rm -r /var/lib/flopinio\n",
+    "approvals list --data-dir": SERVICE,
+    "flopinio stdio": "flopinio agent create bot --owner ann --client claude-code --as ann\n",
+    "pg_ctl -D": "kill $!; wait $!\n",
+    "flopinio doctor\n": SERVICE,
+}
+INSTEAD = {     # what does not end by itself, and names
+    r"^flopinio serve$": "flopinio serve >serve.log 2>&1 &",
+    r"flopinio stdio$": "flopinio stdio </dev/null",
+    r"DATA_DIR": "/var/lib/flopinio",
+    r"/usr/lib/postgresql/15/bin": "$tools",
+}
+
+
+# ---------------------------------------------------------------- a page
+def run_page(page):
+    """Raises if the page is wrong. Prints what was seen."""
+    found = blocks(os.path.join(ROOT, page))
+    wrong = unmarked(found)
+    assert not wrong, "\n".join(wrong)
+    commands = [b for b in found if b.language == "sh"]
+    directory, before, behind = PAGES.get(page, ("", None, None))
+    sh = Shell(alone(), directory)
+    counts = [0, 0]
+    try:
+        if not any("cmake --install" in b.text for b in commands):
+            sh.run("(cd %s/page && cmake --install build/release >/dev/null)\n" % sh.base)
+        if before:
+            before(sh)
+        for block in commands:
+            if block.skip:
+                print("%s:%d: not run: %s" % (page, block.line, block.skip))
+            else:
+                for text in [t for t in BEFORE if t in block.text]:
+                    sh.run(BEFORE.pop(text))
+                text = block.text
+                for what, other in INSTEAD.items():
+                    text = re.sub(what, other, text, flags=re.M)
+                sh.run(text, block.line)
+            counts[bool(block.skip)] += 1
+        if behind:
+            behind(sh)
+    except BaseException:
+        print(re.sub("^", "| ", sh.text[-12000:], flags=re.M))
+        raise
+    print("%s: %d blocks run, %d not" % (page, counts[0], counts[1]))
+
+
+def inside(page):
+    """The first process of its namespace takes in orphans; another one does the work."""
+    worker = os.fork()
+    if worker == 0:
+        status = 1
+        try:
+            run_page(page)
+            status = 0
+        except BaseException as e:  # noqa: everything is a failure
+            import traceback
+            print("%s: %s" % (page, e if type(e) is AssertionError else traceback.format_exc()))
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    while True:
+        pid, how = os.wait()
+        if pid == worker:
+            return os.waitstatus_to_exitcode(how)
+
+
+def outside(page):
+    """(verdict, output, seconds)"""
+    began = time.monotonic()
+    shell = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "--propagation", "private"]
+    done = subprocess.run(shell + [sys.executable, os.path.abspath(__file__), "--inside", page],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode == 0, done.stdout.decode("utf-8", "replace"), time.monotonic() - began
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("-j", type=int, default=int(os.environ.get("FL_JOBS", "1")))
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("page", nargs="*")
+    args = parser.parse_args()
+    if args.inside:
+        return inside(args.page[0])
+    pages = args.page or subprocess.run(
+        ["git", "-C", ROOT, "ls-files", "README.md", "docs/*.md", "examples/*/README.md"], check=True,
+        stdout=subprocess.PIPE, text=True).stdout.split()
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
+        for page, (is_ok, text, seconds) in zip(pages, pool.map(outside, pages)):
+            passed, failed = passed + is_ok, failed + (not is_ok)
+            print("%s%-4s %s (%.1f s)" % (text, "ok" if is_ok else "FAIL", page, seconds), flush=True)
+    print("%d passed, %d failed, 0 skipped" % (passed, failed))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
