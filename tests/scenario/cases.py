@@ -39,7 +39,7 @@ def runtime(settings):
     fixed = {k: v for k, v in settings.items() if k not in harness.RELOADABLE}
     key = tuple(sorted(fixed.items()))
     found = _runtimes.get(key)
-    if found and (not found.process or found.process.poll() is not None or not found.is_ready()):
+    if found and (not found.process or not found.is_settled()):
         found.remove()
         found = None
     if not found:
