@@ -613,9 +613,12 @@ static void end_group(struct fl_pg_conn *conn, bool is_failed)
     struct fl_list members;
     fl_list_init(&members);
     fl_list_splice(&members, &conn->members);
-    bool is_single = members.next == members.prev;
+    bool has_several = members.next != members.prev;
+    bool goes_again = has_several;
+    if (is_failed && !has_several && !fl_list_is_empty(&members))
+        goes_again = has_collided(FL_CONTAINER(members.next, struct fl_tx, link));
     pool->stats.batches++;
-    if (is_failed && (!is_single || has_collided(FL_CONTAINER(members.next, struct fl_tx, link)))) {
+    if (is_failed && goes_again) {
         /* Nothing of the batch was committed: each member again, alone. */
         pool->stats.retried++;
         fl_list_splice(&conn->alone, &members);

@@ -284,10 +284,10 @@ BEFORE = {      # before a block with that text
     "policy test policy.yaml --call '{\"tool\": \"files__write\"}'":
         "flopinio policy show >policy.yaml\n",
     "apply -f company": "flopinio export company\n",
-    "sudo systemd-sysusers": "kill $!; wait $!; rm -r /var/lib/flopinio\n",
+    "sudo systemd-sysusers": "kill $!; wait $! || true; rm -r /var/lib/flopinio\n",
     "approvals list --data-dir": SERVICE,
     "flopinio stdio": "flopinio agent create bot --owner ann --client claude-code --as ann\n",
-    "pg_ctl -D": "kill $!; wait $!\n",
+    "pg_ctl -D": "kill $!; wait $! || true\n",
     "flopinio doctor\n": SERVICE,
 }
 INSTEAD = {     # what does not end by itself, and names

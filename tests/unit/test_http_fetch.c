@@ -41,11 +41,12 @@ static void *serve(void *ctx)
     for (int fd; (fd = accept(s->fd, NULL, NULL)) >= 0;) {
         s->connections++;
         while (read_request(fd, s->seen, sizeof s->seen)) {
+            const char *says = s->says; /* it changes as soon as the answer is there */
             s->requests++;
-            if (!s->says)
+            if (!says)
                 pause();
-            CHECK(write(fd, s->says, strlen(s->says)) == (ssize_t)strlen(s->says));
-            if (!*s->says || strstr(s->says, "Connection: close"))
+            CHECK(write(fd, says, strlen(says)) == (ssize_t)strlen(says));
+            if (!*says || strstr(says, "Connection: close"))
                 break;
         }
         close(fd);
