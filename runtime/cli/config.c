@@ -11,6 +11,7 @@
 #include "flopinio/base/json.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/yaml.h"
+#include "runtime/io/http_server.h"
 
 enum type { TEXT, SECRET, INT, TIME, BOOL, LIST };
 static const char *const type_names[] = { "text",     "text",          "number",
@@ -286,6 +287,12 @@ static enum fl_code check(const struct fl_config *c, struct fl_err *err)
         return fl_err_set(err, FL_CONFIG,
                           "operator_authority is '%.40s', but must be until_admin, always or never",
                           c->operator_authority);
+    for (const char *const *proxy = c->trusted_proxies; *proxy; proxy++) {
+        struct fl_cidr net;
+        struct fl_err why;
+        if (fl_cidr_parse(fl_str_of(*proxy), &net, &why) != FL_OK)
+            return fl_err_set(err, FL_CONFIG, "trusted_proxies: %s", why.text);
+    }
     if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
         return fl_err_set(err, FL_CONFIG, "log_format is '%.40s', but must be text or json",
                           c->log_format);

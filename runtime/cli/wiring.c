@@ -113,6 +113,17 @@ void fl_wiring_reload(struct fl_wiring *w, const struct fl_config *c, struct fl_
     fl_wiring_site(w, c, site);
 }
 
+static struct fl_http_proxies proxies_of(struct fl_arena *arena, const struct fl_config *c)
+{
+    size_t n = length(c->trusted_proxies);
+    struct fl_cidr *nets = fl_arena_array(arena, n + 1, sizeof *nets);
+    struct fl_err err;
+    FL_ASSERT(nets);
+    for (size_t i = 0; i < n; i++)
+        FL_ASSERT(fl_cidr_parse(fl_str_of(c->trusted_proxies[i]), &nets[i], &err) == FL_OK);
+    return (struct fl_http_proxies){ .nets = nets, .count = n };
+}
+
 void fl_wiring_site(struct fl_wiring *w, const struct fl_config *c, struct fl_site *ret)
 {
     static const char *const local[] = { "localhost", "127.0.0.1", "[::1]" };
@@ -138,6 +149,7 @@ void fl_wiring_site(struct fl_wiring *w, const struct fl_config *c, struct fl_si
     hosts[n] = NULL;
     ret->hosts = hosts;
     ret->origins = c->allowed_origins;
+    ret->proxies = proxies_of(arena, c);
 }
 
 enum fl_code fl_wiring_tls(struct fl_wiring *w, const struct fl_config *c, struct fl_tls **ret,

@@ -500,6 +500,7 @@ static void open_sites(struct worker *w)
     fl_site_add(&w->control_site, "/api/v1", true, &fl_api_control_http, w->api);
     w->stats_route = (struct fl_stats_site){ .stats = w->stats, .core = &w->core };
     fl_wiring_site(&w->wiring, &w->boot.config, &w->stats_site);
+    w->stats_site.proxies = (struct fl_http_proxies){ .count = 0 }; /* its callers are near */
     fl_site_add(&w->stats_site, "/", true, &fl_stats_http, &w->stats_route);
 }
 

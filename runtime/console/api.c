@@ -575,7 +575,11 @@ static void authenticate(struct fl_api *a)
         return;
     }
     a->auth.people = a->people;
-    a->auth.from = a->is_control ? "control socket" : a->ex->peer->address;
+    a->auth.from = a->is_control ? "control socket" : fl_arena_strdup(a->arena, a->ex->client);
+    if (!a->auth.from) {
+        fl_api_error(a, FL_NOMEM, "%s", fl_code_text(FL_NOMEM));
+        return;
+    }
     if (is_bearer)
         a->auth.token = fl_str_trim((struct fl_str){ value.p + 7, value.n - 7 });
     else if (!is_basic ||

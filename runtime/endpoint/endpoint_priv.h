@@ -197,7 +197,7 @@ void fl_sessions_free(struct fl_endpoint *endpoint);
 /* ---- where the peer runs (peer.c) ---- */
 /* False when the peer runs under our own operating-system user (or root), on this machine: then it
  * could read our keys, and approvals are advisory. */
-bool fl_peer_is_isolated(const struct fl_endpoint *endpoint, struct fl_http_peer *peer);
+bool fl_peer_is_isolated(const struct fl_endpoint *endpoint, const struct fl_http_exchange *ex);
 bool fl_uid_is_isolated(uid_t uid);
 
 #endif

@@ -541,7 +541,7 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     s->ex = ex;
     s->principal = fl_principal_ref(a->principal);
     s->body = body;
-    s->is_isolated = fl_peer_is_isolated(a->endpoint, ex->peer);
+    s->is_isolated = fl_peer_is_isolated(a->endpoint, ex);
     fl_list_init(&s->talks);
     fl_timer_init(&s->timer, on_linger_over);
     a->user = s;

@@ -96,9 +96,12 @@ static bool find_out(const struct fl_endpoint *ep, const struct fl_http_peer *pe
     return uid_of_tcp(ep, peer, &uid) && fl_uid_is_isolated(uid);
 }
 
-bool fl_peer_is_isolated(const struct fl_endpoint *ep, struct fl_http_peer *peer)
+bool fl_peer_is_isolated(const struct fl_endpoint *ep, const struct fl_http_exchange *ex)
 {
     enum { NOT_ASKED, ISOLATED, NOT_ISOLATED };
+    struct fl_http_peer *peer = ex->peer;
+    if (ex->is_proxied) /* the socket is the proxy's, and says nothing of who asks */
+        return !is_of_this_machine(ex->client);
     if (peer->note == NOT_ASKED)
         peer->note = find_out(ep, peer) ? ISOLATED : NOT_ISOLATED;
     return peer->note == ISOLATED;

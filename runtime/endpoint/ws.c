@@ -52,7 +52,7 @@ static void on_known(struct fl_auth *a)
         return;
     }
     struct fl_principal *principal = a->principal;
-    c->conn.is_isolated = fl_peer_is_isolated(ep, ex->peer);
+    c->conn.is_isolated = fl_peer_is_isolated(ep, ex);
     c->conn.send = ws_send;
     c->conn.close = ws_close;
     fl_conn_open(&c->conn, ep, principal, FL_MCP_WEBSOCKET);

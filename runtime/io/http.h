@@ -59,6 +59,8 @@ struct fl_http_exchange {
     const struct fl_http_header *headers; /* in the order in which they came */
     size_t header_count;
     struct fl_http_peer *peer; /* the connection's */
+    const char *client;        /* address of who asks: the peer's, or what a trusted proxy says */
+    bool is_proxied;           /* the peer is such a proxy */
     bool is_tls;
     bool is_http10;
 };

@@ -155,6 +155,7 @@ enum fl_code fl_http_client_address(const struct fl_http_exchange *ex,
     bool is_proxy = ex->peer->is_unix ? proxies->trusts_unix
                                       : parse_address(fl_str_of(ex->peer->address), peer) &&
                                             is_trusted(peer, proxies);
+    client.is_proxied = is_proxy;
     if (is_proxy) {
         struct fl_str proto = fl_http_header_get(ex, "X-Forwarded-Proto");
         walk_hops(ex, proxies, &client);

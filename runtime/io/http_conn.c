@@ -129,6 +129,7 @@ static bool publish(struct fl_http_conn *conn, struct exchange *ex, const char *
         ex->pub.query = place_in(copy, head->query);
     ex->pub.host = place_in(copy, head->host);
     ex->pub.peer = &conn->stream->peer;
+    ex->pub.client = conn->stream->peer.address;
     ex->pub.is_tls = conn->stream->tls != NULL;
     ex->pub.is_http10 = head->is_http10;
     return true;

@@ -90,6 +90,7 @@ struct fl_http_proxies {
 };
 struct fl_http_client {
     char address[FL_ADDRESS_TEXT];
+    bool is_proxied;   /* the socket's peer is a trusted proxy */
     bool is_forwarded; /* taken from X-Forwarded-For, not from the socket */
     bool is_https;     /* TLS here, or a trusted proxy says X-Forwarded-Proto: https */
 };

@@ -68,6 +68,27 @@ static struct fl_site_route *route_of(struct fl_site *site, struct fl_str path)
     return best;
 }
 
+/* False, and answered, if a trusted proxy does not say who asks. */
+static bool find_client(const struct fl_site *site, struct fl_http_exchange *ex)
+{
+    struct fl_http_client client;
+    struct fl_err err;
+    if (site->is_local || (!site->proxies.count && !site->proxies.trusts_unix))
+        return true;
+    if (fl_http_client_address(ex, &site->proxies, &client, &err) != FL_OK) {
+        fl_http_respond_error(ex, 400, err.text, NULL, 0);
+        return false;
+    }
+    const char *address = fl_arena_strdup(ex->arena, client.address);
+    if (!address) {
+        fl_http_respond_error(ex, 503, "out of memory", NULL, 0);
+        return false;
+    }
+    ex->client = address;
+    ex->is_proxied = client.is_proxied;
+    return true;
+}
+
 static void on_head(struct fl_http_exchange *ex)
 {
     struct fl_site *site = ex->server_user;
@@ -76,6 +97,8 @@ static void on_head(struct fl_http_exchange *ex)
         fl_http_respond_error(ex, 403, "this host or origin is not served here", NULL, 0);
         return;
     }
+    if (!find_client(site, ex))
+        return;
     struct fl_site_route *route = route_of(site, ex->path);
     if (!route) {
         fl_http_respond_error(ex, 404, "there is nothing at this address", NULL, 0);

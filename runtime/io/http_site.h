@@ -1,9 +1,9 @@
-/* One listener, several endpoints: checks Host and Origin, then hands each exchange to the endpoint
- * whose path it names. Loop thread only. */
+/* One listener, several endpoints: checks Host and Origin, finds out who asks behind a proxy, then
+ * hands each exchange to the endpoint whose path it names. Loop thread only. */
 #ifndef FLOPINIO_IO_HTTP_SITE_H
 #define FLOPINIO_IO_HTTP_SITE_H
 
-#include "runtime/io/http.h"
+#include "runtime/io/http_server.h"
 
 #define FL_SITE_ROUTES 16
 
@@ -20,8 +20,9 @@ struct fl_site {
     /* Names without port ("localhost", "127.0.0.1", "[::1]", "mcp.example.com"); NULL-terminated.
      * A request to another name is refused: DNS rebinding. */
     const char *const *hosts;
-    const char *const *origins; /* "https://app.example.com"; NULL-terminated */
-    bool is_local;              /* a unix socket: no Host to check */
+    const char *const *origins;     /* "https://app.example.com"; NULL-terminated */
+    struct fl_http_proxies proxies; /* whose word about their clients is taken */
+    bool is_local;                  /* a unix socket: no Host to check */
 };
 
 /* The callbacks for fl_http_server_config, whose `user` is the site. */

@@ -73,7 +73,8 @@ static bool is_isolated(uid_t uid, const char *from, const char *to)
     struct fl_http_peer about = { .port = ntohs(peer.sin_port), .uid = (uid_t)-1 };
     CHECK(inet_ntop(AF_INET, &peer.sin_addr, about.address, sizeof about.address));
     ep->config.ports[0] = ntohs(here.sin_port);
-    bool answer = fl_peer_is_isolated(ep, &about);
+    const struct fl_http_exchange ex = { .peer = &about, .client = about.address };
+    bool answer = fl_peer_is_isolated(ep, &ex);
     kill(agent, SIGKILL);
     waitpid(agent, NULL, 0);
     close(fd);
@@ -110,12 +111,34 @@ static void test_another_machine_is_isolated(void)
     struct fl_endpoint *ep = fl_calloc(1, sizeof *ep);
     struct fl_http_peer about = { .address = ELSEWHERE, .port = 4711, .uid = (uid_t)-1 };
     enter_namespace();
-    CHECK(fl_peer_is_isolated(ep, &about));
+    const struct fl_http_exchange ex = { .peer = &about, .client = about.address };
+    CHECK(fl_peer_is_isolated(ep, &ex));
+    fl_free(ep);
+}
+
+/* The socket is the proxy's. An agent of our own user that goes through it must not pass for the
+ * proxy's user. */
+static void test_behind_a_proxy_the_client_counts(void)
+{
+    static const struct {
+        const char *client;
+        bool is_isolated;
+    } cases[] = { { ELSEWHERE, true }, { OWN, false }, { "127.0.0.1", false }, { "junk", false } };
+    struct fl_endpoint *ep = fl_calloc(1, sizeof *ep);
+    enter_namespace();
+    for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
+        struct fl_http_peer about = { .address = "127.0.0.1", .port = 4711, .uid = OTHER_USER };
+        const struct fl_http_exchange ex = { .peer = &about,
+                                             .client = cases[i].client,
+                                             .is_proxied = true };
+        CHECK_MSG(fl_peer_is_isolated(ep, &ex) == cases[i].is_isolated, "%s", cases[i].client);
+    }
     fl_free(ep);
 }
 
 static const struct fl_test tests[] = { T(the_same_user_is_not_isolated),
                                         T(another_user_of_this_machine_is_isolated),
                                         T(another_address_of_this_machine_does_not_help),
-                                        T(another_machine_is_isolated) };
+                                        T(another_machine_is_isolated),
+                                        T(behind_a_proxy_the_client_counts) };
 TEST_MAIN(tests)
