@@ -1,4 +1,5 @@
-/* Arena: chunks with a bump pointer. With FL_ARENA_MALLOC every piece is its own malloc. */
+/* Arena: chunks with a bump pointer, the first of them behind the arena itself. With
+ * FL_ARENA_MALLOC every piece is its own malloc, and nothing is kept for the next arena. */
 #include "flopinio/base/arena.h"
 
 #include <stdint.h>
@@ -18,29 +19,101 @@ struct chunk {
 };
 
 struct fl_arena {
-    struct chunk *chunks; /* newest first */
+    struct chunk *chunks; /* newest first; the last one is `first` */
     size_t next_size;
     size_t used;
+    struct fl_arena *next_kept;
+    struct chunk first; /* last member: its bytes follow */
 };
 
+/* ---- arenas kept for the next ones: first chunks have sizes of powers of two, a list each ---- */
+#define KEPT_SIZES 6 /* 1 KB to 32 KB */
+
+static _Thread_local struct fl_arena *kept[KEPT_SIZES];
+static _Thread_local size_t kept_bytes, keep_most_bytes;
+
+void fl_arena_keep(size_t most_bytes)
+{
+#ifndef FL_ARENA_MALLOC
+    keep_most_bytes = most_bytes;
+#endif
+    if (most_bytes > 0)
+        return;
+    for (size_t i = 0; i < KEPT_SIZES; i++) {
+        for (struct fl_arena *a = kept[i], *next; a; a = next) {
+            next = a->next_kept;
+            fl_free(a);
+        }
+        kept[i] = NULL;
+    }
+    kept_bytes = 0;
+}
+
+/* Which list; KEPT_SIZES: none. Rounds *size up to the list's. */
+static size_t list_of(size_t *size)
+{
+    size_t i = 0;
+    while (i < KEPT_SIZES && (size_t)CHUNK_MIN << i < *size)
+        i++;
+    if (i < KEPT_SIZES)
+        *size = (size_t)CHUNK_MIN << i;
+    return i;
+}
+
+static struct fl_arena *take_kept(size_t i)
+{
+    struct fl_arena *arena = i < KEPT_SIZES ? kept[i] : NULL;
+    if (!arena)
+        return NULL;
+    kept[i] = arena->next_kept;
+    kept_bytes -= arena->first.size;
+    return arena;
+}
+
+static bool keep(struct fl_arena *arena)
+{
+    size_t size = arena->first.size, i = list_of(&size);
+    if (i == KEPT_SIZES || kept_bytes + size > keep_most_bytes)
+        return false;
+    arena->next_kept = kept[i];
+    kept[i] = arena;
+    kept_bytes += size;
+    return true;
+}
+
+/* ---- */
 struct fl_arena *fl_arena_new(size_t first_bytes)
 {
-    struct fl_arena *arena = fl_calloc(1, sizeof *arena);
-    if (arena)
-        arena->next_size = first_bytes > CHUNK_MIN ? first_bytes : CHUNK_MIN;
+    size_t size = first_bytes;
+    struct fl_arena *arena = take_kept(list_of(&size));
+#ifdef FL_ARENA_MALLOC
+    size = 0;
+#endif
+    if (!arena && size < SIZE_MAX / 2)
+        arena = fl_malloc(sizeof *arena + size);
+    if (!arena)
+        return NULL;
+    arena->chunks = &arena->first;
+    arena->next_size = size < CHUNK_MIN ? CHUNK_MIN : size > CHUNK_MAX / 2 ? CHUNK_MAX : size * 2;
+    arena->used = 0;
+    arena->first.next = NULL;
+    arena->first.size = size;
+    arena->first.used = 0;
     return arena;
 }
 
 void fl_arena_free(struct fl_arena **arena)
 {
-    if (!*arena)
+    struct fl_arena *a = *arena;
+    *arena = NULL;
+    if (!a)
         return;
-    for (struct chunk *c = (*arena)->chunks, *next; c; c = next) {
+    for (struct chunk *c = a->chunks, *next; c != &a->first; c = next) {
         next = c->next;
         fl_free(c);
     }
-    fl_free(*arena);
-    *arena = NULL;
+    if (!keep(a))
+        fl_free(a);
 }
 
 static struct chunk *add_chunk(struct fl_arena *arena, size_t at_least)
@@ -64,19 +137,19 @@ static struct chunk *add_chunk(struct fl_arena *arena, size_t at_least)
     return c;
 }
 
-void *fl_arena_alloc(struct fl_arena *arena, size_t size)
+void *fl_arena_raw(struct fl_arena *arena, size_t size)
 {
     size_t room = size ? size : 1;
     if (room > SIZE_MAX / 4)
         return NULL;
-#ifndef FL_ARENA_MALLOC
-    room = (room + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
-#endif
     struct chunk *c = arena->chunks;
 #ifdef FL_ARENA_MALLOC
     c = add_chunk(arena, room);
+    if (c)
+        memset(c->bytes, 0xa5, room); /* what is not written before it is read shows itself */
 #else
-    if (!c || c->size - c->used < room)
+    room = (room + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    if (c->size - c->used < room)
         c = add_chunk(arena, room);
 #endif
     if (!c)
@@ -84,7 +157,14 @@ void *fl_arena_alloc(struct fl_arena *arena, size_t size)
     void *p = c->bytes + c->used;
     c->used += room;
     arena->used += room;
-    memset(p, 0, room);
+    return p;
+}
+
+void *fl_arena_alloc(struct fl_arena *arena, size_t size)
+{
+    void *p = fl_arena_raw(arena, size);
+    if (p)
+        memset(p, 0, size);
     return p;
 }
 
@@ -96,9 +176,12 @@ void *fl_arena_array(struct fl_arena *arena, size_t count, size_t size)
 
 char *fl_arena_strndup(struct fl_arena *arena, const char *text, size_t n)
 {
-    char *copy = n == SIZE_MAX ? NULL : fl_arena_alloc(arena, n + 1);
-    if (copy && n)
+    char *copy = n == SIZE_MAX ? NULL : fl_arena_raw(arena, n + 1);
+    if (!copy)
+        return NULL;
+    if (n)
         memcpy(copy, text, n);
+    copy[n] = 0;
     return copy;
 }
 

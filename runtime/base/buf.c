@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "flopinio/base/mem.h"
+#include "scan_priv.h"
 
 void fl_buf_init(struct fl_buf *buf, size_t max_bytes)
 {
@@ -49,31 +50,6 @@ bool fl_buf_reserve(struct fl_buf *buf, size_t n)
     buf->p = p;
     buf->cap = cap;
     return true;
-}
-
-void fl_buf_put(struct fl_buf *buf, const void *bytes, size_t n)
-{
-    if (!fl_buf_reserve(buf, n))
-        return;
-    if (n)
-        memcpy(buf->p + buf->n, bytes, n);
-    buf->n += n;
-    buf->p[buf->n] = 0;
-}
-
-void fl_buf_putc(struct fl_buf *buf, char c)
-{
-    fl_buf_put(buf, &c, 1);
-}
-
-void fl_buf_puts(struct fl_buf *buf, const char *text)
-{
-    fl_buf_put(buf, text, strlen(text));
-}
-
-void fl_buf_str(struct fl_buf *buf, struct fl_str s)
-{
-    fl_buf_put(buf, s.p, s.n);
 }
 
 void fl_buf_vprintf(struct fl_buf *buf, const char *fmt, va_list ap)
@@ -137,14 +113,14 @@ void fl_buf_be64(struct fl_buf *buf, uint64_t value)
 
 void fl_buf_json_str(struct fl_buf *buf, struct fl_str s)
 {
+    const char *from = s.n ? s.p : "", *end = from + s.n;
     fl_buf_putc(buf, '"');
-    size_t from = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+    for (const char *p = fl_text_plain_end(from, end); p < end; p = fl_text_plain_end(p + 1, end)) {
+        unsigned char c = (unsigned char)*p;
+        if (c >= 0x80)
             continue;
-        fl_buf_put(buf, s.p + from, i - from);
-        from = i + 1;
+        fl_buf_put(buf, from, (size_t)(p - from));
+        from = p + 1;
         switch (c) {
         case '"': fl_buf_puts(buf, "\\\""); break;
         case '\\': fl_buf_puts(buf, "\\\\"); break;
@@ -156,16 +132,9 @@ void fl_buf_json_str(struct fl_buf *buf, struct fl_str s)
         default: fl_buf_printf(buf, "\\u%04x", c); break;
         }
     }
-    if (s.n > from)
-        fl_buf_put(buf, s.p + from, s.n - from);
+    if (from < end)
+        fl_buf_put(buf, from, (size_t)(end - from));
     fl_buf_putc(buf, '"');
-}
-
-void fl_buf_json_key(struct fl_buf *buf, const char *key)
-{
-    fl_buf_putc(buf, '"');
-    fl_buf_puts(buf, key);
-    fl_buf_put(buf, "\":", 2);
 }
 
 void fl_buf_cut(struct fl_buf *buf, size_t n)

@@ -39,6 +39,9 @@ int64_t fl_real_ms(void)
     return read_us(CLOCK_REALTIME) / 1000 + skew.real_ms;
 }
 
+#define DAY_0000  (-719468) /* 0000-03-01, in days since 1970 */
+#define DAY_10000 2932897   /* 10000-01-01 */
+
 /* Splits into whole seconds (floor) and the rest in ms. */
 static time_t split(int64_t ms, int *ret_rest)
 {
@@ -51,17 +54,52 @@ static time_t split(int64_t ms, int *ret_rest)
     return (time_t)s;
 }
 
+static char *put_digits(char *p, unsigned value, int count)
+{
+    for (int i = count - 1; i >= 0; i--, value /= 10)
+        p[i] = (char)('0' + value % 10);
+    return p + count;
+}
+
+/* Not strftime: each audit row has such a text. The days of the civil calendar are counted in eras
+ * of 400 years that begin on a 1 March (H. Hinnant, "chrono-compatible low-level date algorithms").
+ */
 static char *format(int64_t at_utc_ms, char out[FL_TIME_BYTES], bool has_ms)
 {
     int rest;
-    time_t s = split(at_utc_ms, &rest);
-    struct tm tm;
-    if (!gmtime_r(&s, &tm) || tm.tm_year > 9999 - 1900 || tm.tm_year < -1900) {
+    int64_t s = split(at_utc_ms, &rest);
+    int64_t day = s / 86400, second = s % 86400;
+    if (second < 0) {
+        second += 86400;
+        day--;
+    }
+    if (day < DAY_0000 || day >= DAY_10000) {
         snprintf(out, FL_TIME_BYTES, "never");
         return out;
     }
-    size_t n = strftime(out, FL_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, FL_TIME_BYTES - n, has_ms ? ".%03dZ" : "Z", rest);
+    unsigned z = (unsigned)(day + 719468);
+    unsigned era = z / 146097, doe = z - era * 146097;
+    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    unsigned month = mp < 10 ? mp + 3 : mp - 9;
+    unsigned year = yoe + era * 400 + (month <= 2);
+    char *p = put_digits(out, year, 4);
+    *p++ = '-';
+    p = put_digits(p, month, 2);
+    *p++ = '-';
+    p = put_digits(p, doy - (153 * mp + 2) / 5 + 1, 2);
+    *p++ = 'T';
+    p = put_digits(p, (unsigned)second / 3600, 2);
+    *p++ = ':';
+    p = put_digits(p, (unsigned)second / 60 % 60, 2);
+    *p++ = ':';
+    p = put_digits(p, (unsigned)second % 60, 2);
+    if (has_ms) {
+        *p++ = '.';
+        p = put_digits(p, (unsigned)rest, 3);
+    }
+    *p++ = 'Z';
+    *p = 0;
     return out;
 }
 

@@ -16,8 +16,14 @@ static void on_done(struct fl_op *op)
 
 void fl_flow_init(struct fl_flow *f, fl_next failed, void (*ended)(struct fl_flow *f))
 {
-    *f = (struct fl_flow){ .failed = failed, .ended = ended };
+    fl_op_clear(&f->op);
     f->op.done = on_done;
+    f->then = f->at = NULL;
+    f->failed = failed;
+    f->first.code = FL_OK;
+    f->first.text[0] = 0;
+    f->ended = ended;
+    f->is_running = f->is_ended = false;
     fl_list_init(&f->in_step);
 }
 

@@ -2,6 +2,7 @@
 #include "flopinio/base/id.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
@@ -48,11 +49,52 @@ void fl_random(void *out, size_t n)
     }
 }
 
+/* ---- random bytes of ids: taken from the kernel in blocks, one call for many ids. Ids are no
+ * secrets; whatever is one comes straight from fl_random. A block is never given out twice: what
+ * was taken is wiped, and a forked child begins with a new one. ---- */
+#define BLOCK_BYTES 512
+
+struct block {
+    unsigned char bytes[BLOCK_BYTES];
+    size_t left;
+    uint64_t process; /* `processes` when it was filled */
+};
+
+static _Thread_local struct block block;
+static _Atomic uint64_t processes = 1;
+
+static void on_fork(void)
+{
+    atomic_fetch_add(&processes, 1);
+}
+
+static __attribute__((constructor)) void watch_forks(void)
+{
+    FL_ASSERT(pthread_atfork(NULL, NULL, on_fork) == 0);
+}
+
+static void take_from_block(unsigned char *out, size_t n)
+{
+    uint64_t process = atomic_load_explicit(&processes, memory_order_relaxed);
+    if (atomic_load_explicit(&test_seed, memory_order_relaxed)) {
+        fl_random(out, n);
+        return;
+    }
+    if (block.left < n || block.process != process) {
+        fl_random(block.bytes, sizeof block.bytes);
+        block.left = sizeof block.bytes;
+        block.process = process;
+    }
+    block.left -= n;
+    memcpy(out, block.bytes + block.left, n);
+    memset(block.bytes + block.left, 0, n);
+}
+
 struct fl_uuid fl_uuid_new(void)
 {
     struct fl_uuid id;
     uint64_t ms = (uint64_t)fl_real_ms();
-    fl_random(id.b, sizeof id.b);
+    take_from_block(id.b + 6, sizeof id.b - 6);
     for (int i = 0; i < 6; i++)
         id.b[i] = (uint8_t)(ms >> (40 - 8 * i));
     id.b[6] = (uint8_t)(0x70 | (id.b[6] & 0x0f));

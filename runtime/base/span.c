@@ -174,29 +174,39 @@ static size_t unescape(struct fl_str text, size_t *pos, char out[4])
     return fl_utf8_encode((uint32_t)unit, out);
 }
 
+static size_t decode(struct fl_str text, char *out)
+{
+    size_t n = 0;
+    for (size_t at = 0; at < text.n;) {
+        const char *escape = memchr(text.p + at, '\\', text.n - at);
+        size_t plain = escape ? (size_t)(escape - text.p) - at : text.n - at;
+        memcpy(out + n, text.p + at, plain);
+        n += plain;
+        at += plain;
+        if (escape) {
+            char bytes[4];
+            size_t made = unescape(text, &at, bytes);
+            memcpy(out + n, bytes, made);
+            n += made;
+        }
+    }
+    return n;
+}
+
+size_t fl_span_decode(struct fl_str value, char *out)
+{
+    struct fl_str text = inside(value);
+    FL_ASSERT(text.p);
+    return decode(text, out);
+}
+
 struct fl_str fl_span_string(struct fl_arena *arena, struct fl_str value)
 {
     struct fl_str text = inside(value);
     if (!text.p || !memchr(text.p, '\\', text.n))
         return text;
-    char *out = fl_arena_alloc(arena, text.n); /* decoding never lengthens */
-    if (!out)
-        return (struct fl_str){ 0 };
-    struct fl_str decoded = { out, 0 };
-    for (size_t at = 0; at < text.n;) {
-        const char *escape = memchr(text.p + at, '\\', text.n - at);
-        size_t plain = escape ? (size_t)(escape - text.p) - at : text.n - at;
-        memcpy(out + decoded.n, text.p + at, plain);
-        decoded.n += plain;
-        at += plain;
-        if (escape) {
-            char bytes[4];
-            size_t n = unescape(text, &at, bytes);
-            memcpy(out + decoded.n, bytes, n);
-            decoded.n += n;
-        }
-    }
-    return decoded;
+    char *out = fl_arena_raw(arena, text.n); /* decoding never lengthens */
+    return (struct fl_str){ out, out ? decode(text, out) : 0 };
 }
 
 bool fl_span_is(struct fl_str value, const char *name)
@@ -231,4 +241,25 @@ bool fl_span_int(struct fl_str value, int64_t *ret)
         return false;
     *ret = number;
     return true;
+}
+
+bool fl_span_is_flat(struct fl_str key, struct fl_str value)
+{
+    enum { DIGITS = 18 }; /* always fit into 64 bits */
+    switch (fl_span_type(value)) {
+    case FL_SPAN_STRING:
+    case FL_SPAN_TRUE:
+    case FL_SPAN_FALSE:
+    case FL_SPAN_NULL: break;
+    case FL_SPAN_NUMBER:
+        for (size_t i = 0; i < value.n; i++) {
+            if (value.p[i] == '.' || value.p[i] == 'e' || value.p[i] == 'E')
+                return false;
+        }
+        if (value.n > DIGITS)
+            return false;
+        break;
+    default: return false;
+    }
+    return !memchr(key.p, '\\', key.n);
 }

@@ -23,9 +23,10 @@
 #include "runtime/store/migrate.h"
 #include "runtime/store/organization.h"
 
-#define IDLE_LOOK_MS  50
-#define DOORS_SHUT_MS 3000 /* how long callers may wait for the database without an answer */
-#define SERVERS_MAX   FL_BOOT_SOCKETS
+#define IDLE_LOOK_MS      50
+#define DOORS_SHUT_MS     3000 /* how long callers may wait for the database without an answer */
+#define SERVERS_MAX       FL_BOOT_SOCKETS
+#define ARENAS_KEPT_BYTES (8 * 1024 * 1024) /* memory of some hundred calls, for the next ones */
 
 struct worker {
     struct fl_flow flow; /* opening, then draining */
@@ -582,6 +583,7 @@ int fl_worker_main(void)
         fprintf(stderr, "flopinio: %s\n", err.text);
         return code == FL_CONFIG || code == FL_BAD_KEY ? FL_EXIT_REFUSED : 1;
     }
+    fl_arena_keep(ARENAS_KEPT_BYTES);
     watch_signals(&w);
     fl_timer_init(&w.second, on_second);
     fl_loop_timer(&w.loop, &w.second, 200);
@@ -589,5 +591,6 @@ int fl_worker_main(void)
     fl_flow_run(&w.flow, &S_wait_database);
     fl_loop_run(&w.loop);
     close_parts(&w);
+    fl_arena_keep(0);
     return w.exit_status;
 }

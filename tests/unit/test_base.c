@@ -1,4 +1,9 @@
 /* The ground: buffers, arenas, encodings, times, the timer wheel. */
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "flopinio/base/arena.h"
 #include "flopinio/base/bucket.h"
 #include "flopinio/base/buf.h"
@@ -97,6 +102,28 @@ static void test_arena_gives_zeroed_aligned_memory(void)
     fl_arena_free(&a);
 }
 
+static void test_an_arena_that_was_kept_begins_empty(void)
+{
+    fl_arena_keep(64 * 1024);
+    for (int round = 0; round < 3; round++) {
+        struct fl_arena *a = fl_arena_new(3000), *b = fl_arena_new(100000), *c = fl_arena_new(0);
+        CHECK(a && b && c && fl_arena_used(a) == 0 && fl_arena_used(b) == 0);
+        for (size_t i = 1; i < 200; i++) {
+            char *p = fl_arena_alloc(a, i);
+            CHECK(p);
+            for (size_t k = 0; k < i; k++)
+                CHECK(p[k] == 0);
+            memset(p, 0xff, i);
+            memset(fl_arena_raw(b, 10 * i), 0xff, 10 * i);
+        }
+        CHECK_SPAN(fl_arena_str(c, FL_STR("text")), "text");
+        fl_arena_free(&a);
+        fl_arena_free(&b);
+        fl_arena_free(&c);
+    }
+    fl_arena_keep(0); /* the leak check sees what would be left */
+}
+
 static void test_encodings_round_trip_and_refuse_junk(void)
 {
     static const char *const b64[] = { "",         "Zg==",     "Zm8=",    "Zm9v",
@@ -147,6 +174,60 @@ static void test_uuids_are_version_7_and_ordered(void)
     fl_clock_skew_set((struct fl_clock_skew){ .real_ms = 10000 });
     struct fl_uuid later = fl_uuid_new();
     CHECK(fl_uuid_cmp(&id, &later) < 0);
+}
+
+/* Were the block of random bytes shared, two processes would give out the same ids. */
+static void test_a_forked_child_makes_ids_of_its_own(void)
+{
+    int ends[2];
+    struct fl_uuid ours, theirs;
+    (void)fl_uuid_new(); /* the block is filled now */
+    CHECK(pipe(ends) == 0);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        theirs = fl_uuid_new();
+        _exit(write(ends[1], &theirs, sizeof theirs) == sizeof theirs ? 0 : 1);
+    }
+    ours = fl_uuid_new();
+    CHECK(read(ends[0], &theirs, sizeof theirs) == sizeof theirs);
+    CHECK(memcmp(ours.b + 9, theirs.b + 9, 7) != 0);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return fl_uuid_cmp(a, b);
+}
+
+static void test_ten_thousand_ids_differ(void)
+{
+    enum { N = 10000 };
+    static struct fl_uuid ids[N];
+    for (int i = 0; i < N; i++)
+        ids[i] = fl_uuid_new();
+    qsort(ids, N, sizeof ids[0], by_id);
+    for (int i = 1; i < N; i++)
+        CHECK(fl_uuid_cmp(&ids[i - 1], &ids[i]) != 0);
+}
+
+static void test_times_are_written_as_strftime_does(void)
+{
+    char out[FL_TIME_BYTES], want[64];
+    for (int64_t s = -62135596800; s < 253402300800; s += 86400 * 37 + 12347) {
+        time_t at = (time_t)s;
+        struct tm tm;
+        CHECK(gmtime_r(&at, &tm));
+        size_t n = strftime(want, sizeof want, "-%m-%dT%H:%M:%S.007Z", &tm);
+        CHECK(n > 0);
+        fl_time_format(s * 1000 + 7, out);
+        CHECK_MSG(atoi(out) == tm.tm_year + 1900 && strcmp(out + 4, want) == 0, "%s and %d%s", out,
+                  tm.tm_year + 1900, want);
+    }
+    CHECK_STR(fl_time_format(253402300800000, out), "never");
+    CHECK_STR(fl_time_format(INT64_MIN, out), "never");
 }
 
 static void test_times_and_durations(void)
@@ -363,8 +444,12 @@ static const struct fl_test tests[] = {
     T(buf_cut_undoes_an_append_that_failed),
     T(a_bucket_holds_its_burst_and_its_rate),
     T(arena_gives_zeroed_aligned_memory),
+    T(an_arena_that_was_kept_begins_empty),
     T(encodings_round_trip_and_refuse_junk),
     T(uuids_are_version_7_and_ordered),
+    T(a_forked_child_makes_ids_of_its_own),
+    T(ten_thousand_ids_differ),
+    T(times_are_written_as_strftime_does),
     T(times_and_durations),
     T(a_formatted_text_is_valid_utf8),
     T(utf8_refuses_what_rfc_3629_refuses),

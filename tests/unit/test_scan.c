@@ -467,6 +467,8 @@ static void test_spans_are_read(void)
     CHECK(!fl_span_get(array, "a").p && !fl_span_get((struct fl_str){ 0 }, "a").p);
     struct fl_arena *empty = fl_arena_new(0);
     fl_mem_fail_at(1, 0);
+    while (fl_arena_raw(empty, 1)) /* the chunk that it began with */
+        ;
     CHECK(!fl_span_string(empty, e).p && fl_span_string(empty, s).p);
     fl_mem_fail_at(0, 0);
     fl_arena_free(&empty);

@@ -17,6 +17,8 @@ struct fl_arena *fl_arena_new(size_t first_bytes);
 void fl_arena_free(struct fl_arena **arena);
 /* Zeroed, aligned for any type; NULL when there is no memory. size 0 gives a valid pointer. */
 void *fl_arena_alloc(struct fl_arena *arena, size_t size);
+/* The same, but not zeroed: for what is written whole before it is read. */
+void *fl_arena_raw(struct fl_arena *arena, size_t size);
 /* count*size checked for overflow. */
 void *fl_arena_array(struct fl_arena *arena, size_t count, size_t size);
 /* Copies are NUL-terminated behind n bytes. */
@@ -27,6 +29,10 @@ struct fl_str fl_arena_str(struct fl_arena *arena, struct fl_str s);
 char *fl_arena_printf(struct fl_arena *arena, const char *fmt, ...) FL_PRINTF(2, 3);
 /* Bytes handed out so far (for budgets). */
 size_t fl_arena_used(const struct fl_arena *arena);
+
+/* This thread keeps freed arenas for the next ones, up to so many bytes: for the loop of a worker,
+ * where each call has some. 0: frees them and keeps none, as at first. */
+void fl_arena_keep(size_t most_bytes);
 
 #define FL_ARENA_NEW(arena, type) ((type *)fl_arena_alloc((arena), sizeof(type)))
 

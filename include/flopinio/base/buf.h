@@ -32,10 +32,30 @@ void fl_buf_fini(struct fl_buf *buf);
 void fl_buf_reset(struct fl_buf *buf);
 /* Room for n more bytes; false on failure. */
 bool fl_buf_reserve(struct fl_buf *buf, size_t n);
-void fl_buf_put(struct fl_buf *buf, const void *bytes, size_t n);
-void fl_buf_putc(struct fl_buf *buf, char c);
-void fl_buf_puts(struct fl_buf *buf, const char *text);
-void fl_buf_str(struct fl_buf *buf, struct fl_str s);
+/* Inline: every message is made of dozens of these. */
+static inline void fl_buf_put(struct fl_buf *buf, const void *bytes, size_t n)
+{
+    bool has_room = buf->p && !buf->is_failed && n < buf->cap - buf->n &&
+                    (buf->max == 0 || buf->n + n <= buf->max);
+    if (!has_room && !fl_buf_reserve(buf, n))
+        return;
+    if (n)
+        memcpy(buf->p + buf->n, bytes, n);
+    buf->n += n;
+    buf->p[buf->n] = 0;
+}
+static inline void fl_buf_putc(struct fl_buf *buf, char c)
+{
+    fl_buf_put(buf, &c, 1);
+}
+static inline void fl_buf_puts(struct fl_buf *buf, const char *text)
+{
+    fl_buf_put(buf, text, strlen(text));
+}
+static inline void fl_buf_str(struct fl_buf *buf, struct fl_str s)
+{
+    fl_buf_put(buf, s.p, s.n);
+}
 void fl_buf_printf(struct fl_buf *buf, const char *fmt, ...) FL_PRINTF(2, 3);
 void fl_buf_vprintf(struct fl_buf *buf, const char *fmt, va_list ap) FL_PRINTF(2, 0);
 void fl_buf_u64(struct fl_buf *buf, uint64_t value);
@@ -47,7 +67,12 @@ void fl_buf_be64(struct fl_buf *buf, uint64_t value);
 /* A JSON string with quotes; s must be valid UTF-8. Escapes only what RFC 8785 escapes. */
 void fl_buf_json_str(struct fl_buf *buf, struct fl_str s);
 /* `"key":` - for hand-built objects; key needs no escaping. */
-void fl_buf_json_key(struct fl_buf *buf, const char *key);
+static inline void fl_buf_json_key(struct fl_buf *buf, const char *key)
+{
+    fl_buf_putc(buf, '"');
+    fl_buf_puts(buf, key);
+    fl_buf_put(buf, "\":", 2);
+}
 /* Back to its first n bytes, without error: undoes appends that failed (they leave what was there
  * before as it was). */
 void fl_buf_cut(struct fl_buf *buf, size_t n);

@@ -18,6 +18,16 @@ struct fl_op {
     bool is_pending;
 };
 
+/* As zeroed, but for the bytes of the error's text behind its end. */
+static inline void fl_op_clear(struct fl_op *op)
+{
+    op->done = op->cancel = NULL;
+    op->provider = NULL;
+    op->code = op->err.code = FL_OK;
+    op->err.text[0] = 0;
+    op->is_pending = false;
+}
+
 /* Providers: marks it started. */
 static inline void fl_op_start(struct fl_op *op, void (*cancel)(struct fl_op *), void *provider)
 {

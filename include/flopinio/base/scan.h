@@ -67,9 +67,14 @@ bool fl_span_next_item(struct fl_str array, size_t *pos, struct fl_str *ret_valu
 /* The decoded string: borrowed from the text when it has no escape, else from the arena; p NULL
  * if `value` is not a string or there is no memory (an empty string has a p). */
 struct fl_str fl_span_string(struct fl_arena *arena, struct fl_str value);
+/* Decodes a string into `out`, which has as many bytes as the span; returns how many it became. */
+size_t fl_span_decode(struct fl_str value, char *out);
 /* True if `value` is a string equal to `text` after decoding. */
 bool fl_span_is(struct fl_str value, const char *text);
 /* An integer literal (no fraction, no exponent) that fits. */
 bool fl_span_int(struct fl_str value, int64_t *ret);
+/* Is this a member that is read as well where it stands as from a tree? Its name has no escape, and
+ * its value is a string, a boolean, null, or an integer of at most 18 digits. */
+bool fl_span_is_flat(struct fl_str key, struct fl_str value);
 
 #endif
