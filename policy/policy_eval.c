@@ -151,6 +151,28 @@ static size_t next_candidate(struct candidates *c)
 }
 
 /* ---- the verdict ---- */
+static const struct fl_str nothing;
+
+/* Three texts in a row, cut where they do not fit. Not printf, which every call would pay for. */
+static void say(struct fl_policy_verdict *ret, struct fl_str a, struct fl_str b, struct fl_str c)
+{
+    const struct fl_str parts[] = { a, b, c };
+    size_t at = 0, room = sizeof ret->text - 1;
+    for (size_t i = 0; i < FL_COUNTOF(parts); i++) {
+        size_t n = parts[i].n < room - at ? parts[i].n : room - at;
+        if (n)
+            memcpy(ret->text + at, parts[i].p, n);
+        at += n;
+    }
+    ret->text[at] = 0;
+}
+
+static const struct fl_str says[FL_EFFECT_COUNT] = {
+    [FL_EFFECT_DENY] = { "' says deny", 11 },
+    [FL_EFFECT_ASK] = { "' says ask", 10 },
+    [FL_EFFECT_ALLOW] = { "' says allow", 12 },
+};
+
 static void decide(struct asking *a, size_t rule_at, enum fl_policy_step_why why,
                    struct fl_policy_verdict *ret)
 {
@@ -169,10 +191,9 @@ static void decide(struct asking *a, size_t rule_at, enum fl_policy_step_why why
     ret->is_standing = rule->effect == FL_EFFECT_ALLOW && !a->facts->is_read;
     FL_ASSERT(!ret->is_standing || rule->is_standing);
     if (rule->reason.n)
-        snprintf(ret->text, sizeof ret->text, "%.*s", FL_STR_ARG(rule->reason));
+        say(ret, rule->reason, nothing, nothing);
     else
-        snprintf(ret->text, sizeof ret->text, "rule '%.*s' says %s", FL_STR_ARG(rule->name),
-                 policy_effect_names[rule->effect]);
+        say(ret, FL_STR("rule '"), rule->name, says[rule->effect]);
 }
 
 /* With a trail every rule is looked at in turn, else only those that can match. */
@@ -201,15 +222,23 @@ static void look(struct asking *a, struct fl_policy_trail *trail, struct fl_poli
 void fl_policy_evaluate(const struct fl_policy *policy, const struct fl_policy_facts *facts,
                         struct fl_policy_trail *trail, struct fl_policy_verdict *ret)
 {
-    struct asking a = { .policy = policy, .facts = facts, .steps = STEPS_MAX };
-    *ret = (struct fl_policy_verdict){ .effect = FL_EFFECT_DENY };
+    /* Cleared by hand: `vars` and `err` are written before they are read, and seldom. */
+    struct asking a __attribute__((uninitialized));
+    a.policy = policy;
+    a.facts = facts;
+    a.arena = NULL;
+    a.is_bound = a.has_args = false;
+    a.steps = STEPS_MAX;
+    ret->effect = FL_EFFECT_DENY;
+    ret->why = policy ? FL_WHY_NO_RULE : FL_WHY_NO_POLICY;
+    ret->rule = NULL;
+    ret->rule_at = 0;
+    ret->ask = NULL;
+    ret->is_standing = false;
     if (!policy) {
-        ret->why = FL_WHY_NO_POLICY;
-        snprintf(ret->text, sizeof ret->text, "no policy is loaded");
+        say(ret, FL_STR("no policy is loaded"), nothing, nothing);
         return;
     }
-    ret->why = FL_WHY_NO_RULE;
-    snprintf(ret->text, sizeof ret->text, "no rule of the policy matches");
     if (trail) {
         trail->steps = fl_arena_array(trail->arena, policy->rule_count, sizeof *trail->steps);
         trail->count = trail->steps ? policy->rule_count : 0;
@@ -217,5 +246,7 @@ void fl_policy_evaluate(const struct fl_policy *policy, const struct fl_policy_f
             trail->steps[i] = FL_STEP_NOT_REACHED;
     }
     look(&a, trail, ret);
+    if (!ret->rule)
+        say(ret, FL_STR("no rule of the policy matches"), nothing, nothing);
     fl_arena_free(&a.arena);
 }

@@ -1,8 +1,6 @@
 /* Audit events and their leaf bytes. */
 #include "runtime/audit/event.h"
 
-#include <stdlib.h>
-
 #include "flopinio/base/clock.h"
 
 static const struct {
@@ -13,6 +11,9 @@ static const struct {
     FL_AUDIT_KINDS(X)
 #undef X
 };
+
+#define LEAF_MAX   (1u << 20)
+#define LEAF_USUAL 600 /* bytes; more grows */
 
 static const char *const actors[] = { "system", "agent", "person", "operator" };
 
@@ -34,16 +35,17 @@ void fl_audit_init(struct fl_audit_event *event, const struct fl_uuid *organizat
                    enum fl_audit_kind kind, enum fl_actor actor, const struct fl_uuid *actor_id,
                    const char *subject, const struct fl_uuid *subject_id)
 {
-    *event = (struct fl_audit_event){ .kind = kind, .at_ms = fl_real_ms() };
-    event->row.organization = *organization;
-    event->row.id = fl_uuid_new();
-    event->row.kind = fl_audit_kind_text(kind);
-    event->row.actor_kind = actors[actor];
-    event->row.subject_kind = subject;
-    if (actor_id)
-        event->row.actor_id = *actor_id;
-    if (subject_id)
-        event->row.subject_id = *subject_id;
+    static const struct fl_uuid none;
+    event->kind = kind;
+    event->at_ms = fl_real_ms();
+    event->count = 0; /* the pairs are filled one by one */
+    event->row = (struct fl_audit_row){ .organization = *organization,
+                                        .id = fl_uuid_new(),
+                                        .kind = fl_audit_kind_text(kind),
+                                        .actor_kind = actors[actor],
+                                        .actor_id = actor_id ? *actor_id : none,
+                                        .subject_kind = subject,
+                                        .subject_id = subject_id ? *subject_id : none };
 }
 
 void fl_audit_text(struct fl_audit_event *event, const char *key, struct fl_str value)
@@ -105,26 +107,42 @@ void fl_audit_time(struct fl_audit_event *event, const char *key, int64_t at_utc
         fl_audit_z(event, key, fl_time_format(at_utc_ms, text));
 }
 
-static int by_key(const void *a, const void *b)
+/* By insertion: they are few. Keys are ASCII: byte order is UTF-16 order. */
+static void sort_pairs(struct fl_audit_event *e)
 {
-    const struct fl_audit_event *e = NULL;
-    const __typeof__(e->pairs[0]) *x = a, *y = b;
-    return strcmp(x->key, y->key); /* keys are ASCII: byte order is UTF-16 order */
+    for (int i = 1; i < e->count; i++) {
+        __typeof__(e->pairs[0]) pair = e->pairs[i];
+        int at = i;
+        for (; at > 0 && strcmp(e->pairs[at - 1].key, pair.key) > 0; at--)
+            e->pairs[at] = e->pairs[at - 1];
+        e->pairs[at] = pair;
+    }
 }
 
-static void put_party(struct fl_buf *out, const char *name, const char *kind,
-                      const struct fl_uuid *id)
+static void put_id(struct fl_buf *out, const char *before, const struct fl_uuid *id)
 {
     char text[FL_UUID_TEXT];
-    fl_buf_printf(out, "\"%s\":{", name);
-    if (!fl_uuid_is_zero(id))
-        fl_buf_printf(out, "\"id\":\"%s\",", fl_uuid_format(id, text));
-    fl_buf_printf(out, "\"kind\":\"%s\"}", kind);
+    fl_buf_puts(out, before);
+    fl_buf_put(out, fl_uuid_format(id, text), FL_UUID_TEXT - 1);
+    fl_buf_putc(out, '"');
+}
+
+static void put_party(struct fl_buf *out, const char *before, const char *kind,
+                      const struct fl_uuid *id)
+{
+    fl_buf_puts(out, before);
+    if (!fl_uuid_is_zero(id)) {
+        put_id(out, "\"id\":\"", id);
+        fl_buf_putc(out, ',');
+    }
+    fl_buf_puts(out, "\"kind\":\"");
+    fl_buf_puts(out, kind);
+    fl_buf_puts(out, "\"}");
 }
 
 static void put_data(struct fl_buf *out, struct fl_audit_event *e)
 {
-    qsort(e->pairs, (size_t)e->count, sizeof e->pairs[0], by_key);
+    sort_pairs(e);
     for (int i = 0; i < e->count; i++) {
         FL_ASSERT(i == 0 || strcmp(e->pairs[i - 1].key, e->pairs[i].key) != 0);
         if (i)
@@ -147,17 +165,20 @@ static void put_data(struct fl_buf *out, struct fl_audit_event *e)
 
 enum fl_code fl_audit_seal(struct fl_audit_event *e, struct fl_arena *arena, struct fl_err *err)
 {
-    char at[FL_TIME_BYTES], id[FL_UUID_TEXT], org[FL_UUID_TEXT];
+    char at[FL_TIME_BYTES];
     struct fl_buf out;
-    fl_buf_init(&out, 1 << 20);
-    fl_buf_putc(&out, '{');
-    put_party(&out, "actor", e->row.actor_kind, &e->row.actor_id);
-    fl_buf_printf(&out, ",\"at\":\"%s\",\"data\":{", fl_time_format(e->at_ms, at));
+    fl_buf_init(&out, LEAF_MAX);
+    (void)fl_buf_reserve(&out, LEAF_USUAL);
+    put_party(&out, "{\"actor\":{", e->row.actor_kind, &e->row.actor_id);
+    fl_buf_puts(&out, ",\"at\":\"");
+    fl_buf_puts(&out, fl_time_format(e->at_ms, at));
+    fl_buf_puts(&out, "\",\"data\":{");
     put_data(&out, e);
-    fl_buf_printf(&out, "},\"id\":\"%s\",\"kind\":\"%s\",\"organization\":\"%s\",",
-                  fl_uuid_format(&e->row.id, id), e->row.kind,
-                  fl_uuid_format(&e->row.organization, org));
-    put_party(&out, "subject", e->row.subject_kind, &e->row.subject_id);
+    put_id(&out, "},\"id\":\"", &e->row.id);
+    fl_buf_puts(&out, ",\"kind\":\"");
+    fl_buf_puts(&out, e->row.kind);
+    put_id(&out, "\",\"organization\":\"", &e->row.organization);
+    put_party(&out, ",\"subject\":{", e->row.subject_kind, &e->row.subject_id);
     fl_buf_puts(&out, ",\"v\":1}");
     enum fl_code code = fl_buf_code(&out, err);
     if (code == FL_OK) {
