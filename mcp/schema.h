@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "flopinio/base/err.h"
+#include "flopinio/base/str.h"
 
 struct fl_schema;
 
@@ -46,6 +47,10 @@ void fl_schema_free(struct fl_schema **schema);
  * `value` is borrowed and not changed. */
 enum fl_code fl_schema_validate(const struct fl_schema *schema, const json_t *value,
                                 struct fl_err *err) FL_MUST_CHECK;
+
+/* True only if the text, an object that fl_scan accepted with the limits of a call, is certainly
+ * valid; false says nothing: then build a tree and ask fl_schema_validate. Allocates nothing. */
+bool fl_schema_fits_flat(const struct fl_schema *schema, struct fl_str arguments);
 
 /* Can a valid value have this place? `names` leads there from the root: { "items", "0", "price" },
  * an item by its decimal index. True also where the schema allows undeclared members, and where the

@@ -153,6 +153,8 @@ FL_STEP(validate)
 {
     struct fl_call *c = fl_call_of(f);
     struct fl_err err;
+    if (!c->tree && fl_org_tool_fits(c->found, c->arguments))
+        return &S_policy;
     if (!c->tree && !(c->tree = fl_json_parse(c->arguments, &err)))
         return fl_fail_with(f, err.code == FL_NOMEM ? FL_NOMEM : FL_BAD_PARAMS, "%s", err.text);
     enum fl_code code = fl_call_take_reason(c, &err);

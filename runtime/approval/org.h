@@ -149,6 +149,9 @@ const struct fl_org_person *fl_org_person(const struct fl_org *org, const struct
 /* FL_OK, or FL_BAD_PARAMS with place and reason. FL_INTERNAL when the schema does not compile. */
 enum fl_code fl_org_tool_validate(const struct fl_org_tool *tool, const json_t *arguments,
                                   struct fl_err *err) FL_MUST_CHECK;
+/* True only if the arguments' text is certainly valid, and holds nothing that is ours to take out;
+ * else build the tree and ask fl_org_tool_validate. */
+bool fl_org_tool_fits(const struct fl_org_tool *tool, struct fl_str arguments);
 /* The stop that covers such a call now, or NULL. */
 const struct fl_org_stop *fl_org_stopped(const struct fl_org *org, struct fl_str agent,
                                          const struct fl_uuid *owner,

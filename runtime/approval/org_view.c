@@ -3,6 +3,8 @@
 
 #include "flopinio/base/clock.h"
 #include "flopinio/base/json.h"
+#include "flopinio/base/scan.h"
+#include "mcp/schema.h"
 #include "runtime/approval/org.h"
 
 const struct fl_org_tool *fl_org_tool(const struct fl_org *org, struct fl_str published)
@@ -61,6 +63,13 @@ enum fl_code fl_org_tool_validate(const struct fl_org_tool *const_tool, const js
                           why.text);
     }
     return fl_schema_validate(tool->schema, arguments, err);
+}
+
+bool fl_org_tool_fits(const struct fl_org_tool *tool, struct fl_str arguments)
+{
+    if (tool->takes_reason && fl_span_get(arguments, FL_REASON_ARGUMENT).p)
+        return false;
+    return tool->schema && fl_schema_fits_flat(tool->schema, arguments);
 }
 
 const struct fl_org_stop *fl_org_stopped(const struct fl_org *org, struct fl_str agent,

@@ -474,6 +474,72 @@ static void test_threads_may_share_a_schema(void)
     fl_schema_free(&schema);
 }
 
+/* The short way may only say yes where the long one does; where it is made for, it must. */
+static void test_flat_arguments_fit_only_where_the_tree_does(void)
+{
+    static const char *const schemas[] = {
+        "{'type':'object','properties':{'s':{'type':'string','minLength':2,'maxLength':4},"
+        "'n':{'type':'integer'},'b':{'type':'boolean'}},'required':['s']}",
+        "{'type':'object','properties':{'s':{'type':['string','null']},'n':{'type':'number'}},"
+        "'required':['s','n'],'additionalProperties':false}",
+        "{'type':'object','additionalProperties':{'type':'string'}}",
+        "{}",
+        "true",
+        "false",
+        "{'type':'array'}",
+        "{'properties':{'s':{'enum':['abc']},'n':{'minimum':5},'b':{'const':true}}}",
+        "{'properties':{'s':{'pattern':'^a'}},'minProperties':2}",
+        "{'properties':{'s':true,'n':false},'dependentRequired':{'s':['b']}}",
+        "{'patternProperties':{'^s$':{'type':'integer'}},'propertyNames':{'maxLength':1}}",
+        "{'anyOf':[{'required':['s']},{'required':['n']}],'unevaluatedProperties':false}",
+        "{'properties':{'s':{'not':{'type':'string'}}}}",
+    };
+    static const char *const values[] = {
+        "{}",
+        "{'s':'abc'}",
+        "{'s':'a'}",
+        "{'s':'abcde'}",
+        "{'s':'\xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f'}",
+        "{'s':'\xc3\xa4'}",
+        "{'s':'ab\\n'}",
+        "{'\\u0073':'abc'}",
+        "{'s':'abc','n':1,'b':true}",
+        "{'s':'abc','n':-0,'b':false}",
+        "{'s':'abc','n':1.0}",
+        "{'s':'abc','n':1.5}",
+        "{'s':'abc','n':1e2}",
+        "{'s':'abc','n':123456789012345678}",
+        "{'s':'abc','n':1234567890123456789}",
+        "{'s':null,'n':7}",
+        "{'s':['abc'],'n':7}",
+        "{'s':'abc','n':7,'x':'more'}",
+        "{'n':1}",
+        "{'x':{}}",
+        "{ 's' : 'abc' , 'n' : 1 }",
+    };
+    unsigned said_yes = 0;
+    for (size_t i = 0; i < FL_COUNTOF(schemas); i++) {
+        struct fl_schema *schema = schema_of(schemas[i], NULL);
+        for (size_t k = 0; k < FL_COUNTOF(values); k++) {
+            char text[200];
+            snprintf(text, sizeof text, "%s", values[k]);
+            for (char *c = text; *c; c++)
+                *c = *c == '\'' ? '"' : *c;
+            if (!fl_schema_fits_flat(schema, fl_str_of(text)))
+                continue;
+            said_yes++;
+            CHECK_MSG(verdict(schema, values[k])[0] == 0, "%s said yes to %s", schemas[i],
+                      values[k]);
+        }
+        fl_schema_free(&schema);
+    }
+    CHECK_MSG(said_yes >= 40, "only %u times", said_yes);
+    struct fl_schema *usual = schema_of(schemas[0], NULL);
+    CHECK(fl_schema_fits_flat(usual, FL_STR("{\"s\":\"abc\",\"n\":1,\"b\":true}")));
+    CHECK(!fl_schema_fits_flat(usual, FL_STR("{\"n\":1}")));
+    fl_schema_free(&usual);
+}
+
 static const struct fl_test tests[] = {
     T(catastrophic_patterns_run_out_of_steps),
     T(work_between_two_places_of_a_pattern_is_paid_for),
@@ -487,5 +553,6 @@ static const struct fl_test tests[] = {
     T(a_plain_validation_allocates_nothing),
     T(running_out_of_memory_is_an_error_everywhere),
     T(threads_may_share_a_schema),
+    T(flat_arguments_fit_only_where_the_tree_does),
 };
 TEST_MAIN(tests)
