@@ -123,9 +123,10 @@ struct fl_host_result {
 };
 
 struct fl_host_call {
-    /* Set op.done. op.code in done: FL_OK exactly when `ran` is FL_HOST_ENDED (look at
-     * result.outcome then); else FL_TIMEOUT, FL_CANCELLED, FL_PLUGIN, FL_NOT_FOUND (no such
-     * tool), FL_CONFLICT (its definition has changed), FL_UNAVAILABLE (stopped), FL_NOMEM. */
+    /* Begin with fl_host_call_clear or a zeroed struct; set op.done. op.code in done: FL_OK exactly
+     * when `ran` is FL_HOST_ENDED (look at result.outcome then); else FL_TIMEOUT, FL_CANCELLED,
+     * FL_PLUGIN, FL_NOT_FOUND (no such tool), FL_CONFLICT (its definition has changed),
+     * FL_UNAVAILABLE (stopped), FL_NOMEM. */
     struct fl_op op;
     /* ---- inputs: borrowed until done ---- */
     enum fl_host_kind kind;
@@ -168,6 +169,14 @@ struct fl_host_call {
     bool needs_cancel; /* a cancel frame is owed to the plugin */
     char *reply;       /* owns the result's texts */
 };
+
+/* As zeroed, but for the bytes of an error text that nobody reads. */
+static inline void fl_host_call_clear(struct fl_host_call *call)
+{
+    const size_t from = offsetof(struct fl_host_call, kind);
+    fl_op_clear(&call->op);
+    memset((char *)call + from, 0, sizeof *call - from);
+}
 
 /* Queues the call; the plugin is started if need be. On failure (FL_TOO_MANY: the queue is full;
  * FL_UNAVAILABLE: being stopped; FL_BAD_PARAMS, FL_TOO_LARGE) nothing ran, there is no callback,

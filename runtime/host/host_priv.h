@@ -12,6 +12,7 @@
 #include "runtime/io/watch.h"
 
 struct fl_host_thread;
+struct fl_pipe;
 
 struct fl_host {
     struct fl_loop *loop;
@@ -43,7 +44,8 @@ struct fl_slot {
     /* ---- the process or thread in hand ---- */
     struct fl_child child;
     struct fl_host_thread *thread;
-    int fd; /* our end of the socket; -1 = none */
+    int fd;               /* our end of a process's socket; -1 = none */
+    struct fl_pipe *pipe; /* our end of a thread's pipe; NULL = none */
     struct fl_watch watch;
     bool was_ready;
     bool is_garbage;        /* what it sends is not read any more */
@@ -114,6 +116,8 @@ void fl_slot_send(struct fl_slot *slot);
 bool fl_slot_watch(struct fl_slot *slot);
 /* Reads and handles what has come, until there is no more. */
 void fl_slot_drain(struct fl_slot *slot);
+/* A thread's pipe has something for the loop. */
+void fl_slot_on_pipe(void *slot);
 /* Frames in `out` but for calls. */
 void fl_slot_put_setup(struct fl_slot *slot);
 void fl_slot_put_close(struct fl_slot *slot);

@@ -34,7 +34,9 @@ struct fl_job {
      * job: memory that runs out later must not look like an argument that is absent. ---- */
     char *arguments;
     size_t arguments_n;
-    json_t *tree;          /* of the arguments */
+    json_t *tree;          /* of the arguments; NULL when they are flat (fl_span_is_flat) */
+    char *decoded;         /* then: their strings without escapes, each where it stands in
+                            * `arguments`, filled in when one is asked for */
     struct fl_buf scratch; /* for a token of a pointer, of a fixed size */
     char *precondition;    /* NULL = none */
     /* ---- the answer ---- */

@@ -46,6 +46,12 @@ static int get_bool(const json_t *value, int *ret)
 
 /* ---- arguments ---- */
 
+/* A value of them: a node of the tree, or where there is none a span of the text. */
+struct value {
+    const json_t *node;
+    struct fl_str span;
+};
+
 /* The value at a place; NULL if there is none. A token that is longer than the scratch buffer
  * leads nowhere. Allocates nothing. */
 static json_t *find(struct fl_job *job, struct fl_str pointer)
@@ -60,6 +66,22 @@ static json_t *find(struct fl_job *job, struct fl_str pointer)
             at = json_object_getn(at, token.p, token.n);
     }
     return pos == pointer.n ? at : NULL;
+}
+
+/* The same in flat arguments, whose names have no escapes. */
+static struct fl_str find_flat(struct fl_job *job, struct fl_str pointer)
+{
+    struct fl_str whole = { job->arguments, job->arguments_n }, token, key, value;
+    size_t pos = 0, at = 0;
+    if (pointer.n == 0)
+        return whole;
+    if (!fl_json_pointer_next(pointer, &pos, &job->scratch, &token) || pos != pointer.n)
+        return (struct fl_str){ 0 };
+    while (fl_span_next_member(whole, &at, &key, &value)) {
+        if (fl_str_eq((struct fl_str){ key.p + 1, key.n - 2 }, token))
+            return value;
+    }
+    return (struct fl_str){ 0 };
 }
 
 /* The text of a place that find() has found, as it stands in the arguments. */
@@ -82,11 +104,15 @@ static struct fl_str find_text(struct fl_job *job, struct fl_str pointer)
     return at;
 }
 
-/* Enters the job and finds the place; *ret NULL if there is none. Leave the job if not NULL. */
-static struct fl_job *enter_at(flopinio_job *handle, const char *pointer, json_t **ret)
+/* Enters the job and finds the place; *ret is empty if there is none. Leave the job if not NULL. */
+static struct fl_job *enter_at(flopinio_job *handle, const char *pointer, struct value *ret)
 {
     struct fl_job *job = fl_job_enter(handle);
-    *ret = job && pointer ? find(job, fl_str_of(pointer)) : NULL;
+    *ret = (struct value){ 0 };
+    if (job && pointer && job->tree)
+        ret->node = find(job, fl_str_of(pointer));
+    else if (job && pointer)
+        ret->span = find_flat(job, fl_str_of(pointer));
     return job;
 }
 
@@ -97,57 +123,99 @@ static int leave(struct fl_job *job, int answer)
     return answer;
 }
 
+/* The string that stands there, without escapes and with a NUL behind it: a copy in the same place
+ * of `decoded`, where its first byte, that of the quote, says that it was made. Decoding never
+ * lengthens a string, and its closing quote leaves room for the NUL. */
+static int flat_string(struct fl_job *job, struct fl_str span, const char **ret, size_t *ret_n)
+{
+    if (fl_span_type(span) != FL_SPAN_STRING)
+        return 0;
+    char *copy = job->decoded + (span.p - job->arguments);
+    if (copy[0] == 0) {
+        size_t n = fl_span_decode(span, copy + 1);
+        copy[1 + n] = 0;
+        copy[0] = '"';
+    }
+    if (ret)
+        *ret = copy + 1;
+    if (ret_n)
+        *ret_n = strlen(copy + 1); /* the scan refuses NUL in a string */
+    return 1;
+}
+
 static int arg_string(flopinio_job *handle, const char *pointer, const char **ret, size_t *ret_n)
 {
-    json_t *value;
+    struct value value;
     struct fl_job *job = enter_at(handle, pointer, &value);
-    return leave(job, get_string(value, ret, ret_n));
+    return leave(job, value.span.p ? flat_string(job, value.span, ret, ret_n)
+                                   : get_string(value.node, ret, ret_n));
 }
 
 static int arg_int(flopinio_job *handle, const char *pointer, int64_t *ret)
 {
-    json_t *value;
+    struct value value;
     struct fl_job *job = enter_at(handle, pointer, &value);
-    return leave(job, get_int(value, ret));
+    return leave(job, value.span.p ? fl_span_int(value.span, ret) : get_int(value.node, ret));
 }
 
 static int arg_number(flopinio_job *handle, const char *pointer, double *ret)
 {
-    json_t *value;
+    struct value value;
     struct fl_job *job = enter_at(handle, pointer, &value);
-    if (json_is_number(value))
-        *ret = json_number_value(value);
-    return leave(job, json_is_number(value));
+    int64_t number = 0;
+    bool is_number = value.span.p ? fl_span_int(value.span, &number) : json_is_number(value.node);
+    if (is_number)
+        *ret = value.span.p ? (double)number : json_number_value(value.node);
+    return leave(job, is_number);
 }
 
 static int arg_bool(flopinio_job *handle, const char *pointer, int *ret)
 {
-    json_t *value;
+    struct value value;
     struct fl_job *job = enter_at(handle, pointer, &value);
-    return leave(job, get_bool(value, ret));
+    enum fl_span_type type = fl_span_type(value.span);
+    if (!value.span.p)
+        return leave(job, get_bool(value.node, ret));
+    if (type == FL_SPAN_TRUE || type == FL_SPAN_FALSE)
+        *ret = type == FL_SPAN_TRUE;
+    return leave(job, type == FL_SPAN_TRUE || type == FL_SPAN_FALSE);
+}
+
+static size_t count_members(struct fl_str object)
+{
+    struct fl_str key, value;
+    size_t pos = 0, count = 0;
+    while (fl_span_next_member(object, &pos, &key, &value))
+        count++;
+    return count;
 }
 
 static int arg_count(flopinio_job *handle, const char *pointer, size_t *ret)
 {
-    json_t *value;
+    struct value value;
     struct fl_job *job = enter_at(handle, pointer, &value);
-    bool has_count = json_is_object(value) || json_is_array(value);
+    bool has_count = fl_span_type(value.span) == FL_SPAN_OBJECT || json_is_object(value.node) ||
+                     json_is_array(value.node);
     if (has_count)
-        *ret = json_is_object(value) ? json_object_size(value) : json_array_size(value);
+        *ret = value.span.p                 ? count_members(value.span)
+               : json_is_object(value.node) ? json_object_size(value.node)
+                                            : json_array_size(value.node);
     return leave(job, has_count);
 }
 
 static int arg_json(flopinio_job *handle, const char *pointer, const char **ret, size_t *ret_n)
 {
-    json_t *value;
+    struct value value;
     struct fl_job *job = enter_at(handle, pointer, &value);
-    if (value) {
-        struct fl_str text = find_text(job, fl_str_of(pointer));
-        FL_ASSERT(text.p);
+    struct fl_str text = value.span;
+    if (value.node)
+        text = find_text(job, fl_str_of(pointer));
+    FL_ASSERT(text.p || !value.node);
+    if (text.p) {
         *ret = text.p;
         *ret_n = text.n;
     }
-    return leave(job, value != NULL);
+    return leave(job, text.p != NULL);
 }
 
 static const char *precondition(flopinio_job *handle)

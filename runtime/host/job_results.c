@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "flopinio/base/clock.h"
 #include "flopinio/base/id.h"
@@ -293,7 +292,7 @@ static bool write_result(struct fl_job *job, enum flopinio_outcome outcome, bool
     if (is_whole) {
         struct iovec parts[] = { { head.p, head.n },
                                  { (void *)(uintptr_t)result.content.p, result.content.n } };
-        fl_serve_write(job->serve, parts, 2);
+        fl_serve_write_result(job->serve, parts, 2);
     }
     fl_buf_fini(&head);
     return is_whole;
@@ -303,7 +302,7 @@ static void answer(struct fl_job *job, enum flopinio_outcome outcome)
 {
     outcome = judged(job, outcome);
     if (!write_result(job, outcome, is_lost(job)) && !write_result(job, outcome, true))
-        shutdown(job->serve->fd, SHUT_RDWR); /* the worker must not wait for what cannot come */
+        fl_serve_break(job->serve);
 }
 
 static void done(flopinio_job *handle, enum flopinio_outcome outcome)

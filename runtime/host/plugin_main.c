@@ -19,6 +19,6 @@ int fl_plugin_host_main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     fl_mem_init();
     fl_log_init(FL_LOG_WARN, FL_LOG_TEXT); /* the worker reads stderr line by line */
-    fl_serve_run(FL_HOST_SOCKET, true);
+    fl_serve_process(FL_HOST_SOCKET);
     _exit(0); /* what the plugin registered for exit() is not run: it had its close() */
 }

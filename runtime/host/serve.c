@@ -15,14 +15,18 @@
 #include "runtime/host/definition.h"
 #include "runtime/host/job.h"
 #include "runtime/host/load.h"
+#include "runtime/host/pipe.h"
 #include "runtime/host/reply.h"
 #include "runtime/host/sandbox.h"
 #include "runtime/host/setup.h"
 
-#define READ_AT_LEAST 4096
-#define KEEP_AT_MOST  (64 * 1024) /* of the read buffer between frames */
+#define READ_AT_LEAST (32 * 1024 - 1) /* many small frames */
+#define KEEP_AT_MOST  (64 * 1024)     /* of the read buffer between frames */
 #define LOGS_PER_S    20
 #define LOGS_BURST    100
+#define QUICK_US      100 /* a start that takes longer is not quick */
+#define QUICK_AFTER   8   /* so many quick starts of one tool in a row, then results may gather */
+#define GATHER_MOST   (32 * 1024)
 
 static _Thread_local struct fl_serve *of_thread;
 
@@ -33,9 +37,13 @@ struct fl_serve *fl_serve_of_thread(void)
 
 /* ---- writing ---- */
 
-void fl_serve_write(struct fl_serve *serve, struct iovec *parts, size_t count)
+static void write_all(struct fl_serve *serve, struct iovec *parts, size_t count)
 {
-    pthread_mutex_lock(&serve->write_lock);
+    if (serve->pipe) {
+        if (!fl_pipe_give(serve->pipe, parts, count))
+            fl_pipe_close(serve->pipe); /* no memory: the worker must not wait */
+        return;
+    }
     while (count) {
         struct msghdr message = { .msg_iov = parts, .msg_iovlen = count };
         ssize_t n = sendmsg(serve->fd, &message, MSG_NOSIGNAL);
@@ -55,7 +63,67 @@ void fl_serve_write(struct fl_serve *serve, struct iovec *parts, size_t count)
             parts->iov_len -= left;
         }
     }
+}
+
+/* Under write_lock. */
+static void write_gathered(struct fl_serve *serve)
+{
+    if (serve->gathered.n == 0)
+        return;
+    write_all(serve, &(struct iovec){ serve->gathered.p, serve->gathered.n }, 1);
+    fl_buf_reset(&serve->gathered);
+}
+
+/* Under write_lock. False: they are to be written. */
+static bool gather(struct fl_serve *serve, const struct iovec *parts, size_t count)
+{
+    size_t total = 0, before = serve->gathered.n;
+    for (size_t i = 0; i < count; i++)
+        total += parts[i].iov_len;
+    if (of_thread != serve || !serve->is_gathering || before + total > GATHER_MOST)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        fl_buf_put(&serve->gathered, parts[i].iov_base, parts[i].iov_len);
+    if (!serve->gathered.is_failed)
+        return true;
+    fl_buf_cut(&serve->gathered, before);
+    return false;
+}
+
+void fl_serve_write(struct fl_serve *serve, struct iovec *parts, size_t count)
+{
+    pthread_mutex_lock(&serve->write_lock);
+    write_gathered(serve);
+    write_all(serve, parts, count);
     pthread_mutex_unlock(&serve->write_lock);
+}
+
+void fl_serve_write_result(struct fl_serve *serve, struct iovec *parts, size_t count)
+{
+    pthread_mutex_lock(&serve->write_lock);
+    bool is_gathered = gather(serve, parts, count);
+    pthread_mutex_unlock(&serve->write_lock);
+    if (!is_gathered)
+        fl_serve_write(serve, parts, count);
+}
+
+/* What was gathered leaves now. */
+static void flush(struct fl_serve *serve)
+{
+    if (!serve->is_gathering)
+        return;
+    serve->is_gathering = false;
+    pthread_mutex_lock(&serve->write_lock);
+    write_gathered(serve);
+    pthread_mutex_unlock(&serve->write_lock);
+}
+
+void fl_serve_break(struct fl_serve *serve)
+{
+    if (serve->pipe)
+        fl_pipe_close(serve->pipe);
+    else
+        shutdown(serve->fd, SHUT_RDWR);
 }
 
 static void write_text_frame(struct fl_serve *serve, enum fl_frame_type type, const uint32_t *level,
@@ -70,7 +138,7 @@ static void write_text_frame(struct fl_serve *serve, enum fl_frame_type type, co
     if (!frame.is_failed)
         fl_serve_write(serve, &(struct iovec){ frame.p, frame.n }, 1);
     else
-        shutdown(serve->fd, SHUT_RDWR); /* no memory even for this: the worker must not wait */
+        fl_serve_break(serve); /* no memory even for this */
     fl_buf_fini(&frame);
 }
 
@@ -109,6 +177,8 @@ static bool take_in(struct fl_serve *serve, bool waits)
         fl_buf_drop(&serve->in, serve->in_at);
     }
     serve->in_at = 0;
+    if (serve->pipe)
+        return fl_pipe_take(serve->pipe, &serve->in, waits) != FL_PIPE_CLOSED;
     size_t want = READ_AT_LEAST;
     if (serve->in.n >= FL_FRAME_HEAD) {
         size_t whole = FL_FRAME_HEAD + (size_t)fl_frame_read_head(serve->in.p).n;
@@ -159,6 +229,7 @@ static void mark_cancelled(struct fl_serve *serve, uint64_t id)
 
 void fl_serve_peek(struct fl_serve *serve)
 {
+    flush(serve); /* this job takes its time */
     if (!take_in(serve, false))
         fl_jobs_cancel(serve); /* nobody waits for anything any more */
     struct fl_frame frame;
@@ -184,8 +255,57 @@ static void refuse_job(struct fl_serve *serve, uint64_t id, const char *why)
     if (!frame.is_failed)
         fl_serve_write(serve, &(struct iovec){ frame.p, frame.n }, 1);
     else
-        shutdown(serve->fd, SHUT_RDWR);
+        fl_serve_break(serve);
     fl_buf_fini(&frame);
+}
+
+static bool is_only_read(const struct flopinio_tool *tool)
+{
+    return tool->effects == FLOPINIO_READS ||
+           tool->effects == (FLOPINIO_READS | FLOPINIO_IDEMPOTENT);
+}
+
+/* Whether the result of this start may wait for those of the next ones. Only of a tool that was
+ * quick all the time: a slow start in between keeps those of the others waiting once. And only of
+ * reads: what was done must be known even if the next job ends the process. */
+static void before_start(struct fl_serve *serve, const struct flopinio_tool *tool)
+{
+    bool is_same = tool == serve->quick_tool && is_only_read(tool);
+    if (!is_same)
+        serve->quick_starts = 0;
+    serve->quick_tool = tool;
+    if (is_same && serve->quick_starts >= QUICK_AFTER)
+        serve->is_gathering = true;
+    else
+        flush(serve);
+}
+
+static void after_start(struct fl_serve *serve, int64_t took_us)
+{
+    if (took_us < QUICK_US) {
+        serve->quick_starts++;
+        return;
+    }
+    serve->quick_starts = 0;
+    flush(serve);
+}
+
+/* Behind its handle the job may be gone at any time. */
+static void call_plugin(struct fl_serve *serve, const struct flopinio_tool *tool,
+                        enum fl_host_kind kind, flopinio_job *handle)
+{
+    int64_t from_us = fl_mono_us();
+    if (kind == FL_HOST_START) {
+        before_start(serve, tool);
+        tool->start(serve->instance, handle);
+        after_start(serve, fl_mono_us() - from_us);
+        return;
+    }
+    flush(serve);
+    if (tool->preview)
+        tool->preview(serve->instance, handle);
+    else
+        serve->host.done(handle, FLOPINIO_NO_PREVIEW);
 }
 
 static void start_job(struct fl_serve *serve, const struct fl_frame *frame, const char *payload)
@@ -205,13 +325,7 @@ static void start_job(struct fl_serve *serve, const struct fl_frame *frame, cons
         refuse_job(serve, frame->job, err.text);
         return;
     }
-    flopinio_job *handle = fl_job_handle(job); /* from here on `job` may be gone at any time */
-    if (kind == FL_HOST_START)
-        tool->start(serve->instance, handle);
-    else if (tool->preview)
-        tool->preview(serve->instance, handle);
-    else
-        serve->host.done(handle, FLOPINIO_NO_PREVIEW);
+    call_plugin(serve, tool, kind, fl_job_handle(job));
 }
 
 static void cancel_job(struct fl_serve *serve, uint64_t id)
@@ -234,6 +348,8 @@ static bool serve_frames(struct fl_serve *serve)
         struct fl_frame frame;
         enum next next;
         while ((next = frame_at(serve, serve->in_at, &frame)) == NEXT_FRAME) {
+            if (frame.type != FL_FRAME_START)
+                flush(serve);
             const char *payload = serve->in.p + serve->in_at + FL_FRAME_HEAD;
             serve->in_at += FL_FRAME_HEAD + frame.n;
             switch (frame.type) {
@@ -242,6 +358,7 @@ static bool serve_frames(struct fl_serve *serve)
             default: return frame.type == FL_FRAME_CLOSE;
             }
         }
+        flush(serve); /* nothing more is here */
         if (next == NEXT_BAD || !take_in(serve, true))
             return false;
     }
@@ -326,13 +443,14 @@ static bool live(struct fl_serve *serve, const struct fl_setup *setup)
     return !code && serve_frames(serve);
 }
 
-static struct fl_serve *new_serve(int fd, bool is_process)
+static struct fl_serve *new_serve(int fd, struct fl_pipe *pipe)
 {
     struct fl_serve *serve = fl_calloc(1, sizeof *serve);
     if (!serve)
         return NULL;
     serve->fd = fd;
-    serve->is_process = is_process;
+    serve->pipe = pipe;
+    serve->is_process = !pipe;
     pthread_mutex_init(&serve->write_lock, NULL);
     pthread_mutex_init(&serve->log_lock, NULL);
     serve->logs = fl_bucket_of(LOGS_PER_S, LOGS_BURST);
@@ -344,13 +462,23 @@ static struct fl_serve *new_serve(int fd, bool is_process)
     return serve;
 }
 
-void fl_serve_run(int fd, bool is_process)
+static void end_stream(int fd, struct fl_pipe *pipe)
+{
+    if (pipe)
+        fl_pipe_end(&pipe);
+    else
+        close(fd);
+}
+
+static void run(int fd, struct fl_pipe *pipe)
 {
     struct fl_err err;
     struct fl_setup setup = { 0 };
-    struct fl_serve *serve = new_serve(fd, is_process);
+    struct fl_serve *serve = new_serve(fd, pipe);
     if (!serve) {
-        close(fd);
+        if (pipe)
+            fl_pipe_close(pipe);
+        end_stream(fd, pipe);
         return;
     }
     bool was_told = false;
@@ -360,17 +488,28 @@ void fl_serve_run(int fd, bool is_process)
     else
         refuse(serve, &err);
     fl_buf_fini(&serve->in);
-    shutdown(fd, SHUT_RDWR); /* whatever is still said, nobody hears it */
+    fl_serve_break(serve); /* whatever is still said, nobody hears it */
     fl_jobs_cancel(serve);
-    if (is_process && !was_told)
+    if (serve->is_process && !was_told)
         return;          /* it ends now, with all that it holds */
     fl_jobs_wait(serve); /* a plugin with a job in hand cannot be closed */
     if (serve->is_open)
         serve->plugin->close(serve->instance);
     of_thread = NULL;
-    close(fd);
+    end_stream(fd, pipe);
     fl_setup_fini(&setup);
+    fl_buf_fini(&serve->gathered);
     pthread_mutex_destroy(&serve->write_lock);
     pthread_mutex_destroy(&serve->log_lock);
     fl_free(serve);
+}
+
+void fl_serve_process(int fd)
+{
+    run(fd, NULL);
+}
+
+void fl_serve_thread(struct fl_pipe *pipe)
+{
+    run(-1, pipe);
 }

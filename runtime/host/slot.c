@@ -7,6 +7,7 @@
 
 #include "flopinio/base/utf8.h"
 #include "runtime/host/host_priv.h"
+#include "runtime/host/pipe.h"
 
 #define BACK_OFF_MS     100 /* doubled with each further failure */
 #define BACK_OFF_MAX_MS 30000
@@ -179,8 +180,10 @@ void fl_slot_on_socket_closed(struct fl_slot *slot)
 static void on_all_closed(struct fl_slot *slot)
 {
     bool has_failed = slot->death.code != FL_OK;
-    close(slot->fd);
+    if (slot->fd >= 0)
+        close(slot->fd);
     slot->fd = -1;
+    fl_pipe_leave(&slot->pipe);
     fl_buf_fini(&slot->in);
     fl_buf_fini(&slot->out);
     slot->out_sent = 0;

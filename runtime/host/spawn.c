@@ -1,5 +1,5 @@
-/* What a slot runs: a child process, or for an in-process instance a thread with the same loop on
- * the other end of the same kind of socket. */
+/* What a slot runs: a child process on the other end of a socket, or for an in-process instance a
+ * thread with the same loop on the other end of a pipe in memory. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +11,7 @@
 
 #include "flopinio/base/mem.h"
 #include "runtime/host/host_priv.h"
+#include "runtime/host/pipe.h"
 #include "runtime/host/serve.h"
 
 #define ENVIRONMENT_MAX 64
@@ -87,7 +88,7 @@ static _Atomic unsigned left_behind;
 
 struct fl_host_thread {
     pthread_t id;
-    int fd;
+    struct fl_pipe *pipe; /* its reference */
     struct fl_loop *loop;
     struct fl_post ended;
     pthread_mutex_t lock; /* of what follows */
@@ -114,7 +115,7 @@ static void on_thread_ended(struct fl_post *post)
 static void *thread_main(void *arg)
 {
     struct fl_host_thread *thread = arg;
-    fl_serve_run(thread->fd, false);
+    fl_serve_thread(thread->pipe);
     pthread_mutex_lock(&thread->lock);
     thread->has_ended = thread->slot != NULL;
     bool is_left_behind = !thread->has_ended;
@@ -138,28 +139,30 @@ static int create_thread(struct fl_host_thread *thread)
     return rc;
 }
 
-static enum fl_code start_thread(struct fl_slot *slot, int their_fd, struct fl_err *err)
+static enum fl_code start_thread(struct fl_slot *slot, struct fl_err *err)
 {
     unsigned hanging = atomic_load(&left_behind);
-    if (hanging >= LEFT_BEHIND_MAX) {
-        close(their_fd);
+    if (hanging >= LEFT_BEHIND_MAX)
         return fl_err_set(err, FL_PLUGIN,
                           "%u plugin threads in this process do not end: restart the worker",
                           hanging);
-    }
+    struct fl_loop *loop = slot->instance->host->loop;
     struct fl_host_thread *thread = fl_calloc(1, sizeof *thread);
-    if (!thread) {
-        close(their_fd);
+    struct fl_pipe *pipe = thread ? fl_pipe_new(loop, fl_slot_on_pipe, slot) : NULL;
+    if (!pipe) {
+        fl_free(thread);
         return fl_err_code(err, FL_NOMEM);
     }
-    thread->fd = their_fd; /* closed by fl_serve_run */
-    thread->loop = slot->instance->host->loop;
+    thread->pipe = pipe; /* ended by fl_serve_thread */
+    thread->loop = loop;
     thread->slot = slot;
     thread->ended.run = on_thread_ended;
     pthread_mutex_init(&thread->lock, NULL);
+    slot->pipe = pipe;
     int rc = create_thread(thread);
     if (rc) {
-        close(their_fd);
+        fl_pipe_leave(&slot->pipe);
+        fl_pipe_end(&pipe);
         free_thread(thread);
         return fl_err_set(err, FL_IO, "could not start a thread: %s", strerror(rc));
     }
@@ -168,7 +171,7 @@ static enum fl_code start_thread(struct fl_slot *slot, int their_fd, struct fl_e
 }
 
 /* A thread cannot be killed. It is forgotten, with all that it holds, and frees that if it ever
- * ends; its socket is closed, so that nothing that it may still say is heard. */
+ * ends; its pipe is closed, so that nothing that it may still say is heard. */
 static void leave_behind(struct fl_slot *slot)
 {
     struct fl_host_thread *thread = slot->thread;
@@ -192,11 +195,12 @@ static void leave_behind(struct fl_slot *slot)
 enum fl_code fl_slot_spawn(struct fl_slot *slot, struct fl_err *err)
 {
     int fds[2];
+    if (slot->instance->config.is_in_process)
+        return start_thread(slot, err);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
         return fl_err_set(err, FL_IO, "could not make a socket: %s", strerror(errno));
     slot->fd = fds[0];
-    enum fl_code code = slot->instance->config.is_in_process ? start_thread(slot, fds[1], err)
-                                                             : start_process(slot, fds[1], err);
+    enum fl_code code = start_process(slot, fds[1], err);
     if (code) {
         close(slot->fd);
         slot->fd = -1;
@@ -210,7 +214,7 @@ enum fl_code fl_slot_spawn(struct fl_slot *slot, struct fl_err *err)
 void fl_slot_force_end(struct fl_slot *slot)
 {
     if (slot->thread)
-        shutdown(slot->fd, SHUT_RDWR);
+        fl_pipe_shut(slot->pipe);
     else
         fl_child_kill(&slot->child, SIGKILL);
 }

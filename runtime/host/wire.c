@@ -5,12 +5,13 @@
 
 #include "flopinio/base/utf8.h"
 #include "runtime/host/host_priv.h"
+#include "runtime/host/pipe.h"
 
-#define BATCH         16 /* frames in one write */
-#define READ_AT_LEAST 4096
-#define READS_AT_ONCE 4           /* so that one process cannot keep the loop */
-#define READS_AT_END  4096        /* a dead process has no more than its socket buffer */
-#define KEEP_AT_MOST  (64 * 1024) /* of a buffer between frames */
+#define BATCH         64              /* frames in one write */
+#define READ_AT_LEAST (32 * 1024 - 1) /* many small frames */
+#define READS_AT_ONCE 4               /* so that one process cannot keep the loop */
+#define READS_AT_END  4096            /* a dead process has no more than its socket buffer */
+#define KEEP_AT_MOST  (64 * 1024)     /* of a buffer between frames */
 
 static void on_ready(struct fl_watch *watch, bool is_readable, bool is_writable);
 
@@ -21,7 +22,9 @@ bool fl_slot_watch(struct fl_slot *slot)
 
 static void watch_for(struct fl_slot *slot, bool and_write)
 {
-    if (slot->state != FL_SLOT_ENDING)
+    if (slot->pipe && and_write)
+        fl_slot_wake(slot); /* there was no memory: again at the end of the next turn */
+    else if (slot->state != FL_SLOT_ENDING)
         fl_watch_read(&slot->watch, and_write);
 }
 
@@ -30,6 +33,8 @@ static void watch_for(struct fl_slot *slot, bool and_write)
 /* True when all of it has left. */
 static bool flush(struct fl_slot *slot)
 {
+    if (slot->pipe)
+        return slot->out.n == 0 || fl_pipe_send(slot->pipe, &slot->out);
     while (slot->out_sent < slot->out.n) {
         ssize_t n = send(slot->fd, slot->out.p + slot->out_sent, slot->out.n - slot->out_sent,
                          MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -106,8 +111,8 @@ static void take_back(struct fl_slot *slot, const struct mark *marks, size_t cou
 
 void fl_slot_send(struct fl_slot *slot)
 {
-    struct mark marks[BATCH];
-    if (slot->state == FL_SLOT_ENDING || slot->fd < 0)
+    struct mark marks[BATCH] __attribute__((uninitialized)); /* as many as are put are read */
+    if (slot->state == FL_SLOT_ENDING || (slot->fd < 0 && !slot->pipe))
         return;
     if (slot->out.n && !flush(slot)) {
         watch_for(slot, true);
@@ -286,8 +291,32 @@ static void on_ready(struct fl_watch *watch, bool is_readable, bool is_writable)
         fl_slot_send(slot);
 }
 
+/* The same from a thread's pipe; true when the thread has closed it. */
+static bool receive(struct fl_slot *slot)
+{
+    bool is_over = false;
+    if (slot->is_garbage)
+        return false;
+    if (!fl_pipe_receive(slot->pipe, &slot->in, &is_over)) {
+        slot->is_garbage = true; /* cannot be read any more */
+        fl_slot_kill(slot, FL_NOMEM, "%s", fl_code_text(FL_NOMEM));
+        return false;
+    }
+    parse(slot);
+    return is_over;
+}
+
+void fl_slot_on_pipe(void *ctx)
+{
+    struct fl_slot *slot = ctx;
+    if (slot->state != FL_SLOT_ENDING && receive(slot))
+        fl_slot_on_socket_closed(slot);
+}
+
 void fl_slot_drain(struct fl_slot *slot)
 {
-    if (slot->fd >= 0)
+    if (slot->pipe)
+        receive(slot);
+    else if (slot->fd >= 0)
         read_all(slot, READS_AT_END);
 }

@@ -29,6 +29,24 @@ static void test_arguments_are_read_by_json_pointer(void)
     fixture_close(&f);
 }
 
+/* Without a level below they are read where they stand. */
+static void test_flat_arguments_are_read_like_others(void)
+{
+    struct fixture f = { 0 };
+    struct trial t;
+    fixture_open(&f, PLUGIN("good"));
+    fixture_call(&f, &t, "arguments",
+                 "{\"s\":\"a\\\\b\\u00e9\",\"i\":-7,\"whole\":3,\"d\":2,\"b\":true}");
+    CHECK_TEXT(&t, "6 1 a\\\\b\xc3\xa9 2 3 2 1 5 0  ");
+    fl_host_call_fini(&t.call);
+    fixture_call(&f, &t, "arguments",
+                 "{\"s\":\"a\\\\b\\u00e9\",\"i\":-7,\"whole\":3,\"d\":2,\"b\":true,"
+                 "\"list\":[]}");
+    CHECK_TEXT(&t, "7 1 a\\\\b\xc3\xa9 2 3 2 1 6 0  ");
+    fl_host_call_fini(&t.call);
+    fixture_close(&f);
+}
+
 static void test_every_kind_of_content_arrives(void)
 {
     struct fixture f = { 0 };
@@ -468,6 +486,7 @@ static void test_a_turn_is_given_back_or_ends_as_not_started(void)
 static const struct fl_test tests[] = {
     T(a_call_gives_content_and_structured_content),
     T(arguments_are_read_by_json_pointer),
+    T(flat_arguments_are_read_like_others),
     T(every_kind_of_content_arrives),
     T(a_protocol_error_carries_code_and_message),
     T(a_job_may_end_later_from_another_thread),

@@ -27,6 +27,8 @@ static void test_both_ways_give_the_same_results(void)
     } calls[] = {
         { "echo", "{\"a\":[1,\"x\"]}", FL_HOST_START },
         { "arguments", "{\"s\":\"t\",\"i\":1,\"d\":0.25,\"list\":[1,2]}", FL_HOST_START },
+        { "arguments", "{\"s\":\"a \\\"b\\\" \\u00e9\\n\",\"i\":-7,\"whole\":3,\"d\":2,\"b\":true}",
+          FL_HOST_START },
         { "content", "{}", FL_HOST_START },
         { "later", "{}", FL_HOST_START },
         { "write", "{}", FL_HOST_START },
