@@ -107,6 +107,14 @@ void fl_pg_stats(const struct fl_pg *pg, struct fl_pg_stats *ret);
 /* organization NULL = none. `arena` stays the caller's. */
 void fl_tx_init(struct fl_tx *tx, struct fl_pg *pg, struct fl_arena *arena,
                 const struct fl_uuid *organization);
+/* One that was never inited, and may be handed to fl_tx_fini all the same. */
+static inline void fl_tx_clear(struct fl_tx *tx)
+{
+    tx->op = NULL;
+    tx->conn = NULL;
+    tx->first = tx->last = NULL;
+    tx->is_round_over = false;
+}
 /* Clears results (PQclear); needed once for every inited transaction; not while running. */
 void fl_tx_fini(struct fl_tx *tx);
 /* Appends a statement; never NULL: on no memory a dummy is returned and the start fails. */
@@ -133,6 +141,8 @@ struct fl_array {
     uint32_t count;
 };
 void fl_array_init(struct fl_array *array, enum fl_array_type type);
+/* Room for so many items with so many bytes in all; more grows. */
+void fl_array_reserve(struct fl_array *array, size_t count, size_t bytes);
 void fl_array_put(struct fl_array *array, const void *bytes, size_t n); /* bytes NULL: null item */
 void fl_array_put_int(struct fl_array *array, int64_t value);
 /* Copies into the transaction's arena and frees the array. */

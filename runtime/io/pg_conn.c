@@ -117,7 +117,8 @@ static void start_libpq(struct fl_pg_conn *conn)
     static const char own_options[] =
         "-c statement_timeout=5000 -c lock_timeout=2000 "
         "-c idle_in_transaction_session_timeout=10000 -c synchronous_commit=on "
-        "-c client_min_messages=warning -c bytea_output=hex -c timezone=UTC";
+        "-c client_min_messages=warning -c bytea_output=hex -c timezone=UTC "
+        "-c flopinio.organization=";
     enum { MOST = 64 };
     const char *keys[MOST], *values[MOST];
     struct fl_pg *pool = conn->pool;
@@ -439,34 +440,48 @@ static bool send_plain(struct fl_pg_conn *conn, struct fl_tx *tx, const char *sq
            PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 0);
 }
 
+/* In front of the first use of a statement on this connection. */
+static bool prepare(struct fl_pg_conn *conn, struct fl_tx *tx, struct fl_sql *sql)
+{
+    static int next_id = 1;
+    if (sql->id == 0) {
+        FL_ASSERT(next_id < FL_SQL_MAX);
+        sql->id = next_id++;
+    }
+    int id = sql->id;
+    if (conn->prepared[id / 8] >> (id % 8) & 1)
+        return true;
+    if (!expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_PREPARE, .tx = tx, .sql = sql }) ||
+        !PQsendPrepare(conn->pg, sql->name, sql->text, 0, NULL))
+        return false;
+    conn->prepared[id / 8] |= (uint8_t)(1 << id % 8); /* taken back if it is not carried out */
+    return true;
+}
+
+/* Before the statements of a member, unless the database transaction stands there already: it
+ * begins with none. */
 static bool send_organization(struct fl_pg_conn *conn, struct fl_tx *tx)
 {
     static struct fl_sql sql = { "set_organization",
                                  "SELECT set_config('flopinio.organization', $1, true)", 0 };
     char text[FL_UUID_TEXT] = "";
+    if (tx->has_organization == conn->has_organization &&
+        (!tx->has_organization || fl_uuid_cmp(&tx->organization, &conn->organization) == 0))
+        return true;
     if (tx->has_organization)
         fl_uuid_format(&tx->organization, text);
+    conn->organization = tx->organization;
+    conn->has_organization = tx->has_organization;
     const char *values[] = { text };
-    return expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_PLAIN, .tx = tx }) &&
-           PQsendQueryParams(conn->pg, sql.text, 1, NULL, values, NULL, NULL, 0);
+    return prepare(conn, tx, &sql) &&
+           expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_PLAIN, .tx = tx }) &&
+           PQsendQueryPrepared(conn->pg, sql.name, 1, values, NULL, NULL, 0);
 }
 
 static bool send_query(struct fl_pg_conn *conn, struct fl_tx *tx, struct fl_query *q)
 {
-    static int next_id = 1;
-    if (q->sql->id == 0) {
-        FL_ASSERT(next_id < FL_SQL_MAX);
-        q->sql->id = next_id++;
-    }
-    int id = q->sql->id;
-    if (!(conn->prepared[id / 8] >> (id % 8) & 1)) {
-        if (!expect(conn,
-                    (struct fl_pg_expected){ .kind = FL_PG_E_PREPARE, .tx = tx, .sql = q->sql }) ||
-            !PQsendPrepare(conn->pg, q->sql->name, q->sql->text, 0, NULL))
-            return false;
-        conn->prepared[id / 8] |= (uint8_t)(1 << id % 8); /* taken back if it is not carried out */
-    }
-    return expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_QUERY, .tx = tx, .query = q }) &&
+    return prepare(conn, tx, q->sql) &&
+           expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_QUERY, .tx = tx, .query = q }) &&
            PQsendQueryPrepared(conn->pg, q->sql->name, q->count, q->values, q->lengths, q->formats,
                                0);
 }
@@ -497,6 +512,7 @@ void fl_pg_conn_group(struct fl_pg_conn *conn)
 {
     conn->state = FL_PG_BUSY;
     conn->unit = FL_PG_UNIT_GROUP;
+    conn->has_organization = false;
     FL_LIST_FOREACH (link, &conn->members) {
         struct fl_tx *tx = FL_CONTAINER(link, struct fl_tx, link);
         tx->conn = conn;
@@ -516,6 +532,7 @@ void fl_pg_conn_round(struct fl_pg_conn *conn, struct fl_tx *tx, bool with_commi
     bool is_sent = true;
     if (!tx->is_begun) {
         tx->is_begun = true;
+        conn->has_organization = false;
         is_sent = send_plain(conn, tx, "BEGIN", FL_PG_E_PLAIN) && send_organization(conn, tx);
     }
     is_sent = is_sent && send_queries(conn, tx);

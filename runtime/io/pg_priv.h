@@ -56,8 +56,10 @@ struct fl_pg_conn {
     struct fl_tx *holder;   /* the open transaction that holds it exclusively */
     struct fl_post breaker; /* a send failed inside a start: break from the loop */
     char break_reason[200];
-    struct fl_list members; /* transactions of the running unit, in order */
-    struct fl_list alone;   /* members of a failed group, to be run one by one */
+    struct fl_list members;      /* transactions of the running unit, in order */
+    struct fl_list alone;        /* members of a failed group, to be run one by one */
+    struct fl_uuid organization; /* set in the database transaction that is being sent */
+    bool has_organization;
     enum fl_pg_unit unit;
     struct fl_pg_expected *expected;
     size_t expected_head, expected_count, expected_cap;

@@ -131,6 +131,11 @@ void fl_array_init(struct fl_array *array, enum fl_array_type type)
     fl_buf_put(&array->buf, head, sizeof head);
 }
 
+void fl_array_reserve(struct fl_array *array, size_t count, size_t bytes)
+{
+    (void)fl_buf_reserve(&array->buf, count * 4 + bytes);
+}
+
 void fl_array_put(struct fl_array *array, const void *bytes, size_t n)
 {
     FL_ASSERT(n <= INT32_MAX);

@@ -79,8 +79,13 @@ void fl_store_audit_insert_many(struct fl_tx *tx, const struct fl_audit_row *con
     static const enum fl_array_type types[8] = { FL_ARRAY_UUID, FL_ARRAY_UUID, FL_ARRAY_TEXT,
                                                  FL_ARRAY_TEXT, FL_ARRAY_UUID, FL_ARRAY_TEXT,
                                                  FL_ARRAY_UUID, FL_ARRAY_BYTES };
-    for (int i = 0; i < 8; i++)
+    size_t leaves = 0;
+    for (size_t i = 0; i < count; i++)
+        leaves += rows[i]->leaf.n;
+    for (int i = 0; i < 8; i++) {
         fl_array_init(&a[i], types[i]);
+        fl_array_reserve(&a[i], count, types[i] == FL_ARRAY_BYTES ? leaves : 16 * count);
+    }
     for (size_t i = 0; i < count; i++) {
         const struct fl_audit_row *r = rows[i];
         fl_array_put(&a[0], r->organization.b, sizeof r->organization.b);
