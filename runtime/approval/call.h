@@ -69,7 +69,6 @@ struct fl_call {
     enum fl_call_end end;
     enum fl_call_outcome outcome;
     struct fl_call_result result;
-    struct fl_err err;
     struct fl_uuid approval_id; /* zero: none */
     struct fl_str task_id, decided_by, reason, shown_tool;
     enum fl_approval_state state;
@@ -78,25 +77,16 @@ struct fl_call {
     bool is_silent;      /* with CANCELLED: by its own client, who expects no answer */
     bool is_deliverable; /* an outcome of a row: say fl_call_delivered when it was sent */
     /* ---- private ---- */
-    struct fl_arena *arena;
+    struct fl_arena *arena; /* holds this struct, too */
     struct fl_org *org;
     struct fl_org *org_after; /* as it was when the read had ended */
     struct fl_org_load org_load;
     const struct fl_org_tool *found; /* in org */
     struct fl_caller caller;
-    json_t *tree;
-    struct fl_policy_verdict verdict;
-    struct fl_host_call host_call;
-    struct fl_audit_event event;
+    json_t *tree; /* of the arguments, once somebody needed it */
     struct fl_audit_entry entry;
-    struct fl_tx tx;
     struct fl_query *q;
-    struct fl_approval_new row;
     struct fl_str canonical, preview;
-    struct fl_look look;
-    struct fl_run run;
-    struct fl_hub_wait wait;
-    struct fl_cancel cancel;
     const char *after_leave;
     struct fl_timer hold;
     struct fl_sleep sleep;
@@ -108,6 +98,18 @@ struct fl_call {
     enum fl_call_leave leave;
     bool has_texts, is_hold_over, is_observer, is_held_here, is_over, is_freed;
     struct fl_list in_calls; /* core's list of calls, for drain and the admin page */
+    /* ---- from here on nothing is cleared by fl_call_new but what says that it is empty: a read
+     * touches little of this, and clearing it would cost more than the read ---- */
+    struct fl_err err; /* an output, with FL_CALL_ERROR and FL_CALL_INVALID */
+    struct fl_policy_verdict verdict;
+    struct fl_host_call host_call;
+    struct fl_audit_event event;
+    struct fl_tx tx;
+    struct fl_approval_new row;
+    struct fl_hub_wait wait;
+    struct fl_look look;
+    struct fl_run run;
+    struct fl_cancel cancel;
 };
 
 /* NULL on no memory. Takes a reference of the principal. */

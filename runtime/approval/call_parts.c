@@ -9,16 +9,34 @@
 #include "runtime/approval/leave.h"
 #include "runtime/approval/runner.h"
 
+#define TEXT_BYTES 2048 /* of an ordinary call, beside its struct */
+
 /* ---- making and unmaking ---- */
+static void clear(struct fl_call *c)
+{
+    const size_t from = offsetof(struct fl_call, core), to = offsetof(struct fl_call, err);
+    memset((char *)c + from, 0, to - from);
+    c->err.code = FL_OK;
+    c->err.text[0] = 0;
+    fl_host_call_clear(&c->host_call);
+    fl_tx_clear(&c->tx);
+    c->row.preview_kind = NULL;
+    c->row.precondition = (struct fl_str){ NULL, 0 };
+    c->wait = (struct fl_hub_wait){ .hub = NULL };
+    c->look.arena = NULL;
+    c->run.arena = NULL;
+}
+
 struct fl_call *fl_call_new(struct fl_core *core, struct fl_principal *principal)
 {
-    struct fl_call *c = fl_calloc(1, sizeof *c);
-    if (c && !(c->arena = fl_arena_new(2048))) {
-        fl_free(c);
-        c = NULL;
-    }
-    if (!c)
+    struct fl_arena *arena = fl_arena_new(sizeof(struct fl_call) + TEXT_BYTES);
+    struct fl_call *c = arena ? fl_arena_raw(arena, sizeof *c) : NULL;
+    if (!c) {
+        fl_arena_free(&arena);
         return NULL;
+    }
+    clear(c);
+    c->arena = arena;
     c->core = core;
     c->principal = fl_principal_ref(principal);
     c->started_us = fl_mono_us();
@@ -28,7 +46,6 @@ struct fl_call *fl_call_new(struct fl_core *core, struct fl_principal *principal
                                     .credential_id = principal->credential_id,
                                     .owner_id = principal->owner_id,
                                     .owner = principal->owner };
-    fl_tx_init(&c->tx, core->pg, c->arena, &principal->organization_id);
     fl_list_push_back(&core->calls, &c->in_calls);
     core->call_count++;
     return c;
@@ -50,8 +67,8 @@ static void release(void *owner)
     if (c->canonical.p)
         fl_cleanse((char *)c->canonical.p, c->canonical.n);
     fl_principal_unref(&c->principal);
-    fl_arena_free(&c->arena);
-    fl_free(c);
+    struct fl_arena *arena = c->arena;
+    fl_arena_free(&arena);
 }
 
 static void retire(struct fl_call *c)
@@ -182,16 +199,15 @@ static enum fl_code host_start(struct fl_call *c, enum fl_host_kind kind, struct
         return fl_err_set(&op->err, FL_UNAVAILABLE, "the tool's server cannot run: %.300s",
                           c->found->server->refusal.n ? c->found->server->refusal.p
                                                       : "it was removed");
-    c->host_call = (struct fl_host_call){
-        .op = { .done = on_host_done },
-        .kind = kind,
-        .tool = tool,
-        .arguments = arguments,
-        .definition_digest = (const uint8_t *)c->found->digest.p,
-        .timeout_ms = timeout_ms,
-        .on_progress = on_progress,
-        .on_message = on_message,
-    };
+    fl_host_call_clear(&c->host_call);
+    c->host_call.op.done = on_host_done;
+    c->host_call.kind = kind;
+    c->host_call.tool = tool;
+    c->host_call.arguments = arguments;
+    c->host_call.definition_digest = (const uint8_t *)c->found->digest.p;
+    c->host_call.timeout_ms = timeout_ms;
+    c->host_call.on_progress = on_progress;
+    c->host_call.on_message = on_message;
     enum fl_code code = fl_host_call_start(&c->host_call, instance);
     if (code) {
         op->err = c->host_call.op.err;

@@ -7,7 +7,8 @@
 #include "mcp/outcome.h"
 #include "runtime/endpoint/endpoint_priv.h"
 
-#define EXECUTION_KEEP_MS 1800000 /* a task's result is kept for at least so long */
+#define ANSWER_KEEP       (64 * 1024) /* bytes of the buffer for the next answer */
+#define EXECUTION_KEEP_MS 1800000     /* a task's result is kept for at least so long */
 
 /* ---------------------------------------------------------------- what came of it */
 static void outcome_of(const struct fl_call *c, char id[FL_UUID_TEXT], struct fl_mcp_outcome *ret)
@@ -105,32 +106,34 @@ static void put_task(struct fl_talk *t, struct fl_buf *out, const struct fl_call
 static void on_done(struct fl_call *c)
 {
     struct fl_talk *t = c->user;
-    struct fl_buf out = FL_BUF_INIT;
-    struct fl_mcp_refusal refusal;
+    struct fl_buf *out = &t->endpoint->answer;
     t->call = NULL;
+    fl_buf_reset(out);
     if (t->is_wait) {
         t->principal->holds--;
         t->is_wait = false;
     }
     switch (c->end) {
-    case FL_CALL_RESULT: put_result(t, &out, c); break;
-    case FL_CALL_OUTCOME: put_outcome(t, &out, c); break;
-    case FL_CALL_TASK: put_task(t, &out, c); break;
+    case FL_CALL_RESULT: put_result(t, out, c); break;
+    case FL_CALL_OUTCOME: put_outcome(t, out, c); break;
+    case FL_CALL_TASK: put_task(t, out, c); break;
     case FL_CALL_INVALID: {
         char *text =
             fl_arena_printf(t->arena, "Not executed: the arguments are not valid: %s", c->err.text);
-        put_text_result(t, &out, fl_str_of(text ? text : c->err.text), true);
+        put_text_result(t, out, fl_str_of(text ? text : c->err.text), true);
         break;
     }
     case FL_CALL_ERROR:
         fl_talk_error(t, c->err.code, c->err.text);
         fl_call_free(&c);
         return;
-    case FL_CALL_NEEDS_TASKS:
+    case FL_CALL_NEEDS_TASKS: {
+        struct fl_mcp_refusal refusal;
         (void)!fl_mcp_refuse_capability(&refusal, &t->msg, FL_MCP_CLIENT_TASKS);
         fl_talk_refuse(t, &refusal);
         fl_call_free(&c);
         return;
+    }
     }
     if (c->is_silent) {
         fl_talk_close(t);
@@ -140,13 +143,14 @@ static void on_done(struct fl_call *c)
                           (c->end == FL_CALL_OUTCOME && c->outcome != FL_OUTCOME_PENDING);
         if (is_outcome && c->is_deliverable)
             t->outcome_of = c->approval_id;
-        bool has_left = fl_talk_answer(t, &out);
+        bool has_left = fl_talk_answer(t, out);
         if (has_left && is_outcome)
             fl_call_delivered(c);
         else if (is_outcome)
             fl_call_undelivered(c);
     }
-    fl_buf_fini(&out);
+    if (out->cap > ANSWER_KEEP)
+        fl_buf_fini(out);
     fl_call_free(&c);
 }
 

@@ -257,6 +257,7 @@ void fl_endpoint_free(struct fl_endpoint **endpoint)
         conn->close(conn, "the runtime is stopping");
     }
     fl_sessions_free(ep);
+    fl_buf_fini(&ep->answer);
     fl_free(ep);
     *endpoint = NULL;
 }

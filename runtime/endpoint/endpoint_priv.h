@@ -26,6 +26,7 @@ struct fl_endpoint {
     struct fl_timer announce; /* list_changed, a little later */
     struct fl_uuid changed[64];
     size_t changed_count;
+    struct fl_buf answer; /* where answers of calls are made, one at a time */
     bool is_draining;
 };
 
@@ -49,7 +50,7 @@ struct fl_watch; /* of one task in a listen (tasks.c) */
 struct fl_talk {
     struct fl_endpoint *endpoint;
     struct fl_principal *principal; /* a reference */
-    struct fl_arena *arena;
+    struct fl_arena *arena;         /* holds this struct, too */
     const struct fl_talk_ops *ops;
     void *transport;
     struct fl_list link; /* endpoint->talks */
@@ -62,11 +63,8 @@ struct fl_talk {
     struct fl_call *call;
     struct fl_org *org;
     struct fl_org_load org_load;
-    struct fl_op op;
     void (*then)(struct fl_talk *talk);
     int http_status; /* of the answer; 0: 200 */
-    struct fl_look look;
-    struct fl_cancel cancel;
     struct fl_mcp_listen listen;
     struct fl_mcp_listens *listens; /* the connection's; NULL: those over HTTP */
     struct fl_watch *watches;
@@ -75,6 +73,10 @@ struct fl_talk {
     struct fl_uuid outcome_of;             /* the answer is the outcome of this approval; or zero */
     bool is_listening, is_isolated, is_over, has_opened, is_gone, is_wait, is_asking;
     struct fl_retired retired;
+    /* ---- from here on nothing is cleared at the beginning but what says that it is empty ---- */
+    struct fl_op op;
+    struct fl_look look;
+    struct fl_cancel cancel;
 };
 
 /* The transport fills msg and the rest, then fl_talk_start. NULL on no memory. */

@@ -5,18 +5,23 @@
 #include "flopinio/base/mem.h"
 #include "runtime/endpoint/endpoint_priv.h"
 
+#define TEXT_BYTES 1024 /* of an ordinary request, beside its struct */
+
 static void on_tick(struct fl_timer *timer);
 
 struct fl_talk *fl_talk_new(struct fl_endpoint *ep, struct fl_principal *principal,
                             const struct fl_talk_ops *ops, void *transport)
 {
-    struct fl_talk *t = fl_calloc(1, sizeof *t);
-    if (t && !(t->arena = fl_arena_new(1024))) {
-        fl_free(t);
-        t = NULL;
-    }
-    if (!t)
+    struct fl_arena *arena = fl_arena_new(sizeof(struct fl_talk) + TEXT_BYTES);
+    struct fl_talk *t = arena ? fl_arena_raw(arena, sizeof *t) : NULL;
+    if (!t) {
+        fl_arena_free(&arena);
         return NULL;
+    }
+    memset(t, 0, offsetof(struct fl_talk, op));
+    fl_op_clear(&t->op);
+    t->look.arena = NULL;
+    t->arena = arena;
     t->endpoint = ep;
     t->principal = fl_principal_ref(principal);
     t->ops = ops;
@@ -34,8 +39,8 @@ static void release(void *owner)
     fl_look_fini(&t->look);
     fl_org_unref(&t->org);
     fl_principal_unref(&t->principal);
-    fl_arena_free(&t->arena);
-    fl_free(t);
+    struct fl_arena *arena = t->arena;
+    fl_arena_free(&arena);
 }
 
 /* Over: out of every list, memory goes after the turn. A talk with an operation of its own in
