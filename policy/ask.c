@@ -105,6 +105,40 @@ static bool read_expires(struct policy_reader *r, const char *at, const json_t *
     return true;
 }
 
+/* "notify: [a, [b, c]]": first a, then b and c together. The names flat, and the step of each. */
+static bool read_notify(struct policy_reader *r, const char *at, const json_t *object,
+                        struct fl_ask *ask)
+{
+    const json_t *steps = json_object_get(object, "notify");
+    json_t *flat = json_object(), *names = json_array();
+    unsigned *step_of = fl_arena_array(r->arena, FL_NOTIFY_MAX + 1, sizeof *step_of);
+    size_t n = 0;
+    bool is_ok = flat && names && step_of && json_object_set_new(flat, "notify", names) == 0;
+    if (!is_ok)
+        policy_nomem(r);
+    for (size_t i = 0; is_ok && i < json_array_size(steps); i++) {
+        json_t *step = json_array_get(steps, i);
+        size_t many = json_is_array(step) ? json_array_size(step) : 1;
+        if (many == 0)
+            is_ok = policy_error(r, at, "notify", "'notify' has an empty list");
+        for (size_t k = 0; is_ok && k < many; k++, n++) {
+            if (n < FL_NOTIFY_MAX)
+                step_of[n] = (unsigned)i;
+            is_ok = json_array_append(names, many == 1 && !json_is_array(step)
+                                                 ? step
+                                                 : json_array_get(step, k)) == 0 ||
+                    policy_nomem(r);
+        }
+    }
+    if (is_ok && steps)
+        is_ok = policy_texts(r, at, flat, "notify", FL_NOTIFY_MAX, policy_is_name,
+                             "the name of a channel", &ask->notify, &ask->notify_count);
+    if (is_ok && steps)
+        ask->notify_step = step_of;
+    json_decref(flat);
+    return is_ok;
+}
+
 /* All but the thresholds, from one object, over what *ask already says. */
 static bool read_rest(struct policy_reader *r, const char *at, const json_t *object,
                       struct fl_ask *ask)
@@ -114,8 +148,7 @@ static bool read_rest(struct policy_reader *r, const char *at, const json_t *obj
         return policy_error(r, at, NULL, "'%s' is a map, as in { expires: 4h }",
                             strrchr(at, '/') ? strrchr(at, '/') + 1 : "ask");
     bool is_ok = policy_keys(r, at, object, "an ask", policy_ask_keys, policy_ask_key_count);
-    is_ok &= policy_texts(r, at, object, "notify", FL_NOTIFY_MAX, policy_is_name,
-                          "the name of a channel", &ask->notify, &ask->notify_count);
+    is_ok &= read_notify(r, at, object, ask);
     is_ok &= read_expires(r, at, object, ask);
     is_ok &= policy_choice(r, at, object, "after_leave", policy_after_leave_names,
                            FL_AFTER_LEAVE_COUNT, &after_leave);
@@ -195,6 +228,29 @@ static void put_threshold(struct fl_buf *out, const struct fl_threshold *t)
     fl_buf_putc(out, '}');
 }
 
+static unsigned step_of(const struct fl_ask *ask, size_t at)
+{
+    return ask->notify_step ? ask->notify_step[at] : (unsigned)at;
+}
+
+static void put_notify(struct fl_buf *out, const struct fl_ask *ask)
+{
+    fl_buf_puts(out, "\"notify\":[");
+    for (size_t i = 0, next; i < ask->notify_count; i = next) {
+        next = i + 1;
+        while (next < ask->notify_count && step_of(ask, next) == step_of(ask, i))
+            next++;
+        fl_buf_puts(out, i ? "," : "");
+        fl_buf_puts(out, next - i > 1 ? "[" : "");
+        for (size_t k = i; k < next; k++) {
+            fl_buf_puts(out, k > i ? "," : "");
+            fl_buf_json_str(out, ask->notify[k]);
+        }
+        fl_buf_puts(out, next - i > 1 ? "]" : "");
+    }
+    fl_buf_putc(out, ']');
+}
+
 enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, struct fl_err *err)
 {
     char expires[FL_TIME_BYTES];
@@ -207,7 +263,7 @@ enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, st
     fl_buf_putc(out, ',');
     put_text(out, "expires", fl_duration_format(ask->expires_ms, expires));
     fl_buf_putc(out, ',');
-    put_texts(out, "notify", ask->notify, ask->notify_count);
+    put_notify(out, ask);
     fl_buf_putc(out, ',');
     put_bool(out, "owner_may_approve", ask->owner_may_approve);
     fl_buf_putc(out, ',');

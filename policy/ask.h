@@ -47,6 +47,9 @@ struct fl_ask {
     bool is_any;                 /* one met threshold is enough; else all are needed */
     size_t notify_count;         /* at least 1 */
     const struct fl_str *notify; /* channel names; "inbox" is the CLI, REST and the console */
+    const unsigned *notify_step; /* of each, never falling: channels of one step are told together,
+                                  * those of the next when no card of it was taken for a minute;
+                                  * NULL: each is a step */
     int64_t expires_ms;
     enum fl_after_leave after_leave; /* when the agent's caller is gone before the decision */
     bool needs_second_factor;

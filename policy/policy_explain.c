@@ -35,7 +35,8 @@ static void put_ask(const struct fl_ask *ask, struct fl_buf *out)
         fl_buf_puts(out, "            the agent's owner may approve\n");
     fl_buf_puts(out, "   cards    ");
     for (size_t i = 0; i < ask->notify_count; i++) {
-        fl_buf_puts(out, i ? ", " : "");
+        bool is_beside = i && ask->notify_step && ask->notify_step[i] == ask->notify_step[i - 1];
+        fl_buf_puts(out, is_beside ? " and " : i ? ", then " : "");
         fl_buf_str(out, ask->notify[i]);
     }
     if (ask->disclose == FL_DISCLOSE_SUMMARY)

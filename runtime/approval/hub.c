@@ -25,6 +25,8 @@ struct fl_hub {
     bool is_sending;
     void (*on_session_ended)(void *ctx, const struct fl_uuid *hash_prefix);
     void *on_session_ended_ctx;
+    void (*on_changed)(void *ctx);
+    void *on_changed_ctx;
 };
 
 static size_t bucket_of(const struct fl_uuid *id)
@@ -212,6 +214,8 @@ void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
     FL_UNUSED(organization);
     wake_here(hub, approval);
     gather(hub, 'a', approval);
+    if (hub->on_changed)
+        hub->on_changed(hub->on_changed_ctx);
 }
 
 void fl_hub_cancelled_late(struct fl_hub *hub, const struct fl_uuid *approval)
@@ -230,6 +234,12 @@ void fl_hub_on_session_ended(struct fl_hub *hub,
 {
     hub->on_session_ended = call;
     hub->on_session_ended_ctx = ctx;
+}
+
+void fl_hub_on_changed(struct fl_hub *hub, void (*call)(void *ctx), void *ctx)
+{
+    hub->on_changed = call;
+    hub->on_changed_ctx = ctx;
 }
 
 void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organization)
@@ -253,9 +263,11 @@ static void on_notification(void *ctx, const char *payload)
         if (n == FL_UUID_TEXT && fl_uuid_parse((struct fl_str){ rest.p + 1, n - 1 }, &id)) {
             if (rest.p[0] == 'w' && fl_uuid_cmp(&id, &hub->core->worker) == 0)
                 return; /* our own */
-            if (rest.p[0] == 'a')
+            if (rest.p[0] == 'a') {
                 wake_here(hub, &id);
-            else if (rest.p[0] == 'c')
+                if (hub->on_changed)
+                    hub->on_changed(hub->on_changed_ctx);
+            } else if (rest.p[0] == 'c')
                 fl_run_tell_cancelled(hub->core, &id);
             else if (rest.p[0] == 's' && hub->on_session_ended)
                 hub->on_session_ended(hub->on_session_ended_ctx, &id);

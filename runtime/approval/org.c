@@ -5,6 +5,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/approval/org_priv.h"
+#include "runtime/store/channel.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/tool.h"
@@ -176,6 +177,7 @@ static void load(struct fl_org_entry *e)
     e->q_groups = fl_store_groups(tx);
     e->q_agents = fl_store_agents(tx);
     e->q_stops = fl_store_stops(tx);
+    e->q_channels = fl_store_channels(tx);
     e->op = (struct fl_op){ .done = on_loaded };
     enum fl_code code = fl_tx_submit(&e->op, tx);
     if (code == FL_OK) {

@@ -79,8 +79,8 @@ struct fl_org {
     size_t tool_count;
     struct fl_org_person *people;
     size_t person_count;
-    struct fl_str *groups, *agents; /* names of all of them */
-    size_t group_count, agent_count;
+    struct fl_str *groups, *agents, *channels; /* names of all of them */
+    size_t group_count, agent_count, channel_count;
     struct fl_org_stop *stops;
     size_t stop_count;
     uint64_t list_version; /* changes whenever the published tools do; the same on every worker */

@@ -263,8 +263,9 @@ enum fl_code fl_org_read(struct fl_org_entry *e, struct fl_org **ret, struct fl_
     org->revision = (uint64_t)fl_cell_int(e->q_org, 0, 3);
     org->groups = read_names(org, e->q_groups, 1, &org->group_count);
     org->agents = read_names(org, e->q_agents, 1, &org->agent_count);
-    if (!org->groups || !org->agents || !read_people(org, e) || !read_stops(org, e->q_stops) ||
-        !read_servers(org, e) || !read_tools(org, e)) {
+    org->channels = read_names(org, e->q_channels, 1, &org->channel_count);
+    if (!org->groups || !org->agents || !org->channels || !read_people(org, e) ||
+        !read_stops(org, e->q_stops) || !read_servers(org, e) || !read_tools(org, e)) {
         fl_org_unref(&org);
         return fl_err_code(err, FL_NOMEM);
     }

@@ -126,10 +126,14 @@ static bool has_group(void *ctx, struct fl_str group)
     return false;
 }
 
-/* Cards in chat come with their channels; until then there is the inbox: CLI and REST. */
+/* The inbox is there always: CLI and REST. */
 static bool has_channel(void *ctx, struct fl_str channel)
 {
-    FL_UNUSED(ctx);
+    const struct fl_org *org = ((struct world *)ctx)->org;
+    for (size_t i = 0; i < org->channel_count; i++) {
+        if (fl_str_eq(org->channels[i], channel))
+            return true;
+    }
     return fl_str_is(channel, "inbox");
 }
 

@@ -71,7 +71,13 @@
     X(STOP_LIFTED, "stop.lifted", "a stop was lifted")                                             \
     X(RUNTIME_STARTED, "runtime.started", "a worker started")                                      \
     X(RUNTIME_STOPPED, "runtime.stopped", "a worker stopped")                                      \
-    X(SCHEMA_MIGRATED, "schema.migrated", "the database schema was changed")
+    X(SCHEMA_MIGRATED, "schema.migrated", "the database schema was changed")                       \
+    X(CHANNEL_CREATED, "channel.created", "a channel was added")                                   \
+    X(CHANNEL_CHANGED, "channel.changed", "a channel was changed")                                 \
+    X(CHANNEL_REMOVED, "channel.removed", "a channel was removed")                                 \
+    X(IDENTITY_CODE, "identity.code", "a code was issued, to link a chat account to a person")     \
+    X(IDENTITY_LINKED, "identity.linked", "a chat account was linked to a person")                 \
+    X(IDENTITY_UNLINKED, "identity.unlinked", "a person's chat accounts were unlinked")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,
@@ -99,7 +105,8 @@ struct fl_audit_event {
 };
 
 /* `subject` kinds: "approval", "tool", "agent", "person", "organization", "server", "group",
- * "credential", "token", "policy", "stop", "installation", "call". Ids may be NULL. */
+ * "credential", "token", "policy", "stop", "installation", "call", "channel". Ids may be
+ * NULL. */
 void fl_audit_init(struct fl_audit_event *event, const struct fl_uuid *organization,
                    enum fl_audit_kind kind, enum fl_actor actor, const struct fl_uuid *actor_id,
                    const char *subject, const struct fl_uuid *subject_id);

@@ -25,6 +25,7 @@ const struct fl_cli_topic fl_cli_topics[] = {
     { "", fl_cmd_connect },
     { "Policy", fl_cmd_policy },
     { "Deciding", fl_cmd_approvals },
+    { "", fl_cmd_channel },
     { "", fl_cmd_decide },
     { "", fl_cmd_stop },
     { "What happened", fl_cmd_audit },

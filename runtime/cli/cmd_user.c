@@ -122,6 +122,57 @@ static int user_offboard(struct fl_cli *cli)
     return status;
 }
 
+/* ---------------------------------------------------------------- chat accounts */
+/* One's own, or somebody else's as an administrator. */
+static bool is_own(struct fl_cli *cli, const char *name)
+{
+    const char *as = fl_cli_flag(cli, "as");
+    return as && strcmp(as, name) == 0;
+}
+
+static int user_link(struct fl_cli *cli)
+{
+    json_t *answer = NULL, *body = json_object();
+    const char *name = fl_cli_arg(cli, 0);
+    fl_cli_put_flag(cli, body, "channel", "channel");
+    const char *path = is_own(cli, name) ? fl_cli_path(cli, "/orgs/{org}/links")
+                                         : fl_cli_path(cli, "/orgs/{org}/people/{}/links", name);
+    int status = fl_cli_ask(cli, "POST", path, body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        const char *url = fl_cli_member(cli, answer, "url");
+        fl_cli_say(cli, "for %s alone, once, within 10 minutes:", fl_cli_text(cli, name));
+        if (*url)
+            fl_cli_say(cli, "  open %s", url);
+        fl_cli_say(cli, "  %ssend to the bot, in a private chat: /start %s", *url ? "or " : "",
+                   fl_cli_member(cli, answer, "code"));
+    }
+    json_decref(answer);
+    return status;
+}
+
+static int user_unlink(struct fl_cli *cli)
+{
+    json_t *answer = NULL;
+    const char *name = fl_cli_arg(cli, 0);
+    const char *path = is_own(cli, name) ? fl_cli_path(cli, "/orgs/{org}/links")
+                                         : fl_cli_path(cli, "/orgs/{org}/people/{}/links", name);
+    int status = fl_cli_ask(cli, "DELETE", path, NULL, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "%lld chat accounts of %s unlinked",
+                   (long long)json_integer_value(json_object_get(answer, "unlinked")),
+                   fl_cli_text(cli, name));
+    json_decref(answer);
+    return status;
+}
+
+static int user_links(struct fl_cli *cli)
+{
+    return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/links"),
+                            "PERSON=person:k KIND=kind ACCOUNT=external SHOWN_AS=display "
+                            "LINKED=linked_at:t",
+                            "nobody is linked to a chat yet: flopinio user link NAME --channel X");
+}
+
 #define ROLES "owner|admin|approver|auditor|member"
 
 static const struct fl_cli_flag create_flags[] = {
@@ -138,6 +189,10 @@ static const struct fl_cli_flag set_flags[] = {
     { "email", "ADDRESS", "where mail reaches them", 0 },
     { "group", "GROUP", "the groups that they are in from now on", FL_FLAG_MANY },
     { "no-group", NULL, "in no group any more", 0 },
+    { .name = NULL }
+};
+static const struct fl_cli_flag link_flags[] = {
+    { "channel", "NAME", "the channel whose bot they will speak to", FL_FLAG_REQUIRED },
     { .name = NULL }
 };
 static const struct fl_cli_flag offboard_flags[] = {
@@ -162,5 +217,12 @@ const struct fl_cli_command fl_cmd_user[] = {
       "In one step: tokens are revoked, votes on what has not run yet withdrawn, their agents frozen "
       "or handed on. Names the rules that lose their quorum.",
       FL_CLI_ORG, offboard_flags, user_offboard },
+    { "user link", "NAME", "prints a code that links a chat account to a person",
+      "With --as and the same name it is your own account. Whoever sends the code to the bot acts as "
+      "that person there.",
+      FL_CLI_ORG, link_flags, user_link },
+    { "user unlink", "NAME", "ends all chat accounts of a person", NULL, FL_CLI_ORG, NULL,
+      user_unlink },
+    { "user links", "", "lists chat accounts", NULL, FL_CLI_ORG, NULL, user_links },
     { .name = NULL }
 };

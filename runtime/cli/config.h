@@ -67,6 +67,12 @@
       "between progress messages to a waiting client")                                               \
     X(keepalive_time, TIME, "15s", 100, 60000, reload, "between comments on event streams")          \
     X(drain_time, TIME, "30s", 100, 3600000, reload, "how long a worker may take to stop")           \
+    X(card_retention, TIME, "24h", 1000, 2592000000, reload,                                         \
+      "how long arguments stay in chat messages once the call is over")                              \
+    X(chat_may_be_local, BOOL, "false", 0, 0, restart,                                               \
+      "chats may be on this host or in a private network, there without TLS: for tests")             \
+    X(chat_ca_file, TEXT, "", 0, 0, restart,                                                         \
+      "PEM file of the certificates that chats' servers are trusted by; empty: the system's")        \
     X(operator_authority, TEXT, "until_admin", 0, 0, reload,                                         \
       "what the operating-system user on the control socket may change without being a person: "     \
       "until_admin (of each organization until an administrator of it has a passphrase), always or " \

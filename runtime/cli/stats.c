@@ -44,6 +44,9 @@ void fl_stats_unmap(struct fl_stats *stats)
     X(approvals_failed_total, counter, calls.failed, "approved calls that failed")                 \
     X(approvals_unknown_total, counter, calls.unknown, "approved calls with an unknown outcome")   \
     X(approvals_voided_total, counter, calls.voided, "approved calls stopped by a last check")     \
+    X(cards_sent_total, counter, cards_sent, "messages posted or rewritten in chats")              \
+    X(cards_failed_total, counter, cards_failed, "messages that a chat did not take")              \
+    X(channels_open, gauge, channels, "channels that are looked after")                            \
     X(calls_open, gauge, held, "calls in progress, waiting ones included")                         \
     X(runs_open, gauge, runs, "tasks being run")                                                   \
     X(websockets_open, gauge, websockets, "WebSocket connections")                                 \
@@ -104,6 +107,8 @@ static void put_metrics(struct fl_buf *out, const struct fl_stats *stats)
     put_metric(out, "approvals_running", "gauge", "approvals that run", newest->dispatched);
     put_metric(out, "approvals_unsettled", "gauge",
                "approvals whose outcome is unknown and not settled", newest->unknown);
+    put_metric(out, "approvals_unreached", "gauge",
+               "waiting approvals of which nobody could be told for a minute", newest->unreached);
     put_metric(out, "clock_offset_milliseconds", "gauge", "the database's clock minus ours",
                newest->clock_offset_ms);
 }

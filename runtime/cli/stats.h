@@ -21,6 +21,8 @@ struct fl_stats_slot {
     uint64_t rss_bytes;
     int64_t pending, approved, dispatched, unknown; /* of the installation, by whoever swept last */
     int64_t clock_offset_ms;
+    uint64_t cards_sent, cards_failed, channels;
+    int64_t unreached; /* of the installation */
 };
 
 struct fl_stats {

@@ -20,6 +20,7 @@
 #include "runtime/cli/stats.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/crypto/secret.h"
+#include "runtime/notify/notify.h"
 #include "runtime/store/migrate.h"
 #include "runtime/store/organization.h"
 
@@ -40,6 +41,7 @@ struct worker {
     struct fl_people *people;
     struct fl_endpoint *endpoint;
     struct fl_api_server *api;
+    struct fl_notify *notify;
     struct fl_tls *tls;
     struct fl_config reloaded; /* the latest; zero: none */
     struct fl_wiring wiring;
@@ -146,6 +148,7 @@ FL_STEP(serve)
     if (open_doors(w, &f->op.err) != FL_OK)
         return fl_fail(f);
     fl_sweep_start(w->core.sweep);
+    fl_notify_start(w->notify);
     w->is_serving = w->stats_route.is_serving = true;
     FL_LOG(INFO, "worker_ready", FL_KI("pid", getpid()));
     ssize_t wrote = write(w->boot.ready_fd, "R", 1);
@@ -271,6 +274,8 @@ static void on_second(struct fl_timer *timer)
     struct fl_stats_slot *s = &w->stats->slots[w->boot.worker % FL_STATS_WORKERS];
     struct fl_endpoint_counts ep;
     struct fl_pg_stats pg;
+    struct fl_notify_figures notify;
+    fl_notify_figures(w->notify, &notify);
     fl_endpoint_counts(w->endpoint, &ep);
     fl_pg_stats(w->pg, &pg);
     *s = (struct fl_stats_slot){
@@ -298,6 +303,10 @@ static void on_second(struct fl_timer *timer)
         .dispatched = fl_sweep_count(w->core.sweep, "dispatched"),
         .unknown = fl_sweep_count(w->core.sweep, "unknown"),
         .clock_offset_ms = fl_sweep_clock_offset(w->core.sweep),
+        .cards_sent = notify.sent,
+        .cards_failed = notify.failed,
+        .channels = notify.channels,
+        .unreached = notify.unreached,
     };
     for (size_t i = 0; i < w->server_count; i++) {
         struct fl_http_server_counts c = fl_http_server_counts(w->servers[i]);
@@ -328,6 +337,7 @@ FL_STEP(drain)
     fl_endpoint_drain(w->endpoint);
     fl_runner_drain(&w->core);
     fl_registry_stop(w->core.registry);
+    fl_notify_stop(w->notify);
     if (w->is_serving)
         fl_sweep_stop(w->core.sweep);
     return &S_wait_idle;
@@ -336,7 +346,8 @@ FL_STEP(drain)
 FL_STEP(wait_idle)
 {
     struct worker *w = worker_of(f);
-    bool is_idle = fl_endpoint_is_idle(w->endpoint) && fl_registry_is_idle(w->core.registry);
+    bool is_idle = fl_endpoint_is_idle(w->endpoint) && fl_registry_is_idle(w->core.registry) &&
+                   fl_notify_is_idle(w->notify);
     for (size_t i = 0; i < w->server_count; i++)
         is_idle = is_idle && fl_http_server_is_drained(w->servers[i]);
     if (!is_idle && fl_mono_ms() < w->drain_until_ms)
@@ -426,6 +437,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     }
     set_log(&fresh);
     fl_wiring_reload(&w->wiring, &fresh, &w->core, &w->main_site);
+    fl_notify_retention(w->notify, fresh.card_retention);
     fl_config_fini(&w->reloaded);
     w->reloaded = fresh;
     fl_endpoint_reload(w->endpoint, fresh.progress_time, fresh.keepalive_time);
@@ -480,7 +492,14 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
     ep.sessions_ended = &w->stats->sessions_ended;
     if (code == FL_OK)
         code = fl_endpoint_new(&w->core, w->principals, &ep, &w->endpoint, err);
-    struct fl_api_config api = { .operator_always = strcmp(c->operator_authority, "always") == 0,
+    struct fl_notify_config notify = { .may_be_local = c->chat_may_be_local,
+                                       .ca_file = c->chat_ca_file[0] ? c->chat_ca_file : NULL,
+                                       .public_url = c->public_url,
+                                       .retention_ms = c->card_retention };
+    if (code == FL_OK)
+        code = fl_notify_new(&w->core, &notify, &w->notify, err);
+    struct fl_api_config api = { .notify = w->notify,
+                                 .operator_always = strcmp(c->operator_authority, "always") == 0,
                                  .operator_never = strcmp(c->operator_authority, "never") == 0 };
     if (code == FL_OK)
         code = fl_api_new(&w->core, w->people, &api, &w->api, err);
@@ -495,6 +514,7 @@ static void open_sites(struct worker *w)
     fl_site_add(&w->main_site, "/mcp", false, &fl_endpoint_http, w->endpoint);
     fl_site_add(&w->main_site, "/mcp/ws", false, &fl_endpoint_ws, w->endpoint);
     fl_site_add(&w->main_site, "/api/v1", true, &fl_api_http, w->api);
+    fl_site_add(&w->main_site, "/hooks", true, &fl_notify_hooks, w->notify);
     w->peer_site.is_local = true;
     fl_site_add(&w->peer_site, "/mcp", false, &fl_endpoint_http, w->endpoint);
     w->control_site.is_local = true;
@@ -513,6 +533,7 @@ static void close_parts(struct worker *w)
     for (size_t i = 0; i < FL_COUNTOF(w->signals); i++)
         uv_close((uv_handle_t *)&w->signals[i], NULL);
     fl_endpoint_free(&w->endpoint);
+    fl_notify_free(&w->notify);
     uv_run(&w->loop.uv, UV_RUN_NOWAIT);
     fl_pg_free(&w->pg); /* completes whatever still waits for an answer */
     for (int i = 0; i < 10; i++)

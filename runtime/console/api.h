@@ -13,7 +13,10 @@
 #include "runtime/identity/person.h"
 #include "runtime/io/http.h"
 
+struct fl_notify;
+
 struct fl_api_config {
+    struct fl_notify *notify;             /* borrowed */
     bool operator_always, operator_never; /* operator_authority; neither: until an admin is there */
 };
 
@@ -54,7 +57,7 @@ struct fl_api_route {
 extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl_api_groups[],
     fl_api_people[], fl_api_offboard[], fl_api_agents[], fl_api_credentials[], fl_api_tools[],
     fl_api_policy[], fl_api_approvals[], fl_api_stops[], fl_api_audit[], fl_api_incident[],
-    fl_api_apply[], fl_api_export[];
+    fl_api_apply[], fl_api_export[], fl_api_channels[], fl_api_links[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {
@@ -114,6 +117,7 @@ struct fl_str fl_api_by(const struct fl_api *a);
 bool fl_api_is_person(struct fl_api *a);
 /* A person, and not by a token: for what would make more of a token than it is. */
 bool fl_api_by_passphrase(struct fl_api *a);
+struct fl_notify *fl_api_notify(const struct fl_api *a);
 /* operator_authority: always. */
 bool fl_api_operator_always(const struct fl_api *a);
 

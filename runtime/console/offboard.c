@@ -5,6 +5,7 @@
 
 #include "runtime/approval/hub.h"
 #include "runtime/console/reach.h"
+#include "runtime/store/chat.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
@@ -147,6 +148,7 @@ static void decide(struct fl_api *a)
 void fl_leaving_write(struct fl_api *a, struct fl_leaving *l)
 {
     fl_store_membership_end(&a->tx, &l->id);
+    fl_store_chat_unlink(&a->tx, &l->id, (struct fl_str){ NULL, 0 });
     l->q_agents = fl_store_agents_hand_over(&a->tx, &l->id, l->to.p ? &l->to_id : NULL);
     l->q_votes = fl_store_vote_withdraw_all(&a->tx, &l->id);
     if (!l->is_elsewhere) {

@@ -143,7 +143,7 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
         .secrets = v->secrets,
         .secret_count = v->secret_count,
         .secret_key = key,
-        .disclose = FL_DISCLOSE_FULL,
+        .disclose = texts->disclose,
         .preview_kind = row->preview_kind,
         .preview = texts->preview,
         .preview_utc_ms = row->preview_at_ms,

@@ -31,6 +31,7 @@ enum fl_code fl_approval_may_vote(const struct fl_approval_view *view, const str
 struct fl_approval_texts {
     struct fl_str arguments, preview, justification;
     bool is_tampered;
+    enum fl_disclose disclose; /* summary: nothing of the texts is shown */
 };
 enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *view,
                         const struct fl_approval_texts *texts, const struct fl_keyring *keys,

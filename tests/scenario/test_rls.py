@@ -21,7 +21,7 @@ OPEN_TO_INSERT = {"audit_event"}
 # SECURITY DEFINER functions, reviewed one by one: each finds by a secret that the caller must have
 # (a hash), or tells no more than ids, names and times, and changes nothing but what it is named for.
 LOOKUP = {
-    "credential_by_hash", "organizations", "organizations_changed", "person_by_name",
+    "channel_by_name", "credential_by_hash", "organizations", "organizations_changed", "person_by_name",
     "person_count_with_secret", "person_create", "person_describe", "person_failed", "person_organizations", "person_passed",
     "person_set_active", "person_set_secret", "session_by_hash", "token_by_hash", "token_create",
     "token_list", "token_revoke",
@@ -63,6 +63,29 @@ def count(cur, table, where="true"):
         return None
 
 
+def chat(rt, org):
+    """A row in each table of channels; the channel is off, so that nobody looks after it."""
+    rt.sql("INSERT INTO channel (organization_id, channel_id, name, kind, is_enabled) VALUES "
+           "(%s, gen_random_uuid(), 'off', 'telegram', false)", org.id)
+    for statement in (
+            "INSERT INTO outbox (organization_id, approval_id, channel_id, step) SELECT "
+            "organization_id, approval_id, channel_id, 0 FROM channel JOIN approval USING "
+            "(organization_id) WHERE organization_id = %s LIMIT 1",
+            "INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place) "
+            "SELECT organization_id, gen_random_uuid(), approval_id, channel_id, '1' FROM outbox "
+            "WHERE organization_id = %s",
+            "INSERT INTO chat_identity (organization_id, kind, external_id, person_id) SELECT "
+            "organization_id, 'telegram', '1', person_id FROM membership WHERE organization_id = "
+            "%s LIMIT 1",
+            "INSERT INTO chat_link (organization_id, code_hash, channel_id, person_id, expires_at) "
+            "SELECT organization_id, 'x', channel_id, person_id, now() FROM channel JOIN "
+            "membership USING (organization_id) WHERE organization_id = %s LIMIT 1",
+            "INSERT INTO chat_prompt (organization_id, channel_id, place, message, external_id, "
+            "card_id, expires_at) SELECT organization_id, channel_id, '1', '1', '1', card_id, "
+            "now() FROM card_message WHERE organization_id = %s"):
+        assert rt.sql(statement, org.id) == 1, statement
+
+
 def busy_org(rt):
     """An organization with something in every table that agents and people fill."""
     org = Org(rt, own_people=True)
@@ -72,8 +95,7 @@ def busy_org(rt):
         org.ann.approve(org.wait_pending())
         held.wait()
         org.control("POST", "/stops", {"scope": "tool", "name": "files__move", "reason": "test"})
-        rt.sql("INSERT INTO outbox (organization_id, outbox_id, channel, kind) "
-               "VALUES (%s, gen_random_uuid(), 'x', 'x')", org.id)
+        chat(rt, org)
         filled = {name for name, t in guarded(rt).items() if t["has_organization"] and
                   not t["is_partition"] and
                   rt.sql('SELECT 1 FROM "%s" WHERE organization_id = %%s LIMIT 1' % name, org.id)}
@@ -246,8 +268,8 @@ def functions_that_cross_organizations_are_these(rt):
 
 # What is due, without what it is about: ids, states and times.
 SWEEP = {
-    "sweep_counts", "sweep_dispatched", "sweep_due", "sweep_key_rows", "sweep_look", "sweep_orphans",
-    "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over",
+    "sweep_channels", "sweep_counts", "sweep_dispatched", "sweep_due", "sweep_key_rows", "sweep_look", "sweep_orphans",
+    "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over", "sweep_unreached",
 }
 
 

@@ -1,0 +1,195 @@
+/* Channels: where cards go beside the inbox, and where decisions come from.
+ *
+ *   outbox row (store/outbox.h) -> sender.c: which cards, where -> kind->draw: this channel's bytes
+ *   -> kind->send_start: posted, or written over the message that stands there
+ *   kind->listen_start, or a webhook -> struct fl_chat_event: (who, card, verb, evidence) -> chat.c
+ *   -> the one deciding function (approval/decide.h), which reads authority in its transaction
+ *
+ * A kind of channel (telegram.c) fills a struct fl_channel_kind; it knows the other side's bytes
+ * and limits, and nothing of approvals, people or policy. One worker looks after a channel at a
+ * time (notify.c, by a lease): only it posts and edits; events may come to any worker. Loop thread
+ * only. */
+#ifndef FLOPINIO_NOTIFY_CHANNEL_H
+#define FLOPINIO_NOTIFY_CHANNEL_H
+
+#include "flopinio/base/flow.h"
+#include "flopinio/base/json.h"
+#include "runtime/approval/core.h"
+#include "runtime/io/http.h"
+#include "runtime/io/http_client.h"
+#include "runtime/notify/card.h"
+
+struct fl_channel_kind;
+
+/* One channel as its row says, opened. Made by fl_channel_read, given back by fl_channel_fini. */
+struct fl_channel {
+    struct fl_core *core;
+    struct fl_http_client *http;
+    const struct fl_channel_kind *kind;
+    struct fl_uuid organization, id;
+    struct fl_arena *arena; /* owns the texts */
+    struct fl_str name, organization_name;
+    struct fl_str public_url; /* how the outside reaches this installation; n 0: it does not */
+    json_t *config, *secret, *facts;
+    enum fl_disclose disclose;
+    int64_t cursor, revision, paused_until_ms;
+    int failures;
+    bool is_enabled;
+    bool has_stopped; /* set by whoever looks after it: nothing new is begun */
+};
+
+/* Fills `ret`, whose core, http, organization, id, organization_name and public_url the caller has
+ * set, from a row of fl_store_channel_get. FL_NOT_FOUND: no row; FL_BAD_KEY; FL_NOMEM. */
+enum fl_code fl_channel_read(struct fl_channel *ret, const struct fl_query *row,
+                             struct fl_err *err) FL_MUST_CHECK;
+void fl_channel_fini(struct fl_channel *channel);
+/* A text of its secrets or its configuration; p NULL: there is none. */
+struct fl_str fl_channel_secret(const struct fl_channel *channel, const char *name);
+struct fl_str fl_channel_config(const struct fl_channel *channel, const char *name);
+/* Seals the secret of a channel for its row, into the arena. */
+enum fl_code fl_channel_seal(const struct fl_keyring *keys, const struct fl_uuid *organization,
+                             const struct fl_uuid *id, const json_t *secret, struct fl_arena *arena,
+                             struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;
+/* NULL: there is no such kind. */
+const struct fl_channel_kind *fl_channel_kind(struct fl_str name);
+
+/* ---- drawing and sending ---- */
+struct fl_chat_drawing {
+    const struct fl_card *card; /* NULL: only `notice` */
+    struct fl_str notice;       /* a text of ours instead of a card, with the buttons of a test */
+    struct fl_uuid card_id;     /* goes into the buttons, */
+    struct fl_str binding;      /* with the first bytes of this (FL_CHAT_BINDING_BYTES) */
+    struct fl_str agent;        /* for "Stop ..." */
+    int page;                   /* that was asked for */
+    bool is_read;               /* the last page was shown before */
+    bool asks_stop;             /* "stop the agent?" with yes and no */
+    bool is_erased;             /* arguments left it: show the digest of what it was about */
+};
+struct fl_chat_drawn {
+    struct fl_str bytes; /* what is sent, but for where; in the arena */
+    bool is_last_page;
+};
+
+struct fl_chat_send {
+    /* ---- inputs; texts live until it is done ---- */
+    struct fl_channel *channel;
+    struct fl_arena *arena;
+    struct fl_str place, message; /* message p NULL: a new one */
+    struct fl_str bytes;          /* of a drawing */
+    /* ---- outputs ---- */
+    struct fl_str posted; /* the message's id; in the arena */
+    int64_t retry_ms;     /* with FL_TOO_MANY */
+    /* ---- the kind's own ---- */
+    struct fl_op *op;
+    void *own;
+};
+
+/* ---- what comes back ---- */
+/* X(NAME, letter in a button): append only, old buttons keep their meaning. '-' is not a button's.
+ */
+#define FL_CHAT_VERBS(X)                                                                           \
+    X(NONE, '-')    /* nothing that is understood */                                               \
+    X(APPROVE, 'a') /* of the card */                                                              \
+    X(REJECT, 'r')                                                                                 \
+    X(WITHDRAW, 'w')                                                                               \
+    X(WHY, 'y')  /* reject, and asked why */                                                       \
+    X(NEXT, 'n') /* the card's next page */                                                        \
+    X(BACK, 'b')                                                                                   \
+    X(STOP_ASK, 's') /* stop its agent? */                                                         \
+    X(STOP, 'S')                                                                                   \
+    X(STOP_NOT, 'N')                                                                               \
+    X(TEST, 't')       /* of a test card */                                                        \
+    X(REPLY, '-')      /* `text` answers the message `message` */                                  \
+    X(LINK, '-')       /* `text` is a one-time code */                                             \
+    X(PENDING, '-')    /* what waits? */                                                           \
+    X(STOP_NAMED, '-') /* stop the agent `text` */                                                 \
+    X(HELP, '-')
+
+enum fl_chat_verb {
+#define X(name, letter) FL_CHAT_##name,
+    FL_CHAT_VERBS(X)
+#undef X
+        FL_CHAT_VERB_COUNT
+};
+
+#define FL_CHAT_BINDING_BYTES 9
+/* "a" + 22 + 12 characters: verb, card, first bytes of the binding digest. */
+#define FL_CHAT_BUTTON_CHARS  35
+void fl_chat_button(enum fl_chat_verb verb, const struct fl_uuid *card, struct fl_str binding,
+                    char out[FL_CHAT_BUTTON_CHARS + 1]);
+
+/* One thing that somebody did. Who did it is what the other side vouches for (an id for good, never
+ * a name); everything else is untrusted and held against the rows. */
+struct fl_chat_event {
+    struct fl_flow flow;
+    /* ---- inputs; texts live until it is done ---- */
+    struct fl_channel *channel;
+    enum fl_chat_verb verb;
+    struct fl_str external, display; /* id; what they are called there */
+    struct fl_str place, message;    /* where it was done; of REPLY: the message replied to */
+    bool is_private;                 /* nobody else reads it there */
+    struct fl_str text;
+    struct fl_uuid card;
+    uint8_t binding[FL_CHAT_BINDING_BYTES];
+    /* ---- outputs ---- */
+    char answer[FL_ERR_TEXT_BYTES]; /* for whoever did it; "" none */
+    struct fl_str list;             /* a longer answer, lines of it; p NULL: none */
+    bool is_alert;                  /* the answer is a refusal, or matters */
+    bool wants_reason;              /* ask for it, and tell fl_store_chat_prompt_put */
+    bool is_stray;                  /* the message is not the card's: an older copy of it */
+    struct fl_arena *arena;         /* of the outputs; freed by fl_chat_event_fini */
+    /* ---- private ---- */
+    struct fl_op *op;
+    struct fl_tx tx;
+    struct fl_query *q_person, *q_card, *q_prompt, *q_people, *q_list, *q_link;
+    struct fl_uuid person, approval, agent_id;
+    struct fl_str person_name, agent;
+    struct fl_decide *decide;
+    struct fl_stop_set *stop;
+    struct fl_post post;
+    const char *posted; /* the place's message by the row */
+    int page;
+    bool is_read, asks_stop;
+};
+/* Reads a button into verb, card and binding; false: it is none of ours. */
+bool fl_chat_button_read(struct fl_str data, struct fl_chat_event *event);
+/* Always completes with FL_OK and an answer, but FL_UNAVAILABLE: nothing was recorded, the event
+ * should come again. */
+enum fl_code fl_chat_event_start(struct fl_op *op, struct fl_chat_event *event) FL_MUST_CHECK;
+void fl_chat_event_fini(struct fl_chat_event *event);
+
+/* ---- what a kind of channel is ---- */
+struct fl_channel_kind {
+    const char *name; /* "telegram": kind of the row, and of identities */
+    const char *via;  /* in votes and the audit */
+    size_t whole_max; /* bytes of the longest card text that is shown whole, over pages */
+    /* Would this work? FL_BAD_PARAMS with one sentence in the administrator's terms. */
+    enum fl_code (*check)(const json_t *config, const json_t *secret, bool may_be_local,
+                          struct fl_err *err);
+    /* A group's places where every card goes; 0: to each person's own, if they may vote. `at`
+     * counts up; false: no more. */
+    bool (*place)(const struct fl_channel *channel, size_t at, struct fl_str *ret);
+    /* Pure. FL_NOMEM. */
+    enum fl_code (*draw)(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
+                         struct fl_chat_drawn *ret, struct fl_err *err);
+    /* FL_TOO_MANY: later (retry_ms). FL_NOT_FOUND: the place or message is gone. FL_FORBIDDEN: not
+     * there. FL_UNAUTHENTICATED: the secret is wrong. FL_AMBIGUOUS, FL_TIMEOUT: it may have been
+     * posted. FL_UNAVAILABLE, FL_IO, FL_CONFIG: nothing was posted. */
+    enum fl_code (*send_start)(struct fl_op *op, struct fl_chat_send *send);
+    /* Takes events until it is cancelled (FL_CANCELLED) or cannot go on: it is started again
+     * later. */
+    enum fl_code (*listen_start)(struct fl_op *op, struct fl_channel *channel);
+    /* A request to /hooks/KIND/ORGANIZATION/NAME; NULL: it has none. May it be believed? Before
+     * anything of the body is read. */
+    bool (*is_genuine)(const struct fl_channel *channel, const struct fl_http_exchange *ex,
+                       struct fl_str body);
+    /* Handles it; `*ret_answer` (in the arena) is the body of the 200. The channel lives until it
+     * is done. FL_UNAVAILABLE: it should come again (503). */
+    enum fl_code (*hook_start)(struct fl_op *op, struct fl_channel *channel, struct fl_str body,
+                               struct fl_arena *arena, struct fl_str *ret_answer);
+    /* What `user link` prints beside the code, for instance a deep link; p NULL: nothing. */
+    struct fl_str (*link_url)(const json_t *facts, const char *code, struct fl_arena *arena);
+};
+extern const struct fl_channel_kind fl_channel_telegram;
+
+#endif

@@ -1,0 +1,44 @@
+/* Shared by notify.c and notify_hooks.c. */
+#ifndef FLOPINIO_NOTIFY_NOTIFY_PRIV_H
+#define FLOPINIO_NOTIFY_NOTIFY_PRIV_H
+
+#include "runtime/notify/notify.h"
+#include "runtime/notify/sender.h"
+
+/* A channel that this worker looks after. */
+struct fl_notify_owner {
+    struct fl_list link;
+    struct fl_notify *notify;
+    struct fl_uuid organization, id;
+    int64_t revision;
+    struct fl_channel channel;
+    struct fl_sender sender;
+    struct fl_op listen;
+    struct fl_timer again; /* starts the listener again */
+    bool is_open, is_ending, is_wanted;
+    int64_t renewed_ms; /* fl_mono_ms of the last lease */
+};
+
+struct fl_notify {
+    struct fl_flow flow; /* the round: which channels, leases, opening */
+    struct fl_core *core;
+    struct fl_http_client *http;
+    bool may_be_local;
+    char *public_url;
+    int64_t retention_ms;
+    struct fl_list owners;
+    struct fl_list hooks; /* requests at work */
+    struct fl_sleep sleep;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q, *q_unreached, *q_channel, *q_org;
+    struct fl_query **q_leases;
+    struct fl_notify_owner **leased;
+    size_t lease_count, opening;
+    struct fl_post nudge;
+    struct fl_notify_figures figures;
+    unsigned round;
+    bool is_running, is_stopping;
+};
+
+#endif

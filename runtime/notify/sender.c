@@ -1,0 +1,503 @@
+/* The sender: rest -> ask -> each row: look, plan, each card: put, draw, send, record -> done. */
+#include "runtime/notify/sender.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/utf8.h"
+#include "runtime/store/channel.h"
+#include "runtime/store/chat.h"
+#include "runtime/store/outbox.h"
+
+#define REST_MS       1000
+#define UNLINKED_MS   5000 /* nobody to tell yet: look again */
+#define BACKOFF_MS    1000
+#define BACKOFF_MAX   300000
+#define WORKS_MS      5000 /* between two notes that it works */
+#define BREAKER_AFTER 5    /* failures in a row, then the channel rests */
+
+FL_STEP_DECLARE(ask);
+FL_STEP_DECLARE(told);
+FL_STEP_DECLARE(next_row);
+FL_STEP_DECLARE(looked);
+FL_STEP_DECLARE(plan);
+FL_STEP_DECLARE(next_card);
+FL_STEP_DECLARE(put);
+FL_STEP_DECLARE(draw);
+FL_STEP_DECLARE(send);
+FL_STEP_DECLARE(sent);
+FL_STEP_DECLARE(recorded);
+FL_STEP_DECLARE(row_done);
+FL_STEP_DECLARE(row_recorded);
+FL_STEP_DECLARE(rest);
+
+static struct fl_sender *sender_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_sender, flow);
+}
+
+static void begin(struct fl_sender *s)
+{
+    fl_tx_fini(&s->tx);
+    fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
+}
+
+/* The database is away, or something of this round cannot be done now: the next one sees. */
+static fl_next wait_a_round(struct fl_sender *s)
+{
+    s->next_ms = REST_MS;
+    s->is_nudged = false;
+    return &S_rest;
+}
+
+/* ---------------------------------------------------------------- rounds */
+FL_STEP(rested)
+{
+    struct fl_sender *s = sender_of(f);
+    s->is_resting = false;
+    return s->is_stopping ? fl_end(f) : &S_ask;
+}
+
+FL_STEP(rest)
+{
+    struct fl_sender *s = sender_of(f);
+    int64_t ms = s->is_nudged ? 0 : s->next_ms;
+    int64_t paused_ms = s->channel->paused_until_ms - fl_real_ms();
+    if (s->is_stopping)
+        return fl_end(f);
+    s->is_nudged = false;
+    s->is_resting = paused_ms <= 0; /* a pause is not to be shortened */
+    ms = paused_ms > 0 ? paused_ms : ms;
+    return fl_await(
+        f, &S_rested,
+        fl_sleep_start(&f->op, &s->sleep, s->channel->core->loop, ms > REST_MS ? REST_MS : ms));
+}
+
+FL_STEP(ask)
+{
+    struct fl_sender *s = sender_of(f);
+    if (s->is_stopping)
+        return fl_end(f);
+    if (s->channel->paused_until_ms > fl_real_ms())
+        return &S_rest;
+    fl_tx_fini(&s->tx);
+    fl_arena_free(&s->arena);
+    s->arena = fl_arena_new(4096);
+    s->next_ms = REST_MS;
+    if (!s->arena)
+        return &S_rest;
+    begin(s);
+    s->tx.is_read_only = true;
+    s->q = fl_store_outbox_due(&s->tx, &s->channel->id, FL_SENDER_BATCH);
+    s->q_next = fl_store_outbox_next(&s->tx, &s->channel->id);
+    return fl_await(f, &S_told, fl_tx_submit(&f->op, &s->tx));
+}
+
+/* Columns of fl_store_outbox_due: approval_id, wanted, step, tries, is it delivered, did an earlier
+ * step deliver, is it time to erase. */
+FL_STEP(told)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code)
+        return &S_rest; /* the log has it; the next round asks again */
+    s->due_count = fl_rows(s->q);
+    s->due_at = 0;
+    for (int i = 0; i < s->due_count; i++)
+        s->due[i] = (struct fl_sender_due){ .approval = fl_cell_uuid(s->q, i, 0),
+                                            .wanted = fl_cell_int(s->q, i, 1),
+                                            .step = fl_cell_int(s->q, i, 2),
+                                            .tries = fl_cell_int(s->q, i, 3),
+                                            .is_delivered = fl_cell_bool(s->q, i, 4),
+                                            .is_told_earlier = fl_cell_bool(s->q, i, 5),
+                                            .is_erasing = fl_cell_bool(s->q, i, 6) };
+    if (fl_rows(s->q_next) == 1 && fl_cell_int(s->q_next, 0, 0) < REST_MS)
+        s->next_ms = fl_cell_int(s->q_next, 0, 0);
+    if (s->due_count)
+        s->next_ms = 0;
+    return &S_next_row;
+}
+
+static void forget_row(struct fl_sender *s)
+{
+    fl_tx_fini(&s->tx);
+    fl_approval_view_fini(&s->view);
+    fl_look_fini(&s->look);
+    s->view = (struct fl_approval_view){ 0 };
+    s->q = s->q_next = s->q_identities = NULL;
+    fl_arena_free(&s->arena);
+}
+
+FL_STEP(next_row)
+{
+    struct fl_sender *s = sender_of(f);
+    if (s->is_stopping || s->due_at == s->due_count || s->channel->paused_until_ms > fl_real_ms())
+        return &S_rest;
+    forget_row(s);
+    s->arena = fl_arena_new(16384);
+    if (!s->arena)
+        return wait_a_round(s);
+    fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
+    s->later_ms = -1;
+    s->trouble[0] = 0;
+    s->is_posted = s->has_failed = false;
+    s->card_count = s->card_at = 0;
+    s->look = (struct fl_look){ .core = s->channel->core,
+                                .organization = s->channel->organization,
+                                .id = s->due[s->due_at].approval,
+                                .wants_arguments = true,
+                                .wants_ballot = true };
+    return fl_await(f, &S_looked, fl_look_start(&f->op, &s->look));
+}
+
+/* ---------------------------------------------------------------- what should stand where */
+FL_STEP(looked)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_err err;
+    if (f->op.code == FL_OK)
+        f->op.code = fl_approval_view_read(&s->view, s->arena, &s->look.row, &s->look.ballot, &err);
+    if (f->op.code) {
+        s->due_at++;
+        return f->op.code == FL_NOT_FOUND ? &S_next_row : wait_a_round(s);
+    }
+    begin(s);
+    s->tx.is_read_only = true;
+    s->q = fl_store_cards(&s->tx, &s->look.row.id, &s->channel->id);
+    s->q_identities = fl_store_chat_identities(&s->tx, s->channel->kind->name);
+    return fl_await(f, &S_plan, fl_tx_submit(&f->op, &s->tx));
+}
+
+static void add_card(struct fl_sender *s, struct fl_str place, const struct fl_uuid *person)
+{
+    for (size_t i = 0; i < s->card_count; i++) {
+        if (fl_str_eq(s->cards[i].place, place))
+            return;
+    }
+    s->cards[s->card_count++] = (struct fl_sender_card){ .id = fl_uuid_new(),
+                                                         .person = *person,
+                                                         .place = fl_arena_str(s->arena, place),
+                                                         .is_new = true };
+}
+
+/* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
+ * shown. */
+static void read_cards(struct fl_sender *s)
+{
+    for (int i = 0; i < fl_rows(s->q); i++) {
+        struct fl_str message = fl_cell(s->q, i, 3);
+        s->cards[s->card_count++] =
+            (struct fl_sender_card){ .id = fl_cell_uuid(s->q, i, 0),
+                                     .person = fl_cell_uuid(s->q, i, 2),
+                                     .place = fl_arena_str(s->arena, fl_cell(s->q, i, 1)),
+                                     .message =
+                                         message.p ? fl_arena_str(s->arena, message) : message,
+                                     .tries = fl_cell_int(s->q, i, 4),
+                                     .page = fl_cell_int(s->q, i, 5),
+                                     .is_read = fl_cell_bool(s->q, i, 6),
+                                     .asks_stop = fl_cell_bool(s->q, i, 7),
+                                     .shown = fl_cell_bytes(s->q, s->arena, i, 8) };
+        s->is_posted |= message.p != NULL;
+    }
+}
+
+/* To the channel's groups; without any to each person's own place who may vote on it. */
+static void add_new_cards(struct fl_sender *s)
+{
+    struct fl_uuid nobody = { { 0 } };
+    struct fl_str place;
+    struct fl_err err;
+    bool has_groups = false;
+    for (size_t at = 0; at < FL_SENDER_PLACES && s->channel->kind->place(s->channel, at, &place);
+         at++) {
+        has_groups = true;
+        add_card(s, place, &nobody);
+    }
+    for (int i = 0; !has_groups && i < fl_rows(s->q_identities); i++) {
+        struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
+        if (fl_approval_may_vote(&s->view, &person, true, &err) == FL_OK)
+            add_card(s, fl_cell(s->q_identities, i, 1), &person);
+    }
+    if (s->card_count == 0) {
+        s->later_ms = UNLINKED_MS;
+        snprintf(s->trouble, sizeof s->trouble,
+                 "nobody who may decide it is linked to this channel");
+    }
+}
+
+static bool is_summary(const struct fl_sender *s)
+{
+    return s->channel->disclose == FL_DISCLOSE_SUMMARY || !s->view.ask ||
+           s->view.ask->disclose == FL_DISCLOSE_SUMMARY || s->due[s->due_at].is_erasing;
+}
+
+FL_STEP(plan)
+{
+    struct fl_sender *s = sender_of(f);
+    const struct fl_sender_due *due = &s->due[s->due_at];
+    struct fl_approval_texts texts = { .arguments = s->look.arguments,
+                                       .preview = s->look.preview,
+                                       .justification = s->look.justification,
+                                       .is_tampered = s->look.is_tampered,
+                                       .disclose =
+                                           is_summary(s) ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL };
+    struct fl_err err;
+    if (f->op.code)
+        return wait_a_round(s);
+    size_t most = (size_t)fl_rows(s->q) + (size_t)fl_rows(s->q_identities) + FL_SENDER_PLACES;
+    s->cards = fl_arena_array(s->arena, most, sizeof *s->cards);
+    if (!s->cards)
+        return wait_a_round(s);
+    read_cards(s);
+    bool is_asked = s->look.row.state == FL_APPROVAL_PENDING &&
+                    (due->step == 0 || due->is_delivered || !due->is_told_earlier);
+    if (is_asked)
+        add_new_cards(s);
+    if (s->card_count == 0)
+        return &S_row_done;
+    enum fl_code code =
+        fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
+                   s->channel->kind->whole_max, &s->card, &err);
+    return code ? wait_a_round(s) : &S_next_card;
+}
+
+/* ---------------------------------------------------------------- one card */
+FL_STEP(next_card)
+{
+    struct fl_sender *s = sender_of(f);
+    if (s->card_at == s->card_count || s->has_failed || s->is_stopping)
+        return &S_row_done;
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    if (!c->is_new)
+        return &S_draw;
+    begin(s);
+    s->q = fl_store_card_put(&s->tx, &c->id, &s->look.row.id, &s->channel->id, c->place,
+                             fl_uuid_is_zero(&c->person) ? NULL : &c->person);
+    return fl_await(f, &S_put, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(put)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code || fl_rows(s->q) != 1)
+        return wait_a_round(s);
+    s->cards[s->card_at].id = fl_cell_uuid(s->q, 0, 0);
+    return &S_draw;
+}
+
+/* A bucket for each place: chats take short bursts, and then about one message a second. */
+static int64_t pace(struct fl_sender *s, struct fl_str place)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL;
+    int64_t now = fl_mono_ms();
+    for (size_t i = 0; i < place.n; i++)
+        hash = (hash ^ (unsigned char)place.p[i]) * 0x100000001b3ULL;
+    size_t at = hash % FL_SENDER_PLACES;
+    if (s->places[at].hash != hash) {
+        s->places[at].hash = hash;
+        s->places[at].tokens = 5;
+        s->places[at].at_ms = now;
+    }
+    double more = s->places[at].tokens + (double)(now - s->places[at].at_ms) / 1000;
+    s->places[at].tokens = more > 5 ? 5 : more;
+    s->places[at].at_ms = now;
+    if (s->places[at].tokens < 1)
+        return (int64_t)((1 - s->places[at].tokens) * 1000) + 1;
+    s->places[at].tokens -= 1;
+    return 0;
+}
+
+static void wait_for(struct fl_sender *s, int64_t ms)
+{
+    if (s->later_ms < 0 || ms < s->later_ms)
+        s->later_ms = ms;
+}
+
+FL_STEP(draw)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    struct fl_chat_drawing drawing = { .card = &s->card,
+                                       .card_id = c->id,
+                                       .binding = s->look.row.binding_digest,
+                                       .agent = s->look.row.agent,
+                                       .page = (int)c->page,
+                                       .is_read = c->is_read,
+                                       .asks_stop = c->asks_stop,
+                                       .is_erased = s->due[s->due_at].is_erasing };
+    struct fl_err err;
+    f->op.code = FL_OK;
+    if (s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err) != FL_OK)
+        return wait_a_round(s);
+    fl_sha256(s->drawn.bytes, s->digest);
+    if (c->message.p && fl_str_eq(c->shown, fl_bytes(s->digest, sizeof s->digest))) {
+        s->card_at++;
+        return &S_next_card;
+    }
+    int64_t wait_ms = pace(s, c->place);
+    if (wait_ms) {
+        wait_for(s, wait_ms);
+        s->card_at++;
+        return &S_next_card;
+    }
+    if (c->message.p)
+        return &S_send;
+    begin(s);
+    fl_store_card_sending(&s->tx, &c->id);
+    return fl_await(f, &S_send, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(send)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    if (f->op.code)
+        return wait_a_round(s);
+    s->send = (struct fl_chat_send){ .channel = s->channel,
+                                     .arena = s->arena,
+                                     .place = c->place,
+                                     .message = c->message,
+                                     .bytes = s->drawn.bytes };
+    enum fl_code code = s->channel->kind->send_start(&f->op, &s->send);
+    if (code == FL_OK)
+        return fl_await(f, &S_sent, FL_OK);
+    f->op.code = code;
+    f->op.err.code = code;
+    return &S_sent;
+}
+
+/* The channel rests after failures in a row, longer and longer; a fault of ours or theirs that does
+ * not pass by itself is seen in its list. */
+static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retry_ms)
+{
+    struct fl_channel *ch = s->channel;
+    int64_t pause_ms = BACKOFF_MS;
+    if (code != FL_TOO_MANY)
+        ch->failures++;
+    for (int i = 1; i < ch->failures && pause_ms < BACKOFF_MAX; i++)
+        pause_ms *= 2;
+    if (pause_ms > BACKOFF_MAX || code == FL_UNAUTHENTICATED)
+        pause_ms = BACKOFF_MAX;
+    if (code == FL_TOO_MANY)
+        pause_ms = retry_ms;
+    if (ch->failures == BREAKER_AFTER)
+        FL_LOG(WARN, "channel_rests", FL_KU("org", &ch->organization), FL_KV("channel", ch->name),
+               FL_KS("reason", s->trouble));
+    ch->paused_until_ms = fl_real_ms() + pause_ms;
+    s->has_failed = s->is_fail_noted = true;
+    wait_for(s, pause_ms);
+    if (s->failed)
+        (*s->failed)++;
+    return &S_row_done;
+}
+
+FL_STEP(sent)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.code ? f->op.err.text : "");
+    begin(s);
+    if (f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN) {
+        /* That place is gone, or not ours: the others go on. */
+        FL_LOG(WARN, "card_not_taken", FL_KU("org", &s->channel->organization),
+               FL_KV("channel", s->channel->name), FL_KU("call", &s->look.row.id),
+               FL_KS("reason", s->trouble));
+        if (c->message.p)
+            fl_store_card_drop(&s->tx, &c->id);
+        else if (!s->is_posted)
+            wait_for(s, UNLINKED_MS * (c->tries + 1));
+        if (s->failed)
+            (*s->failed)++;
+    } else if (f->op.code) {
+        return fail_channel(s, f->op.code, s->send.retry_ms);
+    } else {
+        if (s->sent)
+            (*s->sent)++;
+        s->is_posted = true;
+        s->channel->failures = 0;
+        fl_store_card_shown(&s->tx, &c->id, s->send.posted, fl_bytes(s->digest, sizeof s->digest),
+                            s->drawn.is_last_page);
+    }
+    if (!s->tx.first)
+        return &S_recorded;
+    return fl_await(f, &S_recorded, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(recorded)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code == FL_UNAVAILABLE || f->op.code == FL_AMBIGUOUS)
+        return wait_a_round(s);
+    s->card_at++;
+    return &S_next_card;
+}
+
+/* ---------------------------------------------------------------- the row is done, for now */
+FL_STEP(row_done)
+{
+    struct fl_sender *s = sender_of(f);
+    const struct fl_sender_due *due = &s->due[s->due_at];
+    bool is_over = fl_state_is_final(s->look.row.state);
+    int64_t erase_ms = is_over && s->card_count && !due->is_erasing ? s->retention_ms : -1;
+    begin(s);
+    if (s->is_stopping)
+        return &S_rest;
+    if (s->later_ms >= 0)
+        fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms, s->has_failed,
+                              s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 });
+    else
+        fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
+                             erase_ms);
+    if (s->is_fail_noted) {
+        fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
+                               s->channel->paused_until_ms - fl_real_ms());
+        s->works_at_ms = 0;
+    } else if (s->is_posted && s->later_ms < 0 && fl_mono_ms() - s->works_at_ms > WORKS_MS) {
+        fl_store_channel_works(&s->tx, &s->channel->id);
+        s->works_at_ms = fl_mono_ms();
+    }
+    s->is_fail_noted = false;
+    return fl_await(f, &S_row_recorded, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(row_recorded)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code)
+        return wait_a_round(s);
+    s->due_at++;
+    return &S_next_row;
+}
+
+FL_STEP(failed)
+{
+    return wait_a_round(sender_of(f));
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    struct fl_sender *s = sender_of(f);
+    forget_row(s);
+    s->is_running = false;
+}
+
+void fl_sender_start(struct fl_sender *s)
+{
+    FL_ASSERT(!s->is_running);
+    s->is_running = true;
+    s->is_stopping = false;
+    fl_flow_init(&s->flow, &S_failed, on_ended);
+    fl_flow_run(&s->flow, &S_ask);
+}
+
+void fl_sender_nudge(struct fl_sender *s)
+{
+    s->is_nudged = true;
+    if (s->is_resting)
+        fl_op_cancel(&s->flow.op);
+}
+
+void fl_sender_stop(struct fl_sender *s)
+{
+    s->is_stopping = true;
+    fl_op_cancel(&s->flow.op); /* a sleep or a request ends; a transaction goes on */
+}

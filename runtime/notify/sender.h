@@ -1,0 +1,72 @@
+/* The sender of one channel: round after round takes what is due from the outbox, makes each
+ * approval's cards as they should be now, and posts or rewrites them. One request at a time. At
+ * least once: a card's row is there before it is sent, and its message is recorded after; what was
+ * lost between is sent again. Loop thread only. */
+#ifndef FLOPINIO_NOTIFY_SENDER_H
+#define FLOPINIO_NOTIFY_SENDER_H
+
+#include "runtime/approval/look.h"
+#include "runtime/notify/channel.h"
+#include "runtime/notify/facts.h"
+
+#define FL_SENDER_BATCH  16
+#define FL_SENDER_PLACES 64 /* whose pace is remembered */
+
+struct fl_sender_due {
+    struct fl_uuid approval;
+    int64_t wanted, tries;
+    int64_t step;
+    bool is_delivered, is_told_earlier, is_erasing;
+};
+
+/* A card, or one that is to be. */
+struct fl_sender_card {
+    struct fl_uuid id, person;
+    struct fl_str place, message, shown;
+    int64_t tries, page;
+    bool is_new, is_read, asks_stop;
+};
+
+struct fl_sender {
+    struct fl_flow flow;
+    struct fl_channel *channel; /* the owner's; read anew only while the sender is stopped */
+    int64_t retention_ms;       /* arguments stay in finished cards for so long */
+    struct fl_sleep sleep;
+    struct fl_arena *arena; /* of the round, or of one row's work */
+    struct fl_tx tx;
+    struct fl_query *q, *q_next, *q_identities;
+    struct fl_sender_due due[FL_SENDER_BATCH];
+    int due_count, due_at;
+    int64_t next_ms;
+    /* the row at work */
+    struct fl_look look;
+    struct fl_approval_view view;
+    struct fl_card card;
+    struct fl_sender_card *cards;
+    size_t card_count, card_at;
+    struct fl_chat_drawn drawn;
+    struct fl_chat_send send;
+    uint8_t digest[FL_SHA256_BYTES];
+    int64_t later_ms; /* some of it has to wait for so long; -1: none */
+    char trouble[200];
+    bool is_posted; /* a card of it stands somewhere */
+    bool has_failed;
+    bool is_fail_noted;
+    int64_t works_at_ms; /* when it was last noted that the channel works */
+    /* pace: when a place may be written to again */
+    struct {
+        uint64_t hash;
+        double tokens;
+        int64_t at_ms;
+    } places[FL_SENDER_PLACES];
+    bool is_resting, is_nudged, is_stopping, is_running;
+    uint64_t *sent, *failed; /* figures */
+};
+
+void fl_sender_start(struct fl_sender *sender);
+/* Something may be due. */
+void fl_sender_nudge(struct fl_sender *sender);
+/* Ends at the next step that can; is_running becomes false. */
+void fl_sender_stop(struct fl_sender *sender);
+
+#endif

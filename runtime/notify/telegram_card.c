@@ -1,0 +1,276 @@
+/* A card as Telegram messages: text with entities, never markup; what others wrote stands in code
+ * and pre entities, in which nothing becomes a link or a mention. Longer ones have pages; Approve
+ * stands when the last was shown. Pure. */
+#include "runtime/notify/telegram_priv.h"
+
+#include <stdio.h>
+
+#include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
+
+#define PAGES_MAX    300
+#define ENTITIES_MAX 60 /* of a page; Telegram takes 100 */
+
+enum style { PLAIN, BOLD, CODE, PRE };
+static const char *const style_names[] = { "", "bold", "code", "pre" };
+
+struct entity {
+    enum style style;
+    size_t offset, length; /* UTF-16 units */
+};
+
+struct page {
+    struct fl_buf text;
+    size_t units, entity_count;
+    struct entity entities[ENTITIES_MAX];
+};
+
+struct book {
+    struct page *pages[PAGES_MAX];
+    size_t count;
+    bool is_failed;
+};
+
+static size_t units_of(struct fl_str s)
+{
+    size_t pos = 0, units = 0;
+    for (int32_t c; (c = fl_utf8_next(s, &pos)) != -1;)
+        units += c > 0xffff ? 2 : 1;
+    return units;
+}
+
+/* The longest prefix of at most so many units; behind a line's end if there is one in its second
+ * half. */
+static size_t cut(struct fl_str s, size_t units)
+{
+    size_t pos = 0, used = 0, line = 0;
+    while (pos < s.n) {
+        size_t next = pos;
+        used += fl_utf8_next(s, &next) > 0xffff ? 2 : 1;
+        if (used > units)
+            break;
+        if (s.p[next - 1] == '\n')
+            line = next;
+        pos = next;
+    }
+    return pos < s.n && line > pos / 2 ? line : pos;
+}
+
+static struct page *last(struct book *b)
+{
+    return b->count ? b->pages[b->count - 1] : NULL;
+}
+
+static struct page *turn(struct book *b)
+{
+    struct page *p = b->count < PAGES_MAX ? fl_calloc(1, sizeof *p) : NULL;
+    if (!p)
+        b->is_failed = true;
+    else
+        b->pages[b->count++] = p;
+    return p;
+}
+
+static void append(struct page *p, enum style style, struct fl_str text)
+{
+    size_t units = units_of(text);
+    if (style != PLAIN && units && p->entity_count < ENTITIES_MAX)
+        p->entities[p->entity_count++] = (struct entity){ style, p->units, units };
+    fl_buf_str(&p->text, text);
+    p->units += units;
+}
+
+/* What does not fit goes on on the next page; a line that was parted goes on behind "> ", which no
+ * line of a card starts with. */
+static void put(struct book *b, enum style style, struct fl_str text)
+{
+    struct page *p = last(b);
+    if (!p)
+        p = turn(b);
+    while (p && text.n) {
+        size_t room = p->units < FL_TELEGRAM_PAGE_UNITS ? FL_TELEGRAM_PAGE_UNITS - p->units : 0;
+        size_t n = cut(text, room);
+        bool is_all = n == text.n;
+        if (!is_all && style == BOLD && p->units)
+            n = 0; /* a label is not parted */
+        if (n)
+            append(p, style, (struct fl_str){ text.p, n });
+        bool is_parted = n && !is_all && text.p[n - 1] != '\n';
+        text = (struct fl_str){ text.p + n, text.n - n };
+        if (text.n && (p = turn(b)) && is_parted)
+            append(p, PLAIN, FL_STR("> "));
+    }
+}
+
+static bool is_under(enum fl_card_kind kind)
+{
+    return kind == FL_CARD_ARGS || kind == FL_CARD_PREVIEW || kind == FL_CARD_VOTES ||
+           kind == FL_CARD_AGENT;
+}
+
+static void put_block(struct book *b, const struct fl_card_block *block)
+{
+    struct fl_buf lines = FL_BUF_INIT;
+    bool is_below = is_under(block->kind) || block->line_count > 1;
+    if (block->kind != FL_CARD_TITLE) {
+        put(b, BOLD, fl_str_of(block->label));
+        put(b, PLAIN, is_below ? FL_STR(":\n") : FL_STR(": "));
+    }
+    for (size_t i = 0; i < block->line_count; i++) {
+        fl_buf_puts(&lines, i ? "\n" : "");
+        fl_buf_str(&lines, block->lines[i]);
+    }
+    b->is_failed |= lines.is_failed;
+    if (!lines.is_failed)
+        put(b, is_below ? PRE : CODE, fl_buf_view(&lines));
+    put(b, PLAIN, FL_STR("\n"));
+    fl_buf_fini(&lines);
+}
+
+/* ---------------------------------------------------------------- as JSON */
+static void put_entities(struct fl_buf *out, const struct page *p, size_t shift)
+{
+    fl_buf_puts(out, ",\"entities\":[");
+    for (size_t i = 0; i < p->entity_count; i++)
+        fl_buf_printf(out, "%s{\"type\":\"%s\",\"offset\":%zu,\"length\":%zu}", i ? "," : "",
+                      style_names[p->entities[i].style], p->entities[i].offset + shift,
+                      p->entities[i].length);
+    fl_buf_putc(out, ']');
+}
+
+/* Blanks at a message's ends are cut off there, and would shift what stands behind them. */
+static void put_message(struct fl_buf *out, struct page *p, struct fl_str before,
+                        struct fl_str after)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    fl_buf_str(&text, before);
+    fl_buf_str(&text, fl_buf_view(&p->text));
+    fl_buf_str(&text, after);
+    while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == ' '))
+        fl_buf_cut(&text, text.n - 1);
+    fl_buf_puts(out, "\"text\":");
+    fl_buf_json_str(out, fl_buf_view(&text));
+    put_entities(out, p, units_of(before));
+    fl_buf_puts(out, ",\"link_preview_options\":{\"is_disabled\":true}");
+    out->is_failed |= text.is_failed;
+    fl_buf_fini(&text);
+}
+
+struct keys {
+    struct fl_buf *out;
+    const struct fl_chat_drawing *drawing;
+    bool has_row, has_key;
+};
+
+static void row(struct keys *k)
+{
+    if (k->has_key)
+        fl_buf_puts(k->out, "]");
+    k->has_row |= k->has_key;
+    k->has_key = false;
+}
+
+static void key(struct keys *k, enum fl_chat_verb verb, struct fl_str text)
+{
+    char data[FL_CHAT_BUTTON_CHARS + 1];
+    fl_chat_button(verb, &k->drawing->card_id, k->drawing->binding, data);
+    fl_buf_puts(k->out, k->has_key ? "," : k->has_row ? ",[" : "[");
+    fl_buf_puts(k->out, "{\"text\":");
+    fl_buf_json_str(k->out, text);
+    fl_buf_printf(k->out, ",\"callback_data\":\"%s\"}", data);
+    k->has_key = true;
+}
+
+static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t page, size_t pages)
+{
+    struct keys k = { .out = out, .drawing = d };
+    const struct fl_card *card = d->card;
+    bool is_open = card && card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
+    bool is_read = d->is_read || page + 1 == pages;
+    fl_buf_puts(out, ",\"reply_markup\":{\"inline_keyboard\":[");
+    if (!card)
+        key(&k, FL_CHAT_TEST, FL_STR("It works"));
+    if (is_open && d->asks_stop) {
+        key(&k, FL_CHAT_STOP, FL_STR("Yes, stop this agent"));
+        key(&k, FL_CHAT_STOP_NOT, FL_STR("No"));
+        row(&k);
+    }
+    if (page > 0)
+        key(&k, FL_CHAT_BACK, FL_STR("\xe2\x97\x80 Back"));
+    if (page + 1 < pages)
+        key(&k, FL_CHAT_NEXT, FL_STR("Next \xe2\x96\xb6"));
+    row(&k);
+    if (card && card->can_approve && is_read)
+        key(&k, FL_CHAT_APPROVE, FL_STR("\xe2\x9c\x85 Approve"));
+    if (card && card->can_reject) {
+        key(&k, FL_CHAT_REJECT, FL_STR("\xe2\x9b\x94 Reject"));
+        row(&k);
+        key(&k, FL_CHAT_WHY, FL_STR("Reject, saying why"));
+    }
+    if (is_open && !d->asks_stop)
+        key(&k, FL_CHAT_STOP_ASK, FL_STR("Stop agent"));
+    row(&k);
+    fl_buf_puts(out, "]}");
+}
+
+static void put_page(struct fl_buf *out, struct book *b, const struct fl_chat_drawing *d,
+                     struct fl_chat_drawn *ret)
+{
+    char before[64] = "", after[160] = "";
+    size_t page = d->page < 0 ? 0 : (size_t)d->page;
+    if (page >= b->count)
+        page = b->count - 1;
+    if (page)
+        snprintf(before, sizeof before, "(page %zu of %zu)\n", page + 1, b->count);
+    if (page + 1 < b->count)
+        snprintf(after, sizeof after, "(page %zu of %zu%s)", page + 1, b->count,
+                 d->card && d->card->can_approve && !d->is_read ? "; Approve stands on the last one"
+                                                                : "");
+    put_message(out, b->pages[page], fl_str_of(before), fl_str_of(after));
+    put_keys(out, d, page, b->count);
+    ret->is_last_page = page + 1 == b->count;
+}
+
+enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *arena,
+                              struct fl_chat_drawn *ret, struct fl_err *err)
+{
+    struct book book = { .count = 0 };
+    struct fl_buf out = FL_BUF_INIT;
+    char hex[2 * FL_SHA256_BYTES + 1];
+    for (size_t i = 0; d->card && i < d->card->block_count; i++)
+        put_block(&book, &d->card->blocks[i]);
+    if (d->is_erased && d->binding.n == FL_SHA256_BYTES) {
+        put(&book, BOLD, FL_STR("What it was about"));
+        put(&book, PLAIN, FL_STR(": "));
+        put(&book, CODE, fl_str_of(fl_hex(d->binding.p, d->binding.n, hex)));
+    }
+    if (!d->card)
+        put(&book, PLAIN, d->notice);
+    if (!book.is_failed && book.count)
+        put_page(&out, &book, d, ret);
+    bool is_fine = !book.is_failed && book.count && !out.is_failed;
+    if (is_fine)
+        ret->bytes = fl_arena_str(arena, fl_buf_view(&out));
+    for (size_t i = 0; i < book.count; i++) {
+        is_fine &= !book.pages[i]->text.is_failed;
+        fl_buf_fini(&book.pages[i]->text);
+        fl_free(book.pages[i]);
+    }
+    fl_buf_fini(&out);
+    return is_fine && ret->bytes.p ? FL_OK : fl_err_code(err, FL_NOMEM);
+}
+
+void fl_telegram_text(struct fl_buf *out, struct fl_str head, struct fl_str list)
+{
+    struct page page = { .units = 0 };
+    if (list.n > 3000)
+        list.n = fl_utf8_cut(list, 3000);
+    append(&page, PLAIN, head);
+    if (list.n) {
+        append(&page, PLAIN, FL_STR("\n"));
+        append(&page, PRE, list);
+    }
+    put_message(out, &page, FL_STR(""), FL_STR(""));
+    out->is_failed |= page.text.is_failed;
+    fl_buf_fini(&page.text);
+}

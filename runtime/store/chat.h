@@ -1,0 +1,33 @@
+/* Tables chat_identity, chat_link, chat_prompt: who somebody is in a chat. Loop thread. */
+#ifndef FLOPINIO_STORE_CHAT_H
+#define FLOPINIO_STORE_CHAT_H
+
+#include "runtime/io/pg.h"
+
+/* Active people only. Columns: person_id, name. */
+struct fl_query *fl_store_chat_person(struct fl_tx *tx, const char *kind, struct fl_str external);
+/* Everybody who is linked for this kind of channel. Columns: person_id, external_id. */
+struct fl_query *fl_store_chat_identities(struct fl_tx *tx, const char *kind);
+/* Columns: person name, kind, external_id, display, linked_at ms. person NULL: of all. */
+struct fl_query *fl_store_chat_links(struct fl_tx *tx, const struct fl_uuid *person);
+/* A one-time code; earlier ones of the same person and channel are void. */
+void fl_store_chat_code(struct fl_tx *tx, struct fl_str code_hash, const struct fl_uuid *channel,
+                        const struct fl_uuid *person, int64_t for_ms);
+/* Uses the code up and links whoever sent it. Columns: person_id, name, was it linked (false: the
+ * account is another person's). No row: no such code, used, too old, or of somebody who left. */
+struct fl_query *fl_store_chat_link(struct fl_tx *tx, struct fl_str code_hash,
+                                    const struct fl_uuid *channel, const char *kind,
+                                    struct fl_str external, struct fl_str display);
+/* kind p NULL: all of them. Returns a row each. */
+struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *person,
+                                      struct fl_str kind);
+
+void fl_store_chat_prompt_put(struct fl_tx *tx, const struct fl_uuid *channel, struct fl_str place,
+                              struct fl_str message, struct fl_str external,
+                              const struct fl_uuid *card, int64_t for_ms);
+/* Takes it away. Columns: card_id. */
+struct fl_query *fl_store_chat_prompt_take(struct fl_tx *tx, const struct fl_uuid *channel,
+                                           struct fl_str place, struct fl_str message,
+                                           struct fl_str external);
+
+#endif

@@ -1,0 +1,208 @@
+/* Tables outbox and card_message. */
+#include "runtime/store/outbox.h"
+
+#include "runtime/store/sql.h"
+
+#define HERE "organization_id = (SELECT org())"
+#define ROW  "WHERE " HERE " AND approval_id = $1 AND channel_id = $2"
+#define CARD "WHERE " HERE " AND card_id = $1"
+
+static struct fl_sql sql_due = {
+    "outbox_due",
+    "SELECT o.approval_id, o.wanted, o.step, o.tries, o.delivered_at IS NOT NULL, EXISTS (SELECT 1 "
+    "FROM outbox e WHERE e.organization_id = o.organization_id AND e.approval_id = o.approval_id "
+    "AND e.step < o.step AND e.delivered_at IS NOT NULL), coalesce(o.erase_at <= now(), false) "
+    "FROM outbox o WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND ((o.done < "
+    "o.wanted AND o.next_at <= now()) OR o.erase_at <= now()) ORDER BY o.next_at LIMIT $2",
+    0
+};
+static struct fl_sql sql_next = {
+    "outbox_next",
+    "SELECT greatest(0, (extract(epoch FROM least(min(next_at) FILTER (WHERE done < wanted), "
+    "min(erase_at)) - now()) * 1000)::bigint) FROM outbox WHERE " HERE
+    " AND channel_id = $1 AND (done < wanted OR erase_at IS NOT NULL) HAVING count(*) > 0",
+    0
+};
+static struct fl_sql sql_done = {
+    "outbox_done",
+    "UPDATE outbox SET done = greatest(done, $3), tries = 0, trouble = '', next_at = now(), "
+    "delivered_at = CASE WHEN $4 THEN coalesce(delivered_at, now()) ELSE delivered_at END, "
+    "erase_at = CASE WHEN $5::bigint >= 0 THEN now() + " SPAN("$5") " END " ROW,
+    0
+};
+static struct fl_sql sql_later = {
+    "outbox_later",
+    "UPDATE outbox SET next_at = now() + " SPAN(
+        "$3") ", tries = tries + CASE WHEN $4 THEN 1 ELSE 0 END, trouble = coalesce($5, "
+              "trouble) " ROW,
+    0
+};
+static struct fl_sql sql_again = {
+    "outbox_again",
+    "UPDATE outbox SET wanted = wanted + 1, next_at = CASE WHEN tries > 0 THEN next_at ELSE now() "
+    "END " ROW,
+    0
+};
+static struct fl_sql sql_of = {
+    "outbox_of",
+    "SELECT c.name, o.delivered_at IS NOT NULL, CASE WHEN o.trouble = '' THEN c.trouble ELSE "
+    "o.trouble END, " MS("o.created_at") ", o.step FROM outbox o JOIN channel c USING "
+                                         "(organization_id, channel_id) WHERE "
+                                         "o.organization_id = (SELECT org()) AND o.approval_id = "
+                                         "$1 ORDER BY o.step, c.name",
+    0
+};
+static struct fl_sql sql_unreached = { "sweep_unreached", "SELECT sweep_unreached()", 0 };
+static struct fl_sql sql_cards = {
+    "cards",
+    "SELECT card_id, place, person_id, message, tries, page, is_read, asks_stop, shown FROM "
+    "card_message " ROW " ORDER BY place",
+    0
+};
+static struct fl_sql sql_card_put = {
+    "card_put",
+    "INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place, person_id) "
+    "SELECT org(), $1, $2, $3, $4, $5 ON CONFLICT (organization_id, approval_id, channel_id, place) "
+    "DO UPDATE SET changed_at = now() RETURNING card_id",
+    0
+};
+static struct fl_sql sql_card_sending = {
+    "card_sending",
+    "UPDATE card_message SET tries = tries + 1, changed_at = now() " CARD " AND message IS NULL", 0
+};
+static struct fl_sql sql_card_shown = {
+    "card_shown",
+    "UPDATE card_message SET message = coalesce($2, message), shown = $3, is_read = is_read OR $4, "
+    "posted_at = coalesce(posted_at, now()), changed_at = now() " CARD,
+    0
+};
+static struct fl_sql sql_card_drop = { "card_drop", "DELETE FROM card_message " CARD, 0 };
+static struct fl_sql sql_card_get = {
+    "card_get",
+    "SELECT m.approval_id, m.place, m.message, m.page, m.is_read, m.asks_stop, a.binding_digest, "
+    "a.state, g.name, g.agent_id, m.tries > 1 OR m.message IS NULL FROM card_message m JOIN "
+    "approval a USING (organization_id, approval_id) JOIN agent g ON g.organization_id = "
+    "a.organization_id AND g.agent_id = a.agent_id WHERE m.organization_id = (SELECT org()) AND "
+    "m.card_id = $1 AND m.channel_id = $2",
+    0
+};
+static struct fl_sql sql_card_turn = {
+    "card_turn", "UPDATE card_message SET page = $2, asks_stop = $3, changed_at = now() " CARD, 0
+};
+
+static struct fl_query *row(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *approval,
+                            const struct fl_uuid *channel)
+{
+    struct fl_query *q = fl_tx_add(tx, sql);
+    fl_bind_uuid(tx, q, approval);
+    fl_bind_uuid(tx, q, channel);
+    return q;
+}
+
+static struct fl_query *one(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id)
+{
+    struct fl_query *q = fl_tx_add(tx, sql);
+    fl_bind_uuid(tx, q, id);
+    return q;
+}
+
+struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most)
+{
+    struct fl_query *q = one(tx, &sql_due, channel);
+    fl_bind_int(tx, q, most);
+    return q;
+}
+
+struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel)
+{
+    return one(tx, &sql_next, channel);
+}
+
+void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
+                          const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
+                          int64_t erase_ms)
+{
+    struct fl_query *q = row(tx, &sql_done, approval, channel);
+    tx->is_alone = true;
+    fl_bind_int(tx, q, wanted);
+    fl_bind_bool(tx, q, is_delivered);
+    fl_bind_int(tx, q, erase_ms);
+}
+
+void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
+                           const struct fl_uuid *channel, int64_t in_ms, bool is_try,
+                           struct fl_str trouble)
+{
+    struct fl_query *q = row(tx, &sql_later, approval, channel);
+    tx->is_alone = true;
+    fl_bind_int(tx, q, in_ms);
+    fl_bind_bool(tx, q, is_try);
+    fl_bind_text(tx, q, trouble);
+}
+
+void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,
+                           const struct fl_uuid *channel)
+{
+    tx->is_alone = true;
+    row(tx, &sql_again, approval, channel);
+}
+
+struct fl_query *fl_store_outbox_of(struct fl_tx *tx, const struct fl_uuid *approval)
+{
+    return one(tx, &sql_of, approval);
+}
+
+struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx)
+{
+    return fl_tx_add(tx, &sql_unreached);
+}
+
+struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval,
+                                const struct fl_uuid *channel)
+{
+    return row(tx, &sql_cards, approval, channel);
+}
+
+struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
+                                   const struct fl_uuid *approval, const struct fl_uuid *channel,
+                                   struct fl_str place, const struct fl_uuid *person)
+{
+    struct fl_query *q = one(tx, &sql_card_put, card);
+    fl_bind_uuid(tx, q, approval);
+    fl_bind_uuid(tx, q, channel);
+    fl_bind_text(tx, q, place);
+    fl_bind_uuid(tx, q, person);
+    return q;
+}
+
+void fl_store_card_sending(struct fl_tx *tx, const struct fl_uuid *card)
+{
+    one(tx, &sql_card_sending, card);
+}
+
+void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,
+                         struct fl_str shown, bool is_read)
+{
+    struct fl_query *q = one(tx, &sql_card_shown, card);
+    fl_bind_text(tx, q, message);
+    fl_bind_bytes(tx, q, shown);
+    fl_bind_bool(tx, q, is_read);
+}
+
+void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card)
+{
+    one(tx, &sql_card_drop, card);
+}
+
+struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
+                                   const struct fl_uuid *channel)
+{
+    return row(tx, &sql_card_get, card, channel);
+}
+
+void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop)
+{
+    struct fl_query *q = one(tx, &sql_card_turn, card);
+    fl_bind_int(tx, q, page);
+    fl_bind_bool(tx, q, asks_stop);
+}

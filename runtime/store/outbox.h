@@ -1,0 +1,52 @@
+/* Tables outbox and card_message: what channels are to be told, and what stands where. Rows of the
+ * outbox are written by triggers (migrations/003), in the transaction of the change. Loop thread.
+ */
+#ifndef FLOPINIO_STORE_OUTBOX_H
+#define FLOPINIO_STORE_OUTBOX_H
+
+#include "runtime/io/pg.h"
+
+/* What is due in this channel, the longest due first. Columns: approval_id, wanted, step, tries,
+ * is it delivered, did an earlier step deliver, is it time to erase. */
+struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most);
+/* When something will be due next, ms from now; no row: nothing is waiting. */
+struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel);
+/* Everything up to `wanted` is shown. `is_delivered`: a card stands somewhere. `erase_ms`: from
+ * now until arguments are to leave, -1: not (or done). Alone in its transaction, as it locks the
+ * row. */
+void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
+                          const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
+                          int64_t erase_ms);
+/* It failed, or is not to be tried before; `is_try` counts it. */
+void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
+                           const struct fl_uuid *channel, int64_t in_ms, bool is_try,
+                           struct fl_str trouble);
+/* The cards of the approval are to be drawn again (a page was turned). */
+void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,
+                           const struct fl_uuid *channel);
+/* How it stands with each channel of an approval. Columns: channel name, is it delivered, trouble,
+ * created_at ms, step. */
+struct fl_query *fl_store_outbox_of(struct fl_tx *tx, const struct fl_uuid *approval);
+/* Of the installation: approvals of which nobody could be told for a minute. Columns: how many. */
+struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx);
+
+/* Columns: card_id, place, person_id, message, tries, page, is_read, asks_stop, shown. */
+struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval,
+                                const struct fl_uuid *channel);
+/* Returns card_id: the new one, or that of the card which is there already. */
+struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
+                                   const struct fl_uuid *approval, const struct fl_uuid *channel,
+                                   struct fl_str place, const struct fl_uuid *person);
+/* It is being sent: until fl_store_card_shown says more it may stand there, or not. */
+void fl_store_card_sending(struct fl_tx *tx, const struct fl_uuid *card);
+void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,
+                         struct fl_str shown, bool is_read);
+/* Its place is gone: nothing is written there any more. */
+void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
+/* A card by what a button says. Columns: approval_id, place, message, page, is_read, asks_stop,
+ * binding digest, state, agent name, agent_id, may it have been posted twice. */
+struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
+                                   const struct fl_uuid *channel);
+void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop);
+
+#endif

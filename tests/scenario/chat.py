@@ -1,0 +1,73 @@
+"""An organization with a Telegram channel, for the tests of chats."""
+import json
+
+from harness import Org
+from mcp_client import McpWs
+
+APPEND = "s__append_line"
+LOCAL = dict(chat_may_be_local="true")
+
+
+def policy(notify=("tg",), thresholds=({"approve": 1},), **ask):
+    ask.update(thresholds=list(thresholds), notify=list(notify))
+    return json.dumps({"version": 1, "rules": [
+        {"name": "reads", "tools": ["*"], "effect": "allow"},
+        {"name": "writes", "tools": ["*"], "effect": "ask", "ask": ask}]})
+
+
+def add_channel(org, tg, name="tg", secret=None, disclose=None, **config):
+    body = {"name": name, "kind": "telegram", "config": dict({"base_url": tg.url}, **config),
+            "secret": dict({"token": tg.token}, **(secret or {}))}
+    if disclose:
+        body["disclose"] = disclose
+    return org.control("POST", "/channels", body)
+
+
+def link(org, tg, person, user, channel="tg"):
+    """As the operator hands it out: a code, that the person sends to the bot."""
+    code = org.control("POST", "/people/%s/links" % person.name, {"channel": channel})["code"]
+    newest = max([m["message_id"] for m in tg.messages(user.id)] or [0])
+    user.says("/start " + code)
+    said = tg.wait_message(user.id, "here now", newest)
+    assert person.name in said["text"], said
+    return user
+
+
+class House:
+    """org with the channel `tg`; ann and bob linked (users 71 and 72); an agent that waits."""
+
+    def __init__(self, rt, tg, thresholds=({"approve": 1},), notify=("tg",), people=("ann", "bob"),
+                 chats=None, secret=None, disclose=None, mode=None, **ask):
+        self.rt, self.tg = rt, tg
+        self.org = Org(rt, files=False, scenario=True, policy=None)
+        config = {}
+        if chats:
+            config["chats"] = chats
+        if mode:
+            config["mode"] = mode
+        add_channel(self.org, tg, secret=secret, disclose=disclose, **config)
+        self.users = {}
+        for i, name in enumerate(("ann", "bob", "adam", "olga")):
+            user = self.users[name] = tg.user(71 + i, name.capitalize())
+            setattr(self, name, user)
+            if name in people:
+                link(self.org, tg, getattr(self.org, name), user)
+        self.org.apply(policy(notify, thresholds, **ask))
+        self.org.sync()
+        self.agent = McpWs(rt, self.org.credential)
+
+    def ask(self, line="one", tool=APPEND, **more):
+        """A write that is held: (the call, the approval's id)."""
+        before = {r["approval_id"] for r in self.org.rows()}
+        call = self.agent.call_start(tool, dict({"line": line}, **more))
+        while True:
+            fresh = [r["approval_id"] for r in self.org.rows()
+                     if r["approval_id"] not in before and r["state"] == "pending"]
+            if fresh:
+                return call, fresh[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.agent.close()
