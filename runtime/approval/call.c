@@ -436,6 +436,8 @@ static fl_next over(struct fl_call *c)
     struct fl_str reason = row->reason.p ? row->reason : row->outcome;
     if (row->settled_by.p)
         return settled_by_a_person(c, row);
+    if (fl_approval_may_have_run(row))
+        return outcome(c, FL_OUTCOME_UNKNOWN, reason);
     switch (row->state) {
     case FL_APPROVAL_SUCCEEDED:
     case FL_APPROVAL_FAILED: return take_result(c, &c->look.result, row->outcome);

@@ -77,7 +77,9 @@
     X(CHANNEL_REMOVED, "channel.removed", "a channel was removed")                                 \
     X(IDENTITY_CODE, "identity.code", "a code was issued, to link a chat account to a person")     \
     X(IDENTITY_LINKED, "identity.linked", "a chat account was linked to a person")                 \
-    X(IDENTITY_UNLINKED, "identity.unlinked", "a person's chat accounts were unlinked")
+    X(IDENTITY_UNLINKED, "identity.unlinked", "a person's chat accounts were unlinked")            \
+    X(RUNTIME_RESTORED, "runtime.restored",                                                        \
+      "the operator ended what was open in a database that had been restored or moved")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

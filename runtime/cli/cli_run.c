@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include "flopinio/base/json.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/notify/show.h"
+
+#define URL_MAX 4096
 
 /* ---------------------------------------------------------------- arguments */
 const char *fl_cli_arg(const struct fl_cli *cli, size_t at)
@@ -73,6 +76,18 @@ bool fl_cli_file(struct fl_cli *cli, const char *path, size_t max, struct fl_str
                     fl_cli_text(cli, path), max);
     fl_buf_fini(&text);
     return ret->p != NULL;
+}
+
+bool fl_cli_url(struct fl_cli *cli, const char *file_flag, const char *variable, struct fl_buf *out)
+{
+    const char *file = fl_cli_flag(cli, file_flag), *value = getenv(variable);
+    struct fl_str text = fl_str_of(value);
+    if (file && !fl_cli_file(cli, file, URL_MAX, &text))
+        return false;
+    while (text.n && strchr(" \t\r\n", text.p[text.n - 1]))
+        text.n--;
+    fl_buf_str(out, text);
+    return true;
 }
 
 json_t *fl_cli_json_arg(struct fl_cli *cli, const char *what, const char *text)

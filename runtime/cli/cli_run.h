@@ -48,6 +48,11 @@ int fl_cli_fail(struct fl_cli *cli, int status, const char *fmt, ...) FL_PRINTF(
 int fl_cli_error(struct fl_cli *cli, const struct fl_err *err);
 /* What a file holds ("-": standard input), at most `max` bytes, in the arena; says why not. */
 bool fl_cli_file(struct fl_cli *cli, const char *path, size_t max, struct fl_str *ret);
+/* A connection string with a password: what the environment has, or the file of the flag; never the
+ * flag itself, which every user of the host can read. Appended to `out`, which the caller cleanses;
+ * empty where neither is given. False: said why not. */
+bool fl_cli_url(struct fl_cli *cli, const char *file_flag, const char *variable,
+                struct fl_buf *out);
 /* JSON given as it is or as "@FILE"; NULL: said why. A new reference. */
 json_t *fl_cli_json_arg(struct fl_cli *cli, const char *what, const char *text);
 /* The configuration of this host by --config, --data-dir and the environment. */

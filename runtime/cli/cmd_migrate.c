@@ -14,7 +14,6 @@
 #include "runtime/store/migrate.h"
 
 #define PASSWORD_BYTES 49
-#define URL_MAX        4096
 
 struct migrate {
     struct fl_cli *cli;
@@ -22,20 +21,6 @@ struct migrate {
     char passwords[2][PASSWORD_BYTES]; /* of owner and app, when they were made just now */
     bool is_new[2];
 };
-
-/* ---------------------------------------------------------------- URLs */
-/* False: said why not. */
-static bool read_url(struct fl_cli *cli, const char *flag, const char *variable, struct fl_buf *out)
-{
-    const char *file = fl_cli_flag(cli, flag), *value = getenv(variable);
-    struct fl_str text = fl_str_of(value);
-    if (file && !fl_cli_file(cli, file, URL_MAX, &text))
-        return false;
-    while (text.n && strchr(" \t\r\n", text.p[text.n - 1]))
-        text.n--;
-    fl_buf_str(out, text);
-    return true;
-}
 
 /* ---------------------------------------------------------------- roles */
 static void make_passwords(struct migrate *m, const bool missing[4], struct fl_role_passwords *ret)
@@ -82,7 +67,7 @@ static int make_roles(struct migrate *m)
     struct pg_conn *pg = NULL;
     struct fl_err err;
     bool missing[4];
-    if (!read_url(m->cli, "admin-url-file", "FLOPINIO_ADMIN_URL", &url))
+    if (!fl_cli_url(m->cli, "admin-url-file", "FLOPINIO_ADMIN_URL", &url))
         return FL_EXIT_FAILED;
     if (!url.n)
         return fl_cli_wrong(m->cli,
@@ -134,7 +119,8 @@ static int migrate_schema(struct migrate *m)
 {
     struct pg_conn *pg = NULL;
     struct fl_err err;
-    if (!m->owner_url.n && !read_url(m->cli, "owner-url-file", "FLOPINIO_OWNER_URL", &m->owner_url))
+    if (!m->owner_url.n &&
+        !fl_cli_url(m->cli, "owner-url-file", "FLOPINIO_OWNER_URL", &m->owner_url))
         return FL_EXIT_FAILED;
     if (!m->owner_url.n)
         return fl_cli_wrong(m->cli,

@@ -378,6 +378,12 @@ json_t *fl_config_to_json(const struct fl_config *config)
     for (size_t i = 0; object && i < ROWS; i++) {
         struct fl_buf text = FL_BUF_INIT;
         put_text(config, &rows[i], &text);
+        /* What is as it always was need not be told: the next program, or the last one, may not
+         * know it. */
+        if (!text.is_failed && fl_str_is(fl_buf_view(&text), rows[i].fallback)) {
+            fl_buf_fini(&text);
+            continue;
+        }
         if (text.is_failed ||
             json_object_set_new(object, rows[i].name, json_string(text.p ? text.p : "")) != 0) {
             json_decref(object);

@@ -38,6 +38,9 @@
     X(log_format, TEXT, "text", 0, 0, reload, "text or json")                                        \
     X(keys_file, TEXT, "", 0, 0, restart,                                                            \
       "encryption keys; empty: data_dir/secrets/keys, made at the first start")                      \
+    X(epoch_file, TEXT, "", 0, 0, restart,                                                           \
+      "what this node knows of its database, by which a restored one is noticed; empty: "            \
+      "data_dir/epoch")                                                                              \
     X(plugin_dirs, LIST, "", 0, 0, restart, "folders with plugins, beside the installed ones")       \
     X(plugin_user, TEXT, "nobody", 0, 0, restart,                                                    \
       "operating-system user of plugin processes, when started as root")                             \
@@ -100,7 +103,8 @@ struct fl_config {
 enum fl_code fl_config_load(const char *file, const char *const *flags, size_t flag_count,
                             struct fl_config *ret, struct fl_err *err) FL_MUST_CHECK;
 void fl_config_fini(struct fl_config *config);
-/* All values as a JSON object of texts, secrets included, for handing over to workers; and back. */
+/* All values but defaults as a JSON object of texts, secrets included, for handing over to workers;
+ * and back. */
 json_t *fl_config_to_json(const struct fl_config *config);
 enum fl_code fl_config_from_json(const json_t *object, struct fl_config *ret,
                                  struct fl_err *err) FL_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "runtime/cli/doctor.h"
+#include "runtime/cli/known.h"
 #include "runtime/cli/prepare.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/io/pg_admin.h"
@@ -16,7 +17,8 @@
 /* What a database that cannot be asked keeps from being looked at. */
 static void skip_all(struct fl_doctor *d, const char *why)
 {
-    static const char *const checks[] = { "roles", "row-security", "settings", "audit-partitions" };
+    static const char *const checks[] = { "roles", "row-security", "settings", "audit-partitions",
+                                          "epoch" };
     for (size_t i = 0; i < FL_COUNTOF(checks); i++)
         fl_doctor_say(d, checks[i], FL_DOCTOR_SKIP, NULL, "%s", why);
 }
@@ -114,6 +116,25 @@ static void check_keys(struct fl_doctor *d, const char *conninfo)
     fl_buf_fini(&text);
 }
 
+static void check_epoch(struct fl_doctor *d, struct pg_conn *pg)
+{
+    struct fl_epoch now;
+    struct fl_err err;
+    char path[600];
+    fl_known_path(&d->config, path, sizeof path);
+    enum fl_code code = fl_epoch_read(pg, &now, &err);
+    if (code)
+        fl_doctor_say(d, "epoch", FL_DOCTOR_SKIP, NULL, "%s", err.text);
+    else if (fl_known_judge(&d->config, &now, &err) != FL_OK)
+        fl_doctor_say(d, "epoch", FL_DOCTOR_FAIL,
+                      "flopinio recover --dry-run, then flopinio recover; where another node works "
+                      "with this database, copy its epoch file instead",
+                      "%s", err.text);
+    else
+        fl_doctor_say(d, "epoch", FL_DOCTOR_OK, NULL, "%lld, the database that %s knows",
+                      now.number, path);
+}
+
 static void check_clock(struct fl_doctor *d, struct pg_conn *pg)
 {
     static const char ntp[] = "run a time service on both (timedatectl set-ntp true)";
@@ -174,6 +195,7 @@ void fl_doctor_database(struct fl_doctor *d)
         check_version(d, pg);
         run_inspections(d, pg);
         check_keys(d, conninfo.p);
+        check_epoch(d, pg);
         check_clock(d, pg);
         check_near_agents(d, pg);
     }

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "flopinio/base/json.h"
+#include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/cli/known.h"
 #include "runtime/crypto/keyring.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/io/pg_admin.h"
@@ -192,20 +194,27 @@ static bool write_durably(const char *path, struct fl_str text)
     return is_fine;
 }
 
+enum fl_code fl_prepare_write_keys(const char *path, struct fl_str text, struct fl_err *err)
+{
+    return write_durably(path, text)
+               ? FL_OK
+               : fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
 static enum fl_code make_keys(const char *path, struct fl_err *err)
 {
     struct fl_buf text = FL_BUF_INIT;
     fl_keyring_generate(&text);
     enum fl_code code = fl_buf_code(&text, err);
-    if (code == FL_OK && !write_durably(path, fl_buf_view(&text)))
-        code = fl_err_set(err, FL_IO, "cannot write %s: %s", path, strerror(errno));
+    if (code == FL_OK)
+        code = fl_prepare_write_keys(path, fl_buf_view(&text), err);
     if (text.p)
         fl_cleanse(text.p, text.n);
     fl_buf_fini(&text);
     return code;
 }
 
-static enum fl_code read_keys(const char *path, struct fl_buf *out, struct fl_err *err)
+enum fl_code fl_prepare_read_keys(const char *path, struct fl_buf *out, struct fl_err *err)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -229,6 +238,7 @@ static enum fl_code read_keys(const char *path, struct fl_buf *out, struct fl_er
     return FL_OK;
 }
 
+/* pg NULL: without the number of rows. */
 static enum fl_code check_known_keys(struct pg_conn *pg, const struct fl_keyring *ring,
                                      const json_t *known, struct fl_err *err)
 {
@@ -241,7 +251,7 @@ static enum fl_code check_known_keys(struct pg_conn *pg, const struct fl_keyring
         if (code == FL_OK)
             code = fl_keyring_check(ring, id, fl_buf_view(&stored), err);
         fl_buf_fini(&stored);
-        if (code == FL_BAD_KEY) {
+        if (code == FL_BAD_KEY && pg) {
             struct fl_err why = *err;
             return fl_err_set(err, FL_BAD_KEY, "%s; %lld rows need it", why.text,
                               fl_key_checks_rows(pg, id));
@@ -250,6 +260,16 @@ static enum fl_code check_known_keys(struct pg_conn *pg, const struct fl_keyring
             return code;
     }
     return FL_OK;
+}
+
+enum fl_code fl_prepare_compare_keys(struct fl_str text, const json_t *known, struct fl_err *err)
+{
+    struct fl_keyring *ring = NULL;
+    enum fl_code code = fl_keyring_load(text, &ring, err);
+    if (code == FL_OK)
+        code = check_known_keys(NULL, ring, known, err);
+    fl_keyring_free(&ring);
+    return code;
 }
 
 /* Keys that are new get a known value in the database, by which they are recognised later. */
@@ -310,12 +330,36 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
     if (code == FL_OK && access(path, F_OK) != 0 && is_new)
         code = make_keys(path, err);
     if (code == FL_OK)
-        code = read_keys(path, &p->keys, err);
+        code = fl_prepare_read_keys(path, &p->keys, err);
     if (code == FL_OK)
         code = fl_keyring_load(fl_buf_view(&p->keys), &ring, err);
     if (code == FL_OK)
         code = check_keys(pg, ring, err);
     fl_keyring_free(&ring);
+    fl_admin_close(&pg);
+    return code;
+}
+
+enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, struct fl_err *err)
+{
+    struct pg_conn *pg = NULL;
+    struct fl_epoch now;
+    struct fl_err why;
+    enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
+    if (code == FL_OK)
+        code = fl_epoch_read(pg, &now, err);
+    p->is_frozen = code == FL_OK && fl_known_admit(c, &now, &why) != FL_OK;
+    if (p->is_frozen) {
+        FL_LOG(ERROR, "frozen", FL_KS("reason", why.text));
+        fprintf(stderr, "flopinio: %s\n", why.text);
+    } else {
+        if (code == FL_OK && now.number == 0)
+            code = fl_epoch_begin(pg, err);
+        if (code == FL_OK)
+            code = fl_epoch_read(pg, &now, err);
+        if (code == FL_OK)
+            code = fl_known_save(c, &now, NULL, err);
+    }
     fl_admin_close(&pg);
     return code;
 }
@@ -345,7 +389,7 @@ enum fl_code fl_prepare_check_keys(const struct fl_config *c, const char *connin
     struct pg_conn *pg = NULL;
     struct fl_buf text = FL_BUF_INIT;
     fl_prepare_keys_path(c, path, sizeof path);
-    enum fl_code code = read_keys(path, &text, err);
+    enum fl_code code = fl_prepare_read_keys(path, &text, err);
     if (code == FL_OK)
         code = fl_keyring_load(fl_buf_view(&text), &ring, err);
     if (code == FL_OK && !conninfo)

@@ -2,6 +2,8 @@
 #ifndef FLOPINIO_CLI_PREPARE_H
 #define FLOPINIO_CLI_PREPARE_H
 
+#include <jansson.h>
+
 #include "runtime/cli/config.h"
 #include "runtime/store/cluster.h"
 
@@ -18,6 +20,7 @@ struct fl_prepared {
     bool is_private; /* said beforehand: whom the pid file names when another start is refused */
     int lock_fd;     /* one supervisor per data directory; -1: none taken */
     bool was_killed; /* the supervisor before this one did not end in order */
+    bool is_frozen;  /* the database is not as it was left; said on standard error */
 };
 
 /* data_dir, run directory, secrets; takes the lock (FL_CONFLICT: it is running already). */
@@ -31,10 +34,24 @@ enum fl_code fl_prepare_database(const struct fl_config *config, struct fl_prepa
  * be the right one (FL_BAD_KEY names it and how many rows need it). */
 enum fl_code fl_prepare_keys(const struct fl_config *config, struct fl_prepared *p,
                              struct fl_err *err) FL_MUST_CHECK;
+/* Is it the database that this node knows (known.h)? One that is new, or that no program has
+ * written down yet, is written down. A frozen one is no error: p->is_frozen. */
+enum fl_code fl_prepare_epoch(const struct fl_config *config, struct fl_prepared *p,
+                              struct fl_err *err) FL_MUST_CHECK;
 /* The same question without making or writing anything, for doctor; `conninfo` of the app role,
  * NULL: the file alone. What is fine is said in *ret. */
 enum fl_code fl_prepare_check_keys(const struct fl_config *config, const char *conninfo,
                                    struct fl_buf *ret, struct fl_err *err) FL_MUST_CHECK;
+/* Are these keys (a keyring's text) the ones of `known`, {"key id": "value in base64"} (borrowed)?
+ * FL_BAD_KEY names one that is missing or another. */
+enum fl_code fl_prepare_compare_keys(struct fl_str text, const json_t *known,
+                                     struct fl_err *err) FL_MUST_CHECK;
+/* Reads a keys file that no other user can read; `out` is the caller's to cleanse. */
+enum fl_code fl_prepare_read_keys(const char *path, struct fl_buf *out,
+                                  struct fl_err *err) FL_MUST_CHECK;
+/* Writes one where none is, durably, with mode 0600. */
+enum fl_code fl_prepare_write_keys(const char *path, struct fl_str text,
+                                   struct fl_err *err) FL_MUST_CHECK;
 void fl_prepare_fini(struct fl_prepared *p);
 
 /* How many workers there will be. */

@@ -133,14 +133,13 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     } else if (fl_str_is(ex->path, "/ready")) {
         if (site->is_draining)
             respond(ex, 503, "text/plain", FL_STR("not ready: stopping\n"));
-        else if (!site->is_serving)
-            respond(ex, 503, "text/plain", FL_STR("not ready: starting\n"));
-        else if (fl_pg_is_up(site->core->pg, &err))
-            respond(ex, 200, "text/plain", FL_STR("ready\n"));
-        else {
+        else if (!fl_pg_is_up(site->core->pg, &err)) {
             fl_buf_printf(&out, "not ready: %s\n", err.text);
             respond(ex, 503, "text/plain", fl_buf_view(&out));
-        }
+        } else if (!site->is_serving)
+            respond(ex, 503, "text/plain", FL_STR("not ready: starting\n"));
+        else
+            respond(ex, 200, "text/plain", FL_STR("ready\n"));
     } else if (fl_str_is(ex->path, "/metrics")) {
         put_metrics(&out, site->stats);
         respond(ex, 200, "text/plain; version=0.0.4", fl_buf_view(&out));

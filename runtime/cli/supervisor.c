@@ -12,6 +12,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/cli/boot.h"
+#include "runtime/cli/guard.h"
 #include "runtime/cli/prepare.h"
 #include "runtime/cli/private.h"
 #include "runtime/cli/stats.h"
@@ -69,6 +70,7 @@ struct supervisor {
     struct fl_uuid gone[FL_BOOT_GONE]; /* ended, and no worker has said so in the database yet */
     size_t gone_count;
     uv_signal_t signals[4];
+    struct fl_guard guard;
     struct fl_timer cluster_timer, private_timer;
     struct fl_private_watch private_watch;
     struct fl_work cluster_work;
@@ -378,6 +380,23 @@ static void on_cluster_look(struct fl_timer *timer)
     fl_loop_work(&s->loop, &s->cluster_work, mend_cluster, on_mended);
 }
 
+static void kill_now(struct child *c)
+{
+    if (c)
+        uv_process_kill(&c->process, SIGKILL);
+}
+
+/* Workers that lived through it know what this database has forgotten: they begin anew. */
+static void on_guard_looked(void *ctx, bool was_frozen, bool is_frozen)
+{
+    struct supervisor *s = ctx;
+    for (int i = 0; is_frozen && !was_frozen && i < s->worker_count; i++) {
+        kill_now(s->slots[i].child);
+        kill_now(s->slots[i].old);
+    }
+    maybe_end(s);
+}
+
 /* ---------------------------------------------------------------- private installations */
 static void on_private_look(struct fl_timer *timer)
 {
@@ -520,6 +539,9 @@ static void maybe_end(struct supervisor *s)
         if (s->slots[i].child || s->slots[i].old)
             return;
     }
+    fl_guard_stop(&s->guard);
+    if (s->guard.is_busy)
+        return; /* again when it has looked */
     fl_loop_timer_cancel(&s->loop, &s->cluster_timer);
     fl_loop_timer_cancel(&s->loop, &s->private_timer);
     fl_loop_stop(&s->loop);
@@ -566,6 +588,8 @@ static enum fl_code prepare(struct supervisor *s, struct fl_err *err)
         code = fl_prepare_database(s->config, &s->prepared, o->progress, err);
     if (code == FL_OK)
         code = fl_prepare_keys(s->config, &s->prepared, err);
+    if (code == FL_OK)
+        code = fl_prepare_epoch(s->config, &s->prepared, err);
     if (code)
         return code;
     s->stats_fd = fl_stats_make();
@@ -579,6 +603,7 @@ static void close_all(struct supervisor *s)
 {
     struct fl_err err;
     close_sockets(s);
+    fl_guard_fini(&s->guard);
     if (s->prepared.cluster && fl_cluster_stop(s->prepared.cluster, 30000, &err) != FL_OK)
         FL_LOG(WARN, "database_not_stopped", FL_KS("reason", err.text));
     fl_prepare_fini(&s->prepared);
@@ -624,6 +649,13 @@ int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *o
         fl_timer_init(&s->slots[i].respawn, on_respawn);
         spawn(s, i);
     }
+    s->guard = (struct fl_guard){ .loop = &s->loop,
+                                  .config = config,
+                                  .conninfo = s->prepared.conninfo.p,
+                                  .looked = on_guard_looked,
+                                  .ctx = s,
+                                  .is_frozen = s->prepared.is_frozen };
+    fl_guard_start(&s->guard);
     fl_timer_init(&s->cluster_timer, on_cluster_look);
     if (s->prepared.cluster)
         fl_loop_timer(&s->loop, &s->cluster_timer, CLUSTER_LOOK_MS);

@@ -17,6 +17,7 @@
 #include "runtime/approval/runner.h"
 #include "runtime/approval/sweep.h"
 #include "runtime/cli/boot.h"
+#include "runtime/cli/known.h"
 #include "runtime/cli/stats.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/crypto/secret.h"
@@ -60,7 +61,7 @@ struct worker {
     int64_t drain_until_ms;
     int exit_status;
     int64_t started_ms;
-    bool has_stdio, is_open, is_serving, is_draining;
+    bool has_stdio, is_open, is_serving, is_draining, is_frozen;
 };
 
 /* ---------------------------------------------------------------- opening */
@@ -462,6 +463,22 @@ static void watch_signals(struct worker *w)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Of each new connection: is it still the database that this node knows? A worker that served the
+ * other one has its policies and calls in memory, and begins anew. */
+static enum fl_code admit(void *ctx, const struct pg_result *row, struct fl_err *err)
+{
+    struct worker *w = ctx;
+    struct fl_epoch now;
+    fl_epoch_of(row, &now);
+    enum fl_code code = fl_known_admit(&w->boot.config, &now, err);
+    if (code && !w->is_frozen)
+        FL_LOG(ERROR, "frozen", FL_KS("reason", err->text));
+    w->is_frozen = code != FL_OK;
+    if (code && w->is_serving)
+        _exit(1);
+    return code;
+}
+
 static enum fl_code open_parts(struct worker *w, struct fl_err *err)
 {
     struct fl_config *c = &w->boot.config;
@@ -469,7 +486,10 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
     struct fl_pg_config pg = { .conninfo = w->boot.conninfo.p,
                                .name = fl_store_worker_name(&w->boot.id, name),
                                .shared_connections = 2,
-                               .exclusive_connections = (int)c->database_connections - 2 };
+                               .exclusive_connections = (int)c->database_connections - 2,
+                               .admit_sql = fl_epoch_sql,
+                               .admit = admit,
+                               .admit_ctx = w };
     enum fl_code code = fl_keyring_load(w->boot.keys, &w->keys, err);
     fl_cleanse((char *)w->boot.keys.p, w->boot.keys.n);
     if (code == FL_OK)

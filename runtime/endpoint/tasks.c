@@ -31,7 +31,7 @@ void fl_task_of(struct fl_arena *arena, struct fl_endpoint *ep, const struct fl_
     char *id = fl_arena_alloc(arena, FL_UUID_TEXT);
     *ret = (struct fl_mcp_task){
         .id = row->task_id,
-        .state = state_of(row->state),
+        .state = fl_approval_may_have_run(row) ? FL_MCP_STATE_UNKNOWN : state_of(row->state),
         .words = { .approval_id = id ? fl_str_of(fl_uuid_format(&row->id, id)) : FL_STR(""),
                    .tool = row->tool,
                    .by = row->decided_by,

@@ -80,6 +80,12 @@ struct fl_pg_config {
     int64_t timeout_ms;        /* default 8000 */
     const char *name;          /* application_name, copied; default "flopinio" */
     bool may_bypass_rls;       /* tests of the refusal only */
+    /* Asked of each new connection before it is used: one statement with one row. What is not
+     * admitted is not used, and tried again: FL_UNAVAILABLE, whose text callers are told. NULL:
+     * none. */
+    const char *admit_sql;
+    enum fl_code (*admit)(void *ctx, const struct pg_result *row, struct fl_err *err);
+    void *admit_ctx;
 };
 
 /* Copies the configuration; starts connecting at once; reconnects with jittered back-off. */

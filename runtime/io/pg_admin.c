@@ -22,8 +22,12 @@ static void drop_notice(void *arg, const char *message)
 
 enum fl_code fl_admin_connect(const char *conninfo, PGconn **ret, struct fl_err *err)
 {
-    const char *keys[] = { "dbname", "connect_timeout", "application_name", NULL };
-    const char *values[] = { conninfo, "5", "flopinio-admin", NULL };
+    /* What stands in front of the string it may set otherwise. */
+    const char *keys[] = {
+        "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "dbname",           "connect_timeout", "application_name",    NULL
+    };
+    const char *values[] = { "5000", "5", "2", "3", conninfo, "5", "flopinio-admin", NULL };
     PGconn *pg = PQconnectdbParams(keys, values, 1);
     if (!pg)
         return fl_err_code(err, FL_NOMEM);
@@ -97,6 +101,22 @@ void fl_admin_url(PGconn *pg, const char *role, const char *password, const char
     fl_buf_printf(out, "/%s", database);
     if (is_socket)
         fl_buf_printf(out, "?host=%s&port=%s", host, port);
+}
+
+enum fl_code fl_admin_environment(const char *conninfo, struct fl_err *err)
+{
+    char *why = NULL;
+    PQconninfoOption *options = PQconninfoParse(conninfo, &why);
+    PQfreemem(why); /* it may quote the password */
+    if (!options)
+        return fl_err_set(err, FL_CONFIG, "the database url cannot be read");
+    bool is_fine = true;
+    for (const PQconninfoOption *o = options; o->keyword; o++) {
+        if (o->envvar && o->val && *o->val)
+            is_fine = is_fine && setenv(o->envvar, o->val, 1) == 0;
+    }
+    PQconninfoFree(options);
+    return is_fine ? FL_OK : fl_err_code(err, FL_NOMEM);
 }
 
 int fl_admin_version(PGconn *pg)

@@ -39,6 +39,9 @@ enum fl_code fl_admin_verifier(struct pg_conn *pg, const char *role, const char 
 /* Appends the connection's place as a URI: "postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE". */
 void fl_admin_url(struct pg_conn *pg, const char *role, const char *password, const char *database,
                   struct fl_buf *out);
+/* Sets the environment variables by which PostgreSQL's own programs find the place and the role of
+ * a connection string: for a child between fork and exec. */
+enum fl_code fl_admin_environment(const char *conninfo, struct fl_err *err) FL_MUST_CHECK;
 /* Major version of the server. */
 int fl_admin_version(struct pg_conn *pg);
 

@@ -242,14 +242,27 @@ static void drop_notice(void *arg, const char *message)
 /* After the handshake: one simple query, then pipeline mode (or LISTEN). */
 static void begin_setup(struct fl_pg_conn *conn)
 {
+    const char *admit_sql = conn->pool->config.admit_sql;
     conn->state = FL_PG_SETUP;
+    conn->is_checked = false;
     PQsetnonblocking(conn->pg, 1);
     PQsetNoticeProcessor(conn->pg, drop_notice, NULL);
-    char sql[1024];
-    snprintf(sql, sizeof sql, "%s%s", fl_pg_check_sql,
-             conn->kind == FL_PG_LISTEN ? "; LISTEN flopinio" : "");
+    char sql[2048];
+    snprintf(sql, sizeof sql, "%s%s%s%s", fl_pg_check_sql, admit_sql ? "; " : "",
+             admit_sql ? admit_sql : "", conn->kind == FL_PG_LISTEN ? "; LISTEN flopinio" : "");
     if (!PQsendQuery(conn->pg, sql) || !watch(conn, UV_READABLE | UV_WRITABLE))
         fail_connect(conn, PQerrorMessage(conn->pg));
+}
+
+static bool is_admitted(struct fl_pg_conn *conn, const PGresult *res)
+{
+    const struct fl_pg_config *c = &conn->pool->config;
+    struct fl_err why;
+    if (c->admit(c->admit_ctx, res, &why) == FL_OK)
+        return true;
+    fail_connect(conn, why.text);
+    conn->pool->last_error = why; /* of our own making: it is for whoever asks */
+    return false;
 }
 
 static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
@@ -261,11 +274,14 @@ static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
         fail_connect(conn, PQresultErrorMessage(res));
         return false;
     }
+    if (conn->is_checked)
+        return is_admitted(conn, res);
     enum fl_code code = fl_pg_check(res, conn->pool->config.may_bypass_rls, &why);
     if (code == FL_UNAVAILABLE)
         fail_connect(conn, why.text);
     else if (code)
         refuse(conn, why.text);
+    conn->is_checked = true;
     return code == FL_OK;
 }
 

@@ -45,6 +45,7 @@ struct fl_pg_conn {
     struct fl_pg *pool;
     enum fl_pg_kind kind;
     enum fl_pg_conn_state state;
+    bool is_checked; /* in FL_PG_SETUP: its role and server are fine */
     PGconn *pg;
     uv_poll_t *poll;
     int fd;

@@ -156,6 +156,7 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
                            ? FL_STR("")
                            : FL_STR("an earlier one was found not to have happened"),
         .progress = fl_str_of(v->progress),
+        .next = fl_approval_may_have_run(row) ? FL_STR("it may have run") : FL_STR(""),
         .outcome = texts->is_tampered
                        ? FL_STR("the stored approval does not match its digest: it will not run")
                    : row->reason.n ? row->reason

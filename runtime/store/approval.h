@@ -10,6 +10,10 @@
 #define FL_DIGEST_BYTES 32
 #define FL_BINDING_SALT 16
 
+/* `outcome` and `reason` of what `flopinio recover` ended. */
+#define FL_APPROVAL_RESTORED        "restored"
+#define FL_APPROVAL_RESTORED_REASON "the database was restored, and may have forgotten that it ran"
+
 enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
 
 /* A row without its sealed contents, joined with names. Texts live in the arena given to the
@@ -33,6 +37,13 @@ struct fl_approval {
     bool is_expired;      /* by the database's clock, when it was read */
     bool is_unknown_over; /* unknown_after has passed */
 };
+
+/* Ended by `flopinio recover`: whatever its state is called, it may have run. */
+static inline bool fl_approval_may_have_run(const struct fl_approval *row)
+{
+    return (row->state == FL_APPROVAL_CANCELLED || row->state == FL_APPROVAL_VOIDED) &&
+           fl_str_is(row->outcome, FL_APPROVAL_RESTORED);
+}
 
 /* The row as it is first written. Digests and sealed texts are bytes. */
 struct fl_approval_new {

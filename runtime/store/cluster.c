@@ -591,6 +591,8 @@ enum fl_code fl_cluster_find(const struct fl_cluster_config *config, struct fl_c
     c->version[strcspn(c->version, "\r\n")] = 0;
     if (code == FL_OK && !running_pid(c))
         code = fl_err_set(err, FL_UNAVAILABLE, "the private database does not run");
+    struct fl_err ignored;
+    (void)!find_bin(c, config->bin_dir, &ignored);
     if (code == FL_OK)
         find_its_socket(c);
     if (code)
@@ -626,6 +628,30 @@ bool fl_cluster_is_running(const struct fl_cluster *c)
 const char *fl_cluster_version(const struct fl_cluster *c)
 {
     return c->version;
+}
+
+const char *fl_cluster_bin(const struct fl_cluster *c)
+{
+    return c->bin;
+}
+
+enum fl_code fl_cluster_tools(const char *wanted, char *out, size_t size, struct fl_err *err)
+{
+    char tool[PATH_BYTES + 16];
+    for (size_t i = 0; i < FL_COUNTOF(majors); i++) {
+        if (wanted[0])
+            snprintf(out, size, "%s", wanted);
+        else
+            snprintf(out, size, "/usr/lib/postgresql/%s/bin", majors[i]);
+        snprintf(tool, sizeof tool, "%.*s/pg_dump", PATH_BYTES, out);
+        if (exists(tool))
+            return FL_OK;
+    }
+    return fl_err_set(
+        err, FL_CONFIG,
+        "pg_dump and pg_restore are not there%s%s; install them with: apt-get install "
+        "postgresql-client",
+        wanted[0] ? " in " : "", wanted);
 }
 
 enum fl_code fl_cluster_stop(struct fl_cluster *c, int timeout_ms, struct fl_err *err)

@@ -38,6 +38,12 @@ pid_t fl_cluster_pid(const struct fl_cluster *cluster);
 bool fl_cluster_is_running(const struct fl_cluster *cluster);
 /* "15", "17": the version of the files. */
 const char *fl_cluster_version(const struct fl_cluster *cluster);
+/* Where its programs are. */
+const char *fl_cluster_bin(const struct fl_cluster *cluster);
+/* The folder with the newest of PostgreSQL's client programs on this machine; `wanted`: of the
+ * configuration, "" none. FL_CONFIG says what to install. */
+enum fl_code fl_cluster_tools(const char *wanted, char *out, size_t size,
+                              struct fl_err *err) FL_MUST_CHECK;
 /* Fast shutdown, waits at most timeout_ms. */
 enum fl_code fl_cluster_stop(struct fl_cluster *cluster, int timeout_ms,
                              struct fl_err *err) FL_MUST_CHECK;

@@ -270,7 +270,10 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
     if (code == FL_OK)
         code = fl_admin_exec(pg,
                              "GRANT SELECT ON ALL TABLES IN SCHEMA flopinio TO flopinio_backup;"
-                             "GRANT SELECT ON ALL SEQUENCES IN SCHEMA flopinio TO flopinio_backup",
+                             "GRANT SELECT ON ALL SEQUENCES IN SCHEMA flopinio TO flopinio_backup;"
+                             /* the partitions to come: one that it cannot read ends a dump */
+                             "ALTER DEFAULT PRIVILEGES IN SCHEMA flopinio GRANT SELECT ON TABLES "
+                             "TO flopinio_backup",
                              NULL, err);
     return code;
 }

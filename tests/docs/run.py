@@ -287,14 +287,12 @@ BEFORE = {      # before a block with that text
     "sudo systemd-sysusers": "kill $!; wait $! || true; rm -r /var/lib/flopinio\n",
     "approvals list --data-dir": SERVICE,
     "flopinio stdio": "flopinio agent create bot --owner ann --client claude-code --as ann\n",
-    "pg_ctl -D": "kill $!; wait $! || true\n",
-    "flopinio doctor\n": SERVICE,
 }
 INSTEAD = {     # what does not end by itself, and names
     r"^flopinio serve$": "flopinio serve >serve.log 2>&1 &",
     r"flopinio stdio$": "flopinio stdio </dev/null",
     r"DATA_DIR": "/var/lib/flopinio",
-    r"/usr/lib/postgresql/15/bin": "$tools",
+    r"^flopinio recover --data-dir": "FLOPINIO_EXECUTE_TIME=1s flopinio recover --data-dir",
 }
 
 

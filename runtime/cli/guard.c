@@ -1,0 +1,83 @@
+/* Whether the database is still the one that was here. */
+#include "runtime/cli/guard.h"
+
+#include "flopinio/base/clock.h"
+#include "flopinio/base/log.h"
+#include "runtime/io/pg_admin.h"
+
+#define LOOK_MS 1000
+#define SAVE_MS                                                                                    \
+    5000 /* what is lost of it: a database that is older by less than that is not noticed */
+
+/* A database that is away says nothing, whatever it will be when it is back. */
+static enum fl_code look(struct fl_guard *g, bool is_last)
+{
+    struct fl_epoch now;
+    enum fl_code code = g->pg || is_last ? FL_OK : fl_admin_connect(g->conninfo, &g->pg, &g->err);
+    if (code == FL_OK && !g->pg)
+        return FL_INTERNAL;
+    if (code == FL_OK)
+        code = fl_epoch_read(g->pg, &now, &g->err);
+    if (code || now.timeline == 0) { /* 0: a standby */
+        if (g->pg)
+            fl_admin_close(&g->pg);
+        return FL_INTERNAL;
+    }
+    code = fl_known_admit(g->config, &now, &g->err);
+    if (code == FL_OK && now.number > 0 && (is_last || fl_mono_ms() - g->saved_ms >= SAVE_MS)) {
+        struct fl_err err;
+        if (fl_known_save(g->config, &now, NULL, &err) != FL_OK)
+            FL_LOG(ERROR, "epoch_not_written", FL_KS("reason", err.text));
+        g->saved_ms = fl_mono_ms();
+    }
+    return code;
+}
+
+static void on_work(struct fl_work *work)
+{
+    struct fl_guard *g = FL_CONTAINER(work, struct fl_guard, work);
+    g->err.code = look(g, false);
+}
+
+static void on_done(struct fl_work *work)
+{
+    struct fl_guard *g = FL_CONTAINER(work, struct fl_guard, work);
+    bool was_frozen = g->is_frozen;
+    g->is_busy = false;
+    if (g->err.code == FL_OK || g->err.code == FL_UNAVAILABLE)
+        g->is_frozen = g->err.code != FL_OK;
+    if (g->is_frozen && !was_frozen)
+        FL_LOG(ERROR, "frozen", FL_KS("reason", g->err.text));
+    else if (was_frozen && !g->is_frozen)
+        FL_LOG(INFO, "recovered", FL_KS("database", "is the one that this node knows"));
+    if (!g->is_over)
+        fl_loop_timer(g->loop, &g->timer, LOOK_MS);
+    g->looked(g->ctx, was_frozen, g->is_frozen);
+}
+
+static void on_timer(struct fl_timer *timer)
+{
+    struct fl_guard *g = FL_CONTAINER(timer, struct fl_guard, timer);
+    g->is_busy = true;
+    fl_loop_work(g->loop, &g->work, on_work, on_done);
+}
+
+void fl_guard_start(struct fl_guard *g)
+{
+    fl_timer_init(&g->timer, on_timer);
+    g->saved_ms = fl_mono_ms();
+    fl_loop_timer(g->loop, &g->timer, LOOK_MS);
+}
+
+void fl_guard_stop(struct fl_guard *g)
+{
+    g->is_over = true;
+    fl_loop_timer_cancel(g->loop, &g->timer);
+}
+
+void fl_guard_fini(struct fl_guard *g)
+{
+    if (g->pg && !g->is_frozen)
+        (void)!look(g, true);
+    fl_admin_close(&g->pg);
+}
