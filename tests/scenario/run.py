@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs scenario tests: tests/scenario/run.py [-j N] [FILE | FILE:CASE | CASE]...
+"""Runs scenario tests: tests/scenario/run.py [-j N] [--dir DIR] [FILE | FILE:CASE | CASE]...
 
 A file's cases run in one process of their own, which shares one runtime among them; a case that
 overruns its time or takes its process down fails alone, the rest goes on in a new process. Without
@@ -25,7 +25,8 @@ import traceback
 
 PREPARE_S = 150  # a runtime for a case, on a busy machine; beside the case's own limit
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+CASES = os.environ.get("FL_CASES", HERE)  # where the files are; of --dir
+sys.path[:0] = [CASES, HERE]
 
 
 # ---------------------------------------------------------------- inside a file's process
@@ -159,10 +160,10 @@ def list_cases(name):
 
 def select(words):
     """{file: set of cases, empty for all} in order."""
-    files = [os.path.basename(p)[:-3] for p in sorted(glob.glob(HERE + "/test_*.py"))]
+    files = [os.path.basename(p)[:-3] for p in sorted(glob.glob(CASES + "/test_*.py"))]
     if not words:
         return {f: set() for f in files}
-    files += [os.path.basename(p)[:-3] for p in sorted(glob.glob(HERE + "/group_*.py"))]
+    files += [os.path.basename(p)[:-3] for p in sorted(glob.glob(CASES + "/group_*.py"))]
     chosen = {}
     for word in words:
         file, _, case = os.path.basename(word).partition(":")
@@ -182,13 +183,16 @@ def select(words):
 
 
 def main():
+    global CASES
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("-j", type=int, default=int(os.environ.get("FL_JOBS", "1")), metavar="N",
                         help="files at a time")
+    parser.add_argument("--dir", default=CASES, help="of the files; tests/scenario")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--list", help=argparse.SUPPRESS)
     parser.add_argument("what", nargs="*")
     args = parser.parse_args()
+    CASES = os.environ["FL_CASES"] = os.path.abspath(args.dir)
     if args.list:
         print("\n".join(c.name for c in load(args.list)))
         return 0

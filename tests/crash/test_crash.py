@@ -1,0 +1,233 @@
+"""SIGKILL at every system call between the intake of a held call and its recorded outcome: of the
+worker, of the plugin's process, of PostgreSQL. Afterwards every approval is there, ran at most once
+and only decided, its agent has one answer, and the audit tells it (field.py)."""
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+
+from cases import case
+from field import TIMES, Field
+from harness import BUILD, LONG, is_alive, wait_for
+from nodes import Trace, backends, postgres_processes
+
+SEED = int(os.environ.get("FL_SEED", "7"))
+WORKER, PLUGIN, DATABASE = (2500, 300, 200) if LONG else (250, 30, 15)
+LIMIT = 3600 if LONG else 420
+# Where a worker must have died at least once, or nothing is shown.
+PHASES = {"nothing recorded", "pending", "approved", "claimed", "dispatched, not done",
+          "dispatched and done", "succeeded"}
+
+
+def enumerated(field, node, process, runs=2):
+    """The system calls of one held call's life, in order, as (name, how many of that name so far);
+    of the longest of some runs."""
+    longest = []
+    for _ in range(runs):
+        call = field.new_call()
+        traces = []
+        field.run(call, node, lambda: traces.append(
+            Trace(process(node), out=node.base + "/trace")))
+        names = traces[0].names()
+        assert call.answers, "the run that is counted was not answered"
+        field.finish(call)
+        if len(names) > len(longest):
+            longest = names
+    seen, points = {}, []
+    for name in longest:
+        seen[name] = seen.get(name, 0) + 1
+        points.append((name, seen[name]))
+    return points
+
+
+def spread(points, count, rng):
+    """`count` of them, evenly, in no order; more than there are: again and again, all of them."""
+    picked = [points[int((i + rng.random()) * len(points) / count) % len(points)]
+              for i in range(count)]
+    rng.shuffle(picked)
+    return picked
+
+
+def kill_at(field, node, process, name, nth, decide_on):
+    """One call during which the process dies at this point; was it reached?"""
+    call = field.new_call()
+    since = node.log_size()
+    armed = []
+
+    def arm():
+        pid = process(node)
+        with contextlib.suppress(LookupError):
+            armed.append((pid, Trace(pid, name, nth)))
+    field.run(call, node, arm, decide_on)
+    was_killed = False
+    for pid, trace in armed:
+        with contextlib.suppress(AssertionError):
+            if not call.answers or process is plugin:
+                wait_for("the death", lambda: not is_alive(pid), 0.3)
+        was_killed = not is_alive(pid)
+        trace.end()
+    if was_killed:
+        field.note_phase(call)
+    if was_killed and process is worker:
+        node.respawn(since)
+    field.finish_later(call)
+    return was_killed
+
+
+def worker(node):
+    return node.worker()
+
+
+def plugin(node):
+    return wait_for("the plugin's process", node.plugin_host)
+
+
+def kill_at_all(field, process, points, wanted):
+    """Each lane kills its own process at one point after the other."""
+    todo, lock, killed, errors = list(points), threading.Lock(), [0, 0], []
+
+    def lane(node):
+        try:
+            while not errors:
+                with lock:
+                    if not todo or killed[0] >= wanted:
+                        return
+                    name, nth = todo.pop()
+                    killed[1] += 1
+                    turn = killed[1]
+                was = kill_at(field, node, process, name, nth, node if turn % 2 else field.calm)
+                with lock:
+                    killed[0] += was
+        except BaseException as e:
+            errors.append(e)
+    threads = [threading.Thread(target=lane, args=(n,)) for n in field.lanes]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if errors:
+        raise errors[0]
+    return killed[0]
+
+
+def crash(rt, process, wanted, program=None, part=lambda points: points, lanes=2):
+    """(problems, phases, kills) of `wanted` deaths spread over a call's life, or that part of it."""
+    rng = random.Random(SEED)
+    with Field(rt, lanes, program) as field:
+        points = part(enumerated(field, field.lanes[0], process))
+        kills = kill_at_all(field, process, spread(points, wanted * 3 // 2, rng), wanted)
+        problems = field.verdict()
+        phases = field.phases()
+    print("    %d system calls; %d deaths (seed %d):" % (len(points), kills, SEED))
+    for phase, count in sorted(phases.items()):
+        print("    %6d %s" % (count, phase))
+    return problems, phases, kills
+
+
+def none(problems):
+    assert not problems, "%d problems:\n%s" % (len(problems), "\n".join(problems[:20]))
+
+
+@case(limit=LIMIT, breaks=True, **TIMES)
+def worker_killed_at_every_system_call(rt):
+    problems, phases, kills = crash(rt, worker, WORKER)
+    none(problems)
+    assert kills >= WORKER * 0.9, "only %d of %d points were reached" % (kills, WORKER)
+    missing = {p for p in PHASES if not any(seen.startswith(p) for seen in phases)}
+    assert not missing, "no worker died while the call was %s: %s" % (sorted(missing), phases)
+
+
+@case(limit=LIMIT, breaks=True, **TIMES)
+def plugin_process_killed_at_every_system_call(rt):
+    problems, phases, kills = crash(rt, plugin, PLUGIN)
+    none(problems)
+    assert kills >= PLUGIN * 0.9, "only %d of %d points were reached" % (kills, PLUGIN)
+    assert any(p.startswith("unknown") or p.startswith("dispatched") for p in phases), phases
+
+
+# ---------------------------------------------------------------- PostgreSQL
+# A backend dies before its transaction is on disk, while it is being written, and behind that,
+# before anybody was told; or everything dies at some moment.
+BACKEND = [(name, n) for n in range(1, 9) for name in ("fdatasync", "pwrite64", "sendto", "recvfrom")]
+
+
+def strike(field, rng, at, is_late):
+    """Six calls under way on all nodes when PostgreSQL dies; when it is back, the next may come.
+    is_late: not before all of them wait and are about to be approved."""
+    nodes = [field.calm] + field.lanes
+    calls = [field.new_call() for _ in range(6)]
+    ready, go = threading.Barrier(len(calls) + 1), threading.Barrier(len(calls) + 1)
+
+    def arm():
+        ready.wait(30)
+        go.wait(30)
+
+    def one(i, call):
+        field.run(call, nodes[i % len(nodes)], arm, timeout=15)
+        field.finish_later(call)
+    threads = [threading.Thread(target=one, args=(i, c)) for i, c in enumerate(calls)]
+    for t in threads:
+        t.start()
+    ready.wait(30)
+    if is_late:
+        for call in calls:
+            call.may_decide.clear()
+        go.wait(30)
+        wait_for("all to wait", lambda: all(c.row and c.row["state"] == "pending" for c in calls))
+    doomed = postgres_processes(field.rt)
+    trace = Trace(backends(field.sql), *at) if at else None
+    if is_late:
+        for call in calls:
+            call.may_decide.set()
+    else:
+        go.wait(30)
+    if not at:
+        time.sleep(rng.uniform(0.005, 0.25))
+        for pid in doomed:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(AssertionError):
+        wait_for("a death", lambda: not all(map(is_alive, doomed)), 10, 0.002)
+        for call in calls:
+            call.struck_at = time.time()
+    for t in threads:
+        t.join()
+    if trace:
+        trace.end()
+    wait_for("the database and its nodes", lambda: all(n.is_ready() for n in nodes), 30)
+    return any(not is_alive(pid) for pid in doomed)
+
+
+@case(limit=LIMIT, breaks=True, **TIMES)
+def postgresql_killed_while_calls_run(rt):
+    rng = random.Random(SEED)
+    with Field(rt, 2) as field:
+        kills = 0
+        for i in range(DATABASE):
+            kills += strike(field, rng, None if i % 3 == 0 else BACKEND[i * 5 % len(BACKEND)],
+                            i % 2 == 1)
+        problems = field.verdict(times=False)
+        field.note_phases_by_audit()
+        phases = field.phases()
+    print("    %d deaths of PostgreSQL's processes (seed %d), %d calls:" % (
+        kills, SEED, sum(phases.values())))
+    for phase, count in sorted(phases.items()):
+        print("    %6d %s" % (count, phase))
+    none(problems)
+    assert kills >= DATABASE * 0.7, kills
+
+
+# ---------------------------------------------------------------- canary
+@case(limit=240, breaks=True, **TIMES)
+def canary_a_build_that_marks_behind_the_effect_is_caught(rt):
+    """The same, for a worker that notes the dispatch together with the outcome: where it dies
+    between the two, its lease runs out and the call runs again (no_marker.patch)."""
+    program = BUILD + "/flopinio_no_marker"
+    assert os.path.exists(program), "build it first: cmake --build ... --target flopinio_no_marker"
+    problems, _, kills = crash(rt, worker, 24, program, part=lambda p: p[len(p) // 2:])
+    assert kills > 12, kills
+    twice = [p for p in problems if "2 effects" in p]
+    assert twice, "nothing was noticed; other problems: %s" % problems[:5]
+    print("    %d of %d calls ran twice" % (len(twice), kills))
