@@ -64,6 +64,7 @@ struct fl_chat_drawing {
     bool is_read;               /* the last page was shown before */
     bool asks_stop;             /* "stop the agent?" with yes and no */
     bool is_erased;             /* arguments left it: show the digest of what it was about */
+    bool is_stray;              /* `notice` on an older copy of a card: no buttons */
 };
 struct fl_chat_drawn {
     struct fl_str bytes; /* what is sent, but for where; in the arena */
@@ -176,6 +177,9 @@ struct fl_channel_kind {
      * there. FL_UNAUTHENTICATED: the secret is wrong. FL_AMBIGUOUS, FL_TIMEOUT: it may have been
      * posted. FL_UNAVAILABLE, FL_IO, FL_CONFIG: nothing was posted. */
     enum fl_code (*send_start)(struct fl_op *op, struct fl_chat_send *send);
+    /* A send's answer was lost, so that it was sent again: which message may be the first copy?
+     * `at` counts up; false: no more. NULL: it cannot be found, and says so when it is pressed. */
+    bool (*stray)(struct fl_str posted, int at, struct fl_arena *arena, struct fl_str *ret);
     /* Takes events until it is cancelled (FL_CANCELLED) or cannot go on: it is started again
      * later. */
     enum fl_code (*listen_start)(struct fl_op *op, struct fl_channel *channel);

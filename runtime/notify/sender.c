@@ -27,6 +27,9 @@ FL_STEP_DECLARE(draw);
 FL_STEP_DECLARE(send);
 FL_STEP_DECLARE(sent);
 FL_STEP_DECLARE(recorded);
+FL_STEP_DECLARE(look_for_stray);
+FL_STEP_DECLARE(next_stray);
+FL_STEP_DECLARE(retired);
 FL_STEP_DECLARE(row_done);
 FL_STEP_DECLARE(row_recorded);
 FL_STEP_DECLARE(rest);
@@ -333,6 +336,10 @@ FL_STEP(draw)
         s->card_at++;
         return &S_next_card;
     }
+    if (!c->message.p && c->tries == 0 && s->look.row.state != FL_APPROVAL_PENDING) {
+        s->card_at++; /* over before it was told: nothing stands there */
+        return &S_next_card;
+    }
     int64_t wait_ms = pace(s, c->place);
     if (wait_ms) {
         wait_for(s, wait_ms);
@@ -395,6 +402,8 @@ FL_STEP(sent)
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
     fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.code ? f->op.err.text : "");
+    s->is_unsent = !c->message.p && f->op.code && f->op.code != FL_AMBIGUOUS &&
+                   f->op.code != FL_TIMEOUT && f->op.code != FL_CANCELLED;
     begin(s);
     if (f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN) {
         /* That place is gone, or not ours: the others go on. */
@@ -417,9 +426,70 @@ FL_STEP(sent)
         fl_store_card_shown(&s->tx, &c->id, s->send.posted, fl_bytes(s->digest, sizeof s->digest),
                             s->drawn.is_last_page);
     }
+    if (s->is_unsent)
+        fl_store_card_unsent(&s->tx, &c->id);
+    s->is_unsent = false;
+    bool is_doubtful = !f->op.code && !c->message.p && c->tries > 0 && s->channel->kind->stray;
     if (!s->tx.first)
         return &S_recorded;
-    return fl_await(f, &S_recorded, fl_tx_submit(&f->op, &s->tx));
+    return fl_await(f, is_doubtful ? &S_look_for_stray : &S_recorded, fl_tx_submit(&f->op, &s->tx));
+}
+
+/* ---------------------------------------------------------------- a copy of a card */
+FL_STEP(look_for_stray)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code)
+        return &S_recorded;
+    begin(s);
+    s->tx.is_read_only = true;
+    s->q = fl_store_cards_at(&s->tx, &s->channel->id, s->cards[s->card_at].place);
+    s->stray_at = 0;
+    s->stray_from = s->send.posted;
+    return fl_await(f, &S_next_stray, fl_tx_submit(&f->op, &s->tx));
+}
+
+static bool is_card(const struct fl_sender *s, struct fl_str message)
+{
+    for (int i = 0; i < fl_rows(s->q); i++) {
+        if (fl_str_eq(fl_cell(s->q, i, 0), message))
+            return true;
+    }
+    return false;
+}
+
+FL_STEP(next_stray)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_chat_drawing drawing = {
+        .notice = FL_STR("An older copy of a card; the newer one is valid."), .is_stray = true
+    };
+    struct fl_str at;
+    struct fl_chat_drawn drawn;
+    struct fl_err err;
+    if (f->op.code)
+        return &S_recorded;
+    while (s->channel->kind->stray(s->stray_from, s->stray_at, s->arena, &at)) {
+        s->stray_at++;
+        if (is_card(s, at))
+            continue;
+        if (s->channel->kind->draw(&drawing, s->arena, &drawn, &err) != FL_OK)
+            break;
+        s->send = (struct fl_chat_send){ .channel = s->channel,
+                                         .arena = s->arena,
+                                         .place = s->cards[s->card_at].place,
+                                         .message = at,
+                                         .bytes = drawn.bytes };
+        return fl_await(f, &S_retired, s->channel->kind->send_start(&f->op, &s->send));
+    }
+    return &S_recorded;
+}
+
+FL_STEP(retired)
+{
+    bool was_it = f->op.code == FL_OK, goes_on = f->op.code == FL_NOT_FOUND;
+    f->op.code = FL_OK;
+    return !was_it && goes_on ? &S_next_stray : &S_recorded;
 }
 
 FL_STEP(recorded)
@@ -441,6 +511,9 @@ FL_STEP(row_done)
     begin(s);
     if (s->is_stopping)
         return &S_rest;
+    if (s->is_unsent)
+        fl_store_card_unsent(&s->tx, &s->cards[s->card_at].id);
+    s->is_unsent = false;
     if (s->later_ms >= 0)
         fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms, s->has_failed,
                               s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 });

@@ -52,7 +52,10 @@ struct fl_sender {
     bool is_posted; /* a card of it stands somewhere */
     bool has_failed;
     bool is_fail_noted;
-    int64_t works_at_ms; /* when it was last noted that the channel works */
+    bool is_unsent;           /* the card at work was certainly not posted */
+    struct fl_str stray_from; /* the copy that stays */
+    int stray_at;             /* candidates for the copy of a card that was sent twice */
+    int64_t works_at_ms;      /* when it was last noted that the channel works */
     /* pace: when a place may be written to again */
     struct {
         uint64_t hash;

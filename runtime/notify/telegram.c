@@ -6,9 +6,10 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/telegram_priv.h"
 
-#define BASE_URL  "https://api.telegram.org"
-#define WHOLE_MAX ((size_t)400 << 10)
-#define CHATS_MAX 16
+#define BASE_URL   "https://api.telegram.org"
+#define WHOLE_MAX  ((size_t)400 << 10)
+#define CHATS_MAX  16
+#define STRAYS_MAX 5
 
 /* ---------------------------------------------------------------- what an administrator gave */
 static bool has_only(struct fl_str s, const char *more)
@@ -141,7 +142,8 @@ static enum fl_code refused(int status, const json_t *answer, int64_t header_ms,
                           (long long)(*ret_ms / 1000));
     case 400: return fl_err_set(err, FL_NOT_FOUND, "telegram refused it: %.*s", FL_STR_ARG(why));
     default:
-        return fl_err_set(err, FL_AMBIGUOUS, "telegram answered %d: %.*s", status, FL_STR_ARG(why));
+        return fl_err_set(err, status >= 500 ? FL_UNAVAILABLE : FL_AMBIGUOUS,
+                          "telegram answered %d: %.*s", status, FL_STR_ARG(why));
     }
 }
 
@@ -284,6 +286,18 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
     return FL_OK;
 }
 
+/* Numbers of a chat's messages go up by one: a copy that was posted just before, if it was, has one
+ * of the numbers below. */
+static bool stray(struct fl_str posted, int at, struct fl_arena *arena, struct fl_str *ret)
+{
+    long long id;
+    if (at >= STRAYS_MAX || !fl_str_to_i64(posted, &id) || id - at - 1 <= 0)
+        return false;
+    char *text = fl_arena_printf(arena, "%lld", id - at - 1);
+    *ret = fl_str_of(text);
+    return text != NULL;
+}
+
 const struct fl_channel_kind fl_channel_telegram = { .name = "telegram",
                                                      .via = "telegram",
                                                      .whole_max = WHOLE_MAX,
@@ -291,6 +305,7 @@ const struct fl_channel_kind fl_channel_telegram = { .name = "telegram",
                                                      .place = place,
                                                      .draw = fl_telegram_draw,
                                                      .send_start = send_start,
+                                                     .stray = stray,
                                                      .listen_start = fl_telegram_listen_start,
                                                      .is_genuine = fl_telegram_is_genuine,
                                                      .hook_start = fl_telegram_hook_start,

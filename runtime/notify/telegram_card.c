@@ -128,13 +128,20 @@ static void put_block(struct book *b, const struct fl_card_block *block)
 }
 
 /* ---------------------------------------------------------------- as JSON */
-static void put_entities(struct fl_buf *out, const struct page *p, size_t shift)
+static void put_entities(struct fl_buf *out, const struct page *p, size_t shift, size_t units)
 {
+    bool is_next = false;
     fl_buf_puts(out, ",\"entities\":[");
-    for (size_t i = 0; i < p->entity_count; i++)
-        fl_buf_printf(out, "%s{\"type\":\"%s\",\"offset\":%zu,\"length\":%zu}", i ? "," : "",
-                      style_names[p->entities[i].style], p->entities[i].offset + shift,
-                      p->entities[i].length);
+    for (size_t i = 0; i < p->entity_count; i++) {
+        const struct entity *e = &p->entities[i];
+        size_t from = e->offset + shift, to = from + e->length;
+        to = to < units ? to : units; /* the blanks that were cut off */
+        if (from >= to)
+            continue;
+        fl_buf_printf(out, "%s{\"type\":\"%s\",\"offset\":%zu,\"length\":%zu}", is_next ? "," : "",
+                      style_names[e->style], from, to - from);
+        is_next = true;
+    }
     fl_buf_putc(out, ']');
 }
 
@@ -150,7 +157,7 @@ static void put_message(struct fl_buf *out, struct page *p, struct fl_str before
         fl_buf_cut(&text, text.n - 1);
     fl_buf_puts(out, "\"text\":");
     fl_buf_json_str(out, fl_buf_view(&text));
-    put_entities(out, p, units_of(before));
+    put_entities(out, p, units_of(before), units_of(fl_buf_view(&text)));
     fl_buf_puts(out, ",\"link_preview_options\":{\"is_disabled\":true}");
     out->is_failed |= text.is_failed;
     fl_buf_fini(&text);
@@ -188,7 +195,7 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t
     bool is_open = card && card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
     bool is_read = d->is_read || page + 1 == pages;
     fl_buf_puts(out, ",\"reply_markup\":{\"inline_keyboard\":[");
-    if (!card)
+    if (!card && !d->is_stray)
         key(&k, FL_CHAT_TEST, FL_STR("It works"));
     if (is_open && d->asks_stop) {
         key(&k, FL_CHAT_STOP, FL_STR("Yes, stop this agent"));

@@ -70,6 +70,15 @@ static struct fl_sql sql_card_sending = {
     "card_sending",
     "UPDATE card_message SET tries = tries + 1, changed_at = now() " CARD " AND message IS NULL", 0
 };
+static struct fl_sql sql_card_unsent = {
+    "card_unsent", "UPDATE card_message SET tries = greatest(tries - 1, 0) " CARD, 0
+};
+static struct fl_sql sql_cards_at = {
+    "cards_at",
+    "SELECT message FROM card_message WHERE " HERE
+    " AND channel_id = $1 AND place = $2 AND message IS NOT NULL ORDER BY posted_at DESC LIMIT 200",
+    0
+};
 static struct fl_sql sql_card_shown = {
     "card_shown",
     "UPDATE card_message SET message = coalesce($2, message), shown = $3, is_read = is_read OR $4, "
@@ -178,6 +187,19 @@ struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
 void fl_store_card_sending(struct fl_tx *tx, const struct fl_uuid *card)
 {
     one(tx, &sql_card_sending, card);
+}
+
+void fl_store_card_unsent(struct fl_tx *tx, const struct fl_uuid *card)
+{
+    one(tx, &sql_card_unsent, card);
+}
+
+struct fl_query *fl_store_cards_at(struct fl_tx *tx, const struct fl_uuid *channel,
+                                   struct fl_str place)
+{
+    struct fl_query *q = one(tx, &sql_cards_at, channel);
+    fl_bind_text(tx, q, place);
+    return q;
 }
 
 void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,

@@ -39,6 +39,11 @@ struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
                                    struct fl_str place, const struct fl_uuid *person);
 /* It is being sent: until fl_store_card_shown says more it may stand there, or not. */
 void fl_store_card_sending(struct fl_tx *tx, const struct fl_uuid *card);
+/* It certainly was not posted. */
+void fl_store_card_unsent(struct fl_tx *tx, const struct fl_uuid *card);
+/* Which of a place's messages are cards, the newest. Columns: message. */
+struct fl_query *fl_store_cards_at(struct fl_tx *tx, const struct fl_uuid *channel,
+                                   struct fl_str place);
 void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,
                          struct fl_str shown, bool is_read);
 /* Its place is gone: nothing is written there any more. */

@@ -1,8 +1,9 @@
 """An organization with a Telegram channel, for the tests of chats."""
+import contextlib
 import json
 
-from harness import Org
-from mcp_client import McpWs
+from harness import Org, wait_for
+from mcp_client import McpError, McpWs
 
 APPEND = "s__append_line"
 LOCAL = dict(chat_may_be_local="true")
@@ -37,9 +38,9 @@ class House:
     """org with the channel `tg`; ann and bob linked (users 71 and 72); an agent that waits."""
 
     def __init__(self, rt, tg, thresholds=({"approve": 1},), notify=("tg",), people=("ann", "bob"),
-                 chats=None, secret=None, disclose=None, mode=None, **ask):
+                 chats=None, secret=None, disclose=None, mode=None, files=False, **ask):
         self.rt, self.tg = rt, tg
-        self.org = Org(rt, files=False, scenario=True, policy=None)
+        self.org = Org(rt, files=files, scenario=not files, policy=None)
         config = {}
         if chats:
             config["chats"] = chats
@@ -56,18 +57,29 @@ class House:
         self.org.sync()
         self.agent = McpWs(rt, self.org.credential)
 
-    def ask(self, line="one", tool=APPEND, **more):
+    def ask(self, line="one", tool=APPEND, arguments=None):
         """A write that is held: (the call, the approval's id)."""
         before = {r["approval_id"] for r in self.org.rows()}
-        call = self.agent.call_start(tool, dict({"line": line}, **more))
-        while True:
-            fresh = [r["approval_id"] for r in self.org.rows()
-                     if r["approval_id"] not in before and r["state"] == "pending"]
-            if fresh:
-                return call, fresh[0]
+        call = self.agent.call_start(tool, arguments or {"line": line})
+
+        def held():
+            return [r["approval_id"] for r in self.org.rows()
+                    if r["approval_id"] not in before and r["state"] == "pending"]
+        return call, wait_for("the call to be held", held)[0]
+
+    @contextlib.contextmanager
+    def agent_is_told(self, text):
+        """The block's answer is a refusal with this text."""
+        try:
+            yield
+        except McpError as e:
+            assert text in str(e), e
+        else:
+            raise AssertionError("it was not refused")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
         self.agent.close()
+        self.org.control("PATCH", "/channels/tg", {"is_enabled": False})

@@ -1,9 +1,12 @@
 """Deciding in Telegram: cards, buttons, who may press them, and what stands there afterwards."""
+import http.client
+import json
+
 from cases import case
 from chat import LOCAL, House
 from fake_telegram import FakeTelegram
 from harness import wait_for
-from mcp_client import text_of
+from mcp_client import McpWs, text_of
 
 
 @case(limit=60, **LOCAL)
@@ -71,3 +74,306 @@ def an_old_button_answers_honestly(rt):
             said = tg.press(house.ann, card, "", data=data)
             assert "rejected already" in said and house.org.bob.name in said, said
         assert house.org.effects() == []
+
+
+@case(limit=60, **LOCAL)
+def who_may_not_decide_there(rt):
+    """Strangers, bots, anonymous administrators, the agent's owner, other chats: each is told so, and
+    nothing is recorded."""
+    with FakeTelegram() as tg:
+        group = tg.group(-100777)
+        other = tg.group(-100888)
+        with House(rt, tg, people=("ann", "olga"), chats=[group]) as house:
+            call, approval = house.ask("one")
+            card = tg.wait_message(group, "append_line")
+            data = tg.button(card, "Approve")
+            stranger = tg.user(99, "Mallory", username=house.org.ann.name)
+            assert "not linked" in tg.press(stranger, card, "Approve")
+            assert "not linked" in tg.press(house.bob, card, "Approve")  # approver, no link
+            assert "may not decide" in tg.press(house.olga, card, "Approve")  # member, its owner
+            robot = tg.user(98, "Robot")
+            robot.json["is_bot"] = True
+            assert "not for you" in tg.press(robot, card, "Approve")
+            anonymous = tg.user(1087968824, "Group", username="GroupAnonymousBot")
+            assert "not for you" in tg.press(anonymous, card, "Approve")
+            # The same handle in another chat, or on another message.
+            moved = dict(card, chat=tg.chat_json(other))
+            assert "not for you" in tg.press(house.ann, moved, "", data=data)
+            private = dict(card, chat=tg.chat_json(house.ann.id))
+            assert "not known here" in tg.press(house.ann, private, "", data=data)
+            shifted = dict(card, message_id=card["message_id"] - 1)
+            assert "does not belong" in tg.press(house.ann, shifted, "", data=data)
+            # Another call's digest behind the same card; noise.
+            forged = data[:-2] + ("AA" if data[-2:] != "AA" else "BB")
+            assert "another call" in tg.press(house.ann, card, "", data=forged)
+            for noise in ("x", data[:10], "z" + data[1:], "a" * 64):
+                tg.press(house.ann, card, "", data=noise)
+            # A channel's post and an edit are nobody's doing.
+            tg.push({"channel_post": {"message_id": 1, "chat": tg.chat_json(group),
+                                      "text": "/stop bot"}})
+            tg.push({"message": {"message_id": 2, "chat": tg.chat_json(group), "text": "/stop bot",
+                                 "sender_chat": {"id": group}, "from": house.ann.json}})
+            assert tg.press(house.ann, card, "Approve").startswith("approved")
+            assert text_of(call.wait()) == "appended"
+            votes = rt.sql("SELECT via FROM vote WHERE approval_id = %s", approval)
+            assert votes == [{"via": "telegram"}], votes
+            assert rt.sql("SELECT 1 FROM stop WHERE organization_id = %s", house.org.id) == []
+
+
+@case(limit=60, **LOCAL)
+def the_owner_and_the_offboarded_are_refused(rt):
+    with FakeTelegram() as tg:
+        group = tg.group(-100777)
+        with House(rt, tg, people=("ann", "bob", "adam"), chats=[group]) as house:
+            _, credential = house.org.add_agent("anns", house.org.ann)
+            with McpWs(rt, credential) as agent:
+                call = agent.call_start("s__append_line", {"line": "mine"})
+                approval = house.org.wait_pending()
+                card = tg.wait_message(group, "append_line")
+                said = tg.press(house.ann, card, "Approve")
+                assert "own" in said and house.org.state(approval) == "pending", said
+                assert "approval.refused" in house.org.kinds(approval)
+                data = tg.button(card, "Approve")
+                house.org.control("POST", "/people/%s/offboard" % house.org.bob.name, {})
+                assert "not linked" in tg.press(house.bob, card, "", data=data)
+                assert rt.sql("SELECT 1 FROM chat_identity WHERE organization_id = %s AND "
+                              "external_id = '72'", house.org.id) == []
+                assert tg.press(house.adam, card, "Approve").startswith("approved")
+                assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, **LOCAL)
+def a_code_links_once_and_only_in_private(rt):
+    with FakeTelegram() as tg:
+        group = tg.group(-100777)
+        with House(rt, tg, people=(), chats=[group]) as house:
+            org = house.org
+
+            def code(person):
+                return org.control("POST", "/people/%s/links" % person.name,
+                                   {"channel": "tg"})["code"]
+            made = org.control("POST", "/people/%s/links" % org.ann.name, {"channel": "tg"})
+            wait_for("the bot's name", lambda: org.control("GET", "/channels")["items"][0]["facts"])
+            made = org.control("POST", "/people/%s/links" % org.ann.name, {"channel": "tg"})
+            assert made["url"] == "https://t.me/%s?start=%s" % (tg.bot, made["code"])
+            house.ann.says("/start " + made["code"], chat=group)
+            tg.wait_message(group, "in a private chat")
+            house.ann.says("/start " + made["code"])
+            tg.wait_message(house.ann.id, "here now")
+            house.bob.says("/start " + made["code"])
+            tg.wait_message(house.bob.id, "used, too old")
+            house.ann.says("/start " + code(org.bob))  # an account is one person's
+            tg.wait_message(house.ann.id, "somebody else already")
+            old = code(org.bob)
+            rt.sql("UPDATE chat_link SET expires_at = now() WHERE organization_id = %s AND used_at "
+                   "IS NULL", org.id)
+            house.bob.says("/start " + old)
+            tg.wait_message(house.bob.id, "used, too old",
+                            tg.messages(house.bob.id)[-1]["message_id"])
+            rows = org.control("GET", "/links")["items"]
+            assert [(r["person"], r["external"]) for r in rows] == [(org.ann.name, "71")], rows
+            kinds = [leaf["kind"] for leaf in org.audit(kind="identity.")]
+            assert kinds.count("identity.linked") == 1 and "identity.code" in kinds, kinds
+            assert org.control("DELETE", "/people/%s/links" % org.ann.name)["unlinked"] == 1
+            house.ann.says("/pending")
+            tg.wait_message(house.ann.id, "not linked")
+
+
+@case(limit=60, **LOCAL)
+def pending_and_stop(rt):
+    with FakeTelegram() as tg, House(rt, tg) as house:
+        call, approval = house.ask("one")
+        card = tg.wait_message(house.ann.id, "append_line")
+        house.ann.says("/pending")
+        listed = tg.wait_message(house.ann.id, "waiting:")
+        assert "s__append_line for bot" in listed["text"], listed
+        house.ann.says("/stop nobody")
+        tg.wait_message(house.ann.id, "no agent of that name")
+        tg.press(house.ann, card, "Stop agent")
+        wait_for("the question", lambda: "Yes, stop this agent" in tg.buttons(card))
+        tg.press(house.ann, card, "No")
+        wait_for("the way back", lambda: "Stop agent" in tg.buttons(card))
+        tg.press(house.ann, card, "Stop agent")
+        wait_for("the question", lambda: "Yes, stop this agent" in tg.buttons(card))
+        assert "is stopped" in tg.press(house.ann, card, "Yes")
+        stops = house.org.control("GET", "/stops")["items"]
+        assert [(s["scope"], s["name"], s["set_by"]) for s in stops] == \
+            [("agent", "bot", house.org.ann.name)], stops
+        house.org.control("POST", "/stops/resume", {"scope": "agent", "name": "bot"})
+        house.org.ann.reject(approval, "no")
+        with house.agent_is_told("stopped from the chat"):
+            call.wait()
+
+
+@case(limit=90, **LOCAL)
+def long_arguments_are_read_page_by_page(rt):
+    """Approve stands when the last page was shown, and a click that comes before decides nothing."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), files=True) as house:
+        text = "".join("%05d\n" % i for i in range(1500))  # 9 KB
+        call, approval = house.ask(tool="files__write", arguments={"path": "a", "content": text})
+        card = tg.wait_message(house.ann.id, "Arguments")
+        assert "Approve" not in " ".join(tg.buttons(card)), tg.buttons(card)
+        forged = "a" + tg.button(card, "Reject")[1:]
+        assert "last page" in tg.press(house.ann, card, "", data=forged)
+        assert house.org.state(approval) == "pending"
+        seen, pages = tg.now(card)["text"], 1
+        while tg.button(card, "Next"):
+            pages += 1
+            assert pages < 20
+            tg.press(house.ann, card, "Next")
+            now = tg.wait_text(card, "(page %d of" % pages)
+            seen += now["text"]
+        assert "Approve" in " ".join(tg.buttons(card))
+        for i in range(0, 1500, 7):
+            assert "%05d" % i in seen, i
+        tg.press(house.ann, card, "Back")
+        tg.wait_text(card, "(page %d of" % (pages - 1))
+        assert "Approve" in " ".join(tg.buttons(card))  # it was read
+        assert tg.press(house.ann, card, "Approve").startswith("approved")
+        assert not call.wait().get("isError") and house.org.read("a") == text
+
+
+@case(limit=60, **LOCAL)
+def a_summary_gives_nothing_away(rt):
+    with FakeTelegram() as tg, House(rt, tg, disclose="summary") as house:
+        call, approval = house.ask("the secret plan")
+        card = tg.wait_message(house.ann.id, "append_line")
+        assert "secret plan" not in card["text"] and "Approve" not in " ".join(tg.buttons(card))
+        assert tg.press(house.ann, card, "Reject").startswith("rejected")
+        assert call.wait()["isError"]
+        assert "secret plan" not in str(tg.calls)
+
+
+@case(limit=60, **LOCAL)
+def texts_are_never_markup(rt):
+    """What an agent writes stands in code and pre entities, where nothing is a link."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        for evil in ("[Approved](https://evil.example)", "*bold* `code` ```pre```", "<b>x</b> &lt;",
+                     "https://evil.example @everyone /stop #tag", "\u202egnp.exe\u200b",
+                     "x\nStatus: approved by the board", "\U0001f600" * 40):
+            call, approval = house.ask(evil)
+            card = wait_for("its card", lambda a=approval: next(
+                (m for m in tg.messages(house.ann.id) if a in m["text"]), None))
+            text = card["text"].encode("utf-16-le")
+            covered = set()
+            for e in card["entities"]:
+                if e["type"] in ("code", "pre"):
+                    covered.update(range(e["offset"], e["offset"] + e["length"]))
+            for mark in ("evil.example", "@everyone", "*bold*", "<b>", "approved by the board"):
+                at = card["text"].find(mark)
+                if at >= 0:
+                    unit = len(card["text"][:at].encode("utf-16-le")) // 2
+                    assert unit in covered, (mark, card)
+            assert "\u202e" not in card["text"] and "\u200b" not in card["text"]
+            assert len(text) // 2 <= 4096
+            house.org.ann.reject(approval, "no")
+            call.wait()
+
+
+# ---------------------------------------------------------------- the webhook
+HOOK = "a-secret-of-the-webhook_0123456789"
+HEADER = "X-Telegram-Bot-Api-Secret-Token"
+
+
+def deliver(rt, path, body, headers=((HEADER, HOOK),), method="POST"):
+    """One request as Telegram sends it: the status."""
+    conn = http.client.HTTPConnection("127.0.0.1", rt.port, timeout=10)
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        conn.putrequest(method, path)
+        conn.putheader("Content-Length", str(len(data)))
+        conn.putheader("Content-Type", "application/json")
+        for name, value in headers:
+            conn.putheader(name, value)
+        conn.endheaders(data)
+        answer = conn.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        conn.close()
+
+
+@case(limit=60, public_url="https://flopinio.example", **LOCAL)
+def a_webhook_decides_and_forgeries_do_not(rt):
+    """Thirty forgeries: each is 401, before anything of the body is read, and leaves no row."""
+    with FakeTelegram() as tg, House(rt, tg, people=(), mode="webhook",
+                                     secret={"webhook_secret": HOOK}) as house:
+        org = house.org
+        hook = wait_for("the webhook to be set", lambda: tg.webhook)
+        path = "/hooks/telegram/%s/tg" % org.name
+        assert hook["url"] == "https://flopinio.example" + path, hook
+        assert hook["secret_token"] == HOOK and "callback_query" in hook["allowed_updates"]
+        code = org.control("POST", "/people/%s/links" % org.ann.name, {"channel": "tg"})["code"]
+        said = {"message_id": 1, "from": house.ann.json, "text": "/start " + code,
+                "chat": tg.chat_json(house.ann.id)}
+        forged = {"update_id": 1, "message": said}
+        bad = [[], [(HEADER, "")], [(HEADER, HOOK[:-1])], [(HEADER, HOOK + "x")],
+               [(HEADER, HOOK.upper())], [(HEADER, HOOK), (HEADER, HOOK)],
+               [(HEADER, "x"), (HEADER, HOOK)], [("X-Telegram-Bot-Api-Secret", HOOK)],
+               [("Authorization", "Bearer " + HOOK)], [(HEADER, "null")], [(HEADER, tg.token)],
+               [(HEADER, HOOK.replace("_", "-"))], [(HEADER, "*")], [(HEADER, HOOK[::-1])],
+               [("Cookie", HEADER + "=" + HOOK)], [(HEADER, HOOK * 8)], [(HEADER, "undefined")],
+               [(HEADER, '"' + HOOK + '"')], [(HEADER, HOOK + "," + HOOK)], [(HEADER, "0")]]
+        for headers in bad:
+            assert deliver(rt, path, forged, headers) == 401, headers
+        for other in ("/hooks/telegram/%s/other" % org.name, "/hooks/telegram/nobody/tg",
+                      "/hooks/slack/%s/tg" % org.name, "/hooks/telegram/%s/tg/" % org.name,
+                      "/hooks/telegram/%s" % org.name, "/hooks/telegram", "/hooks",
+                      "/hooks/telegram/%s/%s" % (org.name, "x" * 80),
+                      "/hooks/telegram/%s/inbox" % org.name):
+            assert deliver(rt, other, forged) in (401, 404), other
+        assert deliver(rt, path, b"", method="GET") == 401
+        assert rt.sql("SELECT 1 FROM chat_identity WHERE organization_id = %s", org.id) == []
+        # The genuine one.
+        assert deliver(rt, path, b"[1]") == 400
+        assert deliver(rt, path, forged) == 200
+        tg.wait_message(house.ann.id, "here now")
+        call, approval = house.ask("one")
+        card = tg.wait_message(house.ann.id, approval)
+        update = dict(tg.query(house.ann, card, tg.button(card, "Approve")), update_id=2)
+        assert deliver(rt, path, update, [(HEADER, HOOK[1:])]) == 401
+        assert org.state(approval) == "pending"
+        assert deliver(rt, path, update) == 200
+        assert text_of(call.wait()) == "appended"
+        # Once more is answered, and decides nothing.
+        again = dict(tg.query(house.ann, card, update["callback_query"]["data"]), update_id=2)
+        assert deliver(rt, path, again) == 200
+        assert "already" in tg.wait_answer(again["callback_query"]["id"])
+        assert org.kinds(approval).count("approval.approved") == 1
+
+
+@case(limit=60, **LOCAL)
+def what_cannot_work_is_refused_when_it_is_set_up(rt):
+    from harness import Org, refused
+    with FakeTelegram() as tg:
+        org = Org(rt, files=False)
+        good = {"name": "tg", "kind": "telegram", "config": {"base_url": tg.url},
+                "secret": {"token": tg.token}}
+        for wrong, text in (({"name": "inbox"}, "name"), ({"name": "A"}, "name"),
+                            ({"kind": "pager"}, "kind"), ({"secret": {}}, "token"),
+                            ({"secret": {"token": "abc"}}, "token"),
+                            ({"secret": {"token": tg.token, "tokn": "x"}}, "tokn"),
+                            ({"config": {"chat": [1]}}, "'chat'"),
+                            ({"config": {"chats": ["me"]}}, "chats"),
+                            ({"config": {"mode": "push"}}, "mode"),
+                            ({"config": {"mode": "webhook"}}, "webhook_secret"),
+                            ({"config": {"base_url": "ftp://x"}}, "https"),
+                            ({"disclose": "all"}, "disclose")):
+            with refused(400, text):
+                org.control("POST", "/channels", dict(good, **wrong))
+        with refused(400, "no channel 'tg'"):
+            org.apply(json.dumps({"version": 1, "rules": [
+                {"name": "a", "tools": ["*"], "effect": "ask", "ask": {"notify": ["tg"]}}]}))
+        with refused(403):
+            org.ann.rest("POST", org.path("/channels"), good)
+        org.control("POST", "/channels", good)
+        with refused(409):
+            org.control("POST", "/channels", good)
+        (listed,) = org.control("GET", "/channels")["items"]
+        assert listed["has_secret"] and tg.token not in json.dumps(listed), listed
+        org.control("PATCH", "/channels/tg", {"is_enabled": False, "disclose": "summary"})
+        assert org.control("DELETE", "/channels/tg") is not None
+        with refused(404):
+            org.control("DELETE", "/channels/tg")
+        kinds = [leaf["kind"] for leaf in org.audit(kind="channel.")]
+        assert kinds == ["channel.created", "channel.changed", "channel.removed"], kinds

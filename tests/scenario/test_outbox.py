@@ -1,0 +1,204 @@
+"""The outbox: what has to be told is a row of the change; chats may be away, slow, or forget to
+answer."""
+import os
+import signal
+import time
+
+from cases import case
+from chat import APPEND, LOCAL, House, add_channel, policy
+from fake_telegram import FakeTelegram
+from harness import wait_for
+from mcp_client import McpWs, text_of
+
+
+def behind(house):
+    """Approvals of which not every card is as it should be."""
+    return house.rt.sql("SELECT count(*) AS n FROM outbox WHERE organization_id = %s AND done < "
+                        "wanted", house.org.id)[0]["n"]
+
+
+def settled(house, timeout=30):
+    wait_for("everything to be told", lambda: behind(house) == 0, timeout)
+
+
+@case(limit=90, **LOCAL)
+def a_chat_that_is_away_delays_nobody(rt):
+    """While it is away calls are taken in as fast as ever, decided elsewhere; afterwards everything
+    is told, once, as it is then."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        call, _ = house.ask("before")
+        card = tg.wait_message(house.ann.id, "append_line")
+        tg.is_down = True
+        times, calls = [], []
+        for i in range(8):
+            start = time.monotonic()
+            calls.append(house.ask("line %d" % i))
+            times.append(time.monotonic() - start)
+        assert max(times) < 1, times
+        house.org.ann.approve(calls[0][1])
+        house.org.ann.reject(calls[1][1], "no")
+        assert text_of(calls[0][0].wait()) == "appended" and calls[1][0].wait()["isError"]
+        trouble = wait_for("the trouble to be seen", lambda: house.org.control(
+            "GET", "/channels")["items"][0]["trouble"])
+        assert "502" in trouble, trouble
+        posted = len(tg.messages(house.ann.id))
+        tg.is_down = False
+        settled(house)
+        cards = tg.messages(house.ann.id)[posted:]
+        # The two that were over before anybody was told need no card any more.
+        assert len(cards) == 6, [c["text"][:60] for c in cards]
+        assert len({c["text"] for c in cards}) == 6
+        tg.press(house.ann, card, "Reject")
+        tg.wait_text(card, "rejected")
+
+
+@case(limit=60, **LOCAL)
+def an_answer_that_was_lost_makes_two_cards_at_most(rt):
+    """The older copy says that it is one; the newer one decides and is rewritten."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        tg.loses_answers = 1
+        call, approval = house.ask("one")
+        wait_for("the second copy", lambda: len(
+            [m for m in tg.messages(house.ann.id) if approval in m["text"]]) == 2, 20)
+        old, new = [m for m in tg.messages(house.ann.id) if approval in m["text"]]
+        settled(house)
+        approve = tg.button(old, "Approve")
+        tg.wait_text(old, "older copy")
+        if approve:
+            assert "older copy" in tg.press(house.ann, old, "", data=approve)
+        assert house.org.state(approval) == "pending" and tg.buttons(old) == []
+        assert tg.press(house.ann, new, "Approve").startswith("approved")
+        assert text_of(call.wait()) == "appended"
+        tg.wait_text(new, "done")
+
+
+@case(limit=90, breaks=True, workers="1", **LOCAL)
+def a_worker_killed_between_sending_and_noting(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        killed = []
+
+        def kill(_):
+            if not killed:
+                killed.append(rt.workers()[0])
+                os.kill(killed[0], signal.SIGKILL)
+        tg.on_post = kill
+        since = rt.log_size()
+        house.agent.call_start(APPEND, {"line": "one"})
+        wait_for("a new worker", lambda: killed and " worker_ready " in rt.log(since), 30)
+        approval = house.org.wait_pending()
+        wait_for("cards", lambda: tg.messages(house.ann.id)[-1:] and behind(house) == 0, 40)
+        cards = [m for m in tg.messages(house.ann.id) if approval in m["text"] or
+                 "older copy" in m["text"]]
+        assert len(cards) == 2, [c["text"][:50] for c in cards]
+        house.org.ann.reject(approval, "no")
+        tg.wait_text(cards[-1], "rejected")
+        tg.wait_text(cards[0], "older copy")
+
+
+@case(limit=60, **LOCAL)
+def retry_after_is_obeyed(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        tg.per_chat = 3
+        calls = [house.ask("line %d" % i) for i in range(7)]
+        settled(house)
+        cards = [m for m in tg.messages(house.ann.id) if "append_line" in m["text"]]
+        assert len(cards) == 7, len(cards)
+        for call, approval in calls:
+            house.org.ann.reject(approval, "no")
+        settled(house)
+        for card in cards:
+            assert "rejected" in tg.now(card)["text"]
+
+
+@case(limit=60, card_retention="1s", **LOCAL)
+def finished_cards_lose_their_arguments(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        call, approval = house.ask("remember me not")
+        card = tg.wait_message(house.ann.id, "remember me not")
+        tg.press(house.ann, card, "Approve")
+        assert text_of(call.wait()) == "appended"
+        wait_for("the arguments to go", lambda: "remember me not" not in tg.now(card)["text"], 20)
+        now = tg.now(card)["text"]
+        assert "append_line" in now and house.org.binding(approval) in now, now
+        assert "done" in now
+
+
+@case(limit=60, **LOCAL)
+def the_next_channel_when_nobody_took_it(rt):
+    """The second step waits for the first, and is told nothing when that was told."""
+    with FakeTelegram() as tg, FakeTelegram(token="8" + "1" * 8 + ":" + "B" * 35) as second:
+        with House(rt, tg, people=("ann",)) as house:
+            org = house.org
+            add_channel(org, second, "second")
+            second.user(71)
+            org.apply(policy(("tg", "second", "inbox")))
+            org.sync()
+            call, approval = house.ask("one")
+            tg.wait_message(house.ann.id, approval)
+            rt.sql("UPDATE outbox SET next_at = now() WHERE organization_id = %s", org.id)
+            settled(house)
+            assert second.messages(71) == []
+            org.ann.reject(approval, "no")
+            call.wait()
+            tg.is_down = True
+            call, approval = house.ask("two")
+            rows = rt.sql("SELECT step, next_at - created_at AS wait FROM outbox WHERE approval_id = "
+                          "%s ORDER BY step", approval)
+            assert [r["step"] for r in rows] == [0, 1] and rows[1]["wait"].seconds == 60, rows
+            rt.sql("UPDATE outbox SET next_at = now(), created_at = now() - interval '61 seconds' "
+                   "WHERE approval_id = %s AND step = 1", approval)
+            card = second.wait_message(71, approval)
+            assert second.press(second.user(71), card, "Approve").startswith("approved")
+            assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, **LOCAL)
+def nobody_reached_is_counted(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=()) as house:
+        call, approval = house.ask("one")
+        rt.sql("UPDATE outbox SET created_at = now() - interval '61 seconds' WHERE approval_id = %s",
+               approval)
+        wait_for("the figure", lambda: "flopinio_approvals_unreached 1" in rt.metrics()[1], 15)
+        channel = house.org.control("GET", "/channels")["items"][0]
+        assert channel["waiting"] == 1, channel
+        house.org.ann.reject(approval, "no")
+        assert call.wait()["isError"]
+        wait_for("the figure", lambda: "flopinio_approvals_unreached 0" in rt.metrics()[1], 15)
+
+
+@case(limit=60, **LOCAL)
+def the_row_is_there_with_the_approval_and_not_without(rt):
+    """Intake writes it in its own transaction; a rule that names the inbox only writes none."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        call, approval = house.ask("one")
+        same = rt.sql("SELECT a.xmin = o.xmin OR o.wanted > 0 AS same FROM approval a JOIN outbox o "
+                      "USING (organization_id, approval_id) WHERE approval_id = %s", approval)
+        assert len(same) == 1
+        house.org.ann.reject(approval, "no")
+        call.wait()
+        house.org.apply(policy(("inbox",)))
+        house.org.sync()
+        call, approval = house.ask("two")
+        assert rt.sql("SELECT 1 FROM outbox WHERE approval_id = %s", approval) == []
+        house.org.ann.reject(approval, "no")
+        call.wait()
+
+
+@case(limit=60, **LOCAL)
+def the_token_is_nowhere(rt):
+    """Neither in the log, nor in what is read back, nor in clear in the database."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        call, approval = house.ask("one")
+        card = tg.wait_message(house.ann.id, "append_line")
+        tg.is_deaf = True
+        time.sleep(1.5)
+        tg.is_deaf = False
+        tg.press(house.ann, card, "Reject", timeout=30)
+        call.wait()
+        secret = tg.token.split(":")[1]
+        listed = str(house.org.control("GET", "/channels")) + str(house.org.control("GET", "/export"))
+        assert secret not in rt.log(tail=10**8) and secret not in listed
+        (row,) = rt.sql("SELECT secret, config::text || facts::text || trouble AS clear FROM channel "
+                        "WHERE organization_id = %s", house.org.id)
+        assert secret.encode() not in row["secret"] and secret not in row["clear"]
+        assert not any(secret in str(leaf) for leaf in house.org.audit())
