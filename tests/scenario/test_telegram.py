@@ -5,7 +5,7 @@ import json
 from cases import case
 from chat import LOCAL, House
 from fake_telegram import FakeTelegram
-from harness import wait_for
+from harness import Org, refused, wait_for
 from mcp_client import McpWs, text_of
 
 
@@ -344,7 +344,6 @@ def a_webhook_decides_and_forgeries_do_not(rt):
 
 @case(limit=60, **LOCAL)
 def what_cannot_work_is_refused_when_it_is_set_up(rt):
-    from harness import Org, refused
     with FakeTelegram() as tg:
         org = Org(rt, files=False)
         good = {"name": "tg", "kind": "telegram", "config": {"base_url": tg.url},
@@ -361,7 +360,7 @@ def what_cannot_work_is_refused_when_it_is_set_up(rt):
                             ({"disclose": "all"}, "disclose")):
             with refused(400, text):
                 org.control("POST", "/channels", dict(good, **wrong))
-        with refused(400, "no channel 'tg'"):
+        with refused(400, "policy has errors"):
             org.apply(json.dumps({"version": 1, "rules": [
                 {"name": "a", "tools": ["*"], "effect": "ask", "ask": {"notify": ["tg"]}}]}))
         with refused(403):
