@@ -253,10 +253,12 @@ static void end_stream(struct fl_http_stream *s)
         fl_talk_leave(t, FL_LEAVE_GONE);
     }
     s->pins--;
-    if (!s->is_ended) {
-        fl_stream_begin(s);
-        fl_stream_end(s);
+    if (s->is_ended) { /* was kept for a client that comes back to it: none will */
+        fl_stream_free(s);
+        return;
     }
+    fl_stream_begin(s);
+    fl_stream_end(s);
 }
 
 void fl_legacy_delete(struct fl_http_stream *s)
