@@ -39,9 +39,9 @@ static void say_refusal(struct fl_conn *conn, const struct fl_mcp_refusal *refus
     struct fl_buf out = FL_BUF_INIT;
     if (refusal->is_mute)
         return;
+    char no_memory[FL_NO_MEMORY_BYTES];
     fl_mcp_put_refusal(&out, refusal);
-    if (!out.is_failed)
-        conn->send(conn, fl_buf_view(&out));
+    conn->send(conn, out.is_failed ? fl_talk_no_memory(refusal->id, no_memory) : fl_buf_view(&out));
     fl_buf_fini(&out);
 }
 

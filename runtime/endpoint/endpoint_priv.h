@@ -89,6 +89,9 @@ void fl_talk_leave(struct fl_talk *talk, enum fl_call_leave how);
 /* Answers, and ends the talk. `out` is the caller's to free; a failed one becomes an error. False:
  * nobody was connected to take it. */
 bool fl_talk_answer(struct fl_talk *talk, const struct fl_buf *out);
+/* The answer to a request for whose answer there is no memory; of no id where there is none. */
+#define FL_NO_MEMORY_BYTES 2048 /* an id of 255 bytes, each an escape, and what is around it */
+struct fl_str fl_talk_no_memory(struct fl_str id, char out[FL_NO_MEMORY_BYTES]);
 void fl_talk_refuse(struct fl_talk *talk, const struct fl_mcp_refusal *refusal);
 /* An error by its code; http 0: the code's own for transport errors, 200 for the handler's. */
 void fl_talk_error(struct fl_talk *talk, enum fl_code code, const char *text);

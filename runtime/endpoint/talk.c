@@ -64,15 +64,26 @@ void fl_talk_finish_pending(struct fl_talk *t)
         end(t);
 }
 
+struct fl_str fl_talk_no_memory(struct fl_str id, char out[FL_NO_MEMORY_BYTES])
+{
+    bool has_id = id.p && id.n < FL_NO_MEMORY_BYTES - 128;
+    int n = snprintf(out, FL_NO_MEMORY_BYTES,
+                     "{\"jsonrpc\":\"2.0\",%s%.*s%s\"error\":{\"code\":-32603,\"message\":"
+                     "\"out of memory\"}}",
+                     has_id ? "\"id\":" : "", has_id ? (int)id.n : 0, has_id ? id.p : "",
+                     has_id ? "," : "");
+    return (struct fl_str){ out, (size_t)n };
+}
+
 bool fl_talk_answer(struct fl_talk *t, const struct fl_buf *out)
 {
-    static const char no_memory[] =
-        "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"out of memory\"}}";
+    char no_memory[FL_NO_MEMORY_BYTES];
     FL_ASSERT(!t->is_over);
     fl_mcp_progress_end(&t->progress);
-    bool is_sent = out->is_failed ? t->ops->send(t, fl_str_of(no_memory), true, 503)
-                                  : t->ops->send(t, fl_buf_view(out), true,
-                                                 t->http_status ? t->http_status : 200);
+    bool is_sent =
+        out->is_failed
+            ? t->ops->send(t, fl_talk_no_memory(t->msg.id, no_memory), true, 503)
+            : t->ops->send(t, fl_buf_view(out), true, t->http_status ? t->http_status : 200);
     end(t);
     return is_sent && !out->is_failed;
 }
