@@ -1,7 +1,10 @@
 /* Reads files of the time zone database. */
 #include "flopinio/base/zone.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define ZONE_DIRECTORY "/usr/share/zoneinfo"
 
@@ -22,12 +25,15 @@ bool fl_zone_file(void *ctx, struct fl_str name, struct fl_buf *out)
     int n = snprintf(path, sizeof path, ZONE_DIRECTORY "/%.*s", FL_STR_ARG(name));
     if (!is_safe(name) || n < 0 || (size_t)n >= sizeof path)
         return false;
-    FILE *file = fopen(path, "rbe");
-    if (!file)
+    int fd = open(path, O_RDONLY | O_CLOEXEC); /* fopen would need memory */
+    if (fd < 0)
         return false;
-    for (size_t got; (got = fread(bytes, 1, sizeof bytes, file)) > 0;)
-        fl_buf_put(out, bytes, got);
-    bool is_read = !ferror(file); /* a folder opens, and fails here */
-    fclose(file);
+    ssize_t got;
+    while ((got = read(fd, bytes, sizeof bytes)) > 0 || (got < 0 && errno == EINTR)) {
+        if (got > 0)
+            fl_buf_put(out, bytes, (size_t)got);
+    }
+    bool is_read = got == 0; /* a folder opens, and fails here */
+    close(fd);
     return is_read;
 }
