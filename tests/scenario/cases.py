@@ -75,6 +75,7 @@ def run(case, rt, out):
 def end():
     for rt in _runtimes.values():
         status = rt.stop()
-        assert status in (0, None), "serve ended with %s:\n%s" % (status, rt.log())
+        said = rt.sanitizers()
+        assert status in (0, None) and not said, "serve ended with %s:\n%s" % (status, said or rt.log())
         rt.remove()
     _runtimes.clear()

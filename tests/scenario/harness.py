@@ -163,6 +163,8 @@ def _remove_stale():
 class Runtime:
     """An installation. start() and stop() may alternate; the data stays until remove()."""
 
+    environment = {}  # beside this process's own
+
     def __init__(self, start=True, **settings):
         _remove_stale()
         self.base = tempfile.mkdtemp(prefix="flopinio-scenario-%d-" % os.getpid())
@@ -221,7 +223,8 @@ class Runtime:
         self._write_config()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, preexec_fn=_die_with_parent)
+                                            stderr=log, preexec_fn=_die_with_parent,
+                                            env=dict(os.environ, **self.environment))
 
     def start(self, timeout=120):
         since = self.log_size()
@@ -273,6 +276,12 @@ class Runtime:
         with open(self.log_path, "rb") as f:
             f.seek(since)
             return f.read().decode("utf-8", "replace")[-tail:]
+
+    def sanitizers(self):
+        """What a sanitizer said of any of its processes: the leaks of those that ended, too."""
+        found = re.search(r"(ERROR: \w+Sanitizer|runtime error: |WARNING: ThreadSanitizer)",
+                          self.log(tail=1 << 30))
+        return self.log(tail=1 << 30)[max(0, found.start() - 200):][:20000] if found else ""
 
     def log_size(self):
         return os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0

@@ -52,6 +52,7 @@ class Pending:
         self.token = token
         self.notes = []
         self.answer = None
+        self.is_answered_twice = False
         self.http = None
         self.headers = {}
         self._done = threading.Event()
@@ -96,6 +97,7 @@ class Pending:
 
     def _finish(self, answer=None, error=None):
         if self._done.is_set():
+            self.is_answered_twice |= answer is not None and self.answer is not None
             return
         self.answer, self._error = answer, error
         self._done.set()
