@@ -228,7 +228,7 @@ enum fl_code fl_mcp_read(struct fl_arena *arena, struct fl_str text,
 {
     FL_ASSERT((facts->transport == FL_MCP_HTTP) == (facts->headers != NULL));
     struct fl_mcp_reader r = { .arena = arena, .facts = facts, .msg = ret, .refusal = ret_refusal };
-    struct fl_err err;
+    struct fl_err err FL_NOT_CLEARED;
 
     *ret = (struct fl_mcp_message){ 0 };
     enum fl_code code = fl_scan(text, &fl_scan_call, picks, P_COUNT, r.at, &err);

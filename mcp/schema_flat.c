@@ -26,8 +26,9 @@ static bool fits_string(const struct fl_schema_string *rules, struct fl_str valu
     struct fl_str text = { value.p + 1, value.n - 2 };
     if (rules->pattern || rules->format || memchr(text.p, '\\', text.n))
         return false;
-    if (rules->min == 0 && text.n <= rules->max)
-        return true; /* bytes are no fewer than characters */
+    /* A character has one to four bytes: most lengths are told without counting. */
+    if (text.n / 4 >= rules->min && text.n <= rules->max)
+        return true;
     uint64_t count = fl_utf8_count(text);
     return count >= rules->min && count <= rules->max;
 }

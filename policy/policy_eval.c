@@ -223,7 +223,7 @@ void fl_policy_evaluate(const struct fl_policy *policy, const struct fl_policy_f
                         struct fl_policy_trail *trail, struct fl_policy_verdict *ret)
 {
     /* Cleared by hand: `vars` and `err` are written before they are read, and seldom. */
-    struct asking a __attribute__((uninitialized));
+    struct asking a FL_NOT_CLEARED;
     a.policy = policy;
     a.facts = facts;
     a.arena = NULL;

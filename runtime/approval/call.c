@@ -72,7 +72,7 @@ static fl_next take_result(struct fl_call *c, const struct fl_call_result *resul
 FL_STEP(begin)
 {
     struct fl_call *c = fl_call_of(f);
-    struct fl_err err;
+    struct fl_err err FL_NOT_CLEARED;
     if (!c->has_texts)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (!fl_pg_is_up(c->core->pg, &err)) /* nothing runs that could not be recorded */
@@ -123,7 +123,7 @@ static struct fl_str stopped_text(struct fl_call *c, struct fl_str reason)
 FL_STEP(resolve)
 {
     struct fl_call *c = fl_call_of(f);
-    char text[200];
+    char text[200] FL_NOT_CLEARED;
     if (!c->org)
         return fl_fail(f);
     c->found = fl_org_tool(c->org, c->tool);
@@ -152,7 +152,7 @@ FL_STEP(resolve)
 FL_STEP(validate)
 {
     struct fl_call *c = fl_call_of(f);
-    struct fl_err err;
+    struct fl_err err FL_NOT_CLEARED;
     if (!c->tree && fl_org_tool_fits(c->found, c->arguments))
         return &S_policy;
     if (!c->tree && !(c->tree = fl_json_parse(c->arguments, &err)))
@@ -260,6 +260,7 @@ FL_STEP(audited)
 FL_STEP(preview)
 {
     struct fl_call *c = fl_call_of(f);
+    fl_call_deepen(c);
     enum fl_code code = fl_call_canonical(c, &f->op.err);
     return fl_await(f, &S_previewed, code ? code : fl_call_preview_start(c));
 }
@@ -278,6 +279,7 @@ FL_STEP(intake)
     struct fl_call *c = fl_call_of(f);
     if (c->leave)
         return &S_respond; /* gone before anything was written */
+    fl_call_deepen(c);
     bool is_asked = c->verdict.effect == FL_EFFECT_ASK;
     enum fl_code code = fl_call_canonical(c, &f->op.err);
     if (code == FL_OK)
@@ -404,6 +406,7 @@ FL_STEP(look)
     struct fl_call *c = fl_call_of(f);
     if (!fl_uuid_is_zero(&c->wait_for))
         c->approval_id = c->wait_for;
+    fl_call_deepen(c);
     fl_look_fini(&c->look);
     c->look = (struct fl_look){ .core = c->core,
                                 .organization = c->principal->organization_id,

@@ -97,9 +97,10 @@ struct fl_call {
     unsigned tries;
     enum fl_call_leave leave;
     bool has_texts, is_hold_over, is_observer, is_held_here, is_over, is_freed;
-    struct fl_list in_calls; /* core's list of calls, for drain and the admin page */
-    /* ---- from here on nothing is cleared by fl_call_new but what says that it is empty: a read
-     * touches little of this, and clearing it would cost more than the read ---- */
+    bool has_host_call, is_deep; /* `host_call`, and what stands behind `event`, is in use */
+    struct fl_list in_calls;     /* core's list of calls, for drain and the admin page */
+    /* ---- from here on nothing is cleared by fl_call_new: a read touches little of this, and
+     * clearing it would cost more than the read ---- */
     struct fl_err err; /* an output, with FL_CALL_ERROR and FL_CALL_INVALID */
     struct fl_policy_verdict verdict;
     struct fl_host_call host_call;

@@ -18,7 +18,13 @@ static void clear(struct fl_call *c)
     memset((char *)c + from, 0, to - from);
     c->err.code = FL_OK;
     c->err.text[0] = 0;
-    fl_host_call_clear(&c->host_call);
+}
+
+void fl_call_deepen(struct fl_call *c)
+{
+    if (c->is_deep)
+        return;
+    c->is_deep = true;
     fl_tx_clear(&c->tx);
     c->row.preview_kind = NULL;
     c->row.precondition = (struct fl_str){ NULL, 0 };
@@ -57,10 +63,13 @@ static void release(void *owner)
     fl_loop_timer_cancel(c->core->loop, &c->hold);
     if (c->budget)
         fl_orgs_give_back(c->core->orgs, &c->principal->organization_id, c->budget);
-    fl_tx_fini(&c->tx);
-    fl_look_fini(&c->look);
-    fl_run_fini(&c->run);
-    fl_host_call_fini(&c->host_call);
+    if (c->is_deep) {
+        fl_tx_fini(&c->tx);
+        fl_look_fini(&c->look);
+        fl_run_fini(&c->run);
+    }
+    if (c->has_host_call)
+        fl_host_call_fini(&c->host_call);
     json_decref(c->tree);
     fl_org_unref(&c->org);
     fl_org_unref(&c->org_after);
@@ -200,6 +209,7 @@ static enum fl_code host_start(struct fl_call *c, enum fl_host_kind kind, struct
                           c->found->server->refusal.n ? c->found->server->refusal.p
                                                       : "it was removed");
     fl_host_call_clear(&c->host_call);
+    c->has_host_call = true;
     c->host_call.op.done = on_host_done;
     c->host_call.kind = kind;
     c->host_call.tool = tool;
@@ -245,7 +255,7 @@ struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, con
 /* ---- waiting ---- */
 bool fl_call_is_waiting(const struct fl_call *c)
 {
-    return c->wait.hub && c->flow.op.is_pending && c->flow.op.provider == &c->wait;
+    return c->is_deep && c->wait.hub && c->flow.op.is_pending && c->flow.op.provider == &c->wait;
 }
 
 static void on_hold_over(struct fl_timer *timer)

@@ -14,6 +14,8 @@ static inline struct fl_call *fl_call_of(struct fl_flow *f)
 /* ---- call_parts.c ---- */
 /* Its arguments count among the organization's in flight until it is freed; false: too many. */
 bool fl_call_take_budget(struct fl_call *c);
+/* From here on it is more than a read: what is used then is made ready, once. */
+void fl_call_deepen(struct fl_call *c);
 /* Begins c->event about this call, by the agent. */
 void fl_call_event(struct fl_call *c, enum fl_audit_kind kind);
 /* Takes our optional argument out of the arguments, as the justification. FL_BAD_PARAMS if it is no

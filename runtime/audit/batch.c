@@ -1,12 +1,14 @@
-/* Batches of audit rows: up to two inserts in flight, everything that gathers meanwhile goes with
- * the next one. A batch that the database refuses goes again row by row, so that one organization's
- * bad row refuses no other's read. */
+/* Batches of audit rows: one insert in flight, and a second one when many rows wait; everything
+ * that gathers meanwhile goes with the next one. A batch that the database refuses goes again row
+ * by row, so that one organization's bad row refuses no other's read. */
 #include "runtime/audit/batch.h"
 
 #include "flopinio/base/mem.h"
 
 #define IN_FLIGHT 2
 #define ROWS_MAX  1024
+#define MORE_THAN                                                                                  \
+    128 /* rows that make a second insert worth it: a few rows cost as much as these */
 
 struct shot {
     struct fl_op op;
@@ -31,6 +33,7 @@ struct fl_audit_batch {
     struct fl_pg *pg;
     struct fl_post turn;
     struct fl_list waiting;
+    size_t waiting_count;
     struct shot shots[IN_FLIGHT];
     size_t singles; /* on their way */
 };
@@ -56,7 +59,7 @@ static void finish(struct fl_list *entries, enum fl_code code, const struct fl_e
 
 static void shoot(struct shot *s)
 {
-    const struct fl_audit_row *rows[ROWS_MAX];
+    const struct fl_audit_row *rows[ROWS_MAX] FL_NOT_CLEARED;
     size_t count = 0;
     struct fl_audit_batch *b = s->batch;
     struct fl_err err;
@@ -64,6 +67,7 @@ static void shoot(struct shot *s)
         struct fl_list *link = b->waiting.next;
         fl_list_remove(link);
         fl_list_push_back(&s->entries, link);
+        b->waiting_count--;
         rows[count++] = FL_CONTAINER(link, struct fl_audit_entry, link)->row;
     }
     s->arena = fl_arena_new(count * 512 + 4096);
@@ -87,9 +91,14 @@ static void shoot(struct shot *s)
 static void on_turn(struct fl_post *post)
 {
     struct fl_audit_batch *b = FL_CONTAINER(post, struct fl_audit_batch, turn);
-    for (int i = 0; i < IN_FLIGHT && !fl_list_is_empty(&b->waiting); i++) {
-        if (!b->shots[i].is_busy)
-            shoot(&b->shots[i]);
+    int busy = 0;
+    for (int i = 0; i < IN_FLIGHT; i++)
+        busy += b->shots[i].is_busy;
+    for (int i = 0; i < IN_FLIGHT && b->waiting_count > (busy ? MORE_THAN : 0); i++) {
+        if (b->shots[i].is_busy)
+            continue;
+        shoot(&b->shots[i]);
+        busy++;
     }
 }
 
@@ -200,6 +209,7 @@ enum fl_code fl_audit_batch_add(struct fl_op *op, struct fl_audit_batch *b,
     entry->op = op;
     entry->row = &event->row;
     fl_list_push_back(&b->waiting, &entry->link);
+    b->waiting_count++;
     fl_loop_at_turn_end(b->loop, &b->turn);
     return FL_OK;
 }

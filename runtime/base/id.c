@@ -102,17 +102,21 @@ struct fl_uuid fl_uuid_new(void)
     return id;
 }
 
+#define HEX_16(h)                                                                                  \
+#h "0" #h "1" #h "2" #h "3" #h "4" #h "5" #h "6" #h "7" #h "8" #h "9" #h "a" #h "b" #h "c" #h  \
+       "d" #h "e" #h "f"
+static const char hex_pairs[] =
+    HEX_16(0) HEX_16(1) HEX_16(2) HEX_16(3) HEX_16(4) HEX_16(5) HEX_16(6) HEX_16(7) HEX_16(8)
+        HEX_16(9) HEX_16(a) HEX_16(b) HEX_16(c) HEX_16(d) HEX_16(e) HEX_16(f);
+
 char *fl_uuid_format(const struct fl_uuid *id, char out[FL_UUID_TEXT])
 {
-    static const char hex[] = "0123456789abcdef";
-    char *p = out;
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *p++ = '-';
-        *p++ = hex[id->b[i] >> 4];
-        *p++ = hex[id->b[i] & 15];
-    }
-    *p = 0;
+    /* Where each byte's two digits stand. */
+    static const uint8_t at[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
+    for (int i = 0; i < 16; i++)
+        memcpy(out + at[i], hex_pairs + (size_t)2 * id->b[i], 2);
+    out[8] = out[13] = out[18] = out[23] = '-';
+    out[FL_UUID_TEXT - 1] = 0;
     return out;
 }
 
@@ -161,12 +165,9 @@ int fl_uuid_cmp(const struct fl_uuid *a, const struct fl_uuid *b)
 
 char *fl_hex(const void *bytes, size_t n, char *out)
 {
-    static const char hex[] = "0123456789abcdef";
     const unsigned char *b = bytes;
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = hex[b[i] >> 4];
-        out[2 * i + 1] = hex[b[i] & 15];
-    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(out + 2 * i, hex_pairs + (size_t)2 * b[i], 2);
     out[2 * n] = 0;
     return out;
 }

@@ -386,7 +386,7 @@ enum fl_code fl_scan(struct fl_str text, const struct fl_scan_limits *limits,
     FL_ASSERT(limits->max_depth <= FL_SCAN_DEPTH_MAX && limits->max_bytes <= UINT32_MAX);
     FL_ASSERT(pick_count <= FL_SCAN_PICKS_MAX);
     /* 24 KB that the scan writes before it reads: clearing them would cost more than the scan. */
-    struct scan s __attribute__((uninitialized));
+    struct scan s FL_NOT_CLEARED;
     s.start = text.n ? text.p : "";
     s.end = s.start + text.n;
     s.limits = limits;

@@ -17,11 +17,18 @@ static const char *string_end(const char *p, const char *end)
     return end;
 }
 
-struct fl_str fl_text_token(const char *p, const char *end)
+/* Blanks, commas and colons. */
+static inline const char *skip_between(const char *p, const char *end)
 {
     while (p < end &&
            (*p == ' ' || *p == ',' || *p == ':' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
+    return p;
+}
+
+struct fl_str fl_text_token(const char *p, const char *end)
+{
+    p = skip_between(p, end);
     const char *from = p;
     if (p < end) {
         switch (*p++) {
@@ -63,12 +70,12 @@ static struct fl_str whole_value(struct fl_str token, const char *end)
 
 enum fl_span_type fl_span_type(struct fl_str value)
 {
-    struct fl_str token = { 0 };
-    if (value.n)
-        token = fl_text_token(value.p, value.p + value.n);
-    if (token.n == 0)
+    if (value.n == 0)
         return FL_SPAN_ABSENT;
-    switch (token.p[0]) {
+    const char *end = value.p + value.n, *p = skip_between(value.p, end);
+    if (p == end)
+        return FL_SPAN_ABSENT;
+    switch (*p) {
     case 'n': return FL_SPAN_NULL;
     case 'f': return FL_SPAN_FALSE;
     case 't': return FL_SPAN_TRUE;

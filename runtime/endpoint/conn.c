@@ -69,7 +69,7 @@ void fl_conn_message(struct fl_conn *conn, struct fl_str text)
 {
     struct fl_endpoint *ep = conn->endpoint;
     struct fl_mcp_facts facts;
-    struct fl_mcp_refusal refusal;
+    struct fl_mcp_refusal refusal FL_NOT_CLEARED; /* filled with a code */
     if (conn->is_closing || !is_still_good(conn))
         return;
     struct fl_talk *t = fl_talk_new(ep, conn->principal, &conn_ops, conn);

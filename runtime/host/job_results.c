@@ -13,6 +13,8 @@
 #include "runtime/host/serve.h"
 
 #define PROGRESS_TEXT_MAX 4096
+#define ITEM_BYTES        40 /* of a text item beside its text, without escapes */
+#define HEAD_BYTES        80 /* of a usual result's frame without its content */
 
 static void misuse(struct fl_job *job, const char *what)
 {
@@ -65,6 +67,7 @@ static void text(flopinio_job *handle, const char *bytes, size_t n)
     if (!job)
         return;
     struct fl_buf *out = begin_item(job);
+    (void)fl_buf_reserve(out, (bytes ? n : 0) + ITEM_BYTES);
     fl_buf_puts(out, "{\"type\":\"text\",\"text\":");
     put_json_text(out, bytes, n);
     fl_buf_putc(out, '}');
@@ -287,6 +290,7 @@ static bool write_result(struct fl_job *job, enum flopinio_outcome outcome, bool
             result.precondition = fl_str_of(job->given_precondition);
     }
     struct fl_buf head = FL_BUF_INIT;
+    (void)fl_buf_reserve(&head, HEAD_BYTES);
     fl_reply_put(&head, job->id, &result, fl_serve_wants_replacement(job->serve));
     bool is_whole = !head.is_failed;
     if (is_whole) {

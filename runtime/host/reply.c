@@ -90,7 +90,7 @@ static void lose(struct fl_host_result *r, enum fl_host_kind kind)
 
 static enum fl_code check_json(struct fl_str s)
 {
-    struct fl_err err;
+    struct fl_err err FL_NOT_CLEARED;
     return fl_scan(s, &fl_reply_limits, NULL, 0, NULL, &err);
 }
 

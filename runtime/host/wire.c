@@ -111,7 +111,7 @@ static void take_back(struct fl_slot *slot, const struct mark *marks, size_t cou
 
 void fl_slot_send(struct fl_slot *slot)
 {
-    struct mark marks[BATCH] __attribute__((uninitialized)); /* as many as are put are read */
+    struct mark marks[BATCH] FL_NOT_CLEARED; /* as many as are put are read */
     if (slot->state == FL_SLOT_ENDING || (slot->fd < 0 && !slot->pipe))
         return;
     if (slot->out.n && !flush(slot)) {

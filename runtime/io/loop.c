@@ -57,6 +57,7 @@ static void on_prepare(uv_prepare_t *prepare)
     fl_wheel_advance(&loop->wheel, fl_mono_ms());
     run_list(&loop->posts);
     run_list(&loop->turn_ends);
+    run_list(&loop->turn_ends); /* what the first ones handed on, as rows to the database */
     if (!fl_list_is_empty(&loop->posts) || !fl_list_is_empty(&loop->turn_ends))
         uv_idle_start(&loop->idle, on_idle);
     else

@@ -16,8 +16,9 @@
 
 enum {
     KEEP_BYTES = 64 * 1024, /* of a message buffer, for the next message */
-    PINGS_MAX = 2,          /* unanswered */
-    REASON_MAX = 123        /* bytes: RFC 6455 5.5 */
+    ONE_PIECE_BYTES = 2048,
+    PINGS_MAX = 2,   /* unanswered */
+    REASON_MAX = 123 /* bytes: RFC 6455 5.5 */
 };
 
 enum {
@@ -487,8 +488,16 @@ enum fl_code fl_ws_send(struct fl_ws *ws, struct fl_str text)
         begin_close(ws, CODE_TRY_LATER, "the peer reads too slowly");
         return FL_TOO_MANY;
     }
-    struct fl_str parts[] = { { (const char *)header, fl_ws_header(FL_WS_TEXT, text.n, header) },
-                              text };
+    size_t head = fl_ws_header(FL_WS_TEXT, text.n, header);
+    if (text.n <= ONE_PIECE_BYTES) { /* to copy it costs less than to write two pieces */
+        char frame[FL_WS_HEADER_MAX + ONE_PIECE_BYTES] FL_NOT_CLEARED;
+        memcpy(frame, header, head);
+        if (text.n)
+            memcpy(frame + head, text.p, text.n);
+        to_stream(ws, &(struct fl_str){ frame, head + text.n }, 1);
+        return FL_OK;
+    }
+    struct fl_str parts[] = { { (const char *)header, head }, text };
     to_stream(ws, parts, 2);
     return FL_OK;
 }

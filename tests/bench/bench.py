@@ -135,7 +135,8 @@ class Ours:
     @property
     def pids(self):
         """Ours without PostgreSQL, whose time is told apart."""
-        return tree(self.rt.process.pid)
+        database = set(self.database_pids)
+        return [pid for pid in tree(self.rt.process.pid) if pid not in database]
 
     @property
     def database_pids(self):
