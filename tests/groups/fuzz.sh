@@ -1,37 +1,62 @@
-# shows: what reads foreign bytes keeps its properties under libFuzzer, 15 s each (--long: 5 min each)
-# budget: 150
+# shows: what reads foreign bytes keeps its properties under libFuzzer, 20 s each (--long: 5 min each); canonical JSON is JavaScript's
+# budget: 240
 # order: 44
-# needs: clang libclang-rt-dev
+# needs: clang libclang-rt-dev nodejs
 # build: none
 # shellcheck shell=bash
 
-seeds() { # seeds TARGET: a directory to start from
-    local dir=$FL_TMP/seeds-$1
-    mkdir -p "$dir"
+# Seeds stand in tests/fuzz/corpus/TARGET; some targets have more where there is more.
+more_seeds() { # more_seeds TARGET DIR
     case $1 in
-    fuzz_scan) find ../shared/data/json-parsing -name '*.json' -size -2k -exec cp -t "$dir" {} + ;;
-    fuzz_yaml) cp docs/*.md "$dir" ;;
-    fuzz_cel) grep -ohE '^[^`]*`[^`]+`' docs/policy.md | sed 's/.*`\(.*\)`/\1/' | split -l 1 - "$dir/s" ;;
-    fuzz_http_head) printf 'POST /mcp?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc' >"$dir/post" ;;
-    fuzz_ws_frame) printf '\x81\x83\0\0\0\0abc\x88\x82\0\0\0\0\x03\xe8' >"$dir/text" ;;
+    fuzz_scan | fuzz_jcs)
+        [ ! -d ../shared/data/json-parsing ] ||
+            find ../shared/data/json-parsing -name '*.json' -size -2k -exec cp -t "$2" {} +
+        ;;
+    fuzz_yaml) cp docs/*.md "$2" ;;
+    fuzz_policy)
+        awk -v dir="$2" '/^```yaml/ { n++; on = 1; next } /^```/ { on = 0 }
+            on { print > (dir "/policy" n) }' docs/policy.md
+        ;;
+    fuzz_cel) grep -ohE '^[^`]*`[^`]+`' docs/policy.md | sed 's/.*`\(.*\)`/\1/' | split -l 1 - "$2/s" ;;
     esac
-    echo "$dir"
 }
 
-fuzz() { # fuzz TARGET SECONDS
-    local name=$1 seconds=$2 log=$FL_TMP/$1.log rc
-    mkdir -p "$FL_TMP/corpus-$name"
-    "$FL_ROOT/build/fuzz/fuzz/$name" -max_total_time="$seconds" -max_len=600 -timeout=20 -seed=7 \
-        -rss_limit_mb=2048 -artifact_prefix="$FL_LOGS/$name-" "$FL_TMP/corpus-$name" "$(seeds "$name")" \
-        >"$log" 2>&1
+fuzz() { # fuzz TARGET SECONDS [option...]
+    local name=$1 seconds=$2 log=$FL_TMP/$1.log rc dirs seeds=$FL_TMP/seeds-$1 max=600
+    shift 2
+    mkdir -p "$FL_TMP/corpus-$name" "$seeds"
+    more_seeds "$name" "$seeds"
+    dirs=("$FL_TMP/corpus-$name" "$seeds")
+    [ ! -d "tests/fuzz/corpus/$name" ] || dirs+=("tests/fuzz/corpus/$name")
+    case $name in
+    fuzz_mcp | fuzz_policy | fuzz_upgrade | fuzz_frames_* | fuzz_card) max=2000 ;;
+    esac
+    "$FL_ROOT/build/fuzz/fuzz/$name" -max_total_time="$seconds" -max_len=$max -timeout=20 -seed=7 \
+        -rss_limit_mb=2048 -artifact_prefix="$FL_LOGS/$name-" "$@" "${dirs[@]}" >"$log" 2>&1
     rc=$?
     tail -n 1 "$log"
     [ $rc -eq 0 ] || tail -n 60 "$log"
     return $rc
 }
 
+# The canonical forms of all that was found, once more by JavaScript.
+jcs_is_javascripts() {
+    local file=$FL_TMP/jcs.txt
+    rm -f "$file"
+    FL_JCS_LOG=$file build/fuzz/fuzz/fuzz_jcs -runs=0 "$FL_TMP/corpus-fuzz_jcs" \
+        "$FL_TMP/seeds-fuzz_jcs" tests/fuzz/corpus/fuzz_jcs >"$FL_TMP/jcs.log" 2>&1 || return
+    node tests/fuzz/jcs.mjs "$file"
+}
+
+mutant_jcs() { # a form of ours in which one byte is another one
+    sed '2s/^../20/' "$FL_TMP/jcs.txt" >"$FL_TMP/mutant.txt"
+    node tests/fuzz/jcs.mjs "$FL_TMP/mutant.txt"
+}
+
+mutant_states() { FL_STATES_MUTANT=$1 fuzz fuzz_states 180 -keep_seed=1 -max_len=24 -artifact_prefix="$FL_TMP/mutant-"; }
+
 run() {
-    local targets target seconds=15 running=0
+    local targets target seconds=20 running=0
     targets=$(cd tests/fuzz && basename -s .c fuzz_*.c)
     [ "$FL_LONG" != 1 ] || seconds=300
     [ -d ../shared/data/json-parsing ] || t_skip seeds "../shared/data is not here"
@@ -53,5 +78,10 @@ run() {
         cat "$FL_TMP/$target.out"
         t_case "$target" test "$(cat "$FL_TMP/$target.rc")" = 0
     done
+    t_case canonical_json_is_javascripts jcs_is_javascripts
+    t_refused canary_another_canonical_form mutant_jcs
     t_refused canary_fuzzer_finds_a_planted_bug fuzz canary 60
+    for target in watch recheck fence; do
+        t_refused "canary_states_without_$target" mutant_states $target
+    done
 }
