@@ -3,7 +3,8 @@
  *   begin -> resolve -> validate -> policy
  *     deny             -> audit -> respond
  *     allow (a read)   -> read -> audit -> respond
- *     standing, slow   -> intake (created as approved) -> run -> respond, or a task
+ *     standing, slow,
+ *     a grant          -> intake (created as approved) -> run -> respond, or a task
  *     ask              -> preview -> intake (pending) -> sleep -> run -> respond, or a task
  *
  * intake is the first transaction (intake.c), deciding the second (decide.c), the claim, the marker
@@ -86,6 +87,7 @@ FL_STEP(begin)
             f, FL_TOO_MANY,
             "the organization's calls in progress hold too many bytes of arguments; "
             "wait for them first");
+    c->grant = NULL;
     fl_org_unref(&c->org);
     c->org = fl_org_peek(c->core->orgs, &c->principal->organization_id);
     if (c->org)
@@ -174,8 +176,7 @@ FL_STEP(validate)
 static bool wants_task(const struct fl_call *c)
 {
     return c->can_task && c->found->task != FLOPINIO_TASK_NEVER &&
-           (c->verdict.effect == FL_EFFECT_ASK || c->found->is_slow ||
-            c->found->task == FLOPINIO_TASK_REQUIRED);
+           (fl_call_is_asked(c) || c->found->is_slow || c->found->task == FLOPINIO_TASK_REQUIRED);
 }
 
 FL_STEP(policy)
@@ -193,7 +194,9 @@ FL_STEP(policy)
         }
         c->core->stats.permitted++;
         return &S_intake;
-    case FL_EFFECT_ASK: return c->found->has_preview ? &S_preview : &S_intake;
+    case FL_EFFECT_ASK:
+        fl_call_find_grant(c);
+        return c->found->has_preview && !c->grant ? &S_preview : &S_intake;
     default: return deny(c, "policy", fl_str_of(c->verdict.text));
     }
 }
@@ -280,7 +283,7 @@ FL_STEP(intake)
     if (c->leave)
         return &S_respond; /* gone before anything was written */
     fl_call_deepen(c);
-    bool is_asked = c->verdict.effect == FL_EFFECT_ASK;
+    bool is_asked = fl_call_is_asked(c);
     enum fl_code code = fl_call_canonical(c, &f->op.err);
     if (code == FL_OK)
         code = fl_call_intake_start(c, wants_task(c),
@@ -296,6 +299,7 @@ static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires
     c->created_at_ms = c->changed_at_ms = created_at_ms;
     c->expires_at_ms = expires_at_ms;
     c->core->stats.held += c->row.state == FL_APPROVAL_PENDING;
+    c->core->stats.permitted += !fl_uuid_is_zero(&c->row.grant_id);
     fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
     if (c->row.wait_mode == FL_WAIT_TASK) {
         if (c->leave)
@@ -340,6 +344,9 @@ FL_STEP(taken_in)
             return fl_fail_with(f, FL_UNAVAILABLE, "the policy or the tool keeps changing");
         fl_orgs_changed(c->core->orgs, &c->principal->organization_id, 0);
         return &S_begin;
+    case FL_INTAKE_GRANT_OVER: /* another call was first, or it was revoked: the next, or people */
+        c->grants_over++;
+        return &S_policy;
     case FL_INTAKE_STOPPED: return deny(c, "stopped", stopped_text(c, in.stop_reason));
     case FL_INTAKE_TOO_MANY:
         return deny(c, "pending_limit",

@@ -101,6 +101,10 @@ static void intake_event(struct fl_call *c)
         fl_audit_text(&c->event, "precondition", row->precondition);
     if (!is_asked)
         fl_audit_bool(&c->event, "standing", row->is_standing);
+    if (c->grant) {
+        fl_audit_uuid(&c->event, "grant", &c->grant->id, c->arena);
+        fl_audit_text(&c->event, "granted_by", c->grant->person_name);
+    }
     if (!row->is_isolated)
         fl_audit_bool(&c->event, "isolated", false);
     fl_audit_int(&c->event, "expires_ms", row->expires_ms);
@@ -129,7 +133,7 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .owner = p->owner,
         .server = c->found->server->name,
         .kind = "tool_call",
-        .state = c->verdict.effect == FL_EFFECT_ASK ? FL_APPROVAL_PENDING : FL_APPROVAL_APPROVED,
+        .state = fl_call_is_asked(c) ? FL_APPROVAL_PENDING : FL_APPROVAL_APPROVED,
         .tool = c->tool,
         .tool_name = c->found->name,
         .definition_digest = c->found->digest,
@@ -148,6 +152,8 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .mcp_stream = c->mcp_stream,
         .expires_ms = expires_ms,
         .pending_max = c->core->limits.pending_max,
+        .grant_id = c->grant ? c->grant->id : (struct fl_uuid){ { 0 } },
+        .revision = c->org->revision,
     };
     if (is_task)
         row->task_id = fl_frozen_task_id(c->arena);
@@ -157,7 +163,7 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         c->verdict.ask && c->verdict.ask->after_leave == FL_AFTER_LEAVE_CANCEL ? "cancel" : "wait";
     row->after_leave = c->after_leave;
     row->break_cancels = c->is_break_cancelling;
-    row->card = fl_frozen_card(c->arena, c->found, &c->verdict);
+    row->card = fl_frozen_card(c->arena, c->found, &c->verdict, c->no_grant);
     if (!row->card.p || (is_task && !row->task_id))
         return fl_err_code(err, FL_NOMEM);
     enum fl_code code = fl_frozen_ask(c->arena, &c->verdict, &row->ask, err);

@@ -40,6 +40,16 @@ void fl_call_take_row(struct fl_call *c, const struct fl_approval *row);
 void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result, struct fl_str why);
 void fl_call_on_ended(struct fl_flow *f);
 
+/* ---- call_grant.c ---- */
+/* Is there a grant for what people would be asked about? Then c->grant; else c->no_grant says why
+ * one that there was does not cover it. */
+void fl_call_find_grant(struct fl_call *c);
+/* People are asked: nothing lets it run. */
+static inline bool fl_call_is_asked(const struct fl_call *c)
+{
+    return c->verdict.effect == FL_EFFECT_ASK && !c->grant;
+}
+
 /* ---- call_intake.c ---- */
 /* c->canonical, once. FL_BAD_PARAMS: a number that the canonical form would change. */
 enum fl_code fl_call_canonical(struct fl_call *c, struct fl_err *err) FL_MUST_CHECK;

@@ -4,15 +4,19 @@
 #include "flopinio/base/scan.h"
 
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
-                             const struct fl_policy_verdict *verdict)
+                             const struct fl_policy_verdict *verdict, struct fl_str no_grant)
 {
     struct fl_buf out = FL_BUF_INIT;
     fl_buf_puts(&out, "{\"account\":");
     fl_buf_json_str(&out, tool->server->account);
     fl_buf_puts(&out, ",\"environment\":");
     fl_buf_json_str(&out, tool->server->environment);
-    fl_buf_puts(&out, tool->has_output_schema ? ",\"has_output_schema\":true,\"reason\":"
-                                              : ",\"reason\":");
+    fl_buf_puts(&out, tool->has_output_schema ? ",\"has_output_schema\":true" : "");
+    if (no_grant.n) {
+        fl_buf_puts(&out, ",\"no_grant\":");
+        fl_buf_json_str(&out, no_grant);
+    }
+    fl_buf_puts(&out, ",\"reason\":");
     fl_buf_json_str(&out, verdict->rule ? verdict->rule->reason : FL_STR(""));
     fl_buf_puts(&out, ",\"secrets\":");
     fl_buf_str(&out, tool->secrets.n ? tool->secrets : FL_STR("[]"));

@@ -6,6 +6,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/approval/org_priv.h"
 #include "runtime/store/channel.h"
+#include "runtime/store/grant.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/tool.h"
@@ -178,6 +179,7 @@ static void load(struct fl_org_entry *e)
     e->q_agents = fl_store_agents(tx);
     e->q_stops = fl_store_stops(tx);
     e->q_channels = fl_store_channels(tx);
+    e->q_grants = fl_store_grants(tx);
     e->op = (struct fl_op){ .done = on_loaded };
     enum fl_code code = fl_tx_submit(&e->op, tx);
     if (code == FL_OK) {

@@ -66,6 +66,17 @@ struct fl_org_stop {
     int64_t until_ms; /* 0: until it is lifted */
 };
 
+/* A standing vote (grants.h); also one that ended within the last day, to say why it asks again. */
+struct fl_org_grant {
+    struct fl_uuid id, agent_id, server_id, person;
+    struct fl_str tool, definition_digest, server_digest, rule, ask, pinned, person_name;
+    struct fl_str *pins; /* JSON pointers; one "": the arguments as a whole */
+    size_t pin_count;
+    bool has_second_factor, is_revoked;
+    int64_t uses, used; /* `used` is as old as the snapshot: the database counts */
+    int64_t expires_ms;
+};
+
 struct fl_org {
     struct fl_uuid id;
     struct fl_str name, title;
@@ -83,6 +94,8 @@ struct fl_org {
     size_t group_count, agent_count, channel_count;
     struct fl_org_stop *stops;
     size_t stop_count;
+    struct fl_org_grant *grants; /* newest first */
+    size_t grant_count;
     uint64_t list_version; /* changes whenever the published tools do; the same on every worker */
     /* private */
     struct fl_arena *arena;

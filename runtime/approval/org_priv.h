@@ -34,7 +34,7 @@ struct fl_org_entry {
     struct fl_tx tx;
     struct fl_arena *arena;
     struct fl_query *q_org, *q_policy, *q_servers, *q_tools, *q_people, *q_groups, *q_agents,
-        *q_stops, *q_channels;
+        *q_stops, *q_channels, *q_grants;
 };
 
 struct fl_orgs {

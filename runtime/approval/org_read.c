@@ -71,6 +71,45 @@ static bool read_stops(struct fl_org *org, const struct fl_query *q)
     return org->stops != NULL;
 }
 
+static bool read_pins(struct fl_org *org, struct fl_org_grant *g, struct fl_str json)
+{
+    struct fl_err err;
+    json_t *list = fl_json_parse(json, &err);
+    g->pins = fl_arena_array(org->arena, json_array_size(list) + 1, sizeof *g->pins);
+    for (size_t i = 0; g->pins && i < json_array_size(list); i++)
+        g->pins[g->pin_count++] = fl_arena_str(org->arena, fl_json_str(json_array_get(list, i)));
+    json_decref(list);
+    return g->pins != NULL;
+}
+
+static bool read_grants(struct fl_org *org, const struct fl_query *q)
+{
+    org->grant_count = (size_t)fl_rows(q);
+    org->grants = fl_arena_array(org->arena, org->grant_count + 1, sizeof *org->grants);
+    for (int i = 0; org->grants && i < fl_rows(q); i++) {
+        struct fl_org_grant *g = &org->grants[i];
+        g->id = fl_cell_uuid(q, i, 0);
+        g->agent_id = fl_cell_uuid(q, i, 1);
+        g->server_id = fl_cell_uuid(q, i, 2);
+        g->tool = fl_cell_copy(q, org->arena, i, 3);
+        g->definition_digest = fl_cell_bytes(q, org->arena, i, 4);
+        g->server_digest = fl_cell_bytes(q, org->arena, i, 5);
+        g->rule = fl_cell_copy(q, org->arena, i, 6);
+        g->ask = fl_cell_copy(q, org->arena, i, 7);
+        g->pinned = fl_cell_bytes(q, org->arena, i, 9);
+        g->person = fl_cell_uuid(q, i, 10);
+        g->person_name = fl_cell_copy(q, org->arena, i, 11);
+        g->has_second_factor = fl_cell_bool(q, i, 12);
+        g->uses = fl_cell_int(q, i, 13);
+        g->used = fl_cell_int(q, i, 14);
+        g->expires_ms = fl_cell_int(q, i, 15);
+        g->is_revoked = fl_cell_bool(q, i, 16);
+        if (!read_pins(org, g, fl_cell(q, i, 8)))
+            return false;
+    }
+    return org->grants != NULL;
+}
+
 static void digest_server(struct fl_org_server *s)
 {
     struct fl_sha256 sha;
@@ -265,7 +304,8 @@ enum fl_code fl_org_read(struct fl_org_entry *e, struct fl_org **ret, struct fl_
     org->agents = read_names(org, e->q_agents, 1, &org->agent_count);
     org->channels = read_names(org, e->q_channels, 1, &org->channel_count);
     if (!org->groups || !org->agents || !org->channels || !read_people(org, e) ||
-        !read_stops(org, e->q_stops) || !read_servers(org, e) || !read_tools(org, e)) {
+        !read_stops(org, e->q_stops) || !read_grants(org, e->q_grants) || !read_servers(org, e) ||
+        !read_tools(org, e)) {
         fl_org_unref(&org);
         return fl_err_code(err, FL_NOMEM);
     }

@@ -223,6 +223,8 @@ static const char *objection(struct fl_run *r, struct fl_err *err)
         return "the agent, or the person who owns it, may not act any more";
     if (!fl_cell_bool(q, 0, 3))
         return "the agent's credential was revoked or has expired";
+    if (!fl_cell_bool(q, 0, 5))
+        return "the grant that it was approved by was revoked, or its time is over";
     const struct fl_org_tool *tool = fl_org_tool(r->org, r->row.tool);
     if (!tool)
         return "the tool is not there any more";

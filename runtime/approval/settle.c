@@ -159,7 +159,7 @@ static enum fl_code prepare_again(struct fl_settle *s, struct fl_err *err)
         .precondition = old->precondition,
         .is_isolated = old->is_isolated,
         .is_standing = s->verdict.is_standing,
-        .card = fl_frozen_card(s->arena, tool, &s->verdict),
+        .card = fl_frozen_card(s->arena, tool, &s->verdict, FL_STR("")),
         .rule = s->verdict.rule ? s->verdict.rule->name : FL_STR(""),
         .policy_version = s->org->policy_version,
         .wait_mode = FL_WAIT_TASK,

@@ -79,7 +79,9 @@
     X(IDENTITY_LINKED, "identity.linked", "a chat account was linked to a person")                 \
     X(IDENTITY_UNLINKED, "identity.unlinked", "a person's chat accounts were unlinked")            \
     X(RUNTIME_RESTORED, "runtime.restored",                                                        \
-      "the operator ended what was open in a database that had been restored or moved")
+      "the operator ended what was open in a database that had been restored or moved")            \
+    X(GRANT_CREATED, "grant.created", "a person lets calls like one they were shown run unasked")  \
+    X(GRANT_REVOKED, "grant.revoked", "a grant was revoked")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,
@@ -107,7 +109,7 @@ struct fl_audit_event {
 };
 
 /* `subject` kinds: "approval", "tool", "agent", "person", "organization", "server", "group",
- * "credential", "token", "policy", "stop", "installation", "call", "channel". Ids may be
+ * "credential", "token", "policy", "stop", "installation", "call", "channel", "grant". Ids may be
  * NULL. */
 void fl_audit_init(struct fl_audit_event *event, const struct fl_uuid *organization,
                    enum fl_audit_kind kind, enum fl_actor actor, const struct fl_uuid *actor_id,

@@ -12,6 +12,7 @@ extern const struct fl_cli_command fl_cmd_backup[];
 extern const struct fl_cli_command fl_cmd_channel[];
 extern const struct fl_cli_command fl_cmd_connect[];
 extern const struct fl_cli_command fl_cmd_decide[];
+extern const struct fl_cli_command fl_cmd_grant[];
 extern const struct fl_cli_command fl_cmd_demo[];
 extern const struct fl_cli_command fl_cmd_doctor[];
 extern const struct fl_cli_command fl_cmd_init[];

@@ -30,6 +30,7 @@ const struct fl_cli_topic fl_cli_topics[] = {
     { "Deciding", fl_cmd_approvals },
     { "", fl_cmd_channel },
     { "", fl_cmd_decide },
+    { "", fl_cmd_grant },
     { "", fl_cmd_stop },
     { "What happened", fl_cmd_audit },
     { "As files", fl_cmd_apply },

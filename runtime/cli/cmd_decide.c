@@ -9,8 +9,9 @@
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 #include "runtime/cli/cli_secret.h"
+#include "runtime/cli/cmd_decide.h"
 
-static int need_person(struct fl_cli *cli)
+int fl_decide_need_person(struct fl_cli *cli)
 {
     if (fl_cli_signs_in(cli))
         return FL_EXIT_DONE;
@@ -19,15 +20,13 @@ static int need_person(struct fl_cli *cli)
                        "on the terminal), or set FLOPINIO_TOKEN to a token with the scope decide");
 }
 
-/* Where no passphrase was typed for this very decision, a yes is asked. */
-static bool is_confirmed(struct fl_cli *cli, const char *question)
+bool fl_decide_is_confirmed(struct fl_cli *cli, const char *question)
 {
     bool is_asked_anyway = fl_cli_flag(cli, "as") && !fl_cli_flag(cli, "url");
     return is_asked_anyway || !fl_cli_may_confirm(cli) || fl_confirm(question);
 }
 
-/* The card goes where people look: standard error when standard output is for a program. */
-static void show_card(struct fl_cli *cli, const json_t *approval)
+void fl_decide_show_card(struct fl_cli *cli, const json_t *approval)
 {
     struct fl_buf text = FL_BUF_INIT;
     int fd = cli->is_json ? STDERR_FILENO : STDOUT_FILENO;
@@ -62,17 +61,17 @@ static int decide(struct fl_cli *cli, const char *verdict)
     json_t *approval = NULL, *answer = NULL, *body;
     const char *id = NULL;
     bool is_approve = strcmp(verdict, "approve") == 0, is_withdraw = verdict[0] == 'w';
-    int status = need_person(cli);
+    int status = fl_decide_need_person(cli);
     if (status == FL_EXIT_DONE)
         status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
     if (status == FL_EXIT_DONE)
         status = fl_card_get(cli, id, &approval);
     if (status)
         return status;
-    show_card(cli, approval);
+    fl_decide_show_card(cli, approval);
     status = is_withdraw ? FL_EXIT_DONE : check(cli, approval, is_approve);
     if (status == FL_EXIT_DONE &&
-        !is_confirmed(cli, is_approve ? "Approve it? [y/N] " : "Sure? [y/N] "))
+        !fl_decide_is_confirmed(cli, is_approve ? "Approve it? [y/N] " : "Sure? [y/N] "))
         status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was decided");
     if (status == FL_EXIT_DONE) {
         body = json_object();
@@ -111,14 +110,14 @@ static int settle(struct fl_cli *cli)
 {
     json_t *approval = NULL, *answer = NULL, *body;
     const char *id = NULL;
-    int status = need_person(cli);
+    int status = fl_decide_need_person(cli);
     if (status == FL_EXIT_DONE)
         status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
     if (status == FL_EXIT_DONE)
         status = fl_card_get(cli, id, &approval);
     if (status)
         return status;
-    show_card(cli, approval);
+    fl_decide_show_card(cli, approval);
     json_decref(approval);
     body = json_object();
     fl_cli_put_flag(cli, body, "outcome", "outcome");
@@ -138,7 +137,7 @@ static int cancel(struct fl_cli *cli)
 {
     json_t *body;
     const char *id = NULL;
-    int status = need_person(cli);
+    int status = fl_decide_need_person(cli);
     if (status == FL_EXIT_DONE)
         status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
     if (status)

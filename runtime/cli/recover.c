@@ -113,6 +113,27 @@ static enum fl_code revoke_credentials(struct recovery *r, long long *ret, struc
     return code;
 }
 
+static enum fl_code revoke_grants(struct recovery *r, struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    enum fl_code code = fl_recover_grants(r->pg, &res, err);
+    if (code)
+        return code;
+    for (int i = 0; code == FL_OK && i < fl_admin_rows(res); i++) {
+        struct fl_audit_event e;
+        struct fl_uuid id = { .b = { 0 } };
+        (void)!fl_uuid_parse(fl_str_of(fl_admin_cell(res, i, 0)), &id);
+        fl_cli_say(r->cli, "  grant revoked: %s's, for %s",
+                   fl_cli_text(r->cli, fl_admin_cell(res, i, 1)),
+                   fl_cli_text(r->cli, fl_admin_cell(res, i, 2)));
+        begin_event(r, &e, FL_AUDIT_GRANT_REVOKED, "grant", &id);
+        fl_audit_z(&e, "reason", "restored");
+        code = note(r, &e, err);
+    }
+    fl_admin_clear(&res);
+    return code;
+}
+
 static enum fl_code unlink_chats(struct recovery *r, struct fl_err *err)
 {
     struct pg_result *res = NULL;
@@ -184,6 +205,8 @@ static enum fl_code recover_organization(struct recovery *r, const char *id, str
                ended[FL_APPROVAL_VOIDED], ended[FL_APPROVAL_UNKNOWN]);
     code = revoke_credentials(r, &credentials, err);
     r->credentials += credentials;
+    if (code == FL_OK)
+        code = revoke_grants(r, err);
     if (code == FL_OK)
         code = unlink_chats(r, err);
     begin_event(r, &e, FL_AUDIT_RUNTIME_RESTORED, "organization", &r->organization);

@@ -25,10 +25,10 @@ struct fl_api_server {
 };
 
 static const struct fl_api_route *const tables[] = {
-    fl_api_me,        fl_api_tokens, fl_api_orgs,        fl_api_groups,   fl_api_people,
-    fl_api_offboard,  fl_api_agents, fl_api_credentials, fl_api_tools,    fl_api_policy,
-    fl_api_approvals, fl_api_stops,  fl_api_audit,       fl_api_incident, fl_api_apply,
-    fl_api_export,    fl_api_links,  fl_api_channels
+    fl_api_me,        fl_api_tokens, fl_api_orgs,        fl_api_groups,  fl_api_people,
+    fl_api_offboard,  fl_api_agents, fl_api_credentials, fl_api_tools,   fl_api_policy,
+    fl_api_approvals, fl_api_grants, fl_api_stops,       fl_api_audit,   fl_api_incident,
+    fl_api_apply,     fl_api_export, fl_api_links,       fl_api_channels
 };
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
@@ -382,7 +382,8 @@ static unsigned scope_of(const struct fl_api *a)
     if (r->need == FL_NEED_DECIDER)
         return FL_SCOPE_DECIDE;
     if (r->need == FL_NEED_ROLE &&
-        (r->action == FL_ACTION_STOP || r->action == FL_ACTION_SETTLE_UNKNOWN))
+        (r->action == FL_ACTION_STOP || r->action == FL_ACTION_SETTLE_UNKNOWN ||
+         r->action == FL_ACTION_REVOKE_GRANTS))
         return FL_SCOPE_DECIDE | FL_SCOPE_ADMIN;
     return r->method == FL_HTTP_GET ? FL_SCOPE_ALL : FL_SCOPE_ADMIN;
 }

@@ -290,7 +290,7 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     struct fl_approval_view view;
     struct fl_card card;
     struct fl_err err;
-    char hex[2 * FL_DIGEST_BYTES + 1];
+    char hex[2 * FL_DIGEST_BYTES + 1], id[FL_UUID_TEXT];
     const struct fl_approval *row = &look->row;
     enum fl_code code = fl_approval_view_read(&view, a->arena, row, &look->ballot, &err);
     if (code == FL_OK) {
@@ -312,6 +312,8 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
                   (long long)row->policy_version, (long long)row->asked_count,
                   (long long)row->result_bytes);
     put_flag(&out, "is_standing", row->is_standing);
+    if (!fl_uuid_is_zero(&row->grant_id))
+        put_text(&out, "grant", fl_str_of(fl_uuid_format(&row->grant_id, id)));
     put_time(&out, "decided_at", row->decided_at_ms);
     put_time(&out, "sent_at", row->dispatched_at_ms);
     put_time(&out, "settled_at", row->settled_at_ms);

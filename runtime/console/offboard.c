@@ -1,11 +1,12 @@
 /* A person leaves: in one transaction the membership and its groups end, their undecided votes are
- * withdrawn, their agents are frozen or get another owner, and, unless they go on in another
- * organization, their tokens end and they cannot sign in any more. */
+ * withdrawn, their grants revoked, their agents are frozen or get another owner, and, unless they
+ * go on in another organization, their tokens end and they cannot sign in any more. */
 #include "runtime/console/offboard.h"
 
 #include "runtime/approval/hub.h"
 #include "runtime/console/reach.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/grant.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
@@ -20,8 +21,10 @@ static void answer(struct fl_api *a)
 {
     const struct fl_leaving *l = a->user;
     struct fl_buf out = FL_BUF_INIT;
-    fl_buf_printf(&out, "{\"tokens_revoked\":%lld,\"votes_withdrawn\":%zu,\"agents\":[",
-                  (long long)l->tokens_revoked, l->vote_count);
+    fl_buf_printf(&out,
+                  "{\"tokens_revoked\":%lld,\"votes_withdrawn\":%zu,\"grants_revoked\":%zu,"
+                  "\"agents\":[",
+                  (long long)l->tokens_revoked, l->vote_count, l->grant_count);
     for (size_t i = 0; i < l->agent_count; i++) {
         fl_buf_puts(&out, i ? ",{" : "{");
         put_text(&out, "name", l->agents[i].name);
@@ -55,8 +58,12 @@ bool fl_leaving_read(struct fl_api *a, struct fl_leaving *l)
     l->vote_count = (size_t)fl_rows(l->q_votes);
     l->agents = fl_arena_array(a->arena, l->agent_count + 1, sizeof *l->agents);
     l->votes = fl_arena_array(a->arena, l->vote_count + 1, sizeof *l->votes);
-    if (!l->agents || !l->votes)
+    l->grant_count = (size_t)fl_rows(l->q_grants);
+    l->grants = fl_arena_array(a->arena, l->grant_count + 1, sizeof *l->grants);
+    if (!l->agents || !l->votes || !l->grants)
         return false;
+    for (size_t i = 0; i < l->grant_count; i++)
+        l->grants[i] = fl_cell_uuid(l->q_grants, (int)i, 0);
     for (size_t i = 0; i < l->agent_count; i++)
         l->agents[i] =
             (struct fl_left_row){ fl_cell_uuid(l->q_agents, (int)i, 0),
@@ -91,6 +98,15 @@ static void append_vote(struct fl_api *a, const struct fl_leaving *l,
     fl_audit_append(&e, &a->tx);
 }
 
+static void append_grant(struct fl_api *a, const struct fl_leaving *l, const struct fl_uuid *grant)
+{
+    struct fl_audit_event e;
+    fl_api_event(a, &e, FL_AUDIT_GRANT_REVOKED, "grant", grant);
+    fl_audit_text(&e, "person", l->name);
+    fl_audit_z(&e, "why", "the person was offboarded");
+    fl_audit_append(&e, &a->tx);
+}
+
 void fl_leaving_note(struct fl_api *a, const struct fl_leaving *l)
 {
     struct fl_audit_event e;
@@ -100,11 +116,14 @@ void fl_leaving_note(struct fl_api *a, const struct fl_leaving *l)
     fl_audit_bool(&e, "goes_on_elsewhere", l->is_elsewhere);
     fl_audit_int(&e, "tokens_revoked", l->tokens_revoked);
     fl_audit_int(&e, "votes_withdrawn", (int64_t)l->vote_count);
+    fl_audit_int(&e, "grants_revoked", (int64_t)l->grant_count);
     fl_audit_append(&e, &a->tx);
     for (size_t i = 0; i < l->agent_count; i++)
         append_agent(a, l, &l->agents[i]);
     for (size_t i = 0; i < l->vote_count; i++)
         append_vote(a, l, &l->votes[i].id);
+    for (size_t i = 0; i < l->grant_count; i++)
+        append_grant(a, l, &l->grants[i]);
 }
 
 static void on_written(struct fl_api *a)
@@ -151,6 +170,7 @@ void fl_leaving_write(struct fl_api *a, struct fl_leaving *l)
     fl_store_chat_unlink(&a->tx, &l->id, (struct fl_str){ NULL, 0 });
     l->q_agents = fl_store_agents_hand_over(&a->tx, &l->id, l->to.p ? &l->to_id : NULL);
     l->q_votes = fl_store_vote_withdraw_all(&a->tx, &l->id);
+    l->q_grants = fl_store_grants_revoke_of(&a->tx, &l->id, fl_api_by(a));
     if (!l->is_elsewhere) {
         l->q_tokens = fl_store_token_revoke(&a->tx, &l->id, NULL);
         fl_store_person_active(&a->tx, &l->id, false);

@@ -17,10 +17,11 @@ struct fl_leaving {
     bool is_elsewhere; /* a member of another organization too: goes on signing in */
     /* ---- outputs of fl_leaving_read, in the request's arena ---- */
     struct fl_left_row *agents, *votes;
-    size_t agent_count, vote_count;
+    struct fl_uuid *grants;
+    size_t agent_count, vote_count, grant_count;
     int64_t tokens_revoked;
     /* private */
-    struct fl_query *q_agents, *q_votes, *q_tokens;
+    struct fl_query *q_agents, *q_votes, *q_tokens, *q_grants;
 };
 
 /* Appends the changes. */

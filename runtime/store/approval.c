@@ -30,6 +30,7 @@
     X(text, card, "a.card")                                                                        \
     X(number, preview_at_ms, MS("a.preview_at"))                                                   \
     X(number, asked_count, "a.asked_count")                                                        \
+    X(uuid, grant_id, "a.grant_id")                                                                \
     X(uuid, retry_of, "a.retry_of")                                                                \
     X(flag, is_isolated, "a.is_isolated")                                                          \
     X(number, policy_version, "a.policy_version")                                                  \
@@ -154,7 +155,10 @@ static struct fl_sql sql_recheck = {
     "c.expires_at > now()) FROM agent_credential c WHERE c.organization_id = a.organization_id AND "
     "c.credential_id = a.credential_id), false), "
     "(SELECT s.reason FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS "
-    "NULL AND (s.until IS NULL OR s.until > now()) AND " FL_STOP_COVERS " LIMIT 1) "
+    "NULL AND (s.until IS NULL OR s.until > now()) AND " FL_STOP_COVERS " LIMIT 1), "
+    "a.grant_id IS NULL OR EXISTS (SELECT 1 FROM call_grant k WHERE k.organization_id = "
+    "a.organization_id AND k.grant_id = a.grant_id AND k.revoked_at IS NULL AND k.expires_at > "
+    "clock_timestamp()) "
     "FROM approval a JOIN organization o USING (organization_id) JOIN agent g USING "
     "(organization_id, agent_id) LEFT JOIN person p ON p.person_id = a.owner_id "
     "WHERE a.organization_id = (SELECT org()) AND a.approval_id = $1",
@@ -178,11 +182,12 @@ static struct fl_sql sql_recheck = {
     "EXISTS (SELECT 1 FROM approval r WHERE r.organization_id = $1 AND r.agent_id = $3 AND "       \
     "r.fingerprint = $16 AND r.retry_of = e.approval_id)"
 
-/* $1..$33 the row, then names for stops, limits, and the audit row. */
+/* The grant is used with the row or not at all, and its author votes for it then.
+ * $1..$33 the row, then names for stops, limits, and the audit row. */
 static struct fl_sql sql_intake = {
     "approval_intake",
     "WITH facts AS ("
-    "SELECT o.policy_version = $22 AS is_same_policy, "
+    "SELECT o.policy_version = $22 AND ($49::uuid IS NULL OR o.revision = $50) AS is_same_policy, "
     "coalesce((SELECT t.accepted_digest = $10 AND t.digest = $10 AND NOT t.is_quarantined AND NOT "
     "t.is_gone FROM tool t WHERE t.organization_id = $1 AND t.published = $8), false) "
     "AS is_same_tool, "
@@ -213,26 +218,39 @@ static struct fl_sql sql_intake = {
               "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
               "e.policy_version = $22)) "
               "ORDER BY e.created_at DESC LIMIT 1), "
+              "used AS ("
+              "UPDATE call_grant u SET used = u.used + 1 FROM facts f WHERE u.organization_id = $1 AND "
+              "u.grant_id = $49 AND u.revoked_at IS NULL AND u.expires_at > clock_timestamp() AND "
+              "u.used < u.uses AND f.is_same_policy AND f.is_same_tool AND f.is_agent_fine AND "
+              "f.stop_reason IS NULL AND NOT EXISTS (SELECT 1 FROM earlier) RETURNING u.person_id, "
+              "u.has_second_factor, u.expires_at), "
               "made AS ("
               "INSERT INTO approval (organization_id, approval_id, agent_id, credential_id, owner_id, state, "
               "kind, tool, tool_name, definition_digest, server_id, arguments, arguments_bytes, binding_salt, "
               "binding_digest, fingerprint, idempotency_key, justification, preview, preview_kind, "
               "precondition, policy_version, rule, ask, is_standing, is_isolated, card, wait_mode, holder, "
-              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, asked_count, preview_at, decided_at, expires_at) "
+              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, grant_id, decided_by, asked_count, preview_at, decided_at, expires_at) "
               "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
-              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, f.asked, "
+              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, $49, "
+              "(SELECT p.name FROM used u JOIN person p USING (person_id)), f.asked, "
               "CASE WHEN $20 <> 'none' THEN now() END, CASE WHEN $6 = 'approved' THEN now() END, "
-              "now() + " SPAN(
-                  "$37") " FROM facts f WHERE f.is_same_policy AND f.is_same_tool AND "
+              "least(now() + " SPAN(
+                  "$37") ", (SELECT u.expires_at FROM used u)) FROM facts f WHERE f.is_same_policy AND f.is_same_tool AND "
                          "f.is_agent_fine AND f.stop_reason IS NULL AND f.has_room AND NOT EXISTS "
-                         "(SELECT 1 FROM earlier) RETURNING created_at, expires_at), "
+                         "(SELECT 1 FROM earlier) AND ($49::uuid IS NULL OR EXISTS (SELECT 1 FROM used)) "
+                         "RETURNING created_at, expires_at), "
+                         "voted AS ("
+                         "INSERT INTO vote (organization_id, approval_id, person_id, verdict, via, "
+                         "has_second_factor, is_owner) SELECT $1, $2, u.person_id, 'approve', 'grant', "
+                         "u.has_second_factor, u.person_id = $5 FROM used u, made m), "
                          "noted AS ("
                          "INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, actor_id, subject_kind, "
                          "subject_id, leaf) SELECT $1, $38, $39, $40, $41, $42, $43, $44 FROM made) "
                          "SELECT f.is_same_policy, f.is_same_tool, f.is_agent_fine, f.stop_reason, f.has_room, f.asked, "
                          "(SELECT e.approval_id FROM earlier e), coalesce((SELECT e.is_other FROM earlier e), false), "
                          "(SELECT " MS("m.created_at") " FROM made m), (SELECT " MS(
-                             "m.expires_at") " FROM made m) "
+                             "m.expires_at") " FROM made m), "
+                                             "$49::uuid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM used) "
                                              "FROM facts f",
     0
 };
@@ -299,6 +317,8 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
     fl_bind_bytes(tx, q, r->mcp_session);
     fl_bind_text(tx, q, r->mcp_request);
     fl_bind_text(tx, q, r->mcp_stream);
+    fl_bind_uuid(tx, q, &r->grant_id);
+    fl_bind_int(tx, q, (int64_t)r->revision); /* 50 */
     return q;
 }
 
@@ -326,6 +346,8 @@ void fl_store_approval_intake_read(const struct fl_query *q, struct fl_arena *ar
         ret->result = FL_INTAKE_TOOL_CHANGED;
     } else if (!fl_cell_bool(q, 0, 0)) {
         ret->result = FL_INTAKE_POLICY_MOVED;
+    } else if (fl_cell_bool(q, 0, 10)) {
+        ret->result = FL_INTAKE_GRANT_OVER;
     } else {
         ret->result = FL_INTAKE_TOO_MANY;
     }

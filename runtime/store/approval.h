@@ -20,6 +20,7 @@ enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
  * reader. Times are UTC milliseconds by the database's clock, 0 = null. */
 struct fl_approval {
     struct fl_uuid id, agent_id, credential_id, owner_id, server_id, retry_of, holder, claim_owner;
+    struct fl_uuid grant_id;       /* zero, or the grant by which it was approved */
     struct fl_uuid agent_owner_id; /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
     struct fl_str kind, tool, tool_name, agent, owner;
@@ -70,6 +71,8 @@ struct fl_approval_new {
     struct fl_str mcp_session, mcp_request, mcp_stream; /* legacy HTTP; p NULL otherwise */
     int64_t expires_ms;                                 /* from now, by the database's clock */
     int pending_max;                                    /* waiting approvals an agent may have */
+    struct fl_uuid grant_id; /* zero, or used once with the row, whose author votes for it */
+    uint64_t revision;       /* of the organization, under which the grant was found to match */
 };
 
 enum fl_intake_result {
@@ -79,6 +82,7 @@ enum fl_intake_result {
     FL_INTAKE_TOOL_CHANGED,  /* the pin is not what was evaluated, or the tool is quarantined */
     FL_INTAKE_AGENT_REFUSED, /* frozen, revoked, credential gone, owner not active */
     FL_INTAKE_STOPPED,       /* `stop_reason` says why */
+    FL_INTAKE_GRANT_OVER,    /* the grant is used up, revoked or over */
     FL_INTAKE_TOO_MANY       /* pending_max reached */
 };
 
@@ -151,7 +155,7 @@ struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid 
                                          int64_t lease_ms, const struct fl_audit_row *audit);
 /* What must still hold when it is sent, read in the transaction that holds the lock. Columns:
  * revision of the organization, tool is as pinned, agent may act, credential may be used, reason of
- * a stop or null. */
+ * a stop or null, the grant (if any) is in force. */
 struct fl_query *fl_store_approval_recheck(struct fl_tx *tx, const struct fl_uuid *id);
 /* claimed -> dispatched by fence, if it has not expired or been stopped by now; the audit row only
  * with it. Columns: dispatch_number. */

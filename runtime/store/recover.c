@@ -98,6 +98,16 @@ enum fl_code fl_recover_identities(struct pg_conn *pg, const char *kept, struct 
         1, values, ret, err);
 }
 
+enum fl_code fl_recover_grants(struct pg_conn *pg, struct pg_result **ret, struct fl_err *err)
+{
+    return fl_admin_query(
+        pg,
+        "UPDATE flopinio.call_grant g SET revoked_at = now(), revoked_by = 'operator' FROM "
+        "flopinio.person p WHERE g.organization_id = flopinio.org() AND p.person_id = g.person_id "
+        "AND g.revoked_at IS NULL AND g.expires_at > now() RETURNING g.grant_id, p.name, g.tool",
+        0, NULL, ret, err);
+}
+
 enum fl_code fl_recover_people(struct pg_conn *pg, const char *kept, struct pg_result **ret,
                                struct fl_err *err)
 {

@@ -210,6 +210,13 @@ class Work:
         self.rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) SELECT "
                     "%s, 'telegram', name, person_id FROM person WHERE name = ANY (%s)", self.org.id,
                     [self.org.ann.name, self.org.bob.name])
+        assert self.rt.sql(
+            "INSERT INTO call_grant (organization_id, grant_id, approval_id, agent_id, server_id, "
+            "tool, definition_digest, server_digest, rule, ask, pins, pinned, person_id, "
+            "has_second_factor, uses, expires_at) SELECT organization_id, gen_random_uuid(), "
+            "approval_id, agent_id, server_id, tool, definition_digest, '', rule, '{}', '[\"\"]', "
+            "'', owner_id, false, 5, now() + interval '1 hour' FROM approval WHERE organization_id "
+            "= %s LIMIT 1", self.org.id) == 1
         self.revoked_id, self.revoked = self.org.add_credential()
         self.token = self.org.adam.token
 
@@ -313,6 +320,8 @@ def a_restored_backup_is_frozen_and_nothing_runs_twice(_rt):
     for credential in (work.revoked, work.issued, org.credential, work.gone_credential):
         assert not gets_in(rt, credential)
     assert not rt.sql("SELECT 1 FROM chat_identity"), "a chat account still stands for somebody"
+    grants = rt.sql("SELECT revoked_at FROM call_grant")
+    assert grants and all(g["revoked_at"] for g in grants), "a grant lets calls run still"
     for proof in (work.token, work.new_token, org.ann.token,
                   (org.ann.name, org.ann.passphrase)):
         with refused(401):
