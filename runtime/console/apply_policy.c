@@ -280,7 +280,8 @@ bool fl_apply_plan_policy(struct fl_api *a)
     struct fl_policy *policy = NULL;
     struct fl_findings findings = { 0 };
     ap->policy_version = fl_rows(ap->q_policy) == 1 ? fl_cell_int(ap->q_policy, 0, 0) : 0;
-    if (!put_groups(a, &w) || !put_people(a, &w) || !put_agents(a, &w) || !put_tools(a, &w))
+    if (!put_groups(a, &w) || !put_people(a, &w) || !put_agents(a, &w) || !put_tools(a, &w) ||
+        !fl_apply_put_channels(a, &w))
         return no_memory(a);
     bool is_fine = hold(a, &w, &policy, &findings) && report(a, &findings);
     for (size_t i = 0; i < w.tool_count; i++)

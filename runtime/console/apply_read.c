@@ -270,6 +270,34 @@ static bool read_tool(struct fl_api *a, json_t *value, size_t at)
     return t->secrets.p || no_memory(a);
 }
 
+static bool read_channel(struct fl_api *a, json_t *value, size_t at)
+{
+    struct fl_apply_channel *c = &((struct fl_apply *)a->user)->channels[at];
+    const json_t *config = json_object_get(value, "config");
+    const json_t *enabled = json_object_get(value, "is_enabled");
+    struct item it;
+    if (!open_item(&it, a, "channel", value, at, "name kind config disclose is_enabled") ||
+        !text(&it, "kind", &c->kind) || !text(&it, "disclose", &c->disclose))
+        return false;
+    c->name = it.name;
+    c->is_enabled = json_is_boolean(enabled) ? json_is_true(enabled) : -1;
+    if (!fl_is_server_name(c->name) || fl_str_is(c->name, "inbox"))
+        return fl_apply_refuse(a, FL_BAD_PARAMS, it.what, it.name,
+                               "a channel's name has 1 to 32 of a-z, 0-9 and hyphens, starts with "
+                               "no hyphen, and is not inbox");
+    if (c->disclose.p && !fl_str_is(c->disclose, "full") && !fl_str_is(c->disclose, "summary"))
+        return fl_apply_refuse(a, FL_BAD_PARAMS, it.what, it.name,
+                               "'disclose' must be full or summary");
+    if ((has(&it, "config") && !json_is_object(config)) ||
+        (has(&it, "is_enabled") && !json_is_boolean(enabled)))
+        return fl_apply_refuse(a, FL_BAD_PARAMS, it.what, it.name,
+                               "'config' must be an object, 'is_enabled' true or false");
+    if (!json_is_object(config))
+        return true;
+    c->config = fl_json_text(a->arena, config);
+    return c->config.p || no_memory(a);
+}
+
 static bool read_policy(struct fl_api *a, struct fl_apply *ap)
 {
     const json_t *value = json_object_get(a->body, "policy");
@@ -345,7 +373,7 @@ bool fl_apply_read(struct fl_api *a)
     if (!a->body) {
         fl_api_error(a, FL_BAD_PARAMS,
                      "the body must be a document: people, groups, agents, "
-                     "servers, tools, policy");
+                     "servers, tools, channels, policy");
         return false;
     }
 #define LIST(key, count, read)                                                                     \
@@ -354,6 +382,7 @@ bool fl_apply_read(struct fl_api *a)
     return fl_api_flag(a, "dry_run", &ap->is_dry_run) && fl_api_flag(a, "prune", &ap->prunes) &&
            LIST(people, person_count, read_person) && LIST(groups, group_count, read_group) &&
            LIST(agents, agent_count, read_agent) && LIST(servers, server_count, read_server) &&
-           LIST(tools, tool_count, read_tool) && read_policy(a, ap);
+           LIST(tools, tool_count, read_tool) && LIST(channels, channel_count, read_channel) &&
+           read_policy(a, ap);
 #undef LIST
 }

@@ -222,6 +222,7 @@ bool fl_apply_write(struct fl_api *a)
         write_server(a, &ap->servers[i]);
     for (size_t i = 0; i < ap->tool_count; i++)
         write_pin(a, &ap->tools[i]);
+    fl_apply_write_channels(a);
     write_gone(a);
     if (ap->sets_policy)
         write_policy(a);
@@ -251,6 +252,10 @@ static bool all_done(struct fl_api *a)
     for (size_t i = 0; i < ap->tool_count; i++) {
         if (ap->tools[i].q && fl_rows(ap->tools[i].q) != 1)
             return changed_meanwhile(a, "tool", ap->tools[i].name);
+    }
+    for (size_t i = 0; i < ap->channel_count; i++) {
+        if (ap->channels[i].q && fl_rows(ap->channels[i].q) != 1)
+            return changed_meanwhile(a, "channel", ap->channels[i].name);
     }
     if (ap->q_policy_set && fl_rows(ap->q_policy_set) != 1)
         return changed_meanwhile(a, "policy", FL_STR("version"));

@@ -213,8 +213,12 @@ static void on_read_to_change(struct fl_api *a)
     struct fl_str secret;
     if (!open_channel(a, r))
         return;
+    bool is_on = r->is_enabled >= 0 ? r->is_enabled : r->channel.is_enabled;
+    bool has_secret = json_object_size(r->channel.secret) > 0;
     bool is_fine = check(a, r, r->config ? r->config : r->channel.config,
-                         r->secret ? r->secret : r->channel.secret);
+                         r->secret             ? r->secret
+                         : is_on || has_secret ? r->channel.secret
+                                               : NULL);
     close_channel(r);
     if (!is_fine)
         return;

@@ -1,13 +1,14 @@
 /* An organization as a document that apply.c takes: what is in force, in a fixed order, so that two
- * exports differ only where the organization does. Without secrets: passphrases and credentials are
- * not in it. */
+ * exports differ only where the organization does. Without secrets: passphrases, credentials and
+ * channels' tokens are not in it. */
 #include "runtime/console/api.h"
+#include "runtime/store/channel.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/tool.h"
 #include "runtime/store/vote.h"
 
-enum { Q_PEOPLE, Q_GROUPS, Q_AGENTS, Q_SERVERS, Q_TOOLS, Q_POLICY };
+enum { Q_PEOPLE, Q_GROUPS, Q_AGENTS, Q_SERVERS, Q_TOOLS, Q_POLICY, Q_CHANNELS };
 
 /* Rows that `takes` wants, as a list. */
 static void put_list(struct fl_buf *out, const char *key, const struct fl_query *q,
@@ -100,6 +101,8 @@ static void on_read(struct fl_api *a)
              is_no_revoked_agent);
     put_list(&out, "servers", a->q[Q_SERVERS],
              "- name:t - plugin:t config:j environment:t account:t is_enabled:b -", NULL);
+    put_list(&out, "channels", a->q[Q_CHANNELS], "- name:t kind:t config:j disclose:t is_enabled:b",
+             NULL);
     put_pins(&out, a);
     if (fl_rows(a->q[Q_POLICY]) == 1) {
         fl_buf_puts(&out, ",\"policy\":");
@@ -118,6 +121,7 @@ static void start(struct fl_api *a)
     a->q[Q_SERVERS] = fl_store_servers(tx);
     a->q[Q_TOOLS] = fl_store_tools(tx, NULL);
     a->q[Q_POLICY] = fl_store_policy_get(tx, 0);
+    a->q[Q_CHANNELS] = fl_store_channels(tx);
     fl_api_submit(a, false, on_read);
 }
 

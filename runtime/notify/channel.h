@@ -164,7 +164,8 @@ struct fl_channel_kind {
     const char *name; /* "telegram": kind of the row, and of identities */
     const char *via;  /* in votes and the audit */
     size_t whole_max; /* bytes of the longest card text that is shown whole, over pages */
-    /* Would this work? FL_BAD_PARAMS with one sentence in the administrator's terms. */
+    /* Would this work? `secret` NULL: it is not known yet. FL_BAD_PARAMS with one sentence in the
+     * administrator's terms. */
     enum fl_code (*check)(const json_t *config, const json_t *secret, bool may_be_local,
                           struct fl_err *err);
     /* A group's places where every card goes; 0: to each person's own, if they may vote. `at`

@@ -87,6 +87,8 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
         code = check_config(config, may_be_local, err);
     if (code)
         return code;
+    if (!secret)
+        return FL_OK;
     if (!is_token(fl_json_get_str(secret, "token")))
         return fl_err_set(err, FL_BAD_PARAMS,
                           "the secret 'token' must be a bot's token as @BotFather gives it");

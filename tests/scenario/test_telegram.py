@@ -376,3 +376,29 @@ def what_cannot_work_is_refused_when_it_is_set_up(rt):
             org.control("DELETE", "/channels/tg")
         kinds = [leaf["kind"] for leaf in org.audit(kind="channel.")]
         assert kinds == ["channel.created", "channel.changed", "channel.removed"], kinds
+
+
+@case(limit=60, **LOCAL)
+def a_document_brings_channels_without_their_secrets(rt):
+    """Exported and applied elsewhere it is off until it has its secret; the policy may name it."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), chats=[-100777]) as house:
+        document = house.org.control("GET", "/export")
+        (channel,) = document["channels"]
+        assert channel["name"] == "tg" and channel["config"]["chats"] == [-100777], channel
+        assert tg.token not in json.dumps(document)
+        assert house.org.control("POST", "/apply", document)["changes"] == []
+        other = Org(rt, files=False, policy=None)
+        part = {"channels": document["channels"], "policy": document["policy"]}
+        said = other.control("POST", "/apply", part)
+        assert [c["what"] for c in said["changes"]] == ["channel", "policy"], said
+        (made,) = other.control("GET", "/channels")["items"]
+        assert not made["is_enabled"] and not made["has_secret"], made
+        assert other.control("POST", "/apply", part)["changes"] == []
+        with refused(400, "token"):
+            other.control("PATCH", "/channels/tg", {"is_enabled": True})
+        other.control("PATCH", "/channels/tg", {"secret": {"token": tg.token}, "is_enabled": True,
+                                                "config": {"base_url": tg.url}})
+        other.control("PATCH", "/channels/tg", {"is_enabled": False})
+        with refused(400, "there is no channel 'tg'"):
+            other.control("POST", "/apply", {"channels": [], "prune": True,
+                                             "policy": document["policy"] + "\n# again\n"})
