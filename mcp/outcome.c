@@ -101,6 +101,7 @@ static void put_field(struct fl_buf *out, const struct fl_mcp_outcome *w, char f
     case 'b': fl_mcp_put_words(out, w->by, FL_MCP_NAME_MAX, false); break;
     case 'r': fl_mcp_put_words(out, w->reason, FL_MCP_REASON_MAX, true); break;
     case 'w': fl_mcp_put_words(out, w->where, FL_MCP_NAME_MAX, false); break;
+    case 'u': fl_buf_puts(out, w->is_unreached ? "; nobody could be told of it yet" : ""); break;
     case 'e': fl_buf_puts(out, fl_time_format_s(w->expires_at_utc_ms, time)); break;
     default:
         FL_ASSERT(field == 'n'); /* the table has no others */

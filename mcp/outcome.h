@@ -18,11 +18,12 @@
 #define FL_MCP_NAME_MAX    100 /* code points of a person's or a place's name */
 
 /* Texts: %a approval, %t tool, %b decided by, %r reason (quoted), %w where people are asked, %e
- * expiry, %n bytes; [ ... ] stands only when everything in it is known. X(name, decision, executed:
- * false, true, null = not known; text) */
+ * expiry, %n bytes, %u that nobody could be told yet, if it is so; [ ... ] stands only when
+ * everything in it is known. X(name, decision, executed: false, true, null = not known; text) */
 #define FL_MCP_OUTCOMES(X)                                                                         \
     X(PENDING, "pending", "false",                                                                 \
-      "Not executed yet: approval %a is still pending[ in %w][ (expires %e)]. Call approval_wait " \
+      "Not executed yet: approval %a is still pending[ in %w][ (expires %e)]%u. Call "             \
+      "approval_wait "                                                                             \
       "with {\"approval_id\":\"%a\"} to wait for the outcome, or continue with other work. Do "    \
       "not call %t again.")                                                                        \
     X(REJECTED, "rejected", "false",                                                               \
@@ -61,6 +62,7 @@ struct fl_mcp_outcome {
     struct fl_str where;       /* "#ops" */
     int64_t expires_at_utc_ms; /* 0 = not known */
     uint64_t size_bytes;       /* of the result that was not kept */
+    bool is_unreached;         /* nobody could be told of it yet */
     bool has_output_schema;    /* the tool declares one: then nothing structured is sent, because
                                   SDK 1.x checks it against the schema even in an error */
 };

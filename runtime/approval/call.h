@@ -73,6 +73,7 @@ struct fl_call {
     struct fl_str task_id, decided_by, reason, shown_tool;
     enum fl_approval_state state;
     int64_t created_at_ms, expires_at_ms, changed_at_ms;
+    bool is_unreached; /* it waits, and nobody could be told of it for a minute */
     bool has_output_schema;
     bool is_silent;      /* with CANCELLED: by its own client, who expects no answer */
     bool is_deliverable; /* an outcome of a row: say fl_call_delivered when it was sent */

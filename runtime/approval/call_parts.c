@@ -377,6 +377,7 @@ void fl_call_take_row(struct fl_call *c, const struct fl_approval *row)
     c->created_at_ms = row->created_at_ms;
     c->expires_at_ms = row->expires_at_ms;
     c->changed_at_ms = row->changed_at_ms;
+    c->is_unreached = row->is_unreached;
     c->shown_tool = fl_arena_str(c->arena, row->tool);
     if (row->decided_by.p)
         c->decided_by = fl_arena_str(c->arena, row->decided_by);

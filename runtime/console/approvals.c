@@ -54,7 +54,10 @@ static void put_head(struct fl_buf *out, const struct fl_api *a, const struct fl
                fl_approval_may_vote(v, &a->auth.id, true, &err) == FL_OK;
     put_text(out, "id", fl_str_of(fl_uuid_format(&row->id, id)));
     put_text(out, "state", fl_str_of(fl_state_text(row->state)));
-    put_text(out, "says", fl_str_of(fl_state_word(row->state)));
+    put_text(out, "says",
+             row->is_unreached ? FL_STR("waiting; nobody was reached")
+                               : fl_str_of(fl_state_word(row->state)));
+    put_flag(out, "is_unreached", row->is_unreached);
     put_text(out, "title", title);
     put_text(out, "tool", row->tool);
     put_text(out, "server", v->server);

@@ -4,6 +4,14 @@
 #include "runtime/store/organization.h"
 #include "runtime/store/sql.h"
 
+/* People were to be told for a minute, and no channel took it. */
+#define UNREACHED                                                                                    \
+    "a.state = 'pending' AND a.ask -> 'notify' <> '[\"inbox\"]' AND EXISTS (SELECT 1 FROM outbox o " \
+    "WHERE o.organization_id = a.organization_id AND o.approval_id = a.approval_id AND "             \
+    "o.created_at <= now() - interval '60 seconds') AND NOT EXISTS (SELECT 1 FROM outbox d WHERE "   \
+    "d.organization_id = a.organization_id AND d.approval_id = a.approval_id AND d.delivered_at "    \
+    "IS NOT NULL)"
+
 /* X(kind of cell, member, SQL) in the order of the select list. */
 #define HEAD(X)                                                                                    \
     X(uuid, id, "a.approval_id")                                                                   \
@@ -62,7 +70,8 @@
     X(text, outcome, "a.outcome")                                                                  \
     X(number, delivered_at_ms, MS("a.delivered_at"))                                               \
     X(flag, is_expired, "a.frozen_at IS NULL AND a.expires_at <= clock_timestamp()")               \
-    X(flag, is_unknown_over, "coalesce(a.unknown_after <= clock_timestamp(), false)")
+    X(flag, is_unknown_over, "coalesce(a.unknown_after <= clock_timestamp(), false)")              \
+    X(flag, is_unreached, UNREACHED)
 
 #define COLUMN(kind, member, sql) sql ", "
 #define SELECT_HEAD                                                                                \

@@ -37,6 +37,7 @@ struct fl_approval {
     int64_t delivered_at_ms, fence, dispatch_number;
     bool is_expired;      /* by the database's clock, when it was read */
     bool is_unknown_over; /* unknown_after has passed */
+    bool is_unreached;    /* pending, and nobody could be told for a minute */
 };
 
 /* Ended by `flopinio recover`: whatever its state is called, it may have run. */

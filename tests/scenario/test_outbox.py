@@ -161,6 +161,10 @@ def nobody_reached_is_counted(rt):
         wait_for("the figure", lambda: "flopinio_approvals_unreached 1" in rt.metrics()[1], 15)
         channel = house.org.control("GET", "/channels")["items"][0]
         assert channel["waiting"] == 1, channel
+        (listed,) = house.org.approvals("pending")
+        assert listed["is_unreached"] and "nobody was reached" in listed["says"], listed
+        told = house.agent.call("approval_status", {"approval_id": approval})
+        assert "nobody could be told of it yet" in text_of(told), told
         house.org.ann.reject(approval, "no")
         assert call.wait()["isError"]
         wait_for("the figure", lambda: "flopinio_approvals_unreached 0" in rt.metrics()[1], 15)
