@@ -1,7 +1,7 @@
 # shows: what reads foreign bytes keeps its properties under libFuzzer, 20 s each (--long: 5 min each); canonical JSON is JavaScript's
 # budget: 240
 # order: 44
-# needs: clang libclang-rt-dev nodejs
+# needs: clang libclang-rt-dev dpkg-dev nodejs
 # build: none
 # shellcheck shell=bash
 
@@ -60,6 +60,12 @@ run() {
     targets=$(cd tests/fuzz && basename -s .c fuzz_*.c)
     [ "$FL_LONG" != 1 ] || seconds=300
     [ -d ../shared/data/json-parsing ] || t_skip seeds "../shared/data is not here"
+    # A library of the system gives no coverage.
+    if bash tests/fuzz/jansson.sh "$FL_ROOT/build/jansson" >"$FL_LOGS/jansson.log" 2>&1; then
+        configure_preset fuzz -DFL_FUZZ_JANSSON="$FL_ROOT/build/jansson/libjansson.a"
+    else
+        echo "    jansson's source package cannot be had here: the system's library is used, uninstrumented"
+    fi
     # shellcheck disable=SC2086
     if ! build_targets fuzz canary $targets; then
         t_fail builds
