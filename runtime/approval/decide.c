@@ -31,7 +31,7 @@ static struct fl_decide *decide_of(struct fl_flow *f)
 FL_STEP(open)
 {
     struct fl_decide *d = decide_of(f);
-    return fl_await(f, &S_opened, fl_tx_open(&f->op, &d->tx));
+    return fl_await(f, &S_opened, fl_tx_open(&f->op, d->tx));
 }
 
 FL_STEP(opened)
@@ -39,12 +39,17 @@ FL_STEP(opened)
     struct fl_decide *d = decide_of(f);
     if (f->op.code)
         return fl_fail(f);
-    d->q_row = fl_store_approval_lock(&d->tx, &d->approval);
-    d->q_votes = fl_store_votes(&d->tx, &d->approval);
-    d->q_people = fl_store_people(&d->tx);
+    fl_decide_read(d);
+    d->q_people = fl_store_people(d->tx);
+    return fl_await(f, &S_locked, fl_tx_round(&f->op, d->tx));
+}
+
+void fl_decide_read(struct fl_decide *d)
+{
+    d->q_row = fl_store_approval_lock(d->tx, &d->approval);
+    d->q_votes = fl_store_votes(d->tx, &d->approval);
     if (d->verdict == FL_VERDICT_APPROVE)
-        d->q_content = fl_store_approval_content(&d->tx, &d->approval);
-    return fl_await(f, &S_locked, fl_tx_round(&f->op, &d->tx));
+        d->q_content = fl_store_approval_content(d->tx, &d->approval);
 }
 
 static void event(struct fl_decide *d, struct fl_audit_event *e, enum fl_audit_kind kind)
@@ -59,6 +64,8 @@ static void event(struct fl_decide *d, struct fl_audit_event *e, enum fl_audit_k
 static enum fl_code late(struct fl_decide *d, struct fl_err *err)
 {
     const struct fl_approval *row = &d->row;
+    if (d->verdict == FL_VERDICT_REOPEN)
+        return fl_err_set(err, FL_CONFLICT, "it is %s, not rejected", fl_state_word(row->state));
     return fl_err_set(err, FL_CONFLICT, "it is %s already%s%.*s", fl_state_word(row->state),
                       row->decided_by.n ? ", decided by " : "", FL_STR_ARG(row->decided_by));
 }
@@ -83,6 +90,12 @@ static enum fl_code check_digest(struct fl_decide *d, struct fl_err *err)
     return fl_err_set(err, FL_CONFLICT, "it cannot be approved: %s", why.text);
 }
 
+/* The state in which it can be done at all. */
+static enum fl_approval_state could_be(const struct fl_decide *d)
+{
+    return d->verdict == FL_VERDICT_REOPEN ? FL_APPROVAL_REJECTED : FL_APPROVAL_PENDING;
+}
+
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
 static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **ret_person,
                           struct fl_err *err)
@@ -96,7 +109,7 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
         return fl_err_set(err, FL_FORBIDDEN, "you are not a member of this organization");
     if (!fl_role_may(person->role, FL_ACTION_DECIDE) || !person->is_active)
         return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
-    if (d->row.state != FL_APPROVAL_PENDING)
+    if (d->row.state != could_be(d))
         return late(d, err);
     if (d->verdict == FL_VERDICT_APPROVE) {
         enum fl_code digest = check_digest(d, err);
@@ -141,10 +154,10 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
         if (at == d->ballot.vote_count)
             return fl_err_set(err, FL_CONFLICT, "you have not voted on it");
         d->ballot.votes[at] = d->ballot.votes[--d->ballot.vote_count];
-        fl_store_vote_withdraw(&d->tx, &d->approval, &d->person);
+        fl_store_vote_withdraw(d->tx, &d->approval, &d->person);
     } else {
         fl_ballot_vote(&d->ballot, &d->person, approves, d->has_second_factor);
-        fl_store_vote_put(&d->tx, &d->approval, &d->person, approves, d->reason, d->via,
+        fl_store_vote_put(d->tx, &d->approval, &d->person, approves, d->reason, d->via,
                           d->has_second_factor, is_owner);
     }
     fl_ballot_facts(&d->ballot, d->ask, &facts);
@@ -169,51 +182,89 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
     fl_audit_hex(&e, "binding", d->row.binding_digest.p, d->row.binding_digest.n);
     if (is_owner)
         fl_audit_bool(&e, "owner_decided", true);
-    fl_audit_append(&e, &d->tx);
+    fl_audit_append(&e, d->tx);
     if (d->is_decided)
         d->q_moved = fl_store_approval_decide(
-            &d->tx, &d->approval, d->state, d->person_name,
+            d->tx, &d->approval, d->state, d->person_name,
             d->state == FL_APPROVAL_REJECTED ? d->reason : (struct fl_str){ NULL, 0 },
             d->may_ask_again);
     return FL_OK;
 }
 
-FL_STEP(locked)
+/* Lifts what keeps the agent from asking again after a rejection. */
+static enum fl_code reopen(struct fl_decide *d, struct fl_err *err)
 {
-    struct fl_decide *d = decide_of(f);
-    const struct fl_quorum_person *person = NULL;
     struct fl_audit_event e;
-    if (f->op.code)
-        return fl_fail(f);
+    if (d->row.may_ask_again)
+        return fl_err_set(err, FL_CONFLICT, "the agent may ask again already");
+    d->q_moved = fl_store_approval_reopen(d->tx, &d->approval);
+    event(d, &e, FL_AUDIT_APPROVAL_REOPENED);
+    fl_audit_text(&e, "reason", d->reason);
+    fl_audit_append(&e, d->tx);
+    return FL_OK;
+}
+
+/* Nothing more can be done with it but to say so. */
+static void expire(struct fl_decide *d)
+{
+    struct fl_audit_event e;
+    fl_store_approval_move(d->tx, &d->approval, FL_APPROVAL_PENDING, FL_APPROVAL_EXPIRED,
+                           (struct fl_str){ NULL, 0 });
+    fl_audit_init(&e, &d->organization, FL_AUDIT_APPROVAL_EXPIRED, FL_ACTOR_SYSTEM,
+                  &d->core->worker, "approval", &d->approval);
+    fl_audit_append(&e, d->tx);
+}
+
+void fl_decide_judge(struct fl_decide *d)
+{
+    const struct fl_quorum_person *person = NULL;
+    enum fl_code code = FL_OK;
     if (!fl_store_approval_read(d->q_row, 0, d->arena, &d->row))
-        return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
+        code = fl_err_set(&d->refusal, FL_NOT_FOUND, "there is no such approval");
     d->state = d->row.state;
-    enum fl_code code =
-        fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes, &d->row, &d->refusal);
-    if (code == FL_OK && d->row.state == FL_APPROVAL_PENDING)
+    if (code == FL_OK)
+        code = fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes, &d->row, &d->refusal);
+    if (code == FL_OK && d->row.state == could_be(d))
         code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
     if (code == FL_OK)
         code = check(d, &person, &d->refusal);
+    d->refusal.code = code;
+}
+
+enum fl_decide_end fl_decide_write(struct fl_decide *d)
+{
+    struct fl_audit_event e;
+    enum fl_code code = d->refusal.code;
+    bool is_reopening = d->verdict == FL_VERDICT_REOPEN;
     if (code == FL_FORBIDDEN || d->is_tampered) {
-        d->refusal.code = code;
         event(d, &e, d->is_tampered ? FL_AUDIT_APPROVAL_TAMPERED : FL_AUDIT_APPROVAL_REFUSED);
         fl_audit_z(&e, "why", d->refusal.text);
-        fl_audit_append(&e, &d->tx);
-        return fl_await(f, &S_refused, fl_tx_commit(&f->op, &d->tx));
+        fl_audit_append(&e, d->tx);
+        return FL_DECIDE_REFUSED;
     }
-    if (code == FL_OK && d->row.is_expired) {
-        fl_store_approval_move(&d->tx, &d->approval, FL_APPROVAL_PENDING, FL_APPROVAL_EXPIRED,
-                               (struct fl_str){ NULL, 0 });
-        fl_audit_init(&e, &d->organization, FL_AUDIT_APPROVAL_EXPIRED, FL_ACTOR_SYSTEM,
-                      &d->core->worker, "approval", &d->approval);
-        fl_audit_append(&e, &d->tx);
-        return fl_await(f, &S_expired, fl_tx_commit(&f->op, &d->tx));
+    if (code == FL_OK && d->row.is_expired && !is_reopening) {
+        expire(d);
+        return FL_DECIDE_EXPIRED;
     }
     if (code == FL_OK)
-        code = vote(d, &d->refusal);
-    if (code)
-        return fl_fail_with(f, code, "%s", d->refusal.text);
-    return fl_await(f, &S_done, fl_tx_commit(&f->op, &d->tx));
+        code = is_reopening ? reopen(d, &d->refusal) : vote(d, &d->refusal);
+    d->refusal.code = code;
+    return code ? FL_DECIDE_FAILED : FL_DECIDE_VOTED;
+}
+
+FL_STEP(locked)
+{
+    struct fl_decide *d = decide_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    fl_decide_judge(d);
+    switch (fl_decide_write(d)) {
+    case FL_DECIDE_REFUSED: return fl_await(f, &S_refused, fl_tx_commit(&f->op, d->tx));
+    case FL_DECIDE_EXPIRED: return fl_await(f, &S_expired, fl_tx_commit(&f->op, d->tx));
+    case FL_DECIDE_VOTED: return fl_await(f, &S_done, fl_tx_commit(&f->op, d->tx));
+    case FL_DECIDE_FAILED: break;
+    }
+    return fl_fail_with(f, d->refusal.code, "%s", d->refusal.text);
 }
 
 FL_STEP(refused)
@@ -231,30 +282,40 @@ FL_STEP(expired)
     return fl_fail_with(f, FL_CONFLICT, "it has expired");
 }
 
-FL_STEP(done)
+enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
 {
-    struct fl_decide *d = decide_of(f);
-    if (f->op.code)
-        return fl_fail(f);
-    if (d->is_decided && fl_rows(d->q_moved) != 1) /* cannot be under the lock */
-        return fl_fail_with(f, FL_INTERNAL, "the approval changed under its lock");
+    if (d->q_moved && fl_rows(d->q_moved) != 1) /* cannot be under the lock */
+        return fl_err_set(err, FL_INTERNAL, "the approval changed under its lock");
     d->core->stats.decided += d->is_decided;
     fl_hub_changed(d->core->hub, &d->organization, &d->approval);
     if (d->state == FL_APPROVAL_APPROVED && d->row.wait_mode == FL_WAIT_TASK)
         fl_runner_kick(d->core, &d->organization, &d->approval);
-    if (d->state == FL_APPROVAL_APPROVED)
+    if (d->verdict == FL_VERDICT_REOPEN)
+        snprintf(d->text, sizeof d->text, "the agent may ask again");
+    else if (d->state == FL_APPROVAL_APPROVED)
         snprintf(d->text, sizeof d->text, "approved%s",
                  d->row.wait_mode == FL_WAIT_LEFT ? "; it runs when the agent collects it" : "");
     else if (d->state == FL_APPROVAL_REJECTED)
         snprintf(d->text, sizeof d->text, "rejected");
     else
         fl_utf8_format(d->text, sizeof d->text, "recorded: %s", d->progress);
+    return FL_OK;
+}
+
+FL_STEP(done)
+{
+    struct fl_decide *d = decide_of(f);
+    struct fl_err err;
+    if (f->op.code)
+        return fl_fail(f);
+    if (fl_decide_tell(d, &err) != FL_OK)
+        return fl_fail_with(f, err.code, "%s", err.text);
     return fl_end(f);
 }
 
 FL_STEP(failed)
 {
-    fl_tx_abandon(&decide_of(f)->tx);
+    fl_tx_abandon(decide_of(f)->tx);
     return fl_end(f);
 }
 
@@ -264,7 +325,7 @@ static void on_ended(struct fl_flow *f)
     struct fl_op *op = d->op;
     if (f->first.code)
         op->err = f->first;
-    fl_tx_fini(&d->tx);
+    fl_tx_fini(d->tx);
     fl_policy_ask_free(&d->ask);
     fl_arena_free(&d->arena);
     fl_op_finish(op, f->first.code == FL_AMBIGUOUS ? FL_UNAVAILABLE : f->first.code);
@@ -283,7 +344,8 @@ enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *d)
     d->arena = fl_arena_new(0);
     if (!d->arena)
         return fl_err_code(&op->err, FL_NOMEM);
-    fl_tx_init(&d->tx, d->core->pg, d->arena, &d->organization);
+    d->tx = &d->own_tx;
+    fl_tx_init(d->tx, d->core->pg, d->arena, &d->organization);
     fl_flow_init(&d->flow, &S_failed, on_ended);
     d->op = op;
     fl_op_start(op, NULL, d);

@@ -9,7 +9,7 @@
 #include "runtime/approval/core.h"
 #include "runtime/store/approval.h"
 
-enum fl_verdict { FL_VERDICT_APPROVE, FL_VERDICT_REJECT, FL_VERDICT_WITHDRAW };
+enum fl_verdict { FL_VERDICT_APPROVE, FL_VERDICT_REJECT, FL_VERDICT_WITHDRAW, FL_VERDICT_REOPEN };
 
 struct fl_decide {
     struct fl_flow flow;
@@ -33,7 +33,7 @@ struct fl_decide {
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_arena *arena;
-    struct fl_tx tx;
+    struct fl_tx own_tx, *tx; /* `tx` is the own one, or that of many decisions (reject.c) */
     struct fl_query *q_row, *q_votes, *q_people, *q_content, *q_moved;
     bool is_tampered; /* the stored row does not match its digest: said in the audit */
     struct fl_approval row;
@@ -49,5 +49,22 @@ struct fl_decide {
  * over, not what they were shown, or not what was asked for: then the audit says so),
  * FL_UNAVAILABLE. */
 enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST_CHECK;
+
+/* ---- the same for many decisions in one transaction: `tx`, `arena` and the inputs are set ---- */
+enum fl_decide_end {
+    FL_DECIDE_VOTED,
+    FL_DECIDE_REFUSED, /* `refusal`; the attempt is to be committed to the audit */
+    FL_DECIDE_EXPIRED, /* moved, to be committed */
+    FL_DECIDE_FAILED   /* `refusal`; nothing of it is to be committed */
+};
+/* Appends the statements that lock and read it; the caller appends `q_people`, once for all. */
+void fl_decide_read(struct fl_decide *decide);
+/* After their round, for all of them before anything is appended: `refusal` says what speaks
+ * against it. */
+void fl_decide_judge(struct fl_decide *decide);
+/* Decides, and appends what is to be written. */
+enum fl_decide_end fl_decide_write(struct fl_decide *decide);
+/* After the commit of what was voted: wakes whoever waits. FL_INTERNAL. */
+enum fl_code fl_decide_tell(struct fl_decide *decide, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

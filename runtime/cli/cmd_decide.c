@@ -1,5 +1,6 @@
 /* Deciding: what only a person may do. The passphrase is asked on the terminal, or a personal token
  * with the scope decide is used; the decision is bound to the card that was shown. */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -95,9 +96,65 @@ static int approve(struct fl_cli *cli)
     return decide(cli, "approve");
 }
 
+/* Everything that an agent waits for. */
+static int reject_all(struct fl_cli *cli, const char *agent)
+{
+    json_t *answer = NULL, *body;
+    char question[200];
+    int status = fl_decide_need_person(cli);
+    snprintf(question, sizeof question, "Reject everything that %.100s waits for? [y/N] ",
+             fl_cli_text(cli, agent));
+    if (status == FL_EXIT_DONE && !fl_decide_is_confirmed(cli, question))
+        status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was decided");
+    if (status)
+        return status;
+    body = json_object();
+    fl_cli_put(body, "agent", agent);
+    fl_cli_put_flag(cli, body, "reason", "reason");
+    if (fl_cli_has(cli, "may-ask-again"))
+        json_object_set_new(body, "may_ask_again", json_true());
+    status =
+        fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/reject"), body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        long long refused = json_integer_value(json_object_get(answer, "refused"));
+        long long voted = json_integer_value(json_object_get(answer, "voted"));
+        fl_cli_say(cli, "%lld rejected",
+                   (long long)json_integer_value(json_object_get(answer, "rejected")));
+        if (voted)
+            fl_cli_say(cli, "%lld more have your vote and need others", voted);
+        if (refused)
+            fl_cli_say(cli, "%lld not rejected by you: %s", refused,
+                       fl_cli_member(cli, answer, "why"));
+    }
+    json_decref(answer);
+    return status;
+}
+
 static int reject(struct fl_cli *cli)
 {
-    return decide(cli, "reject");
+    const char *agent = fl_cli_flag(cli, "agent");
+    bool is_all = fl_cli_has(cli, "all"), has_id = fl_cli_arg(cli, 0) != NULL;
+    if (has_id ? agent || is_all : !agent || !is_all)
+        return fl_cli_wrong(cli, "say which: an ID, or --agent NAME --all");
+    return has_id ? decide(cli, "reject") : reject_all(cli, agent);
+}
+
+static int reopen(struct fl_cli *cli)
+{
+    json_t *body;
+    const char *id = NULL;
+    int status = fl_decide_need_person(cli);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
+    if (status)
+        return status;
+    body = json_object();
+    fl_cli_put_flag(cli, body, "reason", "reason");
+    status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/reopen", id), body,
+                        NULL);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "the agent may ask again");
+    return status;
 }
 
 static int withdraw(struct fl_cli *cli)
@@ -156,6 +213,8 @@ static const struct fl_cli_flag reason_flags[] = { { "reason", "TEXT", "why, for
 static const struct fl_cli_flag reject_flags[] = {
     { "reason", "TEXT", "why; the agent is told", FL_FLAG_REQUIRED },
     { "may-ask-again", NULL, "the same call may be asked again at once", 0 },
+    { "agent", "NAME", "with --all: everything that this agent waits for", 0 },
+    { "all", NULL, "see --agent", 0 },
     { .name = NULL }
 };
 static const struct fl_cli_flag settle_flags[] = {
@@ -172,8 +231,14 @@ const struct fl_cli_command fl_cmd_decide[] = {
       "and --as, FLOPINIO_TOKEN of the scope read may fetch the card, so that one code of the "
       "authenticator is enough.",
       FL_CLI_ORG, reason_flags, approve },
-    { "approvals reject", "ID", "rejects a call; the agent is told why", NULL, FL_CLI_ORG,
-      reject_flags, reject },
+    { "approvals reject", "[ID]", "rejects a call; the agent is told why",
+      "  flopinio approvals reject 4f2a --reason \"not on a Friday\"\n"
+      "  flopinio approvals reject --agent builder --all --reason \"it runs amok\"",
+      FL_CLI_ORG, reject_flags, reject },
+    { "approvals reopen", "ID", "lets the agent ask again for what was rejected",
+      "A rejected call is answered from the record for 15 minutes, unless it was rejected with "
+      "--may-ask-again; this lifts that later.",
+      FL_CLI_ORG, reason_flags, reopen },
     { "approvals withdraw", "ID", "takes your vote back, as long as nothing was sent", NULL,
       FL_CLI_ORG, reason_flags, withdraw },
     { "approvals settle", "ID", "records what became of a call whose outcome is unknown", NULL,

@@ -4,6 +4,7 @@
 #include "runtime/approval/cancel.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/decide.h"
+#include "runtime/approval/reject.h"
 #include "runtime/approval/settle.h"
 #include "runtime/console/api.h"
 #include "runtime/notify/card_text.h"
@@ -494,6 +495,84 @@ static void start_decide(struct fl_api *a)
         decide(a);
 }
 
+/* ---------------------------------------------------------------- rejecting many, reopening */
+static void on_rejected(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    const struct fl_reject *r = a->user;
+    struct fl_buf out = FL_BUF_INIT;
+    if (!fl_api_flow_done(a))
+        return;
+    fl_buf_printf(&out, "{\"rejected\":%zu,\"voted\":%zu,\"refused\":%zu,", r->rejected, r->voted,
+                  r->refused);
+    put_text(&out, "why", r->refusal.code ? fl_str_of(r->refusal.text) : NOTHING);
+    put_ended(&out);
+    fl_api_ok(a, &out);
+}
+
+static bool has_agent(const struct fl_org *org, struct fl_str name)
+{
+    for (size_t i = 0; i < org->agent_count; i++) {
+        if (fl_str_eq(org->agents[i], name))
+            return true;
+    }
+    return false;
+}
+
+static void start_reject(struct fl_api *a)
+{
+    struct fl_reject *r = FL_ARENA_NEW(a->arena, struct fl_reject);
+    if (!r) {
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
+    *r = (struct fl_reject){ .core = a->core,
+                             .organization = a->organization_id,
+                             .person = a->auth.id,
+                             .person_name = a->auth.person,
+                             .has_second_factor = a->auth.has_second_factor,
+                             .via = a->is_control ? "cli" : "api" };
+    if (!fl_api_text(a, "agent", true, &r->agent) || !fl_api_text(a, "reason", true, &r->reason) ||
+        !fl_api_flag(a, "may_ask_again", &r->may_ask_again))
+        return;
+    if (!fl_role_may(a->role, FL_ACTION_DECIDE)) {
+        fl_api_refuse(a, "your role may not decide approvals");
+        return;
+    }
+    if (!has_agent(a->org, r->agent)) {
+        fl_api_error(a, FL_NOT_FOUND, "there is no such agent");
+        return;
+    }
+    a->user = r;
+    a->op = (struct fl_op){ .done = on_rejected };
+    if (fl_reject_start(&a->op, r) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
+static void start_reopen(struct fl_api *a)
+{
+    struct deciding *d = FL_ARENA_NEW(a->arena, struct deciding);
+    struct fl_str reason;
+    struct fl_uuid id;
+    if (!d) {
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
+    if (!read_id(a, &id) || !fl_api_text(a, "reason", false, &reason))
+        return;
+    d->decide = (struct fl_decide){ .core = a->core,
+                                    .organization = a->organization_id,
+                                    .approval = id,
+                                    .person = a->auth.id,
+                                    .person_name = a->auth.person,
+                                    .has_second_factor = a->auth.has_second_factor,
+                                    .verdict = FL_VERDICT_REOPEN,
+                                    .reason = reason.n ? reason : NOTHING,
+                                    .via = a->is_control ? "cli" : "api" };
+    a->user = d;
+    decide(a);
+}
+
 /* ---------------------------------------------------------------- settling */
 static void on_settled(struct fl_op *op)
 {
@@ -597,5 +676,9 @@ const struct fl_api_route fl_api_approvals[] = {
       start_settle, "outcome reason" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/cancel", FL_NEED_DECIDER,
       FL_ACTION_CANCEL_OWN_APPROVALS, start_cancel, "reason" },
+    { FL_HTTP_POST, "/orgs/{org}/approvals/reject", FL_NEED_DECIDER, FL_ACTION_DECIDE, start_reject,
+      "agent reason may_ask_again" },
+    { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/reopen", FL_NEED_DECIDER, FL_ACTION_DECIDE,
+      start_reopen, "reason" },
     { .pattern = NULL }
 };

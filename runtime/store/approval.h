@@ -150,6 +150,8 @@ struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uu
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
                                           enum fl_approval_state to, struct fl_str person,
                                           struct fl_str reason, bool may_ask_again);
+/* Of a rejected one: may_ask_again. */
+struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id);
 /* approved -> claimed: fence + 1; the audit row only with it. Columns: fence. */
 struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid *organization,
                                          const struct fl_uuid *id, const struct fl_uuid *worker,

@@ -17,6 +17,10 @@ static struct fl_sql sql_decide = {
     "RETURNING approval_id",
     0
 };
+static struct fl_sql sql_reopen = { "approval_reopen",
+                                    "UPDATE approval SET may_ask_again = true " MINE
+                                    "AND state = 'rejected' RETURNING approval_id",
+                                    0 };
 static struct fl_sql sql_claim = {
     "approval_claim",
     "WITH moved AS (UPDATE approval SET state = 'claimed', fence = fence + 1, claim_owner = $10, "
@@ -164,6 +168,11 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
     fl_bind_bool(tx, q, may_ask_again);
     fl_bind_text(tx, q, person);
     return q;
+}
+
+struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return mine(tx, &sql_reopen, id);
 }
 
 struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid *organization,
