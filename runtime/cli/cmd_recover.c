@@ -71,8 +71,9 @@ static void wait_until_quiet(struct command *c, const struct fl_known *known)
 {
     const struct fl_config *f = &c->config;
     int64_t window_ms = f->dispatch_time + f->execute_time + f->unknown_grace;
-    int64_t now_ms = fl_real_ms(), since_ms = known->is_there ? known->at_ms : now_ms;
-    int64_t left_ms = since_ms > now_ms ? window_ms : since_ms + window_ms - now_ms;
+    int64_t now_ms = fl_real_ms(), since_ms = known->at_ms + FL_KNOWN_LATE_MS;
+    bool is_told = known->is_there && since_ms < now_ms;
+    int64_t left_ms = is_told ? since_ms + window_ms - now_ms : window_ms;
     if (left_ms <= 0)
         return;
     fl_cli_say(c->cli, "waiting %lld s: until then a call of before may be under way",
@@ -93,8 +94,10 @@ static void say_what_next(struct command *c)
                        "unknown");
 }
 
+/* `before`: where the log stood, with the commit behind it (guard.c). */
 static enum fl_code recover_now(struct command *c, const struct fl_known *known,
-                                const char *because, struct fl_err *err)
+                                const struct fl_epoch *before, const char *because,
+                                struct fl_err *err)
 {
     json_t *kept = fl_cli_list(c->cli, "keep");
     bool is_dry = fl_cli_has(c->cli, "dry-run");
@@ -106,6 +109,7 @@ static enum fl_code recover_now(struct command *c, const struct fl_known *known,
     if (code || is_dry)
         return code;
     code = fl_epoch_read(c->pg, &now, err);
+    now.wal = before->wal;
     if (code == FL_OK)
         code = fl_known_save(&c->config, &now, NULL, err);
     if (code == FL_OK)
@@ -134,7 +138,7 @@ static int decide(struct command *c, struct fl_err *err)
         return fl_cli_fail(c->cli, FL_EXIT_CONFLICT,
                            "it serves; stop it first, so that nothing is under way");
     fl_cli_say(c->cli, "%s", is_frozen ? why.text : "recovering because of --force");
-    code = recover_now(c, &known, is_frozen ? why.text : "--force", err);
+    code = recover_now(c, &known, &now, is_frozen ? why.text : "--force", err);
     return code ? fl_cli_error(c->cli, err) : FL_EXIT_DONE;
 }
 

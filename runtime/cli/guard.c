@@ -6,37 +6,41 @@
 #include "runtime/io/pg_admin.h"
 
 #define LOOK_MS 1000
-#define SAVE_MS                                                                                    \
-    5000 /* what is lost of it: a database that is older by less than that is not noticed */
+
+/* The log may be durable up to the middle of a record, and such a record is gone after a crash:
+ * written down is where it stood a look earlier, with whole transactions behind it. */
+static void save_last(struct fl_guard *g)
+{
+    struct fl_err err;
+    if (fl_known_save(g->config, &g->last, NULL, &err) != FL_OK)
+        FL_LOG(ERROR, "epoch_not_written", FL_KS("reason", err.text));
+    g->saved_ms = fl_mono_ms();
+}
 
 /* A database that is away says nothing, whatever it will be when it is back. */
-static enum fl_code look(struct fl_guard *g, bool is_last)
+static enum fl_code look(struct fl_guard *g)
 {
     struct fl_epoch now;
-    enum fl_code code = g->pg || is_last ? FL_OK : fl_admin_connect(g->conninfo, &g->pg, &g->err);
-    if (code == FL_OK && !g->pg)
-        return FL_INTERNAL;
+    enum fl_code code = g->pg ? FL_OK : fl_admin_connect(g->conninfo, &g->pg, &g->err);
     if (code == FL_OK)
         code = fl_epoch_read(g->pg, &now, &g->err);
     if (code || now.timeline == 0) { /* 0: a standby */
-        if (g->pg)
-            fl_admin_close(&g->pg);
+        g->has_last = false;
+        fl_admin_close(&g->pg);
         return FL_INTERNAL;
     }
     code = fl_known_admit(g->config, &now, &g->err);
-    if (code == FL_OK && now.number > 0 && (is_last || fl_mono_ms() - g->saved_ms >= SAVE_MS)) {
-        struct fl_err err;
-        if (fl_known_save(g->config, &now, NULL, &err) != FL_OK)
-            FL_LOG(ERROR, "epoch_not_written", FL_KS("reason", err.text));
-        g->saved_ms = fl_mono_ms();
-    }
+    if (code == FL_OK && g->has_last && fl_mono_ms() - g->saved_ms >= FL_KNOWN_SAVE_MS)
+        save_last(g);
+    g->has_last = code == FL_OK && now.number > 0;
+    g->last = now;
     return code;
 }
 
 static void on_work(struct fl_work *work)
 {
     struct fl_guard *g = FL_CONTAINER(work, struct fl_guard, work);
-    g->err.code = look(g, false);
+    g->err.code = look(g);
 }
 
 static void on_done(struct fl_work *work)
@@ -77,7 +81,7 @@ void fl_guard_stop(struct fl_guard *g)
 
 void fl_guard_fini(struct fl_guard *g)
 {
-    if (g->pg && !g->is_frozen)
-        (void)!look(g, true);
+    if (g->has_last)
+        save_last(g);
     fl_admin_close(&g->pg);
 }

@@ -18,7 +18,9 @@ struct fl_guard {
     /* ---- own ---- */
     struct fl_timer timer;
     struct fl_work work;
-    struct pg_conn *pg; /* of the thread that looks; NULL: none */
+    struct pg_conn *pg;   /* of the thread that looks, as the next two; NULL: none */
+    struct fl_epoch last; /* what was seen by the last look */
+    bool has_last;        /* by this connection, and it was admitted */
     struct fl_err err;
     int64_t saved_ms;
     bool is_busy, is_over;

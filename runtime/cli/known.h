@@ -9,6 +9,9 @@
 #include "runtime/cli/config.h"
 #include "runtime/store/epoch.h"
 
+#define FL_KNOWN_SAVE_MS 5000                      /* it is written so often */
+#define FL_KNOWN_LATE_MS (FL_KNOWN_SAVE_MS + 2000) /* it may have worked so long after `at_ms` */
+
 struct fl_known {
     struct fl_epoch epoch;
     int64_t at_ms;    /* when it was written, UTC */

@@ -343,6 +343,7 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
 enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, struct fl_err *err)
 {
     struct pg_conn *pg = NULL;
+    struct fl_known known = { .is_there = false };
     struct fl_epoch now;
     struct fl_err why;
     enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
@@ -353,12 +354,18 @@ enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, 
         FL_LOG(ERROR, "frozen", FL_KS("reason", why.text));
         fprintf(stderr, "flopinio: %s\n", why.text);
     } else {
+        if (code == FL_OK)
+            code = fl_known_load(c, &known, err);
+        if (code == FL_OK && !known.is_there) {
+            known.epoch = now;
+            known.epoch.wal = 0; /* guard.c sees how far it is */
+        }
+        if (code == FL_OK && now.number == 0)
+            known.epoch.number = 1;
+        if (code == FL_OK)
+            code = fl_known_save(c, &known.epoch, NULL, err);
         if (code == FL_OK && now.number == 0)
             code = fl_epoch_begin(pg, err);
-        if (code == FL_OK)
-            code = fl_epoch_read(pg, &now, err);
-        if (code == FL_OK)
-            code = fl_known_save(c, &now, NULL, err);
     }
     fl_admin_close(&pg);
     return code;

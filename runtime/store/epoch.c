@@ -9,7 +9,7 @@
 
 /* The timeline is in the name of a log file; the control file has the new one only some time after
  * a promotion. Only what is durable counts: after a crash the log may end before what was written
- * last, never before that. */
+ * last. */
 const char fl_epoch_sql[] =
     "SELECT coalesce(i.id::text, ''), (SELECT system_identifier FROM pg_control_system()), "
     "CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || "
@@ -62,7 +62,7 @@ const char *fl_epoch_objection(const struct fl_epoch *known, const struct fl_epo
         return "it was made anew, as from a dump";
     if (known->timeline != now->timeline)
         return "it goes on from a backup or a standby";
-    if (known->number != now->number)
+    if (now->number && known->number != now->number) /* 0: the first start got no further */
         return "it was recovered from elsewhere, and this node does not know";
     if (known->wal > now->wal)
         return "it is older than it was when this node saw it last";

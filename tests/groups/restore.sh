@@ -1,5 +1,5 @@
 # shows: after a restore or a promoted standby nothing runs twice, nobody comes back in, nothing runs before the operator's word
-# budget: 90
+# budget: 120
 # order: 34
 # needs: python3-psycopg2
 # shellcheck shell=bash

@@ -28,12 +28,14 @@ def missing_tests(text):
         if not dot:
             if not exists("tests/unit/test_%s.c" % name):
                 yield "there is no unit test " + name
-        elif not exists("tests/scenario/test_%s.py" % file):
+            continue
+        path = "tests/scenario/%s%s.py" % ("" if file.startswith("group_") else "test_", file)
+        if not exists(path):
             yield "there is no scenario file of " + name
         elif case.endswith("*"):  # some of the file's
-            if case[:-1] not in read("tests/scenario/test_%s.py" % file):
+            if case[:-1] not in read(path):
                 yield "there is no scenario " + name
-        elif "\ndef %s(" % case not in read("tests/scenario/test_%s.py" % file):
+        elif "\ndef %s(" % case not in read(path):
             yield "there is no scenario " + name
 
 
