@@ -83,8 +83,10 @@ void fl_auth_start(struct fl_http_exchange *ex, void (*known)(struct fl_auth *au
     a->ex = ex;
     a->endpoint = ep;
     a->known = known;
-    /* What ends soon is served to the end; a stream or a connection is for another worker. */
-    if (ep->is_draining && ex->method != FL_HTTP_POST) {
+    /* What ends soon is served to the end, a WebSocket says goodbye itself; a stream is for another
+     * worker. */
+    if (ep->is_draining && ex->method != FL_HTTP_POST &&
+        !fl_http_header_has_token(ex, "upgrade", "websocket")) {
         fl_free(l);
         fl_http_respond_error(ex, 503, "the runtime is stopping", NULL, 0);
         return;

@@ -217,8 +217,7 @@ void fl_endpoint_drain(struct fl_endpoint *ep)
     }
     FL_LIST_FOREACH_SAFE (link4, &ep->conns) {
         struct fl_conn *conn = FL_CONTAINER(link4, struct fl_conn, link);
-        if (conn->drain)
-            conn->drain(conn);
+        conn->drain(conn);
     }
     /* Calls that wait for people go on elsewhere: their rows stay, their clients come back. */
     FL_LIST_FOREACH_SAFE (link3, &ep->talks) {
@@ -236,11 +235,8 @@ void fl_endpoint_reload(struct fl_endpoint *ep, int64_t progress_ms, int64_t kee
 
 bool fl_endpoint_is_idle(const struct fl_endpoint *ep)
 {
-    FL_LIST_FOREACH (link, &ep->conns) {
-        if (FL_CONTAINER(link, struct fl_conn, link)->drain)
-            return false; /* it is told, and closes soon */
-    }
-    return ep->talk_count == 0 && ep->core->call_count == 0 && ep->core->run_count == 0;
+    return fl_list_is_empty(&ep->conns) && ep->talk_count == 0 && ep->core->call_count == 0 &&
+           ep->core->run_count == 0;
 }
 
 void fl_endpoint_free(struct fl_endpoint **endpoint)

@@ -136,7 +136,7 @@ struct fl_conn {
     void *transport;
     bool (*send)(struct fl_conn *conn, struct fl_str message); /* false: it does not leave */
     void (*close)(struct fl_conn *conn, const char *why);
-    void (*drain)(struct fl_conn *conn); /* the worker stops; NULL: its listener sees to it */
+    void (*drain)(struct fl_conn *conn); /* the worker stops: answers, says goodbye, ends */
 };
 void fl_conn_open(struct fl_conn *conn, struct fl_endpoint *endpoint,
                   struct fl_principal *principal, enum fl_mcp_transport transport);

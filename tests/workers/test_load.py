@@ -1,0 +1,327 @@
+"""Many agents at once: workers replaced under load reset no connection; storms of agents that come
+and go leave nothing behind; a full disk loses nothing that was recorded."""
+import contextlib
+import os
+import resource
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from cases import Skip, case
+from harness import LONG, Org, RestError, Runtime, check_audit, is_alive, wait_for
+from mcp_client import Gone, McpError, McpHttp, McpWs, text_of
+
+APPEND = "s__append_line"
+AGENTS = 10000 if LONG else 400
+ROUNDS = 10
+
+
+# ---------------------------------------------------------------- workers are replaced
+class Reader(threading.Thread):
+    """Reads without a pause; comes back when it is told to go. Whatever is no goodbye is kept."""
+
+    def __init__(self, rt, credential, is_http):
+        super().__init__(daemon=True)
+        self.rt, self.credential, self.is_http = rt, credential, is_http
+        self.count, self.moves, self.failed, self.is_over = 0, 0, [], False
+
+    def run(self):
+        while not self.is_over:
+            try:
+                self.session()
+            except (OSError, AssertionError, McpError, Gone, TimeoutError, ValueError) as e:
+                self.failed.append(repr(e))
+                time.sleep(0.05)
+
+    def session(self):
+        if self.is_http:
+            client = McpHttp(self.rt, self.credential, modern=True)
+            while not self.is_over:
+                assert text_of(client.call("s__look", {"line": ""})) == "appended"
+                self.count += 1
+            return
+        client = McpWs(self.rt, self.credential)
+        try:
+            while not self.is_over and not client.is_gone.is_set():
+                try:
+                    assert text_of(client.call("s__look", {"line": ""})) == "appended"
+                    self.count += 1
+                except Gone:
+                    break
+            if not self.is_over:
+                wait_for("the end", client.is_gone.is_set, 5)
+                assert client.close_code == 1001, "it ended with %s: %s" % (client.close_code,
+                                                                           client.why)
+                self.moves += 1
+        finally:
+            client.close()
+
+
+@case(limit=120, breaks=True, lease_time="1s")
+def workers_replaced_under_load_reset_no_connection(rt):
+    """Three times in a row, with readers on WebSockets and over HTTP, and calls that wait: every
+    end is a goodbye, every call that waits is found again and runs once."""
+    org = Org(rt, files=False, scenario=True)
+    readers = [Reader(rt, org.add_credential()[1], i % 2 == 1) for i in range(12)]
+    for r in readers:
+        r.start()
+    waiting = [McpWs(rt, org.add_agent("w%d" % i)[1]) for i in range(6)]
+    credentials = [org.add_credential("w%d" % i)[1] for i in range(6)]
+    for i, agent in enumerate(waiting):
+        agent.call_start(APPEND, {"line": "w%d" % i})
+    ids = org.wait_pending(6)
+    for _ in range(3):
+        old, before = rt.workers(), [r.count for r in readers]
+        since = rt.log_size()
+        rt.process.send_signal(12)  # SIGUSR2
+        wait_for("the replacement", lambda: "workers_replaced" in rt.log(since), 40)
+        wait_for("the old ones to end", lambda: not set(old) & set(rt.workers()), 40)
+        wait_for("everybody to go on", lambda: all(r.count > b for r, b in zip(readers, before)), 20)
+    for r in readers:
+        r.is_over = True
+    for r in readers:
+        r.join(20)
+    failed = [f for r in readers for f in r.failed]
+    print("    %d reads, %d moves to a new worker, %d failures" % (
+        sum(r.count for r in readers), sum(r.moves for r in readers), len(failed)))
+    assert not failed, failed[:5]
+    assert sum(r.moves for r in readers) >= 6
+    for approval in ids:
+        org.ann.approve(approval)
+    for i, credential in enumerate(credentials):
+        with McpWs(rt, credential) as back:
+            assert text_of(back.call(APPEND, {"line": "w%d" % i}, timeout=20)) == "appended"
+    assert sorted(org.effects()) == ["w%d" % i for i in range(6)]
+    assert len(org.rows()) == 6
+
+
+# ---------------------------------------------------------------- storms
+class Bare:
+    """A WebSocket client that costs a descriptor and no thread."""
+
+    def __init__(self, rt, credential, source):
+        self.sock = socket.socket()
+        self.sock.settimeout(60)
+        self.sock.bind((source, 0))
+        self.sock.connect(("127.0.0.1", rt.port))
+        self.sock.sendall(("GET /mcp/ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+                           "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mcp\r\n"
+                           "Authorization: Bearer %s\r\n\r\n" % (rt.port, credential)).encode())
+        self.seen = b""
+
+    def upgraded(self):
+        while b"\r\n\r\n" not in self.seen:
+            piece = self.sock.recv(4096)
+            if not piece:
+                raise AssertionError("refused: %r" % self.seen)
+            self.seen += piece
+        assert b" 101 " in self.seen.split(b"\r\n")[0], self.seen
+
+    def send(self, text):
+        data = text.encode()
+        assert len(data) < 65536
+        head = bytes([0x81, 0xFE]) + struct.pack(">H", len(data)) if len(data) > 125 else \
+            bytes([0x81, 0x80 | len(data)])
+        self.sock.sendall(head + bytes(4) + data)  # a mask of zeros
+
+    def read(self, part):
+        """Until what was read has this in it."""
+        while part not in self.seen:
+            piece = self.sock.recv(65536)
+            if not piece:
+                raise AssertionError("ended: %r" % self.seen[-200:])
+            self.seen += piece
+
+    def leave(self, how):
+        """0: a reset; 1: a close frame; 2: just closed."""
+        if how == 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif how == 1:
+            self.sock.sendall(bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]))
+        self.sock.close()
+
+
+READ = ('{"jsonrpc":"2.0","id":"r-%d","method":"tools/call","params":{"name":"s__look","arguments":'
+        '{"line":""},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
+        '"io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":'
+        '{"name":"storm","version":"1"}}}}')
+
+
+def storm(rt, credential, count):
+    """Everybody comes, reads once, and leaves in one of three ways; a tenth in the middle of its
+    read."""
+    agents = [Bare(rt, credential, "127.0.0.%d" % (2 + i % 8)) for i in range(count)]
+    for a in agents:
+        a.upgraded()
+    for i, a in enumerate(agents):
+        a.send(READ % i)
+    for i, a in enumerate(agents):
+        if i % 10:
+            a.read(b'"id":"r-%d"' % i)
+            assert a.seen.count(b'"id":"r-') == 1 and b"appended" in a.seen, a.seen[-300:]
+    for i, a in enumerate(agents):
+        a.leave(i % 3)
+
+
+def figures(rt):
+    """{worker: (open descriptors, KB of its own)}"""
+    found = {}
+    for pid in rt.workers():
+        with open("/proc/%d/smaps_rollup" % pid) as f:
+            own = sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
+        found[pid] = (len(os.listdir("/proc/%d/fd" % pid)), own)
+    return found
+
+
+def at_rest(rt):
+    """Its figures when its descriptors have not changed for a second."""
+    seen = [figures(rt)]
+
+    def is_still():
+        seen.append(figures(rt))
+        return len(seen) > 10 and len({str({w: f[0] for w, f in s.items()}) for s in seen[-10:]}) == 1
+    wait_for("the workers to rest", is_still, 20, 0.1)
+    return seen[-1]
+
+
+@case(limit=900 if LONG else 120)
+def storms_of_agents_leave_nothing_behind(rt):
+    """Descriptors come back to what they were, memory does not go on growing, calls that waited
+    through it all run once."""
+    org = Org(rt, files=False, scenario=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(AGENTS, hard - 500)
+    try:
+        with McpWs(rt, org.credential) as agent:
+            call = agent.call_start(APPEND, {"line": "one"})
+            approval = org.wait_pending()
+            storm(rt, org.add_credential()[1], 32)  # every worker has its plugin's process
+            base = at_rest(rt)
+            seen, since = [], time.monotonic()
+            for _ in range(ROUNDS):
+                storm(rt, org.add_credential()[1], count)
+
+                def is_back():
+                    now = figures(rt)
+                    return all(abs(now[w][0] - base[w][0]) <= 5 for w in base) and now
+                seen.append(wait_for("the descriptors of before: %s" % base, is_back, 20, 0.1))
+            for w, (fds, kb) in base.items():
+                print("    worker: %d descriptors, then %s; %d MB, then %s" % (
+                    fds, [s[w][0] for s in seen], kb // 1024, [s[w][1] // 1024 for s in seen]))
+            print("    %d agents, %d times, %.0f s" % (count, ROUNDS, time.monotonic() - since))
+            for w in base:
+                # What the first storms needed is kept for the next ones; then it is enough.
+                first, last = seen[ROUNDS // 2][w][1], seen[-1][w][1]
+                assert last <= first * 1.1 + 1024, "from %d to %d KB" % (first, last)
+            org.ann.approve(approval)
+            assert text_of(call.wait()) == "appended"
+        assert org.effects() == ["one"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# ---------------------------------------------------------------- a full disk
+@contextlib.contextmanager
+def small_disk():
+    """A runtime whose data, its database's too, are on a disk of its own, and that disk's path."""
+    if os.geteuid():
+        raise Skip("mounting a small disk needs root")
+    own = Runtime(start=False)
+    os.makedirs(own.data)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m,mode=755", "tmpfs", own.data],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise Skip("no tmpfs here: " + done.stdout)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+        pid = own.postmaster()
+        if pid:
+            os.kill(pid, 2)
+            wait_for("the database to end", lambda: not is_alive(pid), 20)
+        subprocess.run(["umount", own.data], check=False)
+        own.remove()
+
+
+def fill(path):
+    with open(path, "wb") as f, contextlib.suppress(OSError):
+        while True:
+            f.write(b"x" * 65536)
+            f.flush()
+
+
+@case(limit=150, breaks=True)
+def a_full_disk_decides_nothing_and_loses_nothing(_rt):
+    """While it is full nothing is asked, decided or run that could not be recorded; with room again
+    everything that was recorded is there."""
+    with small_disk() as own:
+        org = Org(own, files=False, scenario=True)
+        agents = [org.add_agent("d%d" % i)[1] for i in range(4)]
+        for i, credential in enumerate(agents):
+            with McpWs(own, credential) as agent:
+                agent.call_start(APPEND, {"line": "before-%d" % i})
+                org.wait_pending(i + 1)
+        ids = org.wait_pending(4)
+        org.ann.token  # made while there is room
+        refused, said = dict.fromkeys(("read", "ask", "decide"), 0), {"asked": 0, "pending": 0}
+        quick = org.add_credential(hold="100ms")[1]
+
+        def tries(what, act):
+            """Without an answer, or with another refusal than the disk's, it does not count."""
+            try:
+                return act()
+            except RestError as e:
+                refused[what] += e.status == 503
+            except McpError as e:
+                refused[what] += "database" in e.message
+            return None
+
+        def call(tool):
+            with McpWs(own, quick) as agent:
+                return text_of(agent.call(tool, {"line": "no-%d" % said["asked"]}, timeout=15))
+        until = time.monotonic() + 60
+        fill(own.data + "/filler")
+        while time.monotonic() < until and not all(refused.values()):
+            tries("read", lambda: call("s__look"))
+            if refused["read"]:  # no page is free any more
+                said["asked"] += 1
+                said["pending"] += "pending" in (tries("ask", lambda: call(APPEND)) or "")
+                tries("decide", lambda: org.ann.approve(ids[0]))
+        assert all(refused.values()), refused
+        assert org.effects() == []
+        os.remove(own.data + "/filler")
+
+        def works():
+            try:
+                with McpWs(own, org.credential) as agent:
+                    return text_of(agent.call("s__look", {"line": ""}, timeout=5)) == "appended"
+            except (McpError, Gone, OSError, TimeoutError):
+                return False
+        wait_for("the runtime to be back", works, 60, 0.2)
+        # What an agent was told to be waiting waits. Whose agent was told that it could not be recorded
+        # is not there, or is taken back.
+        wait_for("each to be as it was said", lambda: sum(
+            r["state"] != "cancelled" for r in org.rows()) == len(ids) + said["pending"], 30)
+        left = {r["approval_id"]: r["state"] for r in org.rows()}
+        assert all(left.get(i) in ("pending", "approved") for i in ids), left
+        for approval in ids:
+            def vote():
+                try:
+                    return org.ann.approve(approval)
+                except RestError as e:
+                    assert e.status in (503, 409), e
+                    return e.status == 409
+            wait_for("a vote", vote, 20, 0.1)
+        for i, credential in enumerate(agents):
+            with McpWs(own, credential) as agent:
+                assert text_of(agent.call(APPEND, {"line": "before-%d" % i},
+                                          timeout=20)) == "appended"
+        assert sorted(org.effects()) == ["before-%d" % i for i in range(4)]
+        check_audit(org)
+        Org.made.remove(org)
