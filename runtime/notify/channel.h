@@ -60,6 +60,7 @@ struct fl_chat_drawing {
     struct fl_uuid card_id;     /* goes into the buttons, */
     struct fl_str binding;      /* with the first bytes of this (FL_CHAT_BINDING_BYTES) */
     struct fl_str agent;        /* for "Stop ..." */
+    struct fl_str note;         /* a sentence of ours at the end; n 0: none */
     int page;                   /* that was asked for */
     bool is_read;               /* the last page was shown before */
     bool asks_stop;             /* "stop the agent?" with yes and no */

@@ -260,6 +260,9 @@ FL_STEP(plan)
     enum fl_code code =
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
                    s->channel->kind->whole_max, &s->card, &err);
+    /* What is proved with a decision cannot be proved in a chat. */
+    if (s->view.ask && s->view.ask->needs_second_factor)
+        s->card.can_approve = false;
     return code ? wait_a_round(s) : &S_next_card;
 }
 
@@ -328,6 +331,9 @@ FL_STEP(draw)
                                        .asks_stop = c->asks_stop,
                                        .is_erased = s->due[s->due_at].is_erasing };
     struct fl_err err;
+    if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
+        drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
+                              "approvals approve.");
     f->op.code = FL_OK;
     if (s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err) != FL_OK)
         return wait_a_round(s);
@@ -412,7 +418,11 @@ FL_STEP(sent)
                FL_KS("reason", s->trouble));
         if (c->message.p)
             fl_store_card_drop(&s->tx, &c->id);
-        else if (!s->is_posted)
+        else
+            fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures,
+                                   fl_str_of(s->trouble), 0);
+        s->works_at_ms = 0;
+        if (!c->message.p && !s->is_posted)
             wait_for(s, UNLINKED_MS * (c->tries + 1));
         if (s->failed)
             (*s->failed)++;

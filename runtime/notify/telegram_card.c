@@ -251,6 +251,8 @@ enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *
         put(&book, PLAIN, FL_STR(": "));
         put(&book, CODE, fl_str_of(fl_hex(d->binding.p, d->binding.n, hex)));
     }
+    if (d->note.n)
+        put(&book, PLAIN, d->note);
     if (!d->card)
         put(&book, PLAIN, d->notice);
     if (!book.is_failed && book.count)

@@ -1,12 +1,16 @@
 """Deciding in Telegram: cards, buttons, who may press them, and what stands there afterwards."""
 import http.client
 import json
+import re
+import threading
 
 from cases import case
 from chat import LOCAL, House
+from cli import Cli
 from fake_telegram import FakeTelegram
 from harness import Org, refused, wait_for
-from mcp_client import McpWs, text_of
+from house import both
+from mcp_client import TASKS, McpHttp, McpWs, text_of
 
 
 @case(limit=60, **LOCAL)
@@ -402,3 +406,109 @@ def a_document_brings_channels_without_their_secrets(rt):
         with refused(400, "there is no channel 'tg'"):
             other.control("POST", "/apply", {"channels": [], "prune": True,
                                              "policy": document["policy"] + "\n# again\n"})
+
+
+@case(limit=60, **LOCAL)
+def a_second_factor_cannot_be_proved_there(rt):
+    """So that no Approve stands there that would always be refused; rejecting works."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), second_factor=True) as house:
+        call, approval = house.ask("one")
+        card = tg.wait_message(house.ann.id, "append_line")
+        assert "Approve" not in " ".join(tg.buttons(card)) and "second factor" in card["text"], card
+        forged = "a" + tg.button(card, "Reject")[1:]
+        assert "second factor" in tg.press(house.ann, card, "", data=forged)
+        assert house.org.state(approval) == "pending"
+        assert tg.press(house.ann, card, "Reject").startswith("rejected")
+        assert call.wait()["isError"]
+
+
+@case(limit=60, public_url="https://flopinio.example", **LOCAL)
+def many_clicks_at_once_are_one_decision(rt):
+    """By two people, both verdicts, over the webhook of both workers."""
+    with FakeTelegram() as tg, House(rt, tg, people=(), mode="webhook",
+                                     secret={"webhook_secret": HOOK}) as house:
+        org = house.org
+        for person, user in ((org.ann, house.ann), (org.bob, house.bob)):
+            rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) "
+                   "SELECT %s, 'telegram', %s, person_id FROM person WHERE name = %s", org.id,
+                   str(user.id), person.name)
+        path = "/hooks/telegram/%s/tg" % org.name
+        for round_ in range(3):
+            call, approval = house.ask("line %d" % round_)
+            cards = [tg.wait_message(u.id, approval) for u in (house.ann, house.bob)]
+            updates = []
+            for i in range(24):
+                user, card = ((house.ann, cards[0]), (house.bob, cards[1]))[i % 2]
+                button = "Approve" if i % 3 else "Reject"
+                updates.append(dict(tg.query(user, card, tg.button(card, button)), update_id=i))
+            statuses = both(*[lambda u=u: deliver(rt, path, u) for u in updates])
+            assert set(statuses) == {200}, statuses
+            kinds = org.kinds(approval)
+            assert kinds.count("approval.approved") + kinds.count("approval.rejected") == 1, kinds
+            said = [tg.wait_answer(u["callback_query"]["id"]) for u in updates]
+            decided = [s for s in said if s.startswith(("approved", "rejected")) and
+                       "already" not in s]
+            assert len(decided) == 1, said
+            call.wait()
+
+
+@case(limit=90, breaks=True, **LOCAL)
+def buttons_work_after_a_restart(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        agent = McpHttp(rt, house.org.credential, modern=True, caps=TASKS)
+        for i in range(4):
+            agent.call("s__append_line", {"line": str(i)})
+        held = house.org.wait_pending(4)
+        cards = [tg.wait_message(house.ann.id, approval) for approval in held]
+        rt.stop()
+        pressed = tg.press(house.ann, cards[0], "Approve", wait=False)  # while nobody listens
+        rt.start()
+        assert tg.wait_answer(pressed, 30).startswith("approved")
+        tg.wait_text(cards[0], "done", 20)
+        for card in cards[1:]:
+            assert tg.press(house.ann, card, "Reject", timeout=20).startswith("rejected")
+            tg.wait_text(card, "rejected")
+        assert len(house.org.effects()) == 1
+
+
+@case(limit=90, **LOCAL)
+def set_up_from_the_command_line(rt):
+    """What docs/channels.md shows: add, link, test, list, unlink, remove; the token from a file and
+    never shown."""
+    with FakeTelegram() as tg:
+        org = Org(rt, files=False)
+        cli = Cli(rt, org)
+        ann = tg.user(71, "Ann")
+        path = rt.base + "/token"
+        with open(path, "w") as f:
+            f.write(tg.token + "\n")
+        config = json.dumps({"base_url": tg.url})
+        cli("channel", "add", "tg", "--kind", "telegram", "--secret", tg.token, status=2)
+        said = cli("channel", "add", "tg", "--kind", "telegram", "--secret", "token=" + path,
+                   "--config", config)
+        assert "channel tg added" in said.out and tg.token not in said.out, said
+        wait_for("the bot's name", lambda: org.control("GET", "/channels")["items"][0]["facts"])
+        said = cli("user", "link", org.ann.name, "--channel", "tg")
+        code = re.search(r"/start (fll_\S+)", said.out).group(1)
+        assert "https://t.me/%s?start=%s" % (tg.bot, code) in said.out, said
+        ann.says("/start " + code)
+        tg.wait_message(71, "here now")
+        assert org.ann.name in cli("user", "links").out
+        own = cli("user", "link", org.bob.name, "--channel", "tg", as_=org.bob)
+        assert "/start fll_" in own.out, own
+
+        def press():
+            card = tg.wait_message(71, "a test of the channel", timeout=20)
+            tg.press(ann, card, "It works")
+        thread = threading.Thread(target=press)
+        thread.start()
+        said = cli("channel", "test", "tg", timeout=40)
+        thread.join()
+        assert "works both ways" in said.out, said
+        (row,) = cli("channel", "list").rows
+        assert row.startswith("tg ") and "telegram" in row and tg.token not in row, row
+        assert "1 chat accounts" in cli("user", "unlink", org.ann.name).out
+        cli("channel", "set", "tg", "--enabled", "no", "--disclose", "summary")
+        assert org.control("GET", "/channels")["items"][0]["disclose"] == "summary"
+        cli("channel", "remove", "tg")
+        cli("channel", "remove", "tg", status=4)
