@@ -295,7 +295,7 @@ static enum fl_code post_down(struct fl_tx *tx)
 
 enum fl_code fl_tx_submit(struct fl_op *op, struct fl_tx *tx)
 {
-    FL_ASSERT(!tx->conn && tx->first);
+    FL_ASSERT(!tx->conn && (tx->first || tx->is_nomem));
     enum fl_code code = start(op, tx);
     if (code)
         return code;
@@ -353,7 +353,7 @@ static enum fl_code run_round(struct fl_op *op, struct fl_tx *tx, bool with_comm
 
 enum fl_code fl_tx_round(struct fl_op *op, struct fl_tx *tx)
 {
-    FL_ASSERT(tx->first && !tx->is_round_over);
+    FL_ASSERT((tx->first || tx->is_nomem) && !tx->is_round_over);
     return run_round(op, tx, false);
 }
 

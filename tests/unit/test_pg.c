@@ -400,6 +400,37 @@ static void test_open_transactions_commit_or_vanish(void)
     close_world(&x);
 }
 
+/* The first statement of a transaction finds no memory: an error, where an assertion ended the
+ * worker. Before anything is sent, and in an open transaction. */
+static void test_a_first_statement_without_memory_ends_no_worker(void)
+{
+    struct world x;
+    struct fl_tx tx;
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    for (int way = 0; way < 3; way++) {
+        struct fl_arena *arena = fl_arena_new(0);
+        fl_tx_init(&tx, x.pg, arena, NULL);
+        if (way)
+            CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &tx)));
+        fl_mem_fail_at(1, 0);
+        while (fl_arena_alloc(arena, 64)) /* what its first piece has room for */
+            ;
+        fl_tx_add(&tx, &sql_count);
+        fl_mem_fail_at(0, 0);
+        CHECK(!tx.first);
+        CHECK_INT(await(&x.w, way == 0   ? fl_tx_submit(&x.w.op, &tx)
+                              : way == 1 ? fl_tx_round(&x.w.op, &tx)
+                                         : fl_tx_commit(&x.w.op, &tx)),
+                  FL_NOMEM);
+        fl_tx_fini(&tx);
+        fl_arena_free(&arena);
+    }
+    CHECK_INT(count(&x, "nobody"), 0); /* it works on */
+    close_world(&x);
+}
+
 static void test_waiting_transactions_are_served_in_turn(void)
 {
     enum { N = 30 };
@@ -609,6 +640,7 @@ static const struct fl_test tests[] = {
     T(each_member_sees_its_own_organization),
     T(batches_are_of_one_kind),
     T(open_transactions_commit_or_vanish),
+    T(a_first_statement_without_memory_ends_no_worker),
     T(waiting_transactions_are_served_in_turn),
     T(a_lost_connection_is_told_as_what_it_is),
     T(a_role_that_could_bypass_row_security_is_refused),
