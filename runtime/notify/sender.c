@@ -440,7 +440,7 @@ FL_STEP(sent)
         fl_store_card_unsent(&s->tx, &c->id);
     s->is_unsent = false;
     bool is_doubtful = !f->op.code && !c->message.p && c->tries > 0 && s->channel->kind->stray;
-    if (!s->tx.first)
+    if (!s->tx.first && !s->tx.is_nomem)
         return &S_recorded;
     return fl_await(f, is_doubtful ? &S_look_for_stray : &S_recorded, fl_tx_submit(&f->op, &s->tx));
 }
