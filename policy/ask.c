@@ -12,9 +12,10 @@ const char *const policy_after_leave_names[FL_AFTER_LEAVE_COUNT] = { "wait", "ca
 const char *const policy_disclose_names[FL_DISCLOSE_COUNT] = { "full", "summary" };
 const char *const policy_risk_names[FL_RISK_COUNT] = { "low", "normal", "high" };
 
-const char *const policy_ask_keys[] = { "thresholds",        "any",         "notify",
-                                        "expires",           "after_leave", "second_factor",
-                                        "owner_may_approve", "disclose",    "risk" };
+const char *const policy_ask_keys[] = {
+    "thresholds",        "any",      "notify", "expires", "after_leave", "second_factor",
+    "owner_may_approve", "disclose", "risk",   "undo"
+};
 const size_t policy_ask_key_count = FL_COUNTOF(policy_ask_keys);
 static const char *const threshold_keys[] = { "approve", "deny", "groups", "match", "where" };
 
@@ -139,6 +140,19 @@ static bool read_notify(struct policy_reader *r, const char *at, const json_t *o
     return is_ok;
 }
 
+static bool read_undo(struct policy_reader *r, const char *at, const json_t *object,
+                      struct fl_ask *ask)
+{
+    const json_t *value = json_object_get(object, "undo");
+    struct fl_str text = fl_json_str(value);
+    if (!value)
+        return true;
+    if (!text.p || !fl_duration_parse(text, &ask->undo_ms) || ask->undo_ms < 0 ||
+        ask->undo_ms > FL_ASK_UNDO_MAX_MS)
+        return policy_error(r, at, "undo", "'undo' is a time up to 1m, as in 10s");
+    return true;
+}
+
 /* All but the thresholds, from one object, over what *ask already says. */
 static bool read_rest(struct policy_reader *r, const char *at, const json_t *object,
                       struct fl_ask *ask)
@@ -150,6 +164,7 @@ static bool read_rest(struct policy_reader *r, const char *at, const json_t *obj
     bool is_ok = policy_keys(r, at, object, "an ask", policy_ask_keys, policy_ask_key_count);
     is_ok &= read_notify(r, at, object, ask);
     is_ok &= read_expires(r, at, object, ask);
+    is_ok &= read_undo(r, at, object, ask);
     is_ok &= policy_choice(r, at, object, "after_leave", policy_after_leave_names,
                            FL_AFTER_LEAVE_COUNT, &after_leave);
     is_ok &= policy_bool(r, at, object, "second_factor", &ask->needs_second_factor);
@@ -275,7 +290,12 @@ enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, st
         fl_buf_puts(out, i ? "," : "");
         put_threshold(out, &ask->thresholds[i]);
     }
-    fl_buf_puts(out, "]}");
+    fl_buf_putc(out, ']');
+    if (ask->undo_ms) { /* younger than rows that do not have it */
+        fl_buf_putc(out, ',');
+        put_text(out, "undo", fl_duration_format(ask->undo_ms, expires));
+    }
+    fl_buf_putc(out, '}');
     return fl_buf_code(out, err);
 }
 
@@ -320,9 +340,9 @@ enum fl_code fl_policy_ask_load(struct fl_str json, struct fl_ask **ret, struct 
     struct policy_reader r = { .arena = arena, .err = err };
     code = policy_ask_read(&r, "", tree, NULL, NULL, &loaded->ask) ? FL_OK : r.code;
     /* A default must not stand in for what was lost from a row: only a member that is younger than
-     * the row may be missing, once there is such a member. */
+     * the row may be missing. */
     for (size_t i = 0; !code && i < policy_ask_key_count; i++) {
-        if (!json_object_get(tree, policy_ask_keys[i]))
+        if (!json_object_get(tree, policy_ask_keys[i]) && strcmp(policy_ask_keys[i], "undo") != 0)
             code = fl_err_set(err, FL_BAD_PARAMS, "the stored ask has no '%s'", policy_ask_keys[i]);
     }
 out:

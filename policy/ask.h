@@ -13,6 +13,7 @@
 #define FL_ASK_EXPIRES_DEFAULT_MS INT64_C(14400000)  /* 4 h */
 #define FL_ASK_EXPIRES_MIN_MS     INT64_C(60000)     /* 1 m */
 #define FL_ASK_EXPIRES_MAX_MS     INT64_C(604800000) /* 7 d */
+#define FL_ASK_UNDO_MAX_MS        INT64_C(60000)     /* 1 m */
 enum {
     FL_THRESHOLDS_MAX = 8,
     FL_THRESHOLD_GROUPS_MAX = 16,
@@ -56,6 +57,7 @@ struct fl_ask {
     bool owner_may_approve;
     enum fl_disclose disclose;
     enum fl_risk risk; /* shown on the card; nothing is decided by it */
+    int64_t undo_ms;   /* so long an approval can be taken back before it runs; 0: not */
 };
 
 /* Appends canonical JSON (RFC 8785) with every member written out. FL_NOMEM. */

@@ -499,7 +499,14 @@ FL_STEP(looked)
     if (!fl_timer_is_armed(&c->hold) && !c->is_hold_over)
         fl_call_arm_hold(c);
     bool is_ours = c->is_held_here && row->wait_mode == FL_WAIT_HELD;
-    return row->state == FL_APPROVAL_APPROVED && is_ours && !row->frozen_at_ms ? &S_run : &S_sleep;
+    if (row->state != FL_APPROVAL_APPROVED || !is_ours || row->frozen_at_ms)
+        return &S_sleep;
+    int64_t wait_ms = row->claimable_in_ms; /* somebody may still take their approval back */
+    if (wait_ms <= 0)
+        return &S_run;
+    return fl_await(f, &S_woken,
+                    fl_sleep_start(&f->op, &c->sleep, c->core->loop,
+                                   wait_ms < LOOK_AGAIN_MS ? wait_ms : LOOK_AGAIN_MS));
 }
 
 /* Nobody waited for it any more: now this call does. */

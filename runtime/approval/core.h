@@ -60,6 +60,8 @@ struct fl_core {
     struct fl_core_stats {
         uint64_t reads, denied, invalid, held, permitted, repeats;
         uint64_t dispatched, succeeded, failed, unknown, voided, decided;
+        uint64_t approved, decided_fast; /* of `decided`; fast: within two seconds */
+        uint64_t decide_ms; /* from the call to the decision, of all of them together */
     } stats;
 };
 

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/content.h"
@@ -16,6 +17,7 @@
 #include "runtime/store/vote.h"
 
 #define REASON_MAX 2000
+#define FAST_MS    2000 /* nobody reads a card in that time */
 
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(locked);
@@ -90,10 +92,14 @@ static enum fl_code check_digest(struct fl_decide *d, struct fl_err *err)
     return fl_err_set(err, FL_CONFLICT, "it cannot be approved: %s", why.text);
 }
 
-/* The state in which it can be done at all. */
-static enum fl_approval_state could_be(const struct fl_decide *d)
+/* Is it in a state in which this can be done at all? */
+static bool is_open(const struct fl_decide *d)
 {
-    return d->verdict == FL_VERDICT_REOPEN ? FL_APPROVAL_REJECTED : FL_APPROVAL_PENDING;
+    enum fl_approval_state state = d->row.state;
+    if (d->verdict == FL_VERDICT_REOPEN)
+        return state == FL_APPROVAL_REJECTED;
+    bool can_undo = state == FL_APPROVAL_APPROVED && d->row.claimable_in_ms > 0;
+    return state == FL_APPROVAL_PENDING || (d->verdict == FL_VERDICT_WITHDRAW && can_undo);
 }
 
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
@@ -109,7 +115,7 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
         return fl_err_set(err, FL_FORBIDDEN, "you are not a member of this organization");
     if (!fl_role_may(person->role, FL_ACTION_DECIDE) || !person->is_active)
         return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
-    if (d->row.state != could_be(d))
+    if (!is_open(d))
         return late(d, err);
     if (d->verdict == FL_VERDICT_APPROVE) {
         enum fl_code digest = check_digest(d, err);
@@ -139,6 +145,29 @@ static void describe(struct fl_decide *d)
     fl_buf_fini(&progress);
 }
 
+/* A vote was taken back from what is approved and not claimed yet. */
+static void undo(struct fl_decide *d)
+{
+    struct fl_audit_event e;
+    char *reason =
+        fl_arena_printf(d->arena, "%.*s took the approval back%s%.*s", FL_STR_ARG(d->person_name),
+                        d->reason.n ? ": " : "", FL_STR_ARG(d->reason));
+    describe(d);
+    d->state = d->row.state;
+    event(d, &e, FL_AUDIT_APPROVAL_WITHDRAWN);
+    fl_audit_z(&e, "progress", d->progress);
+    fl_audit_text(&e, "reason", d->reason);
+    fl_audit_append(&e, d->tx);
+    if (d->quorum.state == FL_QUORUM_APPROVED)
+        return; /* enough without it */
+    d->state = FL_APPROVAL_VOIDED;
+    d->q_moved = fl_store_approval_move(d->tx, &d->approval, FL_APPROVAL_APPROVED,
+                                        FL_APPROVAL_VOIDED, fl_str_of(reason ? reason : ""));
+    event(d, &e, FL_AUDIT_APPROVAL_VOIDED);
+    fl_audit_z(&e, "reason", reason ? reason : "");
+    fl_audit_append(&e, d->tx);
+}
+
 /* Adds the vote's statements; the quorum with it is in d->quorum. */
 static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
 {
@@ -164,6 +193,10 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
     enum fl_code code = fl_quorum_count(&facts, &d->quorum, err);
     if (code)
         return code;
+    if (d->row.state == FL_APPROVAL_APPROVED) {
+        undo(d);
+        return FL_OK;
+    }
     if (d->verdict == FL_VERDICT_WITHDRAW && d->quorum.state != FL_QUORUM_OPEN)
         return fl_err_set(err, FL_CONFLICT, "the votes decide it already");
     describe(d);
@@ -187,7 +220,7 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
         d->q_moved = fl_store_approval_decide(
             d->tx, &d->approval, d->state, d->person_name,
             d->state == FL_APPROVAL_REJECTED ? d->reason : (struct fl_str){ NULL, 0 },
-            d->may_ask_again);
+            d->may_ask_again, d->state == FL_APPROVAL_APPROVED ? d->ask->undo_ms : 0);
     return FL_OK;
 }
 
@@ -224,7 +257,7 @@ void fl_decide_judge(struct fl_decide *d)
     d->state = d->row.state;
     if (code == FL_OK)
         code = fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes, &d->row, &d->refusal);
-    if (code == FL_OK && d->row.state == could_be(d))
+    if (code == FL_OK && is_open(d))
         code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
     if (code == FL_OK)
         code = check(d, &person, &d->refusal);
@@ -242,7 +275,7 @@ enum fl_decide_end fl_decide_write(struct fl_decide *d)
         fl_audit_append(&e, d->tx);
         return FL_DECIDE_REFUSED;
     }
-    if (code == FL_OK && d->row.is_expired && !is_reopening) {
+    if (code == FL_OK && d->row.is_expired && d->row.state == FL_APPROVAL_PENDING) {
         expire(d);
         return FL_DECIDE_EXPIRED;
     }
@@ -282,16 +315,34 @@ FL_STEP(expired)
     return fl_fail_with(f, FL_CONFLICT, "it has expired");
 }
 
+static void count(struct fl_core_stats *stats, enum fl_approval_state state, int64_t took_ms)
+{
+    stats->decided++;
+    stats->approved += state == FL_APPROVAL_APPROVED;
+    stats->decide_ms += took_ms > 0 ? (uint64_t)took_ms : 0;
+    stats->decided_fast += took_ms < FAST_MS;
+}
+
 enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
 {
+    char span[FL_TIME_BYTES];
     if (d->q_moved && fl_rows(d->q_moved) != 1) /* cannot be under the lock */
         return fl_err_set(err, FL_INTERNAL, "the approval changed under its lock");
-    d->core->stats.decided += d->is_decided;
+    if (d->is_decided)
+        count(&d->core->stats, d->state, fl_cell_int(d->q_moved, 0, 0));
     fl_hub_changed(d->core->hub, &d->organization, &d->approval);
-    if (d->state == FL_APPROVAL_APPROVED && d->row.wait_mode == FL_WAIT_TASK)
+    if (d->is_decided && d->state == FL_APPROVAL_APPROVED && d->row.wait_mode == FL_WAIT_TASK &&
+        !d->ask->undo_ms)
         fl_runner_kick(d->core, &d->organization, &d->approval);
     if (d->verdict == FL_VERDICT_REOPEN)
         snprintf(d->text, sizeof d->text, "the agent may ask again");
+    else if (d->state == FL_APPROVAL_VOIDED)
+        snprintf(d->text, sizeof d->text, "taken back; it does not run");
+    else if (d->row.state == FL_APPROVAL_APPROVED)
+        snprintf(d->text, sizeof d->text, "taken back; it is approved without it");
+    else if (d->state == FL_APPROVAL_APPROVED && d->ask->undo_ms)
+        snprintf(d->text, sizeof d->text, "approved; it can be taken back for %s",
+                 fl_duration_format(d->ask->undo_ms, span));
     else if (d->state == FL_APPROVAL_APPROVED)
         snprintf(d->text, sizeof d->text, "approved%s",
                  d->row.wait_mode == FL_WAIT_LEFT ? "; it runs when the agent collects it" : "");

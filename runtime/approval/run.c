@@ -112,7 +112,7 @@ FL_STEP(peeked)
     if (f->op.code)
         return fl_fail(f);
     if (!fl_store_approval_read(r->q_row, 0, r->arena, &r->row) ||
-        r->row.state != FL_APPROVAL_APPROVED)
+        r->row.state != FL_APPROVAL_APPROVED || r->row.claimable_in_ms > 0)
         return &S_end; /* somebody else was first, or it is over: look again */
     /* What cannot be sent at all fails where it is said to people and to the agent: behind the
      * marker. */

@@ -239,7 +239,8 @@ const struct fl_cli_command fl_cmd_decide[] = {
       "A rejected call is answered from the record for 15 minutes, unless it was rejected with "
       "--may-ask-again; this lifts that later.",
       FL_CLI_ORG, reason_flags, reopen },
-    { "approvals withdraw", "ID", "takes your vote back, as long as nothing was sent", NULL,
+    { "approvals withdraw", "ID", "takes your vote back, as long as it waits",
+      "Where the rule has an `undo`, also for so long after the approval; then it does not run.",
       FL_CLI_ORG, reason_flags, withdraw },
     { "approvals settle", "ID", "records what became of a call whose outcome is unknown", NULL,
       FL_CLI_ORG, settle_flags, settle },

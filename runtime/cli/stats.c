@@ -39,6 +39,11 @@ void fl_stats_unmap(struct fl_stats *stats)
     X(calls_permitted_total, counter, calls.permitted, "writes that a rule let run unasked")       \
     X(calls_repeated_total, counter, calls.repeats, "calls answered by an earlier approval")       \
     X(approvals_decided_total, counter, calls.decided, "approvals decided by people")              \
+    X(approvals_approved_total, counter, calls.approved, "of the decided ones: approved")          \
+    X(approvals_decided_under_2s_total, counter, calls.decided_fast,                               \
+      "of the decided ones: within two seconds of the call")                                       \
+    X(approvals_decide_milliseconds_total, counter, calls.decide_ms,                               \
+      "from the call to the decision, of all decided ones together")                               \
     X(approvals_dispatched_total, counter, calls.dispatched, "approved calls sent to their tool")  \
     X(approvals_succeeded_total, counter, calls.succeeded, "approved calls that succeeded")        \
     X(approvals_failed_total, counter, calls.failed, "approved calls that failed")                 \

@@ -163,7 +163,10 @@ static void put_next(struct fl_card_build *b, struct fl_buf *out)
         break;
     case FL_APPROVAL_APPROVED:
     case FL_APPROVAL_CLAIMED:
-        if (f->caller != FL_CALLER_GONE) {
+        if (f->undo_ms > 0) {
+            fl_buf_printf(out, "; can be taken back for %lld s, then it runs",
+                          (long long)(f->undo_ms + 999) / 1000);
+        } else if (f->caller != FL_CALLER_GONE) {
             fl_buf_puts(out, "; runs now");
         } else {
             fl_buf_puts(out, "; runs when the agent collects it, until ");

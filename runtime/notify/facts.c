@@ -137,6 +137,7 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
         .caller = row->wait_mode == FL_WAIT_TASK   ? FL_CALLER_TASK
                   : row->wait_mode == FL_WAIT_LEFT ? FL_CALLER_GONE
                                                    : FL_CALLER_WAITS,
+        .undo_ms = row->claimable_in_ms > 0 ? row->claimable_in_ms : 0,
         .created_utc_ms = row->created_at_ms,
         .expires_utc_ms = row->expires_at_ms,
         .changed_utc_ms = row->state == FL_APPROVAL_PENDING ? 0 : row->changed_at_ms,

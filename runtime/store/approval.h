@@ -35,9 +35,10 @@ struct fl_approval {
     int64_t created_at_ms, expires_at_ms, frozen_at_ms, decided_at_ms, left_at_ms, grace_until_ms;
     int64_t changed_at_ms, dispatched_at_ms, dispatch_deadline_ms, unknown_after_ms, settled_at_ms;
     int64_t delivered_at_ms, fence, dispatch_number;
-    bool is_expired;      /* by the database's clock, when it was read */
-    bool is_unknown_over; /* unknown_after has passed */
-    bool is_unreached;    /* pending, and nobody could be told for a minute */
+    int64_t claimable_in_ms; /* > 0: so long its approval can still be taken back */
+    bool is_expired;         /* by the database's clock, when it was read */
+    bool is_unknown_over;    /* unknown_after has passed */
+    bool is_unreached;       /* pending, and nobody could be told for a minute */
 };
 
 /* Ended by `flopinio recover`: whatever its state is called, it may have run. */
@@ -147,9 +148,11 @@ struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uu
 
 /* ---- transitions; each updates at most one row and returns it (approval_id), so that 0 rows says
  * that somebody else was first. The caller holds the lock or relies on the condition. ---- */
+/* Columns: how long it took, in milliseconds. undo_ms: not claimed before that has passed. */
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
                                           enum fl_approval_state to, struct fl_str person,
-                                          struct fl_str reason, bool may_ask_again);
+                                          struct fl_str reason, bool may_ask_again,
+                                          int64_t undo_ms);
 /* Of a rejected one: may_ask_again. */
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id);
 /* approved -> claimed: fence + 1; the audit row only with it. Columns: fence. */

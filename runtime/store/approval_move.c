@@ -13,8 +13,8 @@
 static struct fl_sql sql_decide = {
     "approval_decide",
     "UPDATE approval SET state = $2, reason = $3, may_ask_again = $4, decided_by = $5, decided_at = "
-    "clock_timestamp() " MINE "AND state = 'pending'"
-    "RETURNING approval_id",
+    "clock_timestamp(), claimable_at = CASE WHEN $6::bigint > 0 THEN clock_timestamp() + " SPAN(
+        "$6") " END " MINE "AND state = 'pending' RETURNING " MS("decided_at - created_at"),
     0
 };
 static struct fl_sql sql_reopen = { "approval_reopen",
@@ -27,6 +27,7 @@ static struct fl_sql sql_claim = {
     "lease_until = clock_timestamp() + " SPAN(
         "$11") " " MINE_AUDITED
                "AND state = 'approved' AND expires_at > clock_timestamp() AND frozen_at IS NULL "
+               "AND (claimable_at IS NULL OR claimable_at <= clock_timestamp()) "
                "RETURNING fence), " NOTED "SELECT fence FROM moved",
     0
 };
@@ -160,13 +161,14 @@ static struct fl_query *audited(struct fl_tx *tx, struct fl_sql *sql,
 
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
                                           enum fl_approval_state to, struct fl_str person,
-                                          struct fl_str reason, bool may_ask_again)
+                                          struct fl_str reason, bool may_ask_again, int64_t undo_ms)
 {
     struct fl_query *q = mine(tx, &sql_decide, id);
     fl_bind_z(tx, q, fl_state_text(to));
     fl_bind_text(tx, q, reason);
     fl_bind_bool(tx, q, may_ask_again);
     fl_bind_text(tx, q, person);
+    fl_bind_int(tx, q, undo_ms);
     return q;
 }
 
