@@ -189,7 +189,7 @@ static int channel_test(struct fl_cli *cli)
     }
 
 static const struct fl_cli_flag add_flags[] = {
-    { "kind", "telegram", "what it is", FL_FLAG_REQUIRED }, COMMON_FLAGS, { .name = NULL }
+    { "kind", "telegram|slack", "what it is", FL_FLAG_REQUIRED }, COMMON_FLAGS, { .name = NULL }
 };
 static const struct fl_cli_flag set_flags[] = { COMMON_FLAGS,
                                                 { "enabled", "yes|no", "whether it is used", 0 },

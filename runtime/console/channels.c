@@ -148,7 +148,8 @@ static void start_create(struct fl_api *a)
         return;
     }
     if (!r->kind) {
-        fl_api_error(a, FL_BAD_PARAMS, "there is no kind of channel '%.*s'; there is telegram",
+        fl_api_error(a, FL_BAD_PARAMS,
+                     "there is no kind of channel '%.*s'; there are telegram and slack",
                      (int)(kind.n > 40 ? 40 : kind.n), kind.p);
         return;
     }

@@ -3,7 +3,7 @@
 
 #include "flopinio/base/mem.h"
 
-static const struct fl_channel_kind *const kinds[] = { &fl_channel_telegram };
+static const struct fl_channel_kind *const kinds[] = { &fl_channel_telegram, &fl_channel_slack };
 
 const struct fl_channel_kind *fl_channel_kind(struct fl_str name)
 {
@@ -120,6 +120,21 @@ struct fl_str fl_channel_secret(const struct fl_channel *ch, const char *name)
 struct fl_str fl_channel_config(const struct fl_channel *ch, const char *name)
 {
     return fl_json_get_str(ch->config, name);
+}
+
+enum fl_code fl_channel_check_members(const json_t *object, const char *kind, const char *known,
+                                      const char *what, struct fl_err *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach ((json_t *)object, name, value) {
+        const char *at = strstr(known, name);
+        size_t n = strlen(name);
+        if (!n || !at || (at != known && at[-1] != ' ') || (at[n] && at[n] != ' '))
+            return fl_err_set(err, FL_BAD_PARAMS, "a %s channel has no %s '%.60s'; it has %s", kind,
+                              what, name, known);
+    }
+    return FL_OK;
 }
 
 /* ---------------------------------------------------------------- buttons */

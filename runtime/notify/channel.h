@@ -69,6 +69,7 @@ struct fl_chat_drawing {
 };
 struct fl_chat_drawn {
     struct fl_str bytes; /* what is sent, but for where; in the arena */
+    struct fl_str after; /* what a kind says once beneath a card that is over; p NULL: nothing */
     bool is_last_page;
 };
 
@@ -77,7 +78,7 @@ struct fl_chat_send {
     struct fl_channel *channel;
     struct fl_arena *arena;
     struct fl_str place, message; /* message p NULL: a new one */
-    struct fl_str bytes;          /* of a drawing */
+    struct fl_str bytes, after;   /* of a drawing */
     /* ---- outputs ---- */
     struct fl_str posted; /* the message's id; in the arena */
     int64_t retry_ms;     /* with FL_TOO_MANY */
@@ -105,7 +106,9 @@ struct fl_chat_send {
     X(LINK, '-')       /* `text` is a one-time code */                                             \
     X(PENDING, '-')    /* what waits? */                                                           \
     X(STOP_NAMED, '-') /* stop the agent `text` */                                                 \
-    X(HELP, '-')
+    X(HELP, '-')                                                                                   \
+    X(REVIEW, 'v') /* show the whole card to whoever may decide it */                              \
+    X(ASK, 'q')    /* as WHY, and the agent may ask again */
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,
@@ -130,7 +133,9 @@ struct fl_chat_event {
     struct fl_str external, display; /* id; what they are called there */
     struct fl_str place, message;    /* where it was done; of REPLY: the message replied to */
     bool is_private;                 /* nobody else reads it there */
-    struct fl_str text;
+    struct fl_str text;              /* also the reason of REJECT, if it came along */
+    bool may_ask_again;              /* with REJECT */
+    bool has_read;                   /* the kind has shown them the last page, and vouches for it */
     struct fl_uuid card;
     uint8_t binding[FL_CHAT_BINDING_BYTES];
     /* ---- outputs ---- */
@@ -162,9 +167,11 @@ void fl_chat_event_fini(struct fl_chat_event *event);
 
 /* ---- what a kind of channel is ---- */
 struct fl_channel_kind {
-    const char *name; /* "telegram": kind of the row, and of identities */
-    const char *via;  /* in votes and the audit */
-    size_t whole_max; /* bytes of the longest card text that is shown whole, over pages */
+    const char *name;        /* "telegram": kind of the row, and of identities */
+    const char *via;         /* in votes and the audit */
+    size_t whole_max;        /* bytes of the longest card text that is shown whole, over pages */
+    const char *how_to_link; /* for whoever is not linked: where the code goes */
+    const char *help;
     /* Would this work? `secret` NULL: it is not known yet. FL_BAD_PARAMS with one sentence in the
      * administrator's terms. */
     enum fl_code (*check)(const json_t *config, const json_t *secret, bool may_be_local,
@@ -189,6 +196,12 @@ struct fl_channel_kind {
      * anything of the body is read. */
     bool (*is_genuine)(const struct fl_channel *channel, const struct fl_http_exchange *ex,
                        struct fl_str body);
+    /* For a kind that wants its answer at once: what is answered before anything is done, and a
+     * name for this request, of which a second one is answered and not done. NULL: hook_start
+     * answers. False: the body cannot be read (400). */
+    bool (*hook_first)(const struct fl_channel *channel, const struct fl_http_exchange *ex,
+                       struct fl_str body, struct fl_arena *arena, struct fl_str *ret_once,
+                       struct fl_str *ret_answer);
     /* Handles it; `*ret_answer` (in the arena) is the body of the 200. The channel lives until it
      * is done. FL_UNAVAILABLE: it should come again (503). */
     enum fl_code (*hook_start)(struct fl_op *op, struct fl_channel *channel, struct fl_str body,
@@ -196,6 +209,9 @@ struct fl_channel_kind {
     /* What `user link` prints beside the code, for instance a deep link; p NULL: nothing. */
     struct fl_str (*link_url)(const json_t *facts, const char *code, struct fl_arena *arena);
 };
-extern const struct fl_channel_kind fl_channel_telegram;
+/* Is every member one of `known` (names between blanks)? FL_BAD_PARAMS. For `check`. */
+enum fl_code fl_channel_check_members(const json_t *object, const char *kind, const char *known,
+                                      const char *what, struct fl_err *err) FL_MUST_CHECK;
+extern const struct fl_channel_kind fl_channel_telegram, fl_channel_slack;
 
 #endif

@@ -49,7 +49,8 @@ static void begin(struct fl_chat_event *e)
 
 static bool has_card(const struct fl_chat_event *e)
 {
-    return e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT;
+    return (e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT) ||
+           e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK;
 }
 
 /* ---------------------------------------------------------------- who, and about what */
@@ -118,7 +119,7 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
     char *hex = fl_arena_alloc(e->arena, 2 * FL_DIGEST_BYTES + 1);
     if (!d || !hex)
         return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
-    if (verdict == FL_VERDICT_APPROVE && !e->is_read)
+    if (verdict == FL_VERDICT_APPROVE && !e->is_read && !e->has_read)
         return say(e, true, "read it to its last page first");
     struct fl_str binding = fl_cell_bytes(e->q_card, e->arena, 0, 6);
     *d = (struct fl_decide){ .core = e->channel->core,
@@ -128,6 +129,7 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
                              .person_name = e->person_name,
                              .verdict = verdict,
                              .reason = reason,
+                             .may_ask_again = e->may_ask_again && verdict == FL_VERDICT_REJECT,
                              .via = e->channel->kind->via,
                              .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)) };
     e->decide = d;
@@ -356,9 +358,14 @@ static fl_next act(struct fl_chat_event *e)
     struct fl_str nothing = { NULL, 0 };
     switch (e->verb) {
     case FL_CHAT_APPROVE: return decide(e, FL_VERDICT_APPROVE, nothing);
-    case FL_CHAT_REJECT: return decide(e, FL_VERDICT_REJECT, nothing);
+    case FL_CHAT_REJECT:
+        if (e->text.n > 2000)
+            return say(e, true, "a reason has at most 2000 bytes; nothing was decided");
+        return decide(e, FL_VERDICT_REJECT, e->text);
     case FL_CHAT_WITHDRAW: return decide(e, FL_VERDICT_WITHDRAW, nothing);
     case FL_CHAT_WHY:
+    case FL_CHAT_ASK:
+    case FL_CHAT_REVIEW:
         e->wants_reason = fl_str_is(fl_cell(e->q_card, 0, 7), "pending");
         return e->wants_reason ? say(e, false, "") : say(e, true, "it is decided or over already");
     case FL_CHAT_NEXT: return turn(e, e->page + 1, e->asks_stop);
@@ -374,10 +381,7 @@ static fl_next act(struct fl_chat_event *e)
         fl_store_channel_tested(&e->tx, &e->channel->id);
         say(e, false, "it works: your click arrived");
         return fl_await(&e->flow, &S_noted, fl_tx_submit(&e->flow.op, &e->tx));
-    default:
-        return say(e, false,
-                   "I show calls that wait for a decision. /pending lists them, /stop "
-                   "NAME stops an agent");
+    default: return say(e, false, e->channel->kind->help);
     }
 }
 
@@ -389,9 +393,11 @@ FL_STEP(known)
     if (fl_rows(e->q_person) != 1) {
         FL_LOG(INFO, "chat_stranger", FL_KU("org", &e->channel->organization),
                FL_KV("channel", e->channel->name), FL_KV("external", e->external));
-        return say(e, true,
-                   "you are not linked here: ask for a code (flopinio user link) and send "
-                   "it to me in a private chat");
+        char text[FL_ERR_TEXT_BYTES];
+        snprintf(text, sizeof text,
+                 "you are not linked here: ask for a code (flopinio user link), %s",
+                 e->channel->kind->how_to_link);
+        return say(e, true, text);
     }
     e->person = fl_cell_uuid(e->q_person, 0, 0);
     e->person_name = fl_arena_str(e->arena, fl_cell(e->q_person, 0, 1));

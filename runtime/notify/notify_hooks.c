@@ -6,6 +6,8 @@
 #include "runtime/notify/notify_priv.h"
 #include "runtime/store/channel.h"
 
+#define ONCE_MS INT64_C(600000) /* twice the age at which a signed request is refused */
+
 struct hook {
     struct fl_flow flow;
     struct fl_list link;
@@ -14,7 +16,7 @@ struct hook {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q;
-    struct fl_str kind, organization, name, body, answer;
+    struct fl_str kind, organization, name, body, answer, once;
     struct fl_channel channel;
     bool is_open, is_genuine;
     struct fl_retired retired;
@@ -23,10 +25,31 @@ struct hook {
 FL_STEP_DECLARE(found);
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(handled);
+FL_STEP_DECLARE(counted);
+FL_STEP_DECLARE(handle);
 
 static struct hook *hook_of(struct fl_flow *f)
 {
     return FL_CONTAINER(f, struct hook, flow);
+}
+
+static void respond(struct hook *h, enum fl_code code)
+{
+    static const struct fl_http_header headers[] = { { { "Content-Type", 12 },
+                                                       { "application/json", 16 } } };
+    struct fl_http_exchange *ex = h->ex;
+    h->ex = NULL;
+    if (!ex)
+        return;
+    ex->user = NULL;
+    if (code == FL_BAD_JSON)
+        fl_http_respond_error(ex, 400, "the body is no JSON object", NULL, 0);
+    else if (code)
+        fl_http_respond_error(ex, 503, "not now", NULL, 0);
+    else if (!h->is_genuine)
+        fl_http_respond_error(ex, 401, "not known here", NULL, 0);
+    else
+        fl_http_respond(ex, 200, headers, h->answer.n ? 1 : 0, h->answer);
 }
 
 FL_STEP(look)
@@ -72,6 +95,34 @@ FL_STEP(opened)
                FL_KV("channel", h->channel.name), FL_KS("from", h->ex->peer->address));
         return fl_end(f);
     }
+    if (!h->channel.kind->hook_first)
+        return &S_handle;
+    if (!h->channel.kind->hook_first(&h->channel, h->ex, h->body, h->arena, &h->once, &h->answer))
+        return fl_fail_with(f, FL_BAD_JSON, "the body cannot be read");
+    fl_tx_fini(&h->tx);
+    fl_tx_init(&h->tx, h->notify->core->pg, h->arena, NULL);
+    h->tx.is_alone = true; /* may wait for the same name */
+    h->q = fl_store_once(&h->tx, h->once, ONCE_MS);
+    return fl_await(f, &S_counted, fl_tx_submit(&f->op, &h->tx));
+}
+
+/* A request that was here before is answered as it was, and not done. */
+FL_STEP(counted)
+{
+    struct hook *h = hook_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    respond(h, FL_OK);
+    if (fl_rows(h->q) == 1)
+        return &S_handle;
+    FL_LOG(WARN, "webhook_again", FL_KU("org", &h->channel.organization),
+           FL_KV("channel", h->channel.name));
+    return fl_end(f);
+}
+
+FL_STEP(handle)
+{
+    struct hook *h = hook_of(f);
     return fl_await(
         f, &S_handled,
         h->channel.kind->hook_start(&f->op, &h->channel, h->body, h->arena, &h->answer));
@@ -85,25 +136,6 @@ FL_STEP(handled)
 FL_STEP(failed)
 {
     return fl_end(f);
-}
-
-static void respond(struct hook *h, enum fl_code code)
-{
-    static const struct fl_http_header headers[] = { { { "Content-Type", 12 },
-                                                       { "application/json", 16 } } };
-    struct fl_http_exchange *ex = h->ex;
-    h->ex = NULL;
-    if (!ex)
-        return;
-    ex->user = NULL;
-    if (code == FL_BAD_JSON)
-        fl_http_respond_error(ex, 400, "the body is no JSON object", NULL, 0);
-    else if (code)
-        fl_http_respond_error(ex, 503, "not now", NULL, 0);
-    else if (!h->is_genuine)
-        fl_http_respond_error(ex, 401, "not known here", NULL, 0);
-    else
-        fl_http_respond(ex, 200, headers, 1, h->answer);
 }
 
 static void release(void *owner)

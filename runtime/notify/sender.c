@@ -335,6 +335,7 @@ FL_STEP(draw)
         drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
                               "approvals approve.");
     f->op.code = FL_OK;
+    s->drawn = (struct fl_chat_drawn){ .is_last_page = false };
     if (s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err) != FL_OK)
         return wait_a_round(s);
     fl_sha256(s->drawn.bytes, s->digest);
@@ -369,7 +370,8 @@ FL_STEP(send)
                                      .arena = s->arena,
                                      .place = c->place,
                                      .message = c->message,
-                                     .bytes = s->drawn.bytes };
+                                     .bytes = s->drawn.bytes,
+                                     .after = s->drawn.after };
     enum fl_code code = s->channel->kind->send_start(&f->op, &s->send);
     if (code == FL_OK)
         return fl_await(f, &S_sent, FL_OK);

@@ -40,21 +40,6 @@ static bool is_chat(const json_t *value)
                                   : fl_str_to_i64(fl_json_str(value), &id) && id != 0;
 }
 
-static enum fl_code check_members(const json_t *object, const char *known, const char *what,
-                                  struct fl_err *err)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach ((json_t *)object, name, value) {
-        const char *at = strstr(known, name);
-        size_t n = strlen(name);
-        if (!n || !at || (at != known && at[-1] != ' ') || (at[n] && at[n] != ' '))
-            return fl_err_set(err, FL_BAD_PARAMS, "a telegram channel has no %s '%.60s'; it has %s",
-                              what, name, known);
-    }
-    return FL_OK;
-}
-
 static enum fl_code check_config(const json_t *config, bool may_be_local, struct fl_err *err)
 {
     const json_t *chats = json_object_get(config, "chats");
@@ -80,9 +65,10 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
                           struct fl_err *err)
 {
     struct fl_str hook = fl_json_get_str(secret, "webhook_secret");
-    enum fl_code code = check_members(config, "base_url chats mode", "setting", err);
+    enum fl_code code =
+        fl_channel_check_members(config, "telegram", "base_url chats mode", "setting", err);
     if (code == FL_OK)
-        code = check_members(secret, "token webhook_secret", "secret", err);
+        code = fl_channel_check_members(secret, "telegram", "token webhook_secret", "secret", err);
     if (code == FL_OK)
         code = check_config(config, may_be_local, err);
     if (code)
@@ -300,15 +286,19 @@ static bool stray(struct fl_str posted, int at, struct fl_arena *arena, struct f
     return text != NULL;
 }
 
-const struct fl_channel_kind fl_channel_telegram = { .name = "telegram",
-                                                     .via = "telegram",
-                                                     .whole_max = WHOLE_MAX,
-                                                     .check = check,
-                                                     .place = place,
-                                                     .draw = fl_telegram_draw,
-                                                     .send_start = send_start,
-                                                     .stray = stray,
-                                                     .listen_start = fl_telegram_listen_start,
-                                                     .is_genuine = fl_telegram_is_genuine,
-                                                     .hook_start = fl_telegram_hook_start,
-                                                     .link_url = link_url };
+const struct fl_channel_kind fl_channel_telegram = {
+    .name = "telegram",
+    .via = "telegram",
+    .whole_max = WHOLE_MAX,
+    .how_to_link = "send it to me in a private chat",
+    .help = "I show calls that wait for a decision. /pending lists them, /stop NAME stops an agent",
+    .check = check,
+    .place = place,
+    .draw = fl_telegram_draw,
+    .send_start = send_start,
+    .stray = stray,
+    .listen_start = fl_telegram_listen_start,
+    .is_genuine = fl_telegram_is_genuine,
+    .hook_start = fl_telegram_hook_start,
+    .link_url = link_url
+};

@@ -67,6 +67,16 @@ static struct fl_sql sql_sweep = { "sweep_channels", "SELECT * FROM sweep_channe
 static struct fl_sql sql_lease_end = { "lease_end",
                                        "DELETE FROM lease WHERE name = $1 AND owner = $2", 0 };
 
+/* Old ones are swept on the way, a few at a time and none that another sweeps. */
+static struct fl_sql sql_once = {
+    "once",
+    "WITH old AS (DELETE FROM lease WHERE name IN (SELECT name FROM lease WHERE name LIKE 'once %' "
+    "AND until < now() LIMIT 20 FOR UPDATE SKIP LOCKED)) INSERT INTO lease (name, owner, until) "
+    "VALUES ('once ' || $1, gen_random_uuid(), now() + " SPAN("$2") ") ON CONFLICT DO NOTHING "
+                                                                    "RETURNING fence",
+    0
+};
+
 static struct fl_query *mine(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id)
 {
     struct fl_query *q = fl_tx_add(tx, sql);
@@ -179,4 +189,12 @@ void fl_store_lease_end(struct fl_tx *tx, const char *name, const struct fl_uuid
     struct fl_query *q = fl_tx_add(tx, &sql_lease_end);
     fl_bind_z(tx, q, name);
     fl_bind_uuid(tx, q, owner);
+}
+
+struct fl_query *fl_store_once(struct fl_tx *tx, struct fl_str name, int64_t for_ms)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_once);
+    fl_bind_text(tx, q, name);
+    fl_bind_int(tx, q, for_ms);
+    return q;
 }

@@ -43,6 +43,8 @@ void fl_store_channel_cursor(struct fl_tx *tx, const struct fl_uuid *id, int64_t
 /* Of all organizations, those that this worker may look after now. Columns: organization_id,
  * channel_id, revision. */
 struct fl_query *fl_store_sweep_channels(struct fl_tx *tx, const struct fl_uuid *worker);
+/* A row the first time that this name is given within so long, in the whole installation. */
+struct fl_query *fl_store_once(struct fl_tx *tx, struct fl_str name, int64_t for_ms);
 void fl_store_lease_end(struct fl_tx *tx, const char *name, const struct fl_uuid *owner);
 
 #endif

@@ -1,0 +1,170 @@
+/* Looking after a channel: asks Slack who the app is and where, and notes it in the channel's row;
+ * nothing is believed before that, as it says whose workspace it is. */
+#include <stdio.h>
+
+#include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/notify/slack_priv.h"
+#include "runtime/store/channel.h"
+
+#define AGAIN_MS 2000
+#define LOOK_MS  INT64_C(3600000)
+
+struct listener {
+    struct fl_flow flow;
+    struct fl_channel *channel;
+    struct fl_op *op;
+    struct fl_slack_call call;
+    struct fl_sleep sleep;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    int64_t nap_ms;
+    bool is_stopping, is_silent;
+    struct fl_post post;
+    struct fl_retired retired;
+};
+
+FL_STEP_DECLARE(named);
+FL_STEP_DECLARE(noted);
+FL_STEP_DECLARE(nap);
+
+static struct listener *listener_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct listener, flow);
+}
+
+/* Said once, not each time. */
+static fl_next wait(struct listener *l, int64_t ms)
+{
+    if (!l->is_silent && l->flow.op.code != FL_CANCELLED && !l->is_stopping)
+        FL_LOG(WARN, "slack_listener", FL_KU("org", &l->channel->organization),
+               FL_KV("channel", l->channel->name), FL_KS("reason", l->flow.op.err.text));
+    l->is_silent = true;
+    l->nap_ms = ms;
+    return &S_nap;
+}
+
+FL_STEP(introduce)
+{
+    struct listener *l = listener_of(f);
+    struct fl_buf body = FL_BUF_INIT;
+    if (l->is_stopping)
+        return fl_end(f);
+    fl_buf_puts(&body, "{}");
+    fl_slack_call_fini(&l->call);
+    return fl_await(f, &S_named,
+                    fl_slack_call_start(&f->op, &l->call, l->channel, "token", "auth.test", &body));
+}
+
+static void put_fact(struct fl_buf *out, const json_t *answer, const char *from, const char *to)
+{
+    struct fl_str text = fl_json_get_str(answer, from);
+    fl_buf_printf(out, "%s\"%s\":", out->n > 1 ? "," : "", to);
+    fl_buf_json_str(out, text.p ? text : FL_STR(""));
+}
+
+FL_STEP(named)
+{
+    struct listener *l = listener_of(f);
+    struct fl_buf facts = FL_BUF_INIT;
+    struct fl_err err;
+    if (f->op.code)
+        return wait(l, f->op.code == FL_TOO_MANY          ? l->call.retry_ms
+                       : f->op.code == FL_UNAUTHENTICATED ? 60000
+                                                          : AGAIN_MS);
+    fl_buf_putc(&facts, '{');
+    put_fact(&facts, l->call.answer, "team_id", "team");
+    put_fact(&facts, l->call.answer, "enterprise_id", "enterprise");
+    put_fact(&facts, l->call.answer, "user_id", "bot_user");
+    put_fact(&facts, l->call.answer, "user", "bot");
+    put_fact(&facts, l->call.answer, "team", "workspace");
+    fl_buf_putc(&facts, '}');
+    json_t *tree = facts.is_failed ? NULL : fl_json_parse(fl_buf_view(&facts), &err);
+    fl_tx_fini(&l->tx);
+    fl_arena_free(&l->arena);
+    l->arena = fl_arena_new(0);
+    if (l->arena && tree) {
+        json_decref(l->channel->facts);
+        l->channel->facts = json_incref(tree);
+        fl_tx_init(&l->tx, l->channel->core->pg, l->arena, &l->channel->organization);
+        fl_store_channel_facts(&l->tx, &l->channel->id, fl_buf_view(&facts));
+    }
+    bool is_fine = l->arena && tree;
+    json_decref(tree);
+    fl_buf_fini(&facts);
+    return is_fine ? fl_await(f, &S_noted, fl_tx_submit(&f->op, &l->tx)) : wait(l, AGAIN_MS);
+}
+
+FL_STEP(noted)
+{
+    struct listener *l = listener_of(f);
+    if (f->op.code)
+        return wait(l, AGAIN_MS);
+    l->is_silent = true;
+    l->nap_ms = LOOK_MS;
+    return &S_nap;
+}
+
+FL_STEP(rested)
+{
+    const struct listener *l = listener_of(f);
+    return l->is_stopping ? fl_end(f) : &S_introduce;
+}
+
+FL_STEP(nap)
+{
+    struct listener *l = listener_of(f);
+    if (l->is_stopping)
+        return fl_end(f);
+    return fl_await(f, &S_rested,
+                    fl_sleep_start(&f->op, &l->sleep, l->channel->core->loop, l->nap_ms));
+}
+
+FL_STEP(failed)
+{
+    struct listener *l = listener_of(f);
+    l->nap_ms = AGAIN_MS;
+    return &S_nap;
+}
+
+static void release(void *owner)
+{
+    fl_free(owner);
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    struct listener *l = listener_of(f);
+    struct fl_op *op = l->op;
+    fl_slack_call_fini(&l->call);
+    fl_tx_fini(&l->tx);
+    fl_arena_free(&l->arena);
+    fl_loop_retire(l->channel->core->loop, &l->retired, release, l);
+    fl_op_finish(op, FL_CANCELLED);
+}
+
+static void on_start(struct fl_post *post)
+{
+    fl_flow_run(&FL_CONTAINER(post, struct listener, post)->flow, &S_introduce);
+}
+
+static void cancel(struct fl_op *op)
+{
+    struct listener *l = op->provider;
+    l->is_stopping = true;
+    fl_op_cancel(&l->flow.op);
+}
+
+enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel)
+{
+    struct listener *l = fl_calloc(1, sizeof *l);
+    if (!l)
+        return fl_err_code(&op->err, FL_NOMEM);
+    l->channel = channel;
+    l->op = op;
+    fl_flow_init(&l->flow, &S_failed, on_ended);
+    fl_op_start(op, cancel, l);
+    l->post = (struct fl_post){ .run = on_start };
+    fl_loop_post(channel->core->loop, &l->post);
+    return FL_OK;
+}

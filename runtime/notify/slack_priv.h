@@ -1,0 +1,99 @@
+/* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
+ * slack_card.c what cards and modals look like, slack_event.c what people do, slack_hook.c requests
+ * from Slack, slack_listen.c whoever looks after the channel. Texts of others stand in plain_text
+ * objects only. */
+#ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
+#define FLOPINIO_NOTIFY_SLACK_PRIV_H
+
+#include "runtime/approval/look.h"
+#include "runtime/notify/channel.h"
+#include "runtime/notify/facts.h"
+
+#define FL_SLACK_BASE_URL      "https://slack.com/api"
+#define FL_SLACK_SECTION_CHARS 2900 /* of a text; Slack takes 3,000 */
+#define FL_SLACK_BLOCKS        45   /* of a message; Slack takes 50 */
+#define FL_SLACK_REASON_CHARS  500  /* at most 2,000 bytes */
+#define FL_SLACK_TIMEOUT_MS    15000
+#define FL_SLACK_WHOLE_MAX     ((size_t)400 << 10)
+
+/* ---- the Web API ---- */
+/* One call; zeroed, then started; again after fl_slack_call_fini. */
+struct fl_slack_call {
+    struct fl_op *op;
+    struct fl_op http_op;
+    struct fl_http_call http;
+    struct fl_buf url, body, bearer;
+    const char *headers[3];
+    json_t *answer;   /* out: with FL_OK, the whole of it (NULL from a response_url) */
+    int64_t retry_ms; /* out: with FL_TOO_MANY */
+    bool is_plain;    /* the answer is no JSON */
+};
+/* `body` is taken over: a JSON object, or a form where it does not begin with '{'. `secret` names
+ * the token. Codes as in fl_channel_kind.send_start. May be cancelled. */
+enum fl_code fl_slack_call_start(struct fl_op *op, struct fl_slack_call *call,
+                                 const struct fl_channel *channel, const char *secret,
+                                 const char *method, struct fl_buf *body) FL_MUST_CHECK;
+/* To a response_url, without a token. FL_FORBIDDEN: it is none of Slack's. */
+enum fl_code fl_slack_respond_start(struct fl_op *op, struct fl_slack_call *call,
+                                    const struct fl_channel *channel, struct fl_str url,
+                                    struct fl_buf *body) FL_MUST_CHECK;
+void fl_slack_call_fini(struct fl_slack_call *call);
+
+/* ---- what it looks like ---- */
+enum fl_code fl_slack_draw(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
+                           struct fl_chat_drawn *ret, struct fl_err *err) FL_MUST_CHECK;
+/* `"text":..,"blocks":[..]` of a text of ours and a list, both as they are. */
+void fl_slack_text(struct fl_buf *out, struct fl_str head, struct fl_str list);
+/* What a modal is about; echoed by Slack with everything that is done in it. */
+struct fl_slack_meta {
+    struct fl_str button, place, message;
+    int page, pages;
+};
+bool fl_slack_meta_read(struct fl_str text, struct fl_slack_meta *ret);
+/* Views (modals). */
+void fl_slack_view_text(struct fl_buf *out, struct fl_str text);
+void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, bool asks);
+/* A page of the whole card, with its buttons; the page is put into its bounds. */
+enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing *drawing,
+                                struct fl_slack_meta *meta, struct fl_arena *arena,
+                                struct fl_err *err) FL_MUST_CHECK;
+/* The reason behind a one-tap button's value; p NULL: there is none. */
+struct fl_str fl_slack_reason(struct fl_str value);
+
+/* ---- what people do ---- */
+/* One payload: understood, done, answered. */
+struct fl_slack_event {
+    struct fl_flow flow;
+    /* ---- inputs, until it is done ---- */
+    struct fl_channel *channel;
+    const json_t *payload; /* of an interaction or a command */
+    /* ---- private ---- */
+    struct fl_op *op;
+    struct fl_post post;
+    struct fl_arena *arena;
+    struct fl_chat_event event;
+    struct fl_slack_call call;
+    struct fl_look look;
+    struct fl_approval_view view;
+    struct fl_slack_meta meta;
+    struct fl_str user, team, trigger, response_url, view_id;
+    bool is_event_open, wants_modal, is_in_view, is_view_read;
+    bool is_review; /* shows the card; else the modal asks for a reason */
+    bool asks;      /* that reason is a question: it may be asked again */
+};
+enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *event) FL_MUST_CHECK;
+/* What is answered at once, before anything is done; "" nothing. */
+struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena);
+
+/* ---- requests, and looking after ---- */
+bool fl_slack_is_genuine(const struct fl_channel *channel, const struct fl_http_exchange *ex,
+                         struct fl_str body);
+bool fl_slack_hook_first(const struct fl_channel *channel, const struct fl_http_exchange *ex,
+                         struct fl_str body, struct fl_arena *arena, struct fl_str *ret_once,
+                         struct fl_str *ret_answer);
+enum fl_code fl_slack_hook_start(struct fl_op *op, struct fl_channel *channel, struct fl_str body,
+                                 struct fl_arena *arena, struct fl_str *ret_answer) FL_MUST_CHECK;
+enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel) FL_MUST_CHECK;
+bool fl_slack_is_socket(const struct fl_channel *channel);
+
+#endif
