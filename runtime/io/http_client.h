@@ -30,6 +30,8 @@ struct fl_http_call {
     struct fl_str body;         /* p NULL: none */
     int64_t timeout_ms;         /* for the whole; 0: 15 s */
     size_t max_bytes;           /* of the answer; 0: 1 MiB */
+    bool is_fresh;              /* a connection of its own: libcurl sends a request again, unasked,
+                                 * when one that was used before breaks without an answer */
     /* ---- outputs ---- */
     int status;
     int64_t retry_after_ms; /* by the header; 0: none */

@@ -155,7 +155,8 @@ struct fl_chat_event {
     struct fl_stop_set *stop;
     struct fl_post post;
     const char *posted; /* the place's message by the row */
-    int page;
+    struct fl_sleep sleep;
+    int page, looks;
     bool is_read, asks_stop;
 };
 /* Reads a button into verb, card and binding; false: it is none of ours. */

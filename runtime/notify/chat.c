@@ -16,8 +16,11 @@
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
 
-#define LIST_MOST 20
+#define LIST_MOST  20
+#define LOOK_MS    100 /* for a card that was pressed before its post is in its row */
+#define LOOKS_MOST 20
 
+FL_STEP_DECLARE(identify);
 FL_STEP_DECLARE(known);
 FL_STEP_DECLARE(decided);
 FL_STEP_DECLARE(turned);
@@ -95,12 +98,14 @@ static bool read_card(struct fl_chat_event *e)
         return false;
     }
     if (!fl_str_eq(fl_cell(q, 0, 2), e->message)) {
-        /* Sent, and the answer was lost: there are two. */
-        e->is_stray = fl_cell_bool(q, 0, 10);
+        /* Sent, and the answer was lost: there are two. Or it is not known yet which it is. */
+        bool is_known = fl_cell(q, 0, 2).p != NULL;
+        e->is_stray = is_known && fl_cell_bool(q, 0, 10);
         say(e, true,
-            e->is_stray ? "this is an older copy of the card: use the newer one"
-                        : "this button does not belong to that message; nothing was "
-                          "decided");
+            !is_known ? "this card is being posted just now; nothing was decided, press it again"
+            : e->is_stray ? "this is an older copy of the card: use the newer one"
+                          : "this button does not belong to that message; nothing was "
+                            "decided");
         return false;
     }
     e->approval = fl_cell_uuid(q, 0, 0);
@@ -401,6 +406,10 @@ FL_STEP(known)
     }
     e->person = fl_cell_uuid(e->q_person, 0, 0);
     e->person_name = fl_arena_str(e->arena, fl_cell(e->q_person, 0, 1));
+    bool is_posting = has_card(e) && fl_rows(e->q_card) == 1 && !fl_cell(e->q_card, 0, 2).p;
+    if (is_posting && e->looks++ < LOOKS_MOST)
+        return fl_await(f, &S_identify,
+                        fl_sleep_start(&f->op, &e->sleep, e->channel->core->loop, LOOK_MS));
     if (has_card(e) && !read_card(e))
         return &S_answered;
     return act(e);

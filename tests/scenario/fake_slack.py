@@ -1,0 +1,531 @@
+"""A Slack on loopback: the Web API, interactivity, Socket Mode; strict about what the real one
+refuses, with switches for faults.
+
+    with FakeSlack() as sl:
+        ann = sl.user("U1ANN", "ann")         a full member of the workspace
+        sl.channel("C1OPS")                   the app is a member of it
+        card = sl.wait_message("C1OPS", "append_line")
+        sl.click(ann, card, "Approve")        -> the ephemeral text that the click got
+        view = sl.open_modal(ann, card, "Review")
+        sl.command(ann, "pending")
+
+What the real one would refuse is refused, and kept in `violations`: more than 50 blocks of a message
+(100 of a modal), texts over 3,000 characters, mrkdwn, values over 2,000, action ids that are there
+twice, triggers older than 3 s or used before, a view of more than 250 KB.
+"""
+import collections
+import hashlib
+import hmac
+import http.client
+import http.server
+import itertools
+import json
+import threading
+import time
+import urllib.parse
+
+from harness import wait_for
+
+TOKEN = "xoxb-1111111111-2222222222-FakeFakeFakeFakeFakeFake"
+APP_TOKEN = "xapp-1-A0FAKE-3333333333-fakefakefakefakefakefake"
+SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+TEAM = "T1HOME"
+TRIGGER_S = 3
+MEMBERS = {
+    "auth.test": set(),
+    "users.info": {"user"},
+    "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media"},
+    "chat.update": {"channel", "ts", "text", "blocks"},
+    "views.open": {"trigger_id", "view"},
+    "views.update": {"view_id", "view"},
+    "views.publish": {"user_id", "view"},
+    "apps.connections.open": set(),
+}
+FORM_ONLY = {"users.info"}  # the real one does not read their JSON
+
+
+class Refuse(Exception):
+    def __init__(self, error, status=200, headers=()):
+        super().__init__(error)
+        self.status, self.headers = status, dict(headers)
+        self.body = {"ok": False, "error": error}
+
+
+def sign(secret, at, body):
+    base = b"v0:" + str(at).encode() + b":" + body
+    return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
+
+
+class User:
+    def __init__(self, id, name, team=TEAM, **more):
+        self.id, self.name, self.team = id, name, team
+        self.json = dict({"id": id, "team_id": team, "name": name, "deleted": False,
+                          "is_bot": False, "is_restricted": False, "is_ultra_restricted": False},
+                         **more)
+
+
+class FakeSlack:
+    def __init__(self, team=TEAM, enterprise=None):
+        self.team, self.enterprise = team, enterprise
+        self.lock = threading.Condition(threading.RLock())
+        self.serial = itertools.count(100)
+        self.users, self.members = {}, {}
+        self.messages = collections.OrderedDict()  # (channel, ts) -> message
+        self.views = {}                            # id -> view as it stands
+        self.triggers = {}                         # id -> [made at, is it used]
+        self.answers = {}                          # response id -> [bodies]
+        self.calls, self.violations, self.bearers = [], [], set()
+        self.deliver = None      # (payload or form) -> (status, body): how events get there
+        # faults
+        self.is_down = False     # 503 to everything
+        self.is_deaf = False     # connections are closed without an answer
+        self.limited = 0         # so many calls of chat.* are 429
+        self.retry_after = 1
+        self.refuses = {}        # method -> error
+        self.loses_answers = 0   # so many posts are taken, and their answer is lost
+        self.token = TOKEN
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                if self.headers.get("Upgrade", "").lower() == "websocket":
+                    outer.serve_socket(self)
+                self.close_connection = True
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if outer.is_deaf:
+                    self.close_connection = True
+                    return
+                answer = outer.handle(self.path, self.headers, body)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, headers, data = answer
+                try:
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
+                except OSError:
+                    pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+            def handle_error(self, *args):
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.origin = "http://127.0.0.1:%d" % self.port
+        self.url = self.origin + "/api"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.server.shutdown()
+        self.server.server_close()
+        if exc[0] is None:
+            assert not self.violations, self.violations[:3]
+
+    # ---- the workspace
+    def user(self, id, name, **more):
+        self.users[id] = User(id, name, **more)
+        return self.users[id]
+
+    def channel(self, id):
+        self.members[id] = True
+        return id
+
+    # ---- what people do
+    def trigger(self):
+        id = "trigger.%d" % next(self.serial)
+        self.triggers[id] = [time.monotonic(), False]
+        return id
+
+    def respond_url(self):
+        id = "r%d" % next(self.serial)
+        self.answers[id] = []
+        return id, "%s/respond/%s" % (self.origin, id)
+
+    def base(self, user, kind):
+        return {"type": kind, "api_app_id": "A0FAKE", "token": "legacy",
+                "user": {"id": user.id, "username": user.name, "team_id": user.team},
+                "team": {"id": self.team, "domain": "home"}, "trigger_id": self.trigger(),
+                "enterprise": {"id": self.enterprise} if self.enterprise else None,
+                "is_enterprise_install": False}
+
+    def action_payload(self, user, message, element, option=None):
+        id, url = self.respond_url()
+        action = {"action_id": element["action_id"], "block_id": "b", "type": element["type"],
+                  "action_ts": "1"}
+        if option:
+            action["selected_option"] = option
+        else:
+            action["value"] = element["value"]
+        payload = self.base(user, "block_actions")
+        payload.update(response_url=url, actions=[action], channel={"id": message["channel"]},
+                       container={"type": "message", "message_ts": message["ts"],
+                                  "channel_id": message["channel"], "is_ephemeral": False},
+                       message={"ts": message["ts"]})
+        return id, payload
+
+    def send(self, payload):
+        return self.deliver(payload)
+
+    def click(self, user, message, text, wait=True, element=None, option=None, timeout=10):
+        """Presses a button; the ephemeral answer's text."""
+        element = element or self.element(message, text)
+        assert element, "no %r on %s" % (text, self.buttons(message))
+        if element["type"] == "static_select":
+            option = [o for o in element["options"] if o["text"]["text"].startswith(option)][0]
+        id, payload = self.action_payload(user, message, element, option)
+        self.send(payload)
+        return self.wait_answer(id, timeout) if wait else id
+
+    def wait_answer(self, id, timeout=10):
+        wait_for("an answer to the click", lambda: self.answers[id], timeout)
+        return "\n".join(b["text"]["text"] for b in self.answers[id][-1]["blocks"])
+
+    def open_modal(self, user, message, text, timeout=10):
+        """Presses what opens a modal; the view once it is no longer loading."""
+        before = set(self.views)
+        _, payload = self.action_payload(user, message, self.element(message, text))
+        self.send(payload)
+
+        def look():
+            fresh = [v for id, v in self.views.items() if id not in before]
+            return fresh[0] if fresh and "Loading" not in self.text(fresh[0]) else None
+        return wait_for("a modal", look, timeout)
+
+    def press_in_view(self, user, view, text, timeout=10):
+        now = self.views[view["id"]]
+        element = self.element(now, text)
+        assert element, "no %r in %s" % (text, self.buttons(now))
+        payload = self.base(user, "block_actions")
+        payload.update(container={"type": "view", "view_id": view["id"]}, view=dict(now),
+                       actions=[{"action_id": element["action_id"], "block_id": "b",
+                                 "type": "button", "value": element["value"], "action_ts": "1"}])
+        self.send(payload)
+        return wait_for("the modal to change",
+                        lambda: self.views[view["id"]] is not now and self.views[view["id"]],
+                        timeout)
+
+    def submit(self, user, view, text, timeout=10):
+        """Submits the reason; the view's text once it says what came of it."""
+        now = self.views[view["id"]]
+        block = [b for b in now["blocks"] if b["type"] == "input"][0]
+        assert len(text) <= block["element"]["max_length"], "the input would not take it"
+        payload = self.base(user, "view_submission")
+        payload["view"] = dict(now, state={"values": {block["block_id"]: {
+            block["element"]["action_id"]: {"type": "plain_text_input", "value": text}}}})
+        status, body = self.send(payload)
+        answer = json.loads(body) if body else {}
+        if answer.get("response_action") == "update":
+            self.check_view("response_action", answer["view"])
+            with self.lock:
+                self.views[view["id"]] = dict(answer["view"], id=view["id"])
+
+        def look():
+            at = self.views[view["id"]]
+            return at if at is not now and "Recording" not in self.text(at) else None
+        return self.text(wait_for("what came of it", look, timeout))
+
+    def command(self, user, text, timeout=10, **more):
+        id, url = self.respond_url()
+        form = {"command": "/flopinio", "text": text, "team_id": self.team, "user_id": user.id,
+                "user_name": user.name, "channel_id": "C9ANY", "response_url": url,
+                "trigger_id": self.trigger(), "api_app_id": "A0FAKE", "team_domain": "home"}
+        if self.enterprise:
+            form["enterprise_id"] = self.enterprise
+        form.update(more)
+        self.send(form)
+        return self.wait_answer(id, timeout)
+
+    # ---- what stands there
+    def text(self, message):
+        def of(block):
+            own = block.get("text") or block.get("label") or {}
+            return own.get("text", "")
+        return "\n".join(of(b) for b in message.get("blocks", []))
+
+    def elements(self, message):
+        return [e for b in message.get("blocks", []) if b["type"] == "actions"
+                for e in b["elements"]]
+
+    def buttons(self, message):
+        now = self.now(message)
+        return [e.get("text", e.get("placeholder"))["text"] for e in self.elements(now)]
+
+    def now(self, message):
+        if "ts" not in message:
+            return message
+        with self.lock:
+            return self.messages[(message["channel"], message["ts"])]
+
+    def element(self, message, text):
+        for e in self.elements(self.now(message)):
+            if e.get("text", e.get("placeholder"))["text"].startswith(text):
+                return e
+        return None
+
+    def posted(self, channel, thread=None):
+        with self.lock:
+            return [m for (c, _), m in self.messages.items()
+                    if c == channel and m.get("thread_ts") == thread]
+
+    def wait_message(self, channel, having="", thread=None, timeout=10, skip=()):
+        def look():
+            found = [m for m in self.posted(channel, thread)
+                     if having in self.text(m) and m["ts"] not in skip]
+            return found[-1] if found else None
+        return wait_for("a message with %r in %s" % (having, channel), look, timeout)
+
+    def wait_text(self, message, having, timeout=10):
+        try:
+            return wait_for("the rewriting",
+                            lambda: having in self.text(self.now(message)) and self.now(message),
+                            timeout)
+        except AssertionError:
+            raise AssertionError("%r is not in:\n%s" % (having, self.text(self.now(message))))
+
+    # ---- the API
+    def bad(self, why, method, args):
+        self.violations.append("%s: %s: %.600r" % (method, why, args))
+        raise Refuse("invalid_arguments")
+
+    def handle(self, path, headers, body):
+        def answer(value, status=200, more=()):
+            return (status, dict({"Content-Type": "application/json; charset=utf-8"}, **dict(more)),
+                    json.dumps(value).encode())
+        try:
+            if path.startswith("/respond/"):
+                self.take_response(path.split("/")[-1], json.loads(body))
+                return 200, {"Content-Type": "text/plain"}, b"ok"
+            if not path.startswith("/api/"):
+                return answer({"ok": False, "error": "unknown"}, 404)
+            if self.is_down:
+                return 503, {"Content-Type": "text/html"}, b"<h1>not now</h1>"
+            method = path[len("/api/"):]
+            result = self.call(method, headers, body)
+            return None if result is None else answer(dict(result, ok=True))
+        except Refuse as e:
+            return answer(e.body, e.status, e.headers)
+
+    def take_response(self, id, body):
+        if id not in self.answers or len(self.answers[id]) >= 5:
+            self.bad("a response_url that is not there, or used up", "respond", body)
+        self.check_blocks("respond", body, 50)
+        with self.lock:
+            self.answers[id].append(body)
+            self.lock.notify_all()
+
+    def call(self, method, headers, body):
+        bearer = headers.get("Authorization", "")
+        is_json = headers.get("Content-Type", "").startswith("application/json")
+        wanted = APP_TOKEN if method == "apps.connections.open" else self.token
+        self.bearers.add(bearer)
+        if method not in MEMBERS:
+            raise Refuse("unknown_method")
+        if bearer != "Bearer " + wanted:
+            raise Refuse("invalid_auth")
+        args = json.loads(body) if is_json and body else {
+            k: v[0] for k, v in urllib.parse.parse_qs(body.decode()).items()}
+        if is_json and method in FORM_ONLY:
+            self.bad("JSON is not read here", method, args)
+        if set(args) - MEMBERS[method]:
+            self.bad("unknown members %s" % (set(args) - MEMBERS[method]), method, args)
+        if method in self.refuses:
+            raise Refuse(self.refuses[method])
+        if method.startswith("chat.") and self.limited > 0:
+            self.limited -= 1
+            raise Refuse("ratelimited", 429, {"Retry-After": str(self.retry_after)})
+        with self.lock:
+            self.calls.append((method, args))
+        return getattr(self, "do_" + method.replace(".", "_"))(args)
+
+    def do_auth_test(self, args):
+        answer = {"url": "https://home.slack.com/", "team": "Home", "user": "flopinio",
+                  "team_id": self.team, "user_id": "U0BOT", "bot_id": "B0BOT"}
+        if self.enterprise:
+            answer["enterprise_id"] = self.enterprise
+        return answer
+
+    def do_users_info(self, args):
+        user = self.users.get(args["user"])
+        if not user:
+            raise Refuse("user_not_found")
+        return {"user": user.json}
+
+    # ---- limits
+    def check_text(self, method, text, most, whole):
+        if not isinstance(text, dict) or text.get("type") != "plain_text":
+            self.bad("a text that is no plain_text", method, whole)
+        if not 1 <= len(text["text"]) <= most:
+            self.bad("a text of %d characters, %d are allowed" % (len(text["text"]), most), method,
+                     whole)
+
+    def check_element(self, method, e, whole):
+        if e["type"] == "button":
+            self.check_text(method, e["text"], 75, whole)
+            if len(e.get("value", "")) > 2000 or len(e["action_id"]) > 255:
+                self.bad("a button's value or id is too long", method, whole)
+            if e.get("style", "primary") not in ("primary", "danger"):
+                self.bad("a style " + e["style"], method, whole)
+            if "confirm" in e:
+                self.check_text(method, e["confirm"]["title"], 100, whole)
+                self.check_text(method, e["confirm"]["text"], 300, whole)
+                self.check_text(method, e["confirm"]["confirm"], 30, whole)
+                self.check_text(method, e["confirm"]["deny"], 30, whole)
+        elif e["type"] == "static_select":
+            self.check_text(method, e["placeholder"], 150, whole)
+            if not 1 <= len(e["options"]) <= 100:
+                self.bad("options", method, whole)
+            for o in e["options"]:
+                self.check_text(method, o["text"], 75, whole)
+                if not 1 <= len(o["value"]) <= 150:
+                    self.bad("an option's value", method, whole)
+        else:
+            self.bad("an element " + e["type"], method, whole)
+
+    def check_blocks(self, method, args, most):
+        blocks = args.get("blocks")
+        if not isinstance(blocks, list) or not 1 <= len(blocks) <= most:
+            self.bad("blocks: %s, at most %d" % (blocks and len(blocks), most), method, args)
+        for b in blocks:
+            if b["type"] == "header":
+                self.check_text(method, b["text"], 150, args)
+            elif b["type"] == "section":
+                self.check_text(method, b["text"], 3000, args)
+            elif b["type"] == "input":
+                self.check_text(method, b["label"], 2000, args)
+                if not 1 <= b["element"]["max_length"] <= 3000:
+                    self.bad("max_length", method, args)
+            elif b["type"] == "actions":
+                if not 1 <= len(b["elements"]) <= 25:
+                    self.bad("%d elements" % len(b["elements"]), method, args)
+                ids = [e["action_id"] for e in b["elements"]]
+                if len(set(ids)) != len(ids):
+                    self.bad("action ids that are there twice", method, args)
+                for e in b["elements"]:
+                    self.check_element(method, e, args)
+            else:
+                self.bad("a block " + b["type"], method, args)
+
+    def check_message(self, method, args):
+        self.check_blocks(method, args, 50)
+        if not args.get("text") or len(args["text"]) > 4000:
+            self.bad("no text to fall back on", method, args)
+
+    def check_view(self, method, view):
+        self.check_blocks(method, view, 100)
+        for name in ("title", "close", "submit"):
+            if name in view:
+                self.check_text(method, view[name], 24, view)
+        if view["type"] != "modal" or "title" not in view:
+            self.bad("no modal", method, view)
+        if len(view.get("private_metadata", "")) > 3000 or len(json.dumps(view)) > 250000:
+            self.bad("the view is too large", method, view)
+        if any(b["type"] == "input" for b in view["blocks"]) and "submit" not in view:
+            self.bad("an input without submit", method, view)
+
+    # ---- messages and views
+    def do_chat_postMessage(self, args):
+        self.check_message("chat.postMessage", args)
+        channel = args["channel"]
+        if channel in self.users:  # their own chat with the app
+            channel = "D" + channel[1:]
+        elif channel not in self.members and not channel.startswith("D"):
+            raise Refuse("channel_not_found")
+        with self.lock:
+            ts = "%d.%06d" % (1700000000 + next(self.serial), 100)
+            message = {"channel": channel, "ts": ts, "text": args["text"],
+                       "blocks": args["blocks"], "thread_ts": args.get("thread_ts"), "edits": 0}
+            self.messages[(channel, ts)] = message
+            self.lock.notify_all()
+        if self.loses_answers > 0:
+            self.loses_answers -= 1
+            return None
+        return {"channel": channel, "ts": ts}
+
+    def do_chat_update(self, args):
+        self.check_message("chat.update", args)
+        with self.lock:
+            message = self.messages.get((args["channel"], args["ts"]))
+            if not message:
+                raise Refuse("message_not_found")
+            self.messages[(args["channel"], args["ts"])] = dict(
+                message, text=args["text"], blocks=args["blocks"], edits=message["edits"] + 1)
+            self.lock.notify_all()
+        return {"channel": args["channel"], "ts": args["ts"]}
+
+    def do_views_open(self, args):
+        self.check_view("views.open", args["view"])
+        trigger = self.triggers.get(args["trigger_id"])
+        if not trigger or trigger[1]:
+            raise Refuse("exchanged_trigger_id")
+        if time.monotonic() - trigger[0] > TRIGGER_S:
+            raise Refuse("expired_trigger_id")
+        trigger[1] = True
+        id = "V%d" % next(self.serial)
+        with self.lock:
+            self.views[id] = dict(args["view"], id=id)
+        return {"view": self.views[id]}
+
+    def do_views_update(self, args):
+        self.check_view("views.update", args["view"])
+        if args["view_id"] not in self.views:
+            raise Refuse("not_found")
+        with self.lock:
+            self.views[args["view_id"]] = dict(args["view"], id=args["view_id"])
+            self.lock.notify_all()
+        return {"view": self.views[args["view_id"]]}
+
+
+class Hooks:
+    """Delivers to a channel's webhook, signed, as Slack does; 3 s are all that it waits."""
+
+    def __init__(self, rt, path, secret=SECRET):
+        self.rt, self.path, self.secret = rt, path, secret
+        self.sent = []
+
+    def post(self, body, headers):
+        conn = http.client.HTTPConnection("127.0.0.1", self.rt.port, timeout=3)
+        try:
+            conn.putrequest("POST", self.path)
+            for name, value in headers:
+                conn.putheader(name, value)
+            conn.putheader("Content-Length", str(len(body)))
+            conn.endheaders(body)
+            answer = conn.getresponse()
+            return answer.status, answer.read()
+        finally:
+            conn.close()
+
+    def headers(self, body, at=None, secret=None, kind="application/x-www-form-urlencoded"):
+        at = int(time.time()) if at is None else at
+        return [("Content-Type", kind), ("X-Slack-Request-Timestamp", str(at)),
+                ("X-Slack-Signature", sign(secret or self.secret, at, body))]
+
+    def body(self, payload):
+        form = {"payload": json.dumps(payload)} if "command" not in payload else payload
+        return urllib.parse.urlencode(form).encode()
+
+    def __call__(self, payload):
+        body = self.body(payload)
+        headers = self.headers(body)
+        self.sent.append((body, headers))
+        status, answer = self.post(body, headers)
+        assert status == 200, (status, answer)
+        return status, answer
