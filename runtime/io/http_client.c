@@ -126,6 +126,7 @@ static enum fl_code explain(const struct fl_http_call *call, CURLcode rc, struct
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
     case CURLE_PARTIAL_FILE:
         return fl_err_set(err, FL_AMBIGUOUS, "the connection ended before the answer");
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -306,6 +307,25 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
     return call->answer.is_failed ? 0 : n;
 }
 
+static size_t on_read(char *to, size_t size, size_t count, void *ctx)
+{
+    struct fl_http_call *call = ctx;
+    size_t n = call->body.n - call->sent;
+    n = n < size * count ? n : size * count;
+    memcpy(to, call->body.p + call->sent, n);
+    call->sent += n;
+    return n;
+}
+
+/* curl sends a request again when a connection that it had kept breaks before the answer: only
+ * while nothing of it can have arrived. */
+static int on_seek(void *ctx, curl_off_t offset, int origin)
+{
+    const struct fl_http_call *call = ctx;
+    bool is_start = origin == SEEK_SET && offset == 0 && call->sent == 0;
+    return is_start ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+}
+
 static bool set_up(struct fl_http_client *c, struct fl_http_call *call)
 {
     int64_t timeout = call->timeout_ms ? call->timeout_ms : TIMEOUT_MS;
@@ -335,8 +355,12 @@ static bool set_up(struct fl_http_client *c, struct fl_http_call *call)
     if (c->ca_file)
         SET(CURLOPT_CAINFO, c->ca_file);
     if (call->body.p) {
+        SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.n);
-        SET(CURLOPT_POSTFIELDS, call->body.p);
+        SET(CURLOPT_READFUNCTION, on_read);
+        SET(CURLOPT_READDATA, call);
+        SET(CURLOPT_SEEKFUNCTION, on_seek);
+        SET(CURLOPT_SEEKDATA, call);
     }
 #undef SET
     return is_fine;
@@ -379,6 +403,7 @@ enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
     call->list = list;
     call->is_over = call->is_refused = call->is_cancelled = false;
     call->status = 0;
+    call->sent = 0;
     call->post = (struct fl_post){ 0 };
     call->easy = curl_easy_init();
     if (is_fine && call->easy && set_up(client, call) &&

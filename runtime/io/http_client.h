@@ -1,6 +1,6 @@
 /* HTTP requests to others on the loop (libcurl's multi interface on libuv), for chats and whatever
  * else speaks to the outside: TLS verified, no redirects, answers of bounded size, a deadline for
- * the whole. Addresses of this host and of private networks are refused unless the client was made
+ * the whole, and nothing is sent twice by itself. Addresses of this host and of private networks are refused unless the client was made
  * for them. Nothing of a request is logged: addresses may hold a token. Loop thread only. */
 #ifndef FLOPINIO_IO_HTTP_CLIENT_H
 #define FLOPINIO_IO_HTTP_CLIENT_H
@@ -42,6 +42,7 @@ struct fl_http_call {
     void *easy, *list;
     struct fl_list link;
     struct fl_post post;
+    size_t sent; /* bytes of the body that curl has taken */
     bool is_over, is_refused, is_cancelled;
 };
 

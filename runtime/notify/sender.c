@@ -182,6 +182,26 @@ static void add_card(struct fl_sender *s, struct fl_str place, const struct fl_u
                                                          .is_new = true };
 }
 
+/* Is it still one of the channel's groups, or the chat of somebody who is linked? */
+static bool may_see(struct fl_sender *s, const struct fl_sender_card *c)
+{
+    struct fl_str place;
+    if (fl_uuid_is_zero(&c->person)) {
+        for (size_t at = 0; s->channel->kind->place(s->channel, at, &place); at++) {
+            if (fl_str_eq(place, c->place))
+                return true;
+        }
+        return false;
+    }
+    for (int i = 0; i < fl_rows(s->q_identities); i++) {
+        struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
+        if (fl_uuid_cmp(&person, &c->person) == 0 &&
+            fl_str_eq(fl_cell(s->q_identities, i, 1), c->place))
+            return true;
+    }
+    return false;
+}
+
 /* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
  * shown. */
 static void read_cards(struct fl_sender *s)
@@ -199,7 +219,9 @@ static void read_cards(struct fl_sender *s)
                                      .is_read = fl_cell_bool(s->q, i, 6),
                                      .asks_stop = fl_cell_bool(s->q, i, 7),
                                      .shown = fl_cell_bytes(s->q, s->arena, i, 8) };
-        s->is_posted |= message.p != NULL;
+        struct fl_sender_card *c = &s->cards[s->card_count - 1];
+        c->is_withdrawn = !may_see(s, c);
+        s->is_posted |= message.p && !c->is_withdrawn;
     }
 }
 
@@ -331,6 +353,11 @@ FL_STEP(draw)
                                        .asks_stop = c->asks_stop,
                                        .is_erased = s->due[s->due_at].is_erasing };
     struct fl_err err;
+    if (c->is_withdrawn)
+        drawing = (struct fl_chat_drawing){
+            .notice = FL_STR("This card was withdrawn: it is not for this chat any more."),
+            .is_stray = true
+        };
     if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
         drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
                               "approvals approve.");
@@ -343,7 +370,8 @@ FL_STEP(draw)
         s->card_at++;
         return &S_next_card;
     }
-    if (!c->message.p && c->tries == 0 && s->look.row.state != FL_APPROVAL_PENDING) {
+    bool is_over = s->look.row.state != FL_APPROVAL_PENDING || c->is_withdrawn;
+    if (!c->message.p && c->tries == 0 && is_over) {
         s->card_at++; /* over before it was told: nothing stands there */
         return &S_next_card;
     }
@@ -433,10 +461,13 @@ FL_STEP(sent)
     } else {
         if (s->sent)
             (*s->sent)++;
-        s->is_posted = true;
+        s->is_posted |= !c->is_withdrawn;
         s->channel->failures = 0;
-        fl_store_card_shown(&s->tx, &c->id, s->send.posted, fl_bytes(s->digest, sizeof s->digest),
-                            s->drawn.is_last_page);
+        if (c->is_withdrawn)
+            fl_store_card_drop(&s->tx, &c->id);
+        else
+            fl_store_card_shown(&s->tx, &c->id, s->send.posted,
+                                fl_bytes(s->digest, sizeof s->digest), s->drawn.is_last_page);
     }
     if (s->is_unsent)
         fl_store_card_unsent(&s->tx, &c->id);

@@ -25,6 +25,7 @@ struct fl_sender_card {
     struct fl_str place, message, shown;
     int64_t tries, page;
     bool is_new, is_read, asks_stop;
+    bool is_withdrawn; /* whose chat it is may not see it any more */
 };
 
 struct fl_sender {

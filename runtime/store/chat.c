@@ -56,6 +56,14 @@ static struct fl_sql sql_unlink = { "chat_unlink",
                                     " AND person_id = $1 AND ($2::text IS NULL OR kind = $2) "
                                     "RETURNING kind, external_id",
                                     0 };
+static struct fl_sql sql_withdraw = {
+    "chat_withdraw",
+    "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE "
+    "now() END FROM card_message m WHERE o.organization_id = (SELECT org()) AND m.organization_id = "
+    "o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = o.channel_id AND "
+    "m.person_id = $1",
+    0
+};
 static struct fl_sql sql_prompt_put = {
     "chat_prompt_put",
     "INSERT INTO chat_prompt (organization_id, channel_id, place, message, external_id, card_id, "
@@ -122,6 +130,7 @@ struct fl_query *fl_store_chat_link(struct fl_tx *tx, struct fl_str code_hash,
 struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *person,
                                       struct fl_str kind)
 {
+    fl_bind_uuid(tx, fl_tx_add(tx, &sql_withdraw), person);
     struct fl_query *q = fl_tx_add(tx, &sql_unlink);
     fl_bind_uuid(tx, q, person);
     fl_bind_text(tx, q, kind);

@@ -18,7 +18,9 @@ void fl_store_chat_code(struct fl_tx *tx, struct fl_str code_hash, const struct 
 struct fl_query *fl_store_chat_link(struct fl_tx *tx, struct fl_str code_hash,
                                     const struct fl_uuid *channel, const char *kind,
                                     struct fl_str external, struct fl_str display);
-/* kind p NULL: all of them. Returns a row each. */
+/* kind p NULL: all of them. Returns a row each. Cards in the person's own chats are to be
+ * withdrawn.
+ */
 struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *person,
                                       struct fl_str kind);
 

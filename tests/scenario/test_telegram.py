@@ -139,6 +139,7 @@ def the_owner_and_the_offboarded_are_refused(rt):
                 assert "approval.refused" in house.org.kinds(approval)
                 data = tg.button(card, "Approve")
                 house.org.control("POST", "/people/%s/offboard" % house.org.bob.name, {})
+                assert tg.buttons(card)  # the group's card stays
                 assert "not linked" in tg.press(house.bob, card, "", data=data)
                 assert rt.sql("SELECT 1 FROM chat_identity WHERE organization_id = %s AND "
                               "external_id = '72'", house.org.id) == []
@@ -460,6 +461,8 @@ def buttons_work_after_a_restart(rt):
             agent.call("s__append_line", {"line": str(i)})
         held = house.org.wait_pending(4)
         cards = [tg.wait_message(house.ann.id, approval) for approval in held]
+        wait_for("all to be noted", lambda: rt.sql("SELECT 1 FROM outbox WHERE done < wanted AND "
+                                                   "organization_id = %s", house.org.id) == [])
         rt.stop()
         pressed = tg.press(house.ann, cards[0], "Approve", wait=False)  # while nobody listens
         rt.start()
@@ -512,3 +515,25 @@ def set_up_from_the_command_line(rt):
         assert org.control("GET", "/channels")["items"][0]["disclose"] == "summary"
         cli("channel", "remove", "tg")
         cli("channel", "remove", "tg", status=4)
+
+
+@case(limit=60, **LOCAL)
+def cards_are_withdrawn_from_who_left(rt):
+    """In their own chat: nothing of it stays there, and nothing comes any more."""
+    with FakeTelegram() as tg, House(rt, tg) as house:
+        call, approval = house.ask("not for you")
+        card = tg.wait_message(house.bob.id, "not for you")
+        other = tg.wait_message(house.ann.id, "not for you")
+        house.org.control("POST", "/people/%s/offboard" % house.org.bob.name, {})
+        now = tg.wait_text(card, "withdrawn")
+        assert "not for you" not in now["text"] and tg.buttons(card) == [], now
+        tg.press(house.ann, other, "Reject")
+        assert call.wait()["isError"]
+        tg.wait_text(other, "rejected")
+        assert "rejected" not in tg.now(card)["text"]
+        edits = tg.now(card)["edits"]
+        call, approval = house.ask("another")
+        tg.wait_message(house.ann.id, "another")
+        assert tg.messages(house.bob.id)[-1] == tg.now(card) and tg.now(card)["edits"] == edits
+        house.org.ann.reject(approval, "no")
+        call.wait()

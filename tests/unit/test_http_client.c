@@ -211,6 +211,24 @@ static void test_silence_and_breaks_are_told_apart(void)
     close_client();
 }
 
+/* A kept connection that breaks after the request: whether it was taken is not known, and it is not
+ * sent again behind our back. */
+static void test_what_may_have_arrived_is_not_sent_again(void)
+{
+    struct server s = { 0 };
+    start(&s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    open_client(true);
+    struct asked a = ask(s.url, "one", 0, 0);
+    CHECK_OK(a.code);
+    fl_http_call_fini(&a.call);
+    s.says = "";
+    a = ask(s.url, "two", 0, 0);
+    CHECK_INT(a.code, FL_AMBIGUOUS);
+    CHECK_INT(s.requests, 2);
+    fl_http_call_fini(&a.call);
+    close_client();
+}
+
 static void on_time(struct fl_timer *timer)
 {
     (void)timer;
@@ -253,6 +271,7 @@ static const struct fl_test tests[] = {
     T(this_host_is_refused_unless_it_may_be_asked),
     T(an_answer_that_is_too_long_is_none),
     T(silence_and_breaks_are_told_apart),
+    T(what_may_have_arrived_is_not_sent_again),
     T(cancelling_completes_once),
 };
 TEST_MAIN(tests)

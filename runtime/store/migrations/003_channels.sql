@@ -47,7 +47,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (organization_id, channel_id, next_at) WHERE done < wanted;
 CREATE INDEX outbox_erase ON outbox (organization_id, channel_id, erase_at)
     WHERE erase_at IS NOT NULL;
-CREATE INDEX outbox_silent ON outbox (created_at) WHERE delivered_at IS NULL;
+CREATE INDEX outbox_silent ON outbox (created_at) WHERE delivered_at IS NULL AND done < wanted;
 
 -- Each card that stands somewhere, or is about to: the row is there before the message is sent, so
 -- that a button always finds it.
@@ -179,7 +179,8 @@ CREATE POLICY sweep ON channel FOR SELECT TO flopinio_sweep USING (true);
 GRANT SELECT (organization_id, channel_id, name, kind, is_enabled, revision, secret) ON channel
     TO flopinio_sweep;
 CREATE POLICY sweep ON outbox FOR SELECT TO flopinio_sweep USING (true);
-GRANT SELECT (organization_id, approval_id, created_at, delivered_at) ON outbox TO flopinio_sweep;
+GRANT SELECT (organization_id, approval_id, created_at, delivered_at, done, wanted) ON outbox
+    TO flopinio_sweep;
 GRANT SELECT ON lease TO flopinio_sweep;
 
 -- The address of a channel's events: organization and name.
@@ -206,8 +207,8 @@ RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT count(DISTINCT (o.organization_id, o.approval_id)) FROM outbox o
     JOIN approval a ON a.organization_id = o.organization_id AND a.approval_id = o.approval_id
-    WHERE o.delivered_at IS NULL AND o.created_at <= now() - interval '60 seconds'
-    AND a.state = 'pending' AND NOT EXISTS (
+    WHERE o.delivered_at IS NULL AND o.done < o.wanted
+    AND o.created_at <= now() - interval '60 seconds' AND a.state = 'pending' AND NOT EXISTS (
         SELECT 1 FROM outbox d WHERE d.organization_id = o.organization_id
         AND d.approval_id = o.approval_id AND d.delivered_at IS NOT NULL) $$;
 
