@@ -1,7 +1,8 @@
 /* HTTP requests to others on the loop (libcurl's multi interface on libuv), for chats and whatever
  * else speaks to the outside: TLS verified, no redirects, answers of bounded size, a deadline for
- * the whole, and nothing is sent twice by itself. Addresses of this host and of private networks are refused unless the client was made
- * for them. Nothing of a request is logged: addresses may hold a token. Loop thread only. */
+ * the whole, and nothing is sent twice by itself. Addresses of this host and of private networks
+ * are refused unless the client was made for them. Nothing of a request is logged: addresses may
+ * hold a token. Loop thread only. */
 #ifndef FLOPINIO_IO_HTTP_CLIENT_H
 #define FLOPINIO_IO_HTTP_CLIENT_H
 
