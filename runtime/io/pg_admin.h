@@ -19,7 +19,8 @@ void fl_admin_close(struct pg_conn **pg);
 bool fl_admin_answers(const char *conninfo);
 
 /* Runs SQL that may be several statements; the last result is returned when ret is not NULL
- * (fl_admin_clear it). */
+ * (fl_admin_clear it). FL_DB_REFUSED: the server would not do it; FL_UNAVAILABLE: it was rolled
+ * back as somebody else's locks and ours stood in each other's way, and may work the next time. */
 enum fl_code fl_admin_exec(struct pg_conn *pg, const char *sql, struct pg_result **ret,
                            struct fl_err *err) FL_MUST_CHECK;
 /* One statement with text parameters (NULL = null). */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "flopinio/base/buf.h"
 #include "flopinio/base/log.h"
@@ -13,6 +14,7 @@
 #include "runtime/store/sql.h"
 #include "runtime/store/states.h"
 
+#define TRIES       10
 #define LOCK_KEY    "7337001"
 #define CREATE_ROLE "CREATE ROLE %s NOSUPERUSER NOCREATEDB NOCREATEROLE %s"
 #define MEMBERSHIP  "GRANT flopinio_lookup, flopinio_sweep TO flopinio_owner"
@@ -226,7 +228,7 @@ enum fl_code fl_migrate_guarded(struct pg_conn *pg, struct fl_err *err)
 }
 
 /* One file and its number in one transaction. */
-static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
+static enum fl_code apply_once(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
 {
     char sql[128];
     enum fl_code code = fl_admin_exec(pg, "BEGIN; SET LOCAL search_path = flopinio", NULL, err);
@@ -241,6 +243,19 @@ static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struc
     struct fl_err first = *err, ignored;
     (void)!fl_admin_exec(pg, "ROLLBACK", NULL, &ignored);
     return fl_err_set(err, code, "migration %s: %.300s", m->name, first.text);
+}
+
+/* What is called meanwhile takes its locks in another order: one of the two is rolled back. */
+static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
+{
+    enum fl_code code = apply_once(pg, m, err);
+    for (int i = 1; code == FL_UNAVAILABLE && i < TRIES; i++) {
+        struct timespec ts = { 0, 100 * 1000000L };
+        FL_LOG(WARN, "migration_again", FL_KS("name", m->name), FL_KS("reason", err->text));
+        nanosleep(&ts, NULL);
+        code = apply_once(pg, m, err);
+    }
+    return code;
 }
 
 static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err *err)

@@ -38,5 +38,11 @@ run() {
     else
         echo "there is no earlier commit here: both sides are this one"
     fi
+    # A plugin that both programs load: one without the sanitizers.
+    if ! cc -shared -fPIC -pthread -w -Iinclude -o "$FL_TMP/scenario.so" tests/plugins/scenario.c; then
+        t_fail builds_the_plugin
+        return
+    fi
+    export FL_PLUGIN=$FL_TMP/scenario.so
     t_stream upgrade /usr/bin/python3 tests/scenario/run.py group_upgrade
 }

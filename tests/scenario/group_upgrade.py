@@ -24,6 +24,8 @@ class Installed(Place):
 
     def __init__(self, program, **settings):
         super().__init__(start=False, workers=2, **settings)
+        if "FL_PLUGIN" in os.environ:  # one that the older program can load too
+            shutil.copy(os.environ["FL_PLUGIN"], self.plugins + "/scenario.so")
         self.program = self.base + "/flopinio"
         self.install(program)
 
