@@ -7,7 +7,7 @@ dir=$1
 [ ! -f "$dir/libjansson.a" ] || exit 0
 mkdir -p "$dir/lists/partial" "$dir/archives/partial"
 cd "$dir"
-# "  500 http://deb.debian.org/debian bookworm/main amd64 Packages"
+# A line is "  500 URL SUITE/main amd64 Packages".
 read -r uri suite < <(apt-cache policy libjansson-dev |
     awk '$NF == "Packages" { sub("/.*", "", $3); print $2, $3; exit }')
 echo "deb-src $uri $suite main" >sources.list
