@@ -55,6 +55,7 @@ struct fl_ask {
     enum fl_after_leave after_leave; /* when the agent's caller is gone before the decision */
     bool needs_second_factor;
     bool owner_may_approve;
+    bool editor_may_approve; /* who changed the arguments of a call may decide it too */
     enum fl_disclose disclose;
     enum fl_risk risk; /* shown on the card; nothing is decided by it */
     int64_t undo_ms;   /* so long an approval can be taken back before it runs; 0: not */

@@ -76,7 +76,8 @@ static const struct fl_quorum_excluded *exclusion_of(const struct fl_quorum_fact
     const struct fl_quorum_excluded *found = NULL;
     for (size_t i = 0; i < f->excluded_count; i++) {
         const struct fl_quorum_excluded *e = &f->excluded[i];
-        bool is_lifted = e->why == FL_EXCLUDED_OWNER && f->ask->owner_may_approve;
+        bool is_lifted = (e->why == FL_EXCLUDED_OWNER && f->ask->owner_may_approve) ||
+                         (e->why == FL_EXCLUDED_EDITOR && f->ask->editor_may_approve);
         if (fl_uuid_cmp(&e->person, &person->id) == 0 && !is_lifted &&
             (!found || e->why < found->why))
             found = e;
@@ -381,6 +382,7 @@ enum fl_code fl_quorum_may_vote(const struct fl_quorum_facts *facts,
     static const char *const texts[] = {
         [FL_EXCLUDED_REQUESTER] = "you made this request, so somebody else decides it",
         [FL_EXCLUDED_OWNER] = "you own the agent that asks, so somebody else decides it",
+        [FL_EXCLUDED_EDITOR] = "you changed the arguments, so somebody else decides it",
         [FL_EXCLUDED_DELEGATE] = "the agent acts in your name, so somebody else decides it",
     };
     if (!person->is_active)

@@ -32,9 +32,10 @@ struct fl_quorum_vote {
 };
 
 enum fl_exclusion {
-    FL_EXCLUDED_REQUESTER, /* made the request, or changed its arguments */
+    FL_EXCLUDED_REQUESTER, /* made the request */
     FL_EXCLUDED_OWNER,     /* owns the agent; lifted by owner_may_approve */
-    FL_EXCLUDED_DELEGATE   /* the agent acts in their name */
+    FL_EXCLUDED_DELEGATE,  /* the agent acts in their name */
+    FL_EXCLUDED_EDITOR     /* changed the arguments; lifted by editor_may_approve */
 };
 struct fl_quorum_excluded {
     struct fl_uuid person;

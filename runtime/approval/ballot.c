@@ -68,6 +68,9 @@ enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
     if (fl_uuid_cmp(&row->owner_id, &row->agent_owner_id) != 0)
         b->excluded[b->excluded_count++] =
             (struct fl_quorum_excluded){ row->agent_owner_id, FL_EXCLUDED_OWNER };
+    if (!fl_uuid_is_zero(&row->editor_id))
+        b->excluded[b->excluded_count++] =
+            (struct fl_quorum_excluded){ row->editor_id, FL_EXCLUDED_EDITOR };
     return FL_OK;
 }
 

@@ -18,7 +18,7 @@ struct fl_ballot {
     struct fl_ballot_vote *voters; /* in the order of time */
     struct fl_quorum_vote *votes;  /* the same, as the quorum counts; room for one more */
     size_t vote_count;
-    struct fl_quorum_excluded excluded[2];
+    struct fl_quorum_excluded excluded[3];
     size_t excluded_count;
 };
 

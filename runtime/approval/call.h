@@ -86,7 +86,7 @@ struct fl_call {
     struct fl_caller caller;
     json_t *tree;                     /* of the arguments, once somebody needed it */
     const struct fl_org_grant *grant; /* in org: people need not be asked */
-    struct fl_str no_grant;           /* why one that there was does not cover it */
+    struct fl_str why_asked;          /* why one that there was does not cover it */
     unsigned grants_over;             /* that turned out to be over when they were to be used */
     struct fl_audit_entry entry;
     struct fl_query *q;

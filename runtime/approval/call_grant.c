@@ -79,7 +79,7 @@ void fl_call_find_grant(struct fl_call *c)
     struct fl_str ask = { NULL, 0 };
     struct fl_err err;
     c->grant = NULL;
-    c->no_grant = FL_STR("");
+    c->why_asked = FL_STR("");
     if (c->tries + 1 >= FL_CALL_TRIES)
         return; /* the organization keeps changing: people are asked */
     for (size_t i = 0; i < c->org->grant_count; i++) {
@@ -98,10 +98,10 @@ void fl_call_find_grant(struct fl_call *c)
             over--;
             why = "is used up";
         }
-        if (!c->no_grant.n) {
+        if (!c->why_asked.n) {
             const char *text =
                 fl_arena_printf(c->arena, "the grant of %.*s %s", FL_STR_ARG(g->person_name), why);
-            c->no_grant = fl_str_of(text ? text : why);
+            c->why_asked = fl_str_of(text ? text : why);
         }
     }
 }

@@ -163,7 +163,7 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         c->verdict.ask && c->verdict.ask->after_leave == FL_AFTER_LEAVE_CANCEL ? "cancel" : "wait";
     row->after_leave = c->after_leave;
     row->break_cancels = c->is_break_cancelling;
-    row->card = fl_frozen_card(c->arena, c->found, &c->verdict, c->no_grant);
+    row->card = fl_frozen_card(c->arena, c->found, &c->verdict, c->why_asked);
     if (!row->card.p || (is_task && !row->task_id))
         return fl_err_code(err, FL_NOMEM);
     enum fl_code code = fl_frozen_ask(c->arena, &c->verdict, &row->ask, err);

@@ -41,7 +41,7 @@ void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result,
 void fl_call_on_ended(struct fl_flow *f);
 
 /* ---- call_grant.c ---- */
-/* Is there a grant for what people would be asked about? Then c->grant; else c->no_grant says why
+/* Is there a grant for what people would be asked about? Then c->grant; else c->why_asked says why
  * one that there was does not cover it. */
 void fl_call_find_grant(struct fl_call *c);
 /* People are asked: nothing lets it run. */

@@ -4,7 +4,7 @@
 #include "flopinio/base/scan.h"
 
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
-                             const struct fl_policy_verdict *verdict, struct fl_str no_grant)
+                             const struct fl_policy_verdict *verdict, struct fl_str why_asked)
 {
     struct fl_buf out = FL_BUF_INIT;
     fl_buf_puts(&out, "{\"account\":");
@@ -12,9 +12,9 @@ struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *t
     fl_buf_puts(&out, ",\"environment\":");
     fl_buf_json_str(&out, tool->server->environment);
     fl_buf_puts(&out, tool->has_output_schema ? ",\"has_output_schema\":true" : "");
-    if (no_grant.n) {
-        fl_buf_puts(&out, ",\"no_grant\":");
-        fl_buf_json_str(&out, no_grant);
+    if (why_asked.n) {
+        fl_buf_puts(&out, ",\"why_asked\":");
+        fl_buf_json_str(&out, why_asked);
     }
     fl_buf_puts(&out, ",\"reason\":");
     fl_buf_json_str(&out, verdict->rule ? verdict->rule->reason : FL_STR(""));

@@ -7,11 +7,11 @@
 
 #define FL_STANDING_MS 900000 /* an unasked call that nobody runs expires */
 
-/* JSON: {"account","environment","has_output_schema","no_grant","reason","secrets","sentence",
- * "server"}; p NULL: no memory. `no_grant`: why a grant that there was does not cover it; n 0:
+/* JSON: {"account","environment","has_output_schema","why_asked","reason","secrets","sentence",
+ * "server"}; p NULL: no memory. `why_asked`: why a grant that there was does not cover it; n 0:
  * there was none. */
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
-                             const struct fl_policy_verdict *verdict, struct fl_str no_grant);
+                             const struct fl_policy_verdict *verdict, struct fl_str why_asked);
 /* Does the tool that was called have one? Then what we say ourselves is not structured. */
 bool fl_frozen_has_output_schema(struct fl_str card);
 /* Canonical JSON of the verdict's ask, "{}" without one. FL_NOMEM. */

@@ -82,7 +82,8 @@
       "the operator ended what was open in a database that had been restored or moved")            \
     X(GRANT_CREATED, "grant.created", "a person lets calls like one they were shown run unasked")  \
     X(GRANT_REVOKED, "grant.revoked", "a grant was revoked")                                       \
-    X(APPROVAL_REOPENED, "approval.reopened", "the agent may ask again for what was rejected")
+    X(APPROVAL_REOPENED, "approval.reopened", "the agent may ask again for what was rejected")     \
+    X(APPROVAL_EDITED, "approval.edited", "a person changed the arguments of what waited")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

@@ -139,6 +139,38 @@ static int reject(struct fl_cli *cli)
     return has_id ? decide(cli, "reject") : reject_all(cli, agent);
 }
 
+static int edit(struct fl_cli *cli)
+{
+    json_t *approval = NULL, *answer = NULL, *body,
+           *arguments = fl_cli_json_arg(cli, "--arguments", fl_cli_flag(cli, "arguments"));
+    const char *id = NULL;
+    int status = arguments ? fl_decide_need_person(cli) : FL_EXIT_USAGE;
+    if (status == FL_EXIT_DONE)
+        status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_get(cli, id, &approval);
+    if (status == FL_EXIT_DONE) {
+        fl_decide_show_card(cli, approval);
+        if (!fl_decide_is_confirmed(cli, "Change its arguments? [y/N] "))
+            status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was changed");
+    }
+    if (status == FL_EXIT_DONE) {
+        body = json_object();
+        json_object_set(body, "arguments", arguments);
+        fl_cli_put(body, "binding", json_string_value(json_object_get(approval, "binding")));
+        fl_cli_put_flag(cli, body, "reason", "reason");
+        status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/edit", id),
+                            body, &answer);
+    }
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "changed; it waits as %s, and the agent is told",
+                   fl_cli_member(cli, answer, "new_id"));
+    json_decref(arguments);
+    json_decref(approval);
+    json_decref(answer);
+    return status;
+}
+
 static int reopen(struct fl_cli *cli)
 {
     json_t *body;
@@ -217,6 +249,11 @@ static const struct fl_cli_flag reject_flags[] = {
     { "all", NULL, "see --agent", 0 },
     { .name = NULL }
 };
+static const struct fl_cli_flag edit_flags[] = {
+    { "arguments", "JSON", "all of them, as they are to be; @FILE reads a file", FL_FLAG_REQUIRED },
+    { "reason", "TEXT", "why; the agent is told", 0 },
+    { .name = NULL }
+};
 static const struct fl_cli_flag settle_flags[] = {
     { "outcome", "succeeded|failed|again", "what you found out; again: it did not happen, ask anew",
       FL_FLAG_REQUIRED },
@@ -235,6 +272,11 @@ const struct fl_cli_command fl_cmd_decide[] = {
       "  flopinio approvals reject 4f2a --reason \"not on a Friday\"\n"
       "  flopinio approvals reject --agent builder --all --reason \"it runs amok\"",
       FL_CLI_ORG, reject_flags, reject },
+    { "approvals edit", "ID", "changes the arguments of a call that waits",
+      "The changed call is an approval of its own, which somebody else decides (unless the rule says "
+      "editor_may_approve); the old one is rejected, and its agent is told where to wait.\n"
+      "  flopinio approvals edit 4f2a --arguments '{\"path\":\"a.txt\",\"content\":\"new\"}'",
+      FL_CLI_ORG, edit_flags, edit },
     { "approvals reopen", "ID", "lets the agent ask again for what was rejected",
       "A rejected call is answered from the record for 15 minutes, unless it was rejected with "
       "--may-ask-again; this lifts that later.",

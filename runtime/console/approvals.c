@@ -4,6 +4,7 @@
 #include "runtime/approval/cancel.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/decide.h"
+#include "runtime/approval/edit.h"
 #include "runtime/approval/reject.h"
 #include "runtime/approval/settle.h"
 #include "runtime/console/api.h"
@@ -318,6 +319,8 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     put_flag(&out, "is_standing", row->is_standing);
     if (!fl_uuid_is_zero(&row->grant_id))
         put_text(&out, "grant", fl_str_of(fl_uuid_format(&row->grant_id, id)));
+    if (!fl_uuid_is_zero(&row->edit_of))
+        put_text(&out, "edit_of", fl_str_of(fl_uuid_format(&row->edit_of, id)));
     put_time(&out, "decided_at", row->decided_at_ms);
     put_time(&out, "sent_at", row->dispatched_at_ms);
     put_time(&out, "settled_at", row->settled_at_ms);
@@ -573,6 +576,59 @@ static void start_reopen(struct fl_api *a)
     decide(a);
 }
 
+/* ---------------------------------------------------------------- editing */
+static void on_edited(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    const struct fl_edit *e = a->user;
+    struct fl_buf out = FL_BUF_INIT;
+    char id[FL_UUID_TEXT];
+    if (!fl_api_flow_done(a))
+        return;
+    fl_buf_printf(&out, "{\"new_id\":\"%s\"}", fl_uuid_format(&e->id, id));
+    fl_api_created(a, &out);
+}
+
+static bool read_arguments(struct fl_api *a, struct fl_str *ret)
+{
+    const json_t *arguments = json_object_get(a->body, "arguments");
+    struct fl_buf text = FL_BUF_INIT;
+    if (!json_is_object(arguments)) {
+        fl_api_error(a, FL_BAD_PARAMS,
+                     "'arguments' must be an object: all of them, as they are to be");
+        return false;
+    }
+    fl_json_put(&text, arguments);
+    *ret = text.is_failed ? NOTHING : fl_arena_str(a->arena, fl_buf_view(&text));
+    fl_buf_fini(&text);
+    if (!ret->p)
+        fl_api_error(a, FL_NOMEM, "out of memory");
+    return ret->p != NULL;
+}
+
+static void start_edit(struct fl_api *a)
+{
+    struct fl_edit *e = FL_ARENA_NEW(a->arena, struct fl_edit);
+    struct fl_uuid id;
+    if (!e) {
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
+    if (!read_id(a, &id) || !fl_api_text(a, "binding", true, &e->binding) ||
+        !fl_api_text(a, "reason", false, &e->reason) || !read_arguments(a, &e->arguments))
+        return;
+    e->core = a->core;
+    e->organization = a->organization_id;
+    e->approval = id;
+    e->person = a->auth.id;
+    e->person_name = a->auth.person;
+    e->via = a->is_control ? "cli" : "api";
+    a->user = e;
+    a->op = (struct fl_op){ .done = on_edited };
+    if (fl_edit_start(&a->op, e) != FL_OK)
+        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
+}
+
 /* ---------------------------------------------------------------- settling */
 static void on_settled(struct fl_op *op)
 {
@@ -680,5 +736,7 @@ const struct fl_api_route fl_api_approvals[] = {
       "agent reason may_ask_again" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/reopen", FL_NEED_DECIDER, FL_ACTION_DECIDE,
       start_reopen, "reason" },
+    { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/edit", FL_NEED_DECIDER, FL_ACTION_DECIDE,
+      start_edit, "arguments binding reason" },
     { .pattern = NULL }
 };

@@ -61,7 +61,7 @@ struct fl_card_facts {
     struct fl_str rule, rule_reason, risk;
     unsigned asked_count;      /* how often the same call was asked, this time included */
     struct fl_str asked_again; /* why it asks again */
-    struct fl_str no_grant;    /* why a grant that there was does not cover it */
+    struct fl_str why_asked;   /* why it asks though there was a grant, or who changed it */
     struct fl_str progress;    /* "1 of 2 approvals from ops" */
     const struct fl_card_vote *votes;
     size_t vote_count;

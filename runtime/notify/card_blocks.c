@@ -320,9 +320,9 @@ static void add_rule(struct fl_card_build *b)
         fl_buf_printf(&lines, "asked %u times", f->asked_count);
         put_named(b, &lines, ": ", f->asked_again, 0);
     }
-    if (f->no_grant.n) {
+    if (f->why_asked.n) {
         next_line(&lines);
-        put_named(b, &lines, "asked again: ", f->no_grant, 0);
+        put_named(b, &lines, "asked again: ", f->why_asked, 0);
     }
     add(b, FL_CARD_RULE, "Rule", &lines);
 }

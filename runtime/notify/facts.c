@@ -24,7 +24,7 @@ static enum fl_code read_frozen(struct fl_approval_view *v, struct fl_arena *are
     v->account = text_of(arena, card, "account");
     v->sentence = text_of(arena, card, "sentence");
     v->rule_reason = text_of(arena, card, "reason");
-    v->no_grant = text_of(arena, card, "no_grant");
+    v->why_asked = text_of(arena, card, "why_asked");
     v->secrets = fl_arena_array(arena, json_array_size(secrets) + 1, sizeof *v->secrets);
     for (size_t i = 0; v->secrets && i < json_array_size(secrets); i++)
         v->secrets[v->secret_count++] =
@@ -157,7 +157,7 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
         .asked_again = fl_uuid_is_zero(&row->retry_of)
                            ? FL_STR("")
                            : FL_STR("an earlier one was found not to have happened"),
-        .no_grant = v->no_grant,
+        .why_asked = v->why_asked,
         .progress = fl_str_of(v->progress),
         .next = fl_approval_may_have_run(row) ? FL_STR("it may have run") : FL_STR(""),
         .outcome = texts->is_tampered

@@ -11,7 +11,7 @@
 struct fl_approval_view {
     const struct fl_approval *row;
     struct fl_ask *ask; /* NULL: nobody was asked (a rule let it run), or it cannot be read */
-    struct fl_str server, environment, account, sentence, rule_reason, no_grant;
+    struct fl_str server, environment, account, sentence, rule_reason, why_asked;
     struct fl_str *secrets; /* JSON pointers */
     size_t secret_count;
     char progress[512];             /* "1 of 2 from ops"; "" without an ask or when it is decided */

@@ -39,6 +39,8 @@
     X(number, preview_at_ms, MS("a.preview_at"))                                                   \
     X(number, asked_count, "a.asked_count")                                                        \
     X(uuid, grant_id, "a.grant_id")                                                                \
+    X(uuid, edit_of, "a.edit_of")                                                                  \
+    X(uuid, editor_id, "a.editor_id")                                                              \
     X(uuid, retry_of, "a.retry_of")                                                                \
     X(flag, is_isolated, "a.is_isolated")                                                          \
     X(number, policy_version, "a.policy_version")                                                  \
@@ -219,7 +221,7 @@ static struct fl_sql sql_intake = {
               "FROM organization o WHERE o.organization_id = $1), "
               "earlier AS ("
               "SELECT e.approval_id, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
-              "e.organization_id = $1 AND e.agent_id = $3 AND $36::uuid IS NULL AND "
+              "e.organization_id = $1 AND e.agent_id = $3 AND $36::uuid IS NULL AND $51::uuid IS NULL AND "
               "((e.idempotency_key = $17) OR (e.fingerprint = $16 AND $17::text IS NULL AND "
               "(e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
               " OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
@@ -239,9 +241,9 @@ static struct fl_sql sql_intake = {
               "kind, tool, tool_name, definition_digest, server_id, arguments, arguments_bytes, binding_salt, "
               "binding_digest, fingerprint, idempotency_key, justification, preview, preview_kind, "
               "precondition, policy_version, rule, ask, is_standing, is_isolated, card, wait_mode, holder, "
-              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, grant_id, decided_by, asked_count, preview_at, decided_at, expires_at) "
+              "task_id, after_leave, retry_of, break_cancels, mcp_session, mcp_request, mcp_stream, grant_id, edit_of, editor_id, decided_by, asked_count, preview_at, decided_at, expires_at) "
               "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, "
-              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, $49, "
+              "$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $34, $35, $36, $45, $46, $47, $48, $49, $51, $52, "
               "(SELECT p.name FROM used u JOIN person p USING (person_id)), f.asked, "
               "CASE WHEN $20 <> 'none' THEN now() END, CASE WHEN $6 = 'approved' THEN now() END, "
               "least(now() + " SPAN(
@@ -329,6 +331,8 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
     fl_bind_text(tx, q, r->mcp_stream);
     fl_bind_uuid(tx, q, &r->grant_id);
     fl_bind_int(tx, q, (int64_t)r->revision); /* 50 */
+    fl_bind_uuid(tx, q, &r->edit_of);
+    fl_bind_uuid(tx, q, &r->editor_id);
     return q;
 }
 

@@ -20,8 +20,9 @@ enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
  * reader. Times are UTC milliseconds by the database's clock, 0 = null. */
 struct fl_approval {
     struct fl_uuid id, agent_id, credential_id, owner_id, server_id, retry_of, holder, claim_owner;
-    struct fl_uuid grant_id;       /* zero, or the grant by which it was approved */
-    struct fl_uuid agent_owner_id; /* who owns the agent now; owner_id: who did when it asked */
+    struct fl_uuid grant_id;           /* zero, or the grant by which it was approved */
+    struct fl_uuid edit_of, editor_id; /* zero, or whose arguments this person changed */
+    struct fl_uuid agent_owner_id;     /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
     struct fl_str kind, tool, tool_name, agent, owner;
     struct fl_str definition_digest, binding_salt, binding_digest, fingerprint;
@@ -74,7 +75,8 @@ struct fl_approval_new {
     int64_t expires_ms;                                 /* from now, by the database's clock */
     int pending_max;                                    /* waiting approvals an agent may have */
     struct fl_uuid grant_id; /* zero, or used once with the row, whose author votes for it */
-    uint64_t revision;       /* of the organization, under which the grant was found to match */
+    struct fl_uuid edit_of, editor_id; /* as above; never taken for a repeat */
+    uint64_t revision; /* of the organization, under which the grant was found to match */
 };
 
 enum fl_intake_result {

@@ -1,0 +1,185 @@
+"""Edit and approve: a person changes the arguments of what waits. The changed call is another
+approval, which its editor does not decide; the agent is told and collects that one."""
+import json
+
+from cases import case
+from cli import Cli
+from harness import Org, refused
+from mcp_client import TASKS, McpHttp, McpWs, text_of
+
+APPEND = "s__append_line"
+
+
+def policy(when=None, effect="ask", **ask):
+    rules = [{"name": "writes", "tools": ["*"], "effect": "ask", "ask": ask}]
+    if when:
+        rules.insert(0, {"name": "first", "tools": [APPEND], "effect": effect, "when": when,
+                         "reason": "not so"})
+    return json.dumps({"version": 1, "rules": rules})
+
+
+def waiting(rt, document=None, arguments=None):
+    org = Org(rt, files=False, scenario=True, policy=document or policy())
+    agent = McpWs(rt, org.credential)
+    call = agent.call_start(APPEND, arguments or {"line": "one"})
+    return org, agent, call, org.wait_pending()
+
+
+def edit(person, approval, arguments, **more):
+    org = person.org
+    body = dict({"arguments": arguments, "binding": org.binding(approval)}, **more)
+    return person.rest("POST", org.path("/approvals/%s/edit" % approval), body)["new_id"]
+
+
+@case()
+def what_was_changed_is_what_runs(rt):
+    org, agent, call, old = waiting(rt)
+    new = edit(org.ann, old, {"line": "two"}, reason="not one")
+    said = call.wait()
+    assert said["isError"] and "changed its arguments: not one" in text_of(said), said
+    assert new in text_of(said)
+    row = org.row(old)
+    assert row["state"] == "rejected" and new in row["reason"] and row["decided_by"] == org.ann.name
+    shown = org.approval(new)
+    assert shown["edit_of"] == old and shown["state"] == "pending"
+    text = shown["card"]["text"]
+    assert "%s changed the arguments of %s" % (org.ann.name, old) in text, text
+    assert '- line: "one"' in text and '+ line: "two"' in text and shown["card"]["can_approve"], text
+    with refused(403, "you changed the arguments"):
+        org.ann.approve(new)
+    with refused(409):
+        org.bob.approve(old)
+    assert org.effects() == []
+    collected = agent.start("tools/call", {"name": "approval_wait",
+                                           "arguments": {"approval_id": new}})
+    org.bob.approve(new)
+    assert text_of(collected.wait()) == "appended" and org.effects() == ["two"]
+    assert "approval.edited" in org.kinds(old) and org.kinds(new)[0] == "approval.requested"
+    event = org.audit(old, "approval.edited")[0]
+    assert event["data"]["edited_to"] == new and event["data"]["person"] == org.ann.name
+    # The same call again is answered from the record; it does not run as it was.
+    again = agent.call(APPEND, {"line": "one"})
+    assert again["isError"] and new in text_of(again) and org.effects() == ["two"]
+
+
+@case()
+def a_task_goes_on_by_itself(rt):
+    org = Org(rt, files=False, scenario=True, policy=policy())
+    agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+    agent.call(APPEND, {"line": "one"})
+    new = edit(org.ann, org.wait_pending(), {"line": "two"})
+    org.bob.approve(new)
+    org.wait_state(new, "succeeded")
+    assert org.effects() == ["two"]
+
+
+@case()
+def schema_and_policy_are_asked_again(rt):
+    org, _, call, old = waiting(rt, policy('args.line == "evil"', "deny"))
+    for wrong in ({"line": 5}, {}, {"line": "two", "more": 1}, [], None, {"line": "one"},
+                  {"line": "x" * 251}):
+        with refused(400):
+            edit(org.ann, old, wrong)
+    with refused(409, "not so"):
+        edit(org.ann, old, {"line": "evil"})
+    with refused(409, "not the call that you were shown"):
+        edit(org.ann, old, {"line": "two"}, binding="00" * 32)
+    assert org.state(old) == "pending" and len(org.rows()) == 1
+    org.ann.reject(old, "no")
+    with refused(409, "rejected"):
+        edit(org.bob, old, {"line": "two"})
+    call.wait()
+    assert org.effects() == []
+
+
+@case()
+def another_rule_asks_about_the_changed_call(rt):
+    """By what it is now, not by what it was: here somebody else's approval is needed."""
+    document = json.dumps({"version": 1, "rules": [
+        {"name": "large", "tools": ["*"], "effect": "ask", "when": 'size(args.line) > 5',
+         "ask": {"thresholds": [{"approve": 2}]}},
+        {"name": "small", "tools": ["*"], "effect": "ask"}]})
+    org, _, _, old = waiting(rt, document)
+    new = edit(org.ann, old, {"line": "a long one"})
+    assert org.row(new)["rule"] == "large"
+    assert not org.bob.approve(new)["is_decided"]
+    assert org.adam.approve(new)["is_decided"]
+
+
+@case()
+def who_may_edit(rt):
+    """Nobody who could not reject it: not the owner of the agent, no agent, not the operator."""
+    org, _, _, old = waiting(rt)
+    _, credential = org.add_agent("anns", org.ann)
+    with McpWs(rt, credential) as agent:
+        agent.call_start(APPEND, {"line": "mine"})
+        mine = next(a for a in org.wait_pending(2) if a != old)
+        with refused(403, "you own the agent"):
+            edit(org.ann, mine, {"line": "still mine"})
+        assert org.audit(mine, "approval.refused")[0]["data"]["what"] == "edit"
+    with refused(403):
+        edit(org.olga, old, {"line": "two"})
+    with refused(403, "only a person"):
+        org.control("POST", "/approvals/%s/edit" % old, {"arguments": {"line": "two"},
+                                                         "binding": org.binding(old)})
+    with refused(401):
+        rt.rest("POST", org.path("/approvals/%s/edit" % old), {}, org.credential)
+    assert org.state(old) == "pending"
+
+
+@case()
+def an_editor_who_may_decide(rt):
+    org, _, _, old = waiting(rt, policy(editor_may_approve=True))
+    new = edit(org.ann, old, {"line": "two"})
+    assert org.ann.approve(new)["is_decided"]
+
+
+@case()
+def an_editor_is_no_vote_at_dispatch_either(rt):
+    """The rule said so when it was approved, and says otherwise when it is to be sent."""
+    org, agent, call, old = waiting(rt, policy(editor_may_approve=True))
+    new = edit(org.ann, old, {"line": "two"})
+    call.wait()
+    org.ann.approve(new)
+    org.apply(policy())
+    org.sync()
+    said = agent.call("approval_wait", {"approval_id": new})
+    assert said["isError"] and org.state(new) == "voided" and org.effects() == [], said
+
+
+@case()
+def many_edits_at_once_make_one(rt):
+    from house import both
+    org, _, _, old = waiting(rt)
+    people = [org.ann, org.bob, org.adam]
+    results = both(*[lambda p=p, i=i: edit(p, old, {"line": "line %d" % i})
+                     for i, p in enumerate(people)])
+    made = [r for r in results if isinstance(r, str)]
+    assert len(made) == 1 and org.wait_pending() == made[0], results
+
+
+@case()
+def a_changed_secret_is_not_on_the_card(rt):
+    org = Org(rt, files=False, scenario=True, policy=policy())
+    org.accept(APPEND, secrets=["/line"])
+    org.sync()
+    agent = McpWs(rt, org.credential)
+    agent.call_start(APPEND, {"line": "hunter2-old-secret"})
+    new = edit(org.ann, org.wait_pending(), {"line": "hunter3-new-secret"})
+    shown = json.dumps(org.approval(new))
+    assert "hunter2" not in shown and "hunter3" not in shown, shown
+    assert "(secret)" in shown
+
+
+@case()
+def by_the_command_line(rt):
+    org, _, call, old = waiting(rt)
+    cli = Cli(rt, org)
+    change = ("approvals", "edit", old, "--arguments", '{"line":"two"}', "--reason", "better")
+    assert "only a person" in cli(*change, status=3).err
+    said = cli(*change, token=org.ann.token)
+    assert "line: one" in said.out and "changed; it waits as " in said.out, said
+    assert "better" in text_of(call.wait())
+    new = org.wait_pending()
+    said = cli("approvals", "show", new).out
+    assert "+ line" in said and "changed the arguments" in said, said
