@@ -13,6 +13,8 @@
 #define UNLINKED_MS   5000 /* nobody to tell yet: look again */
 #define BACKOFF_MS    1000
 #define BACKOFF_MAX   300000
+#define BURST         8.0  /* messages that a place takes at once */
+#define PASSING_MS    400  /* approved and running are over in a moment, mostly */
 #define WORKS_MS      5000 /* between two notes that it works */
 #define BREAKER_AFTER 5    /* failures in a row, then the channel rests */
 
@@ -255,6 +257,23 @@ static bool is_summary(const struct fl_sender *s)
            s->view.ask->disclose == FL_DISCLOSE_SUMMARY || s->due[s->due_at].is_erasing;
 }
 
+static void wait_for(struct fl_sender *s, int64_t ms)
+{
+    if (s->later_ms < 0 || ms < s->later_ms)
+        s->later_ms = ms;
+}
+
+/* Running begins and ends within a moment, and each rewriting counts for the chat: what is on its
+ * way is told when it stays so. */
+static bool is_passing(const struct fl_sender *s)
+{
+    enum fl_approval_state state = s->look.row.state;
+    int64_t age_ms = fl_real_ms() - s->look.row.changed_at_ms;
+    return s->is_posted && s->look.row.wait_mode != FL_WAIT_LEFT && age_ms < PASSING_MS &&
+           (state == FL_APPROVAL_APPROVED || state == FL_APPROVAL_CLAIMED ||
+            state == FL_APPROVAL_DISPATCHED);
+}
+
 FL_STEP(plan)
 {
     struct fl_sender *s = sender_of(f);
@@ -277,7 +296,11 @@ FL_STEP(plan)
                     (due->step == 0 || due->is_delivered || !due->is_told_earlier);
     if (is_asked)
         add_new_cards(s);
-    if (s->card_count == 0)
+    if (is_passing(s)) {
+        s->card_at = s->card_count;
+        wait_for(s, PASSING_MS);
+    }
+    if (s->card_at == s->card_count)
         return &S_row_done;
     enum fl_code code =
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
@@ -312,7 +335,8 @@ FL_STEP(put)
     return &S_draw;
 }
 
-/* A bucket for each place: chats take short bursts, and then about one message a second. */
+/* A bucket for each place: chats take short bursts, and then about one message a second; groups (a
+ * negative number) twenty a minute. */
 static int64_t pace(struct fl_sender *s, struct fl_str place)
 {
     uint64_t hash = 0xcbf29ce484222325ULL;
@@ -322,22 +346,17 @@ static int64_t pace(struct fl_sender *s, struct fl_str place)
     size_t at = hash % FL_SENDER_PLACES;
     if (s->places[at].hash != hash) {
         s->places[at].hash = hash;
-        s->places[at].tokens = 5;
+        s->places[at].tokens = BURST;
         s->places[at].at_ms = now;
     }
-    double more = s->places[at].tokens + (double)(now - s->places[at].at_ms) / 1000;
-    s->places[at].tokens = more > 5 ? 5 : more;
+    double each_ms = place.n && place.p[0] == '-' ? 3000 : 1000;
+    double more = s->places[at].tokens + (double)(now - s->places[at].at_ms) / each_ms;
+    s->places[at].tokens = more > BURST ? BURST : more;
     s->places[at].at_ms = now;
     if (s->places[at].tokens < 1)
-        return (int64_t)((1 - s->places[at].tokens) * 1000) + 1;
+        return (int64_t)((1 - s->places[at].tokens) * each_ms) + 1;
     s->places[at].tokens -= 1;
     return 0;
-}
-
-static void wait_for(struct fl_sender *s, int64_t ms)
-{
-    if (s->later_ms < 0 || ms < s->later_ms)
-        s->later_ms = ms;
 }
 
 FL_STEP(draw)

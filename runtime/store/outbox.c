@@ -13,7 +13,8 @@ static struct fl_sql sql_due = {
     "FROM outbox e WHERE e.organization_id = o.organization_id AND e.approval_id = o.approval_id "
     "AND e.step < o.step AND e.delivered_at IS NOT NULL), coalesce(o.erase_at <= now(), false) "
     "FROM outbox o WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND ((o.done < "
-    "o.wanted AND o.next_at <= now()) OR o.erase_at <= now()) ORDER BY o.next_at LIMIT $2",
+    "o.wanted AND o.next_at <= now()) OR o.erase_at <= now()) ORDER BY o.delivered_at IS NOT NULL, "
+    "o.next_at LIMIT $2",
     0
 };
 static struct fl_sql sql_next = {

@@ -6,8 +6,9 @@
 
 #include "runtime/io/pg.h"
 
-/* What is due in this channel, the longest due first. Columns: approval_id, wanted, step, tries,
- * is it delivered, did an earlier step deliver, is it time to erase. */
+/* What is due in this channel: what was never told first, then the longest due. Columns:
+ * approval_id, wanted, step, tries, is it delivered, did an earlier step deliver, is it time to
+ * erase. */
 struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most);
 /* When something will be due next, ms from now; no row: nothing is waiting. */
 struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel);
