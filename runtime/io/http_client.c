@@ -16,7 +16,8 @@
 #define TIMEOUT_MS INT64_C(15000)
 #define CONNECT_MS 5000L
 #define ANSWER_MAX (1u << 20)
-#define SOCKETS    32L
+#define SOCKETS    1024L /* more wait for one another: WebSockets hold theirs */
+#define IDLE_MOST  32L
 
 struct fl_http_client {
     struct fl_loop *loop;
@@ -141,6 +142,14 @@ static void finish(struct fl_http_call *call, CURLcode rc)
     struct fl_op *op = call->op;
     long status = 0;
     curl_off_t after = 0;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (call->is_connect_only && rc == CURLE_OK) {
+        curl_easy_getinfo((CURL *)call->easy, CURLINFO_ACTIVESOCKET, &fd);
+        call->socket = fd;
+        call->is_connected = true;
+        fl_op_finish(op, FL_OK);
+        return;
+    }
     curl_easy_getinfo((CURL *)call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo((CURL *)call->easy, CURLINFO_RETRY_AFTER, &after);
     drop(call);
@@ -273,6 +282,7 @@ enum fl_code fl_http_client_new(struct fl_loop *loop, const struct fl_http_clien
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, SOCKETS);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, IDLE_MOST);
     *ret = c;
     return FL_OK;
 }
@@ -354,6 +364,10 @@ static bool set_up(struct fl_http_client *c, struct fl_http_call *call)
         SET(CURLOPT_NOPROXY, "*");
     if (c->ca_file)
         SET(CURLOPT_CAINFO, c->ca_file);
+    if (call->is_connect_only) {
+        SET(CURLOPT_CONNECT_ONLY, 1L);
+        SET(CURLOPT_SSL_ENABLE_ALPN, 0L);
+    }
     if (call->body.p) {
         SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.n);
@@ -401,7 +415,7 @@ enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
     call->client = client;
     call->op = op;
     call->list = list;
-    call->is_over = call->is_refused = call->is_cancelled = false;
+    call->is_over = call->is_refused = call->is_cancelled = call->is_connected = false;
     call->status = 0;
     call->sent = 0;
     call->post = (struct fl_post){ 0 };
@@ -417,6 +431,30 @@ enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
     curl_slist_free_all(list);
     call->easy = call->list = NULL;
     return fl_err_code(&op->err, FL_NOMEM);
+}
+
+/* ---------------------------------------------------------------- bytes of a connection */
+enum fl_code fl_http_call_send(struct fl_http_call *call, struct fl_str bytes, size_t *ret_n)
+{
+    *ret_n = 0;
+    CURLcode rc = curl_easy_send((CURL *)call->easy, bytes.p, bytes.n, ret_n);
+    return rc == CURLE_OK || rc == CURLE_AGAIN ? FL_OK : FL_CLOSED;
+}
+
+enum fl_code fl_http_call_receive(struct fl_http_call *call, char *to, size_t size, size_t *ret_n)
+{
+    *ret_n = 0;
+    CURLcode rc = curl_easy_recv((CURL *)call->easy, to, size, ret_n);
+    if (rc == CURLE_AGAIN)
+        return FL_OK;
+    return rc == CURLE_OK && *ret_n ? FL_OK : FL_CLOSED;
+}
+
+void fl_http_call_close(struct fl_http_call *call)
+{
+    if (call->is_connected)
+        drop(call);
+    call->is_connected = false;
 }
 
 void fl_http_call_fini(struct fl_http_call *call)

@@ -33,7 +33,11 @@ struct fl_http_call {
     size_t max_bytes;           /* of the answer; 0: 1 MiB */
     bool is_fresh;              /* a connection of its own: libcurl sends a request again, unasked,
                                  * when one that was used before breaks without an answer */
+    bool is_connect_only;       /* FL_OK: connected, and with TLS if the address says so; nothing
+                                 * was sent. Until fl_http_call_close: fl_http_call_send and
+                                 * _receive, and the socket is the caller's to watch. */
     /* ---- outputs ---- */
+    int socket; /* of is_connect_only */
     int status;
     int64_t retry_after_ms; /* by the header; 0: none */
     struct fl_buf answer;   /* freed by fl_http_call_fini */
@@ -44,7 +48,7 @@ struct fl_http_call {
     struct fl_list link;
     struct fl_post post;
     size_t sent; /* bytes of the body that curl has taken */
-    bool is_over, is_refused, is_cancelled;
+    bool is_over, is_refused, is_cancelled, is_connected;
 };
 
 /* FL_OK with any status. FL_CONFIG: the address is none, or may not be reached by this client;
@@ -52,6 +56,13 @@ struct fl_http_call {
  * FL_IO (TLS). May be cancelled. The call must be zeroed but for its inputs, or finished before. */
 enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
                                 struct fl_http_call *call) FL_MUST_CHECK;
+/* Of a connected call. Bytes that were taken, or came; *ret_n 0: not now. FL_CLOSED: it is over. */
+enum fl_code fl_http_call_send(struct fl_http_call *call, struct fl_str bytes,
+                               size_t *ret_n) FL_MUST_CHECK;
+enum fl_code fl_http_call_receive(struct fl_http_call *call, char *to, size_t size,
+                                  size_t *ret_n) FL_MUST_CHECK;
+/* The descriptor must not be watched any more. Harmless when it is closed. */
+void fl_http_call_close(struct fl_http_call *call);
 void fl_http_call_fini(struct fl_http_call *call);
 /* Is this an address that the client may speak to, by its text? FL_BAD_PARAMS with a sentence. */
 enum fl_code fl_http_client_check_url(struct fl_str url, bool may_be_local,

@@ -20,7 +20,6 @@
 enum {
     HEAD_MAX = 16 * 1024,
     SEND_MS = 10000, /* the peer takes no byte for so long: over */
-    CONTROL_MAX = 125,
     CODE_NONE = 1005
 };
 
@@ -95,17 +94,9 @@ static enum fl_code fill(struct fl_ws_client *c, int64_t until_ms, struct fl_err
 static enum fl_code send_frame(struct fl_ws_client *c, enum fl_ws_opcode opcode,
                                struct fl_str payload, struct fl_err *err)
 {
-    uint8_t header[FL_WS_HEADER_MAX + 4], *mask;
-    size_t n = fl_ws_header(opcode, payload.n, header);
     struct fl_buf out = FL_BUF_INIT;
-    header[1] |= 0x80;
-    mask = header + n;
-    fl_random(mask, 4);
-    fl_buf_put(&out, header, n + 4);
-    fl_buf_str(&out, payload);
+    fl_ws_frame_put(&out, opcode, payload);
     enum fl_code code = fl_buf_code(&out, err);
-    for (size_t i = 0; code == FL_OK && i < payload.n; i++)
-        out.p[n + 4 + i] = (char)(out.p[n + 4 + i] ^ mask[i & 3]);
     if (code == FL_OK)
         code = send_all(c, out.p, out.n, err);
     fl_buf_fini(&out);
@@ -113,60 +104,15 @@ static enum fl_code send_frame(struct fl_ws_client *c, enum fl_ws_opcode opcode,
 }
 
 /* ---- frames that come ---- */
-struct frame {
-    unsigned opcode;
-    bool is_final;
-    struct fl_str payload; /* in c->in */
-    size_t size;           /* with its header */
-};
-
 static enum fl_code broke(struct fl_ws_client *c, const char *how, struct fl_err *err)
 {
     c->is_over = true;
     return fl_err_set(err, FL_IO, "the runtime sent what is no WebSocket message: %s", how);
 }
 
-/* False: it is not there whole yet; *code says whether it is any good at all. */
-static bool take_frame(struct fl_ws_client *c, struct frame *f, enum fl_code *code,
-                       struct fl_err *err)
-{
-    const uint8_t *p = (const uint8_t *)c->in.p;
-    *code = FL_OK;
-    if (c->in.n < 2)
-        return false;
-    uint64_t length = p[1] & 0x7f;
-    size_t header = length == 126 ? 4 : length == 127 ? 10 : 2;
-    f->opcode = p[0] & 0x0f;
-    f->is_final = p[0] & 0x80;
-    if ((p[0] & 0x70) || (p[1] & 0x80)) {
-        *code = broke(c, p[0] & 0x70 ? "a reserved bit is set" : "it is masked", err);
-        return false;
-    }
-    if (c->in.n < header)
-        return false;
-    if (header > 2) {
-        length = 0;
-        for (size_t i = 2; i < header; i++)
-            length = length << 8 | p[i];
-    }
-    if (f->opcode >= FL_WS_CLOSE && (!f->is_final || length > CONTROL_MAX)) {
-        *code = broke(c, "a control frame is too long or in pieces", err);
-        return false;
-    }
-    if (length > FL_WS_CLIENT_MESSAGE_MAX - c->message.n) {
-        *code = broke(c, "it is too large", err);
-        return false;
-    }
-    if (c->in.n - header < length)
-        return false;
-    f->payload = (struct fl_str){ c->in.p + header, (size_t)length };
-    f->size = header + (size_t)length;
-    return true;
-}
-
 /* *ret_is_whole: c->message is a whole text. */
-static enum fl_code use_frame(struct fl_ws_client *c, const struct frame *f, bool *ret_is_whole,
-                              struct fl_err *err)
+static enum fl_code use_frame(struct fl_ws_client *c, const struct fl_ws_frame *f,
+                              bool *ret_is_whole, struct fl_err *err)
 {
     switch (f->opcode) {
     case FL_WS_PING: return send_frame(c, FL_WS_PONG, f->payload, err);
@@ -206,12 +152,14 @@ enum fl_code fl_ws_client_receive(struct fl_ws_client *c, int timeout_ms, struct
     if (!c->is_in_message)
         fl_buf_reset(&c->message);
     while (code == FL_OK && !is_whole) {
-        struct frame f;
-        if (take_frame(c, &f, &code, err)) {
+        struct fl_ws_frame f;
+        const char *how = NULL;
+        if (fl_ws_frame_take(fl_buf_view(&c->in), FL_WS_CLIENT_MESSAGE_MAX - c->message.n, &f,
+                             &how)) {
             code = use_frame(c, &f, &is_whole, err);
             fl_buf_drop(&c->in, f.size);
-        } else if (code == FL_OK) {
-            code = fill(c, until_ms, err);
+        } else {
+            code = how ? broke(c, how, err) : fill(c, until_ms, err);
         }
     }
     if (code == FL_OK)
@@ -293,7 +241,8 @@ static bool is_accepted(struct fl_str key, struct fl_str answer)
     return fl_str_is(answer, (const char *)wanted);
 }
 
-static enum fl_code check_head(struct fl_str head, struct fl_str key, struct fl_err *err)
+enum fl_code fl_ws_check_head(struct fl_str head, struct fl_str key, const char *protocol,
+                              struct fl_err *err)
 {
     const char *end = memchr(head.p, '\r', head.n);
     struct fl_str line = { head.p, end ? (size_t)(end - head.p) : head.n };
@@ -301,18 +250,18 @@ static enum fl_code check_head(struct fl_str head, struct fl_str key, struct fl_
         return fl_err_set(err, FL_IO, "what listens there does not speak HTTP");
     struct fl_str status = { line.p + 9, 3 };
     if (fl_str_is(status, "401"))
-        return fl_err_set(err, FL_UNAUTHENTICATED, "the runtime does not know the credential");
+        return fl_err_set(err, FL_UNAUTHENTICATED, "the peer does not know the credential");
     if (fl_str_is(status, "403"))
-        return fl_err_set(err, FL_FORBIDDEN, "the runtime refuses this client");
+        return fl_err_set(err, FL_FORBIDDEN, "the peer refuses this client");
     if (!fl_str_is(status, "101"))
-        return fl_err_set(err, FL_IO, "the runtime answered %.3s instead of a WebSocket", status.p);
+        return fl_err_set(err, FL_IO, "the peer answered %.3s instead of a WebSocket", status.p);
     if (!fl_str_eq_nocase(header_of(head, "Upgrade"), FL_STR("websocket")) ||
         !fl_str_eq_nocase(header_of(head, "Connection"), FL_STR("upgrade")) ||
         !is_accepted(key, header_of(head, "Sec-WebSocket-Accept")))
-        return fl_err_set(err, FL_IO, "the runtime's WebSocket handshake is not valid");
-    if (!fl_str_is(header_of(head, "Sec-WebSocket-Protocol"), "mcp") ||
-        header_of(head, "Sec-WebSocket-Extensions").p)
-        return fl_err_set(err, FL_IO, "the runtime's WebSocket does not speak MCP");
+        return fl_err_set(err, FL_IO, "the peer's WebSocket handshake is not valid");
+    if (header_of(head, "Sec-WebSocket-Extensions").p ||
+        !fl_str_eq(header_of(head, "Sec-WebSocket-Protocol"), fl_str_of(protocol)))
+        return fl_err_set(err, FL_IO, "the peer's WebSocket does not speak what it should");
     return FL_OK;
 }
 
@@ -343,7 +292,7 @@ static enum fl_code upgrade(struct fl_ws_client *c, const char *address, uint16_
     }
     if (code == FL_OK) {
         size_t n = (size_t)(end - c->in.p);
-        code = check_head((struct fl_str){ c->in.p, n }, fl_buf_view(&key), err);
+        code = fl_ws_check_head((struct fl_str){ c->in.p, n }, fl_buf_view(&key), "mcp", err);
         fl_buf_drop(&c->in, n + 4);
     }
     OPENSSL_cleanse(ask.p, ask.n);

@@ -30,6 +30,10 @@ enum fl_code fl_ws_client_receive(struct fl_ws_client *client, int timeout_ms, s
                                   struct fl_err *err) FL_MUST_CHECK;
 /* Readable when fl_ws_client_receive may have something. */
 int fl_ws_client_fd(const struct fl_ws_client *client);
+/* Is this head (without its last two line ends) the answer to an upgrade with that key, for this
+ * subprotocol (NULL: none)? Codes as of fl_ws_client_open. Any thread. */
+enum fl_code fl_ws_check_head(struct fl_str head, struct fl_str key, const char *protocol,
+                              struct fl_err *err) FL_MUST_CHECK;
 /* Says 1000 if it is open, does not wait for the answer. Accepts NULL; nulls the pointer. */
 void fl_ws_client_close(struct fl_ws_client **client);
 

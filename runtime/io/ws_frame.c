@@ -1,6 +1,8 @@
 /* WebSocket frame headers. */
 #include "runtime/io/ws_frame.h"
 
+#include "flopinio/base/id.h"
+
 enum { PROTOCOL_ERROR = 1002, UNSUPPORTED = 1003, TOO_BIG = 1009 };
 
 enum { S_FIRST, S_SECOND, S_LENGTH, S_MASK, S_PAYLOAD };
@@ -173,4 +175,56 @@ size_t fl_ws_header(enum fl_ws_opcode opcode, uint64_t length, uint8_t out[FL_WS
     for (size_t i = 0; i < n; i++)
         out[2 + i] = (uint8_t)(length >> (8 * (n - 1 - i)));
     return 2 + n;
+}
+
+/* ---------------------------------------------------------------- as a client */
+bool fl_ws_frame_take(struct fl_str in, uint64_t max_payload, struct fl_ws_frame *f,
+                      const char **ret_how)
+{
+    enum { CONTROL_MAX = 125 };
+    const uint8_t *p = (const uint8_t *)in.p;
+    if (in.n < 2)
+        return false;
+    uint64_t length = p[1] & 0x7f;
+    size_t header = length == 126 ? 4 : length == 127 ? 10 : 2;
+    f->opcode = p[0] & 0x0f;
+    f->is_final = p[0] & 0x80;
+    if ((p[0] & 0x70) || (p[1] & 0x80)) {
+        *ret_how = p[0] & 0x70 ? "a reserved bit is set" : "it is masked";
+        return false;
+    }
+    if (in.n < header)
+        return false;
+    if (header > 2) {
+        length = 0;
+        for (size_t i = 2; i < header; i++)
+            length = length << 8 | p[i];
+    }
+    if (f->opcode >= FL_WS_CLOSE && (!f->is_final || length > CONTROL_MAX)) {
+        *ret_how = "a control frame is too long or in pieces";
+        return false;
+    }
+    if (length > max_payload) {
+        *ret_how = "it is too large";
+        return false;
+    }
+    if (in.n - header < length)
+        return false;
+    f->payload = (struct fl_str){ in.p + header, (size_t)length };
+    f->size = header + (size_t)length;
+    return true;
+}
+
+void fl_ws_frame_put(struct fl_buf *out, enum fl_ws_opcode opcode, struct fl_str payload)
+{
+    uint8_t header[FL_WS_HEADER_MAX + 4], *mask;
+    size_t n = fl_ws_header(opcode, payload.n, header);
+    header[1] |= 0x80;
+    mask = header + n;
+    fl_random(mask, 4);
+    fl_buf_put(out, header, n + 4);
+    size_t at = out->n;
+    fl_buf_str(out, payload);
+    for (size_t i = 0; !out->is_failed && i < payload.n; i++)
+        out->p[at + i] = (char)(out->p[at + i] ^ mask[i & 3]);
 }

@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "flopinio/base/buf.h"
 #include "flopinio/base/str.h"
 
 enum fl_ws_opcode {
@@ -44,6 +45,20 @@ bool fl_ws_guard_is_between(const struct fl_ws_guard *guard);
 /* If the n bytes that the guard has just passed are one whole text frame: unmasks it in place and
  * returns true with the text. */
 bool fl_ws_whole_text(uint8_t *p, size_t n, struct fl_str *ret_text);
+
+/* ---- as a client ---- */
+struct fl_ws_frame {
+    unsigned opcode;
+    bool is_final;
+    struct fl_str payload; /* in what was read */
+    size_t size;           /* with its header */
+};
+/* The first frame of what a server sent, of at most max_payload bytes. False: it is not there whole
+ * yet, or (*ret_how) breaks the protocol. */
+bool fl_ws_frame_take(struct fl_str in, uint64_t max_payload, struct fl_ws_frame *ret,
+                      const char **ret_how);
+/* Appends a whole frame as clients send it, masked (RFC 6455 5.3). */
+void fl_ws_frame_put(struct fl_buf *out, enum fl_ws_opcode opcode, struct fl_str payload);
 
 #define FL_WS_HEADER_MAX 10
 /* The header of an unmasked, unfragmented frame; returns its bytes. */

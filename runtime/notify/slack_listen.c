@@ -1,5 +1,6 @@
 /* Looking after a channel: asks Slack who the app is and where, and notes it in the channel's row;
- * nothing is believed before that, as it says whose workspace it is. */
+ * nothing is believed before that, as it says whose workspace it is. In Socket Mode then: keeps a
+ * line open. */
 #include <stdio.h>
 
 #include "flopinio/base/log.h"
@@ -9,6 +10,8 @@
 
 #define AGAIN_MS 2000
 #define LOOK_MS  INT64_C(3600000)
+#define END_MS   20    /* between two looks whether all has ended */
+#define MOST_MS  60000 /* between two attempts to open a line */
 
 struct listener {
     struct fl_flow flow;
@@ -19,13 +22,17 @@ struct listener {
     struct fl_arena *arena;
     struct fl_tx tx;
     int64_t nap_ms;
-    bool is_stopping, is_silent;
+    struct fl_slack_lines lines;
+    bool is_stopping, is_silent, is_napping;
     struct fl_post post;
     struct fl_retired retired;
 };
 
 FL_STEP_DECLARE(named);
 FL_STEP_DECLARE(noted);
+FL_STEP_DECLARE(open);
+FL_STEP_DECLARE(opened);
+FL_STEP_DECLARE(end);
 FL_STEP_DECLARE(nap);
 
 static struct listener *listener_of(struct fl_flow *f)
@@ -44,12 +51,19 @@ static fl_next wait(struct listener *l, int64_t ms)
     return &S_nap;
 }
 
+static fl_next wait_as_told(struct listener *l)
+{
+    return wait(l, l->flow.op.code == FL_TOO_MANY          ? l->call.retry_ms
+                   : l->flow.op.code == FL_UNAUTHENTICATED ? 60000
+                                                           : AGAIN_MS);
+}
+
 FL_STEP(introduce)
 {
     struct listener *l = listener_of(f);
     struct fl_buf body = FL_BUF_INIT;
     if (l->is_stopping)
-        return fl_end(f);
+        return &S_end;
     fl_buf_puts(&body, "{}");
     fl_slack_call_fini(&l->call);
     return fl_await(f, &S_named,
@@ -69,9 +83,7 @@ FL_STEP(named)
     struct fl_buf facts = FL_BUF_INIT;
     struct fl_err err;
     if (f->op.code)
-        return wait(l, f->op.code == FL_TOO_MANY          ? l->call.retry_ms
-                       : f->op.code == FL_UNAUTHENTICATED ? 60000
-                                                          : AGAIN_MS);
+        return wait_as_told(l);
     fl_buf_putc(&facts, '{');
     put_fact(&facts, l->call.answer, "team_id", "team");
     put_fact(&facts, l->call.answer, "enterprise_id", "enterprise");
@@ -100,31 +112,95 @@ FL_STEP(noted)
     struct listener *l = listener_of(f);
     if (f->op.code)
         return wait(l, AGAIN_MS);
-    l->is_silent = true;
+    l->is_silent = false;
+    l->nap_ms = LOOK_MS;
+    return fl_slack_is_socket(l->channel) ? &S_open : &S_nap;
+}
+
+/* ---------------------------------------------------------------- a line */
+FL_STEP(open)
+{
+    struct listener *l = listener_of(f);
+    struct fl_buf body = FL_BUF_INIT;
+    if (l->is_stopping)
+        return &S_end;
+    fl_buf_puts(&body, "{}");
+    fl_slack_call_fini(&l->call);
+    return fl_await(f, &S_opened,
+                    fl_slack_call_start(&f->op, &l->call, l->channel, "app_token",
+                                        "apps.connections.open", &body));
+}
+
+/* The address holds a ticket: it is used once, and said to nobody. */
+FL_STEP(opened)
+{
+    struct listener *l = listener_of(f);
+    if (l->is_stopping)
+        return &S_end;
+    if (f->op.code)
+        return wait_as_told(l);
+    f->op.code = fl_slack_lines_open(&l->lines, fl_json_get_str(l->call.answer, "url"), &f->op.err);
+    if (f->op.code)
+        return wait(l, AGAIN_MS);
+    l->is_silent = false;
     l->nap_ms = LOOK_MS;
     return &S_nap;
 }
 
 FL_STEP(rested)
 {
-    const struct listener *l = listener_of(f);
-    return l->is_stopping ? fl_end(f) : &S_introduce;
+    struct listener *l = listener_of(f);
+    l->is_napping = false;
+    if (l->is_stopping)
+        return &S_end;
+    if (!l->lines.wants_line && fl_slack_is_socket(l->channel)) {
+        l->nap_ms = LOOK_MS;
+        return &S_nap;
+    }
+    if (l->lines.failures && l->nap_ms == LOOK_MS) { /* it was up, or nearly: not at once again */
+        int64_t ms = l->lines.failures > 5 ? MOST_MS : (int64_t)100 << (2 * l->lines.failures - 2);
+        l->nap_ms = ms > MOST_MS ? MOST_MS : ms;
+        return &S_nap;
+    }
+    return l->lines.wants_line && fl_json_get_str(l->channel->facts, "team").n &&
+                   fl_slack_is_socket(l->channel)
+               ? &S_open
+               : &S_introduce;
 }
 
 FL_STEP(nap)
 {
     struct listener *l = listener_of(f);
     if (l->is_stopping)
-        return fl_end(f);
+        return &S_end;
+    l->is_napping = true;
     return fl_await(f, &S_rested,
                     fl_sleep_start(&f->op, &l->sleep, l->channel->core->loop, l->nap_ms));
+}
+
+/* What came in is done before the channel goes. */
+FL_STEP(end)
+{
+    struct listener *l = listener_of(f);
+    fl_slack_lines_stop(&l->lines);
+    if (fl_slack_lines_is_idle(&l->lines))
+        return fl_end(f);
+    return fl_await(f, &S_end, fl_sleep_start(&f->op, &l->sleep, l->channel->core->loop, END_MS));
+}
+
+/* A line closed, or is about to; in a long nap only, as a short one ends by itself. */
+static void wake(struct fl_slack_lines *lines)
+{
+    struct listener *l = FL_CONTAINER(lines, struct listener, lines);
+    if (l->is_napping && l->nap_ms == LOOK_MS)
+        fl_op_cancel(&l->flow.op);
 }
 
 FL_STEP(failed)
 {
     struct listener *l = listener_of(f);
     l->nap_ms = AGAIN_MS;
-    return &S_nap;
+    return l->is_stopping ? &S_end : &S_nap;
 }
 
 static void release(void *owner)
@@ -151,6 +227,8 @@ static void on_start(struct fl_post *post)
 static void cancel(struct fl_op *op)
 {
     struct listener *l = op->provider;
+    if (l->is_stopping)
+        return;
     l->is_stopping = true;
     fl_op_cancel(&l->flow.op);
 }
@@ -162,6 +240,7 @@ enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel)
         return fl_err_code(&op->err, FL_NOMEM);
     l->channel = channel;
     l->op = op;
+    fl_slack_lines_init(&l->lines, channel, wake);
     fl_flow_init(&l->flow, &S_failed, on_ended);
     fl_op_start(op, cancel, l);
     l->post = (struct fl_post){ .run = on_start };

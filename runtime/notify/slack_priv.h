@@ -1,11 +1,12 @@
 /* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
  * slack_card.c what cards and modals look like, slack_event.c what people do, slack_hook.c requests
- * from Slack, slack_listen.c whoever looks after the channel. Texts of others stand in plain_text
- * objects only. */
+ * from Slack, slack_listen.c whoever looks after the channel, slack_socket.c Socket Mode. Texts of
+ * others stand in plain_text objects only. */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
 
 #include "runtime/approval/look.h"
+#include "runtime/io/dial.h"
 #include "runtime/notify/channel.h"
 #include "runtime/notify/facts.h"
 
@@ -95,6 +96,21 @@ bool fl_slack_hook_first(const struct fl_channel *channel, const struct fl_http_
 enum fl_code fl_slack_hook_start(struct fl_op *op, struct fl_channel *channel, struct fl_str body,
                                  struct fl_arena *arena, struct fl_str *ret_answer) FL_MUST_CHECK;
 enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel) FL_MUST_CHECK;
+/* The WebSockets of Socket Mode: one, two while one follows the other. */
+struct fl_slack_lines {
+    struct fl_channel *channel;
+    void (*wake)(struct fl_slack_lines *lines); /* wants_line, or is idle while it stops */
+    struct fl_list all, works;
+    int failures; /* lines in a row that closed, since one was up */
+    bool wants_line, is_stopping;
+};
+void fl_slack_lines_init(struct fl_slack_lines *lines, struct fl_channel *channel,
+                         void (*wake)(struct fl_slack_lines *lines));
+enum fl_code fl_slack_lines_open(struct fl_slack_lines *lines, struct fl_str url,
+                                 struct fl_err *err) FL_MUST_CHECK;
+/* What came is done yet; then it is idle. */
+void fl_slack_lines_stop(struct fl_slack_lines *lines);
+bool fl_slack_lines_is_idle(const struct fl_slack_lines *lines);
 bool fl_slack_is_socket(const struct fl_channel *channel);
 
 #endif

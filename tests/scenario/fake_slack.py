@@ -13,6 +13,7 @@ What the real one would refuse is refused, and kept in `violations`: more than 5
 (100 of a modal), texts over 3,000 characters, mrkdwn, values over 2,000, action ids that are there
 twice, triggers older than 3 s or used before, a view of more than 250 KB.
 """
+import base64
 import collections
 import hashlib
 import hmac
@@ -84,6 +85,7 @@ class FakeSlack:
         self.refuses = {}        # method -> error
         self.loses_answers = 0   # so many posts are taken, and their answer is lost
         self.token = TOKEN
+        self.tickets, self.lines, self.line = set(), [], None
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -491,6 +493,96 @@ class FakeSlack:
             self.views[args["view_id"]] = dict(args["view"], id=args["view_id"])
             self.lock.notify_all()
         return {"view": self.views[args["view_id"]]}
+
+
+    # ---- Socket Mode
+    def do_apps_connections_open(self, args):
+        ticket = "t%d" % next(self.serial)
+        self.tickets.add(ticket)
+        return {"url": "ws://127.0.0.1:%d/link/?ticket=%s&app_id=A0FAKE" % (self.port, ticket)}
+
+    def serve_socket(self, handler):
+        ticket = urllib.parse.parse_qs(handler.path.partition("?")[2]).get("ticket", [""])[0]
+        if ticket not in self.tickets or self.is_down:
+            handler.send_error(403)
+            return
+        self.tickets.discard(ticket)  # for one connection only
+        key = handler.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        handler.wfile.write(("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                             "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+                             % accept).encode())
+        line = Line(self, handler)
+        with self.lock:
+            self.lines.append(line)
+        line.run()
+
+    def over_socket(self, payload):
+        """Delivers by the newest line (or `self.line`), and waits for the acknowledgement, 3 s."""
+        line = wait_for("a line", lambda: self.line or (self.lines and self.lines[-1]))
+        return line.deliver(payload)
+
+
+class Line:
+    """One WebSocket of Socket Mode, as Slack's end of it."""
+
+    def __init__(self, fake, handler):
+        self.fake, self.handler = fake, handler
+        self.acks, self.is_closed, self.sends = {}, False, threading.Lock()
+
+    def frame(self, opcode, data):
+        n = len(data)
+        head = bytes([0x80 | opcode]) + (bytes([n]) if n < 126 else b"\x7e" + n.to_bytes(2, "big")
+                                         if n < 65536 else b"\x7f" + n.to_bytes(8, "big"))
+        with self.sends:
+            self.handler.wfile.write(head + data)
+            self.handler.wfile.flush()
+
+    def say(self, value):
+        self.frame(1, json.dumps(value).encode())
+
+    def run(self):
+        self.say({"type": "hello", "num_connections": len(self.fake.lines), "debug_info": {},
+                  "connection_info": {"app_id": "A0FAKE"}})
+        try:
+            while True:
+                a, b = self.handler.rfile.read(2)
+                n = b & 0x7f
+                if n > 125:
+                    n = int.from_bytes(self.handler.rfile.read(2 if n == 126 else 8), "big")
+                if not b & 0x80:
+                    self.fake.violations.append("socket: a frame without a mask")
+                mask = self.handler.rfile.read(4)
+                data = bytes(c ^ mask[i & 3] for i, c in enumerate(self.handler.rfile.read(n)))
+                if a & 15 == 9:
+                    self.frame(10, data)
+                elif a & 15 == 8:
+                    break
+                elif a & 15 == 1:
+                    value = json.loads(data)
+                    with self.fake.lock:
+                        self.acks[value["envelope_id"]] = value
+        except (OSError, ValueError):
+            pass
+        self.close()
+
+    def close(self):
+        with self.fake.lock:
+            self.is_closed = True
+            if self in self.fake.lines:
+                self.fake.lines.remove(self)
+        try:
+            self.handler.connection.shutdown(2)
+        except OSError:
+            pass
+
+    def deliver(self, payload):
+        id = "env-%d" % next(self.fake.serial)
+        kind = "slash_commands" if "command" in payload else "interactive"
+        self.say({"type": kind, "envelope_id": id, "accepts_response_payload": True,
+                  "payload": payload})
+        ack = wait_for("the acknowledgement", lambda: self.acks.get(id), TRIGGER_S)
+        return 200, json.dumps(ack["payload"]).encode() if "payload" in ack else b""
 
 
 class Hooks:

@@ -44,8 +44,7 @@ class SlackHouse:
             config["channels"] = [sl.channel(c) for c in channels]
         add_channel(self.org, sl, mode=mode, secret=secret, disclose=disclose, **config)
         self.hooks = Hooks(rt, "/hooks/slack/%s/sl" % self.org.name)
-        if mode == "http":
-            sl.deliver = self.hooks
+        sl.deliver = self.hooks if mode == "http" else sl.over_socket
         wait_for("the channel to know its workspace", lambda: facts(self.org).get("team"))
         for name in ("ann", "bob", "adam", "olga"):
             user = sl.user("U1" + name.upper(), name)

@@ -379,3 +379,63 @@ def open_slack_cards_survive_a_restart(rt):
             assert said.startswith("approved") or "already" in said or "over" in said, said
         for _, approval in calls:
             assert house.org.state(approval) != "pending"
+
+
+@case(limit=60, **LOCAL)
+def approve_over_socket_mode(rt):
+    """No address of ours is known to Slack: link, card, click, modal and command over the socket;
+    its requests at the webhook are forgeries."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, mode="socket") as house:
+        since = rt.log_size()
+        call, approval = house.ask("one")
+        card = sl.wait_message(OPS, "append_line")
+        said = sl.click(house.ann, card, "Approve")
+        assert said.startswith("approved"), said
+        assert text_of(call.wait()) == "appended" and house.org.effects() == ["one"]
+        sl.wait_text(card, "done")
+        call, approval = house.ask("two")
+        second = sl.wait_message(OPS, "append_line", skip=[card["ts"]])
+        view = sl.open_modal(house.bob, second, "Reject, saying why")
+        assert "rejected" in sl.submit(house.bob, view, "not by socket")
+        assert "not by socket" in text_of(call.wait())
+        assert "nothing waits" in sl.command(house.ann, "pending")
+        body = house.hooks.body(sl.action_payload(house.ann, second, {
+            "action_id": "a", "type": "button", "value": "x"})[1])
+        for secret in ("", SECRET, APP_TOKEN, TOKEN):
+            assert house.hooks.post(body, [
+                ("X-Slack-Request-Timestamp", str(int(time.time()))),
+                ("X-Slack-Signature", sign(secret, int(time.time()), body))])[0] == 401
+        log = rt.log(since, 10 ** 7)
+        assert TOKEN not in log and APP_TOKEN not in log and "ticket" not in log
+
+
+@case(limit=90, **LOCAL)
+def socket_is_refreshed_without_a_gap(rt):
+    """Slack announces that it will close a line: the next is there first, and what still comes on the
+    old one is acknowledged and done. A line that breaks is followed by another; of two workers one
+    has it."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, mode="socket") as house:
+        wait_for("one line", lambda: len(sl.lines) == 1)
+        calls = [house.ask("line %d" % i) for i in range(2)]
+        wait_for("two cards", lambda: len(sl.posted(OPS)) == 2)
+        cards = sl.posted(OPS)
+        old = sl.lines[0]
+        old.say({"type": "disconnect", "reason": "warning", "debug_info": {}})
+        wait_for("a second line", lambda: len(sl.lines) == 2)
+        assert not old.is_closed
+        sl.line = old
+        said = sl.click(house.ann, cards[0], "Approve")
+        assert said.startswith("approved"), said
+        old.close()
+        sl.line = None
+        said = sl.click(house.bob, cards[1], "Reject")
+        assert "rejected" in said, said
+        for call, _ in calls:
+            call.wait()
+        assert len(sl.lines) == 1
+        broken = sl.lines[0]
+        broken.close()
+        wait_for("another line", lambda: sl.lines and sl.lines[0] is not broken)
+        assert "nothing waits" in sl.command(house.ann, "pending")
+        time.sleep(1.5)
+        assert len(sl.lines) == 1, "more than one owner"
