@@ -250,11 +250,9 @@ enum fl_code fl_dial_start(struct fl_dial *d, struct fl_str url, struct fl_err *
     if (code == FL_OK) {
         fl_timer_init(&d->timer, on_timer);
         d->op.done = on_connected;
-        d->call = (struct fl_http_call){ .method = "GET",
-                                         .url = d->url.p,
-                                         .is_connect_only = true,
-                                         .is_fresh = true,
-                                         .timeout_ms = CONNECT_MS };
+        d->call = (struct fl_http_call){
+            .method = "GET", .url = d->url.p, .is_connect_only = true, .timeout_ms = CONNECT_MS
+        };
         code = fl_http_call_start(&d->op, d->client, &d->call);
         if (code)
             *err = d->op.err;

@@ -342,7 +342,7 @@ static bool set_up(struct fl_http_client *c, struct fl_http_call *call)
     CURL *easy = call->easy;
     bool is_fine = true;
 #define SET(option, value) is_fine = curl_easy_setopt(easy, option, value) == CURLE_OK && is_fine
-    SET(CURLOPT_FRESH_CONNECT, call->is_fresh ? 1L : 0L);
+    SET(CURLOPT_FRESH_CONNECT, call->is_connect_only ? 1L : 0L);
     SET(CURLOPT_URL, call->url);
     SET(CURLOPT_PROTOCOLS_STR, c->may_be_local ? "http,https" : "https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);

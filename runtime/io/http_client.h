@@ -31,8 +31,6 @@ struct fl_http_call {
     struct fl_str body;         /* p NULL: none */
     int64_t timeout_ms;         /* for the whole; 0: 15 s */
     size_t max_bytes;           /* of the answer; 0: 1 MiB */
-    bool is_fresh;              /* a connection of its own: libcurl sends a request again, unasked,
-                                 * when one that was used before breaks without an answer */
     bool is_connect_only;       /* FL_OK: connected, and with TLS if the address says so; nothing
                                  * was sent. Until fl_http_call_close: fl_http_call_send and
                                  * _receive, and the socket is the caller's to watch. */

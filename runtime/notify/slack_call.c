@@ -92,7 +92,6 @@ static enum fl_code start(struct fl_op *op, struct fl_slack_call *c, const struc
                                      .url = c->url.p,
                                      .headers = c->headers,
                                      .body = fl_buf_view(&c->body),
-                                     .is_fresh = c->is_fresh,
                                      .timeout_ms = FL_SLACK_TIMEOUT_MS,
                                      .max_bytes = (size_t)4 << 20 };
     c->http_op = (struct fl_op){ .done = on_called };
@@ -123,7 +122,6 @@ enum fl_code fl_slack_call_start(struct fl_op *op, struct fl_slack_call *c,
     *body = (struct fl_buf){ 0 };
     fl_buf_str(&c->url, base_url(ch));
     fl_buf_printf(&c->url, "/%s", method);
-    c->is_fresh = strcmp(method, "chat.postMessage") == 0; /* else a card may stand there twice */
     fl_buf_puts(&c->bearer, "Authorization: Bearer ");
     fl_buf_str(&c->bearer, fl_channel_secret(ch, secret));
     return start(op, c, ch);

@@ -28,7 +28,6 @@ struct fl_slack_call {
     json_t *answer;   /* out: with FL_OK, the whole of it (NULL from a response_url) */
     int64_t retry_ms; /* out: with FL_TOO_MANY */
     bool is_plain;    /* the answer is no JSON */
-    bool is_fresh;
 };
 /* `body` is taken over: a JSON object, or a form where it does not begin with '{'. `secret` names
  * the token. Codes as in fl_channel_kind.send_start. May be cancelled. */

@@ -167,7 +167,7 @@ static void test_refusals_say_why(void)
     uint16_t port = start(&app);
     CHECK_INT(fl_ws_client_open("127.0.0.1", port, "/mcp/ws", "wrong", TIMEOUT_MS, &c, &err),
               FL_UNAUTHENTICATED);
-    CHECK_STR(err.text, "the runtime does not know the credential");
+    CHECK_STR(err.text, "the peer does not know the credential");
     CHECK_INT(fl_ws_client_open("192.0.2.1", port, "/mcp/ws", "right", TIMEOUT_MS, &c, &err),
               FL_CONFIG);
     CHECK_STR(err.text, "'192.0.2.1' is no numeric address of this machine");
@@ -276,26 +276,26 @@ static void test_handshakes_that_are_none_are_refused(void)
         const char *text;
     } cases[] = {
         { "SSH-2.0-OpenSSH\r\n\r\n", FL_IO, "what listens there does not speak HTTP" },
-        { "HTTP/1.1 200 OK\r\n\r\n", FL_IO, "the runtime answered 200 instead of a WebSocket" },
-        { "HTTP/1.1 503 No\r\n\r\n", FL_IO, "the runtime answered 503 instead of a WebSocket" },
-        { "HTTP/1.1 403 No\r\n\r\n", FL_FORBIDDEN, "the runtime refuses this client" },
+        { "HTTP/1.1 200 OK\r\n\r\n", FL_IO, "the peer answered 200 instead of a WebSocket" },
+        { "HTTP/1.1 503 No\r\n\r\n", FL_IO, "the peer answered 503 instead of a WebSocket" },
+        { "HTTP/1.1 403 No\r\n\r\n", FL_FORBIDDEN, "the peer refuses this client" },
         { "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
           "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n"
           "Sec-WebSocket-Protocol: mcp\r\n\r\n",
-          FL_IO, "the runtime's WebSocket handshake is not valid" },
+          FL_IO, "the peer's WebSocket handshake is not valid" },
         { "HTTP/1.1 101 S\r\nConnection: upgrade\r\nSec-WebSocket-Accept: %s\r\n"
           "Sec-WebSocket-Protocol: mcp\r\n\r\n",
-          FL_IO, "the runtime's WebSocket handshake is not valid" },
+          FL_IO, "the peer's WebSocket handshake is not valid" },
         { "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
           "Sec-WebSocket-Accept: %s\r\n\r\n",
-          FL_IO, "the runtime's WebSocket does not speak MCP" },
+          FL_IO, "the peer's WebSocket does not speak what it should" },
         { "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
           "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
-          FL_IO, "the runtime's WebSocket does not speak MCP" },
+          FL_IO, "the peer's WebSocket does not speak what it should" },
         { "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
           "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: mcp\r\n"
           "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-          FL_IO, "the runtime's WebSocket does not speak MCP" },
+          FL_IO, "the peer's WebSocket does not speak what it should" },
         { "HTTP/1.1 101 S\r\nUpgrade: websocket\r\n", FL_CLOSED, "the connection was closed" },
     };
     for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
