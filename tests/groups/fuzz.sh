@@ -5,7 +5,8 @@
 # build: none
 # shellcheck shell=bash
 
-# Seeds stand in tests/fuzz/corpus/TARGET; some targets have more where there is more.
+# Seeds stand in tests/fuzz/corpus/TARGET, what was found in TARGET.b64 (tests/fuzz/pack.py); some
+# targets have more where there is more.
 more_seeds() { # more_seeds TARGET DIR
     case $1 in
     fuzz_scan | fuzz_jcs)
@@ -26,6 +27,8 @@ fuzz() { # fuzz TARGET SECONDS [option...]
     shift 2
     mkdir -p "$FL_TMP/corpus-$name" "$seeds"
     more_seeds "$name" "$seeds"
+    [ ! -f "tests/fuzz/corpus/$name.b64" ] ||
+        python3 tests/fuzz/pack.py unpack "tests/fuzz/corpus/$name.b64" "$seeds"
     dirs=("$FL_TMP/corpus-$name" "$seeds")
     [ ! -d "tests/fuzz/corpus/$name" ] || dirs+=("tests/fuzz/corpus/$name")
     case $name in
