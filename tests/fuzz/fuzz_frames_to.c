@@ -1,17 +1,15 @@
 /* The plugin's side: a whole life of it, with a real plugin, behind a setup of ours and frames of
- * the fuzzer's. It must end, and say nothing that the worker would not take. A byte in front says
- * whether the rest is frames as they are, or records {type, job, length} out of which frames are
- * made. */
-#include <sys/socket.h>
-#include <unistd.h>
-
+ * the fuzzer's. It must end, and say nothing that the worker would not take. The first bit says
+ * whether the rest is frames as they are, or records {type, job, how, length} out of which frames
+ * are made; the second whether the worker goes in the middle, and hears nothing. */
 #include "flopinio/base/mem.h"
 #include "fuzz.h"
+#include "runtime/host/pipe.h"
 #include "runtime/host/reply.h"
 #include "runtime/host/serve.h"
 #include "runtime/host/setup.h"
 
-enum { OUTPUT_MAX = 1 << 16, INPUT_MAX = 4096, SOCKET_BYTES = 1 << 20 };
+enum { OUTPUT_MAX = 1 << 16, INPUT_MAX = 4096 };
 
 static void put_setup(struct fl_buf *out)
 {
@@ -58,15 +56,26 @@ static void put_records(struct fl_buf *out, const uint8_t *p, size_t n)
     }
 }
 
-static void check_answers(int fd)
+/* Cuts a frame that is not whole off the end, behind which the thread would wait for the rest. */
+static void end_frames(struct fl_buf *out)
 {
-    struct fl_buf all = FL_BUF_INIT;
-    char some[4096];
-    ssize_t got;
+    size_t at = 0;
+    while (out->n - at >= FL_FRAME_HEAD) {
+        struct fl_frame frame = fl_frame_read_head(out->p + at);
+        if (frame.n > fl_frame_max_to_plugin(frame.type))
+            return; /* it ends there */
+        if (frame.n > out->n - at - FL_FRAME_HEAD)
+            break;
+        at += FL_FRAME_HEAD + frame.n;
+    }
+    fl_buf_cut(out, at);
+    fl_frame_end(out, fl_frame_begin(out, FL_FRAME_CLOSE, 0));
+}
+
+static void check_answers(struct fl_str all)
+{
     size_t at = 0;
     bool is_first = true;
-    while ((got = recv(fd, some, sizeof some, MSG_DONTWAIT)) > 0)
-        fl_buf_put(&all, some, (size_t)got);
     while (all.n - at >= FL_FRAME_HEAD) {
         struct fl_frame frame = fl_frame_read_head(all.p + at);
         FL_ASSERT(frame.n <= fl_frame_max_from_plugin(frame.type, OUTPUT_MAX));
@@ -85,28 +94,48 @@ static void check_answers(int fd)
         at += FL_FRAME_HEAD + frame.n;
     }
     FL_ASSERT(at == all.n && !is_first);
-    fl_buf_fini(&all);
+}
+
+static void on_arrived(void *ctx)
+{
+    FL_UNUSED(ctx);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    int pair[2], room = SOCKET_BYTES;
-    struct fl_buf out = FL_BUF_INIT;
+    static struct fl_loop loop;
+    static bool has_loop;
+    struct fl_err err;
+    struct fl_buf out = FL_BUF_INIT, in = FL_BUF_INIT;
+    bool is_over = false;
     if (n == 0 || n > INPUT_MAX)
         return 0;
-    FL_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    for (int i = 0; i < 2; i++)
-        FL_ASSERT(setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0);
+    if (!has_loop) {
+        FL_ASSERT(fl_loop_init(&loop, &err) == FL_OK);
+        uv_ref((uv_handle_t *)&loop.async); /* else a turn with nothing else to do does nothing */
+    }
+    has_loop = true;
+    struct fl_pipe *pipe = fl_pipe_new(&loop, on_arrived, NULL);
     put_setup(&out);
     if (data[0] & 1)
         fl_buf_put(&out, data + 1, n - 1);
     else
         put_records(&out, data + 1, n - 1);
-    FL_ASSERT(!out.is_failed && send(pair[0], out.p, out.n, MSG_DONTWAIT) == (ssize_t)out.n);
-    shutdown(pair[0], SHUT_WR);
-    fl_serve_run(pair[1], false);
-    check_answers(pair[0]);
-    close(pair[0]);
+    if (!(data[0] & 2))
+        end_frames(&out);
+    FL_ASSERT(pipe && !out.is_failed && fl_pipe_send(pipe, &out));
+    if (data[0] & 2)
+        fl_pipe_shut(pipe);
+    fl_serve_thread(pipe); /* takes one of the two references */
+    FL_ASSERT(fl_pipe_receive(pipe, &in, &is_over) && is_over);
+    if (data[0] & 2)
+        FL_ASSERT(in.n == 0);
+    else
+        check_answers(fl_buf_view(&in));
+    fl_pipe_leave(&pipe);
+    uv_run(&loop.uv, UV_RUN_NOWAIT);
+    uv_run(&loop.uv, UV_RUN_NOWAIT);
     fl_buf_fini(&out);
+    fl_buf_fini(&in);
     return 0;
 }
