@@ -8,7 +8,7 @@
 # history does not go back so far (a shallow clone) both sides are this one.
 old_commit() {
     local newest
-    newest=$(git rev-list -1 HEAD -- runtime/store/migrations 2>/dev/null) &&
+    newest=$(git log -1 --diff-filter=A --format=%H -- runtime/store/migrations 2>/dev/null) &&
         git rev-parse --verify --quiet "${FL_OLD_COMMIT:-$newest^}^{commit}"
 }
 
