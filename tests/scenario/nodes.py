@@ -3,7 +3,9 @@
     node = Node(rt, lease_time="1s")     one worker of its own supervisor, on rt's private database
     with Trace(node.worker(), "sendto", 7, "signal=KILL"): ...
 """
+import os
 import re
+import shutil
 import signal
 import subprocess
 import urllib.parse
@@ -25,6 +27,13 @@ class Node(Runtime):
 
     def command(self):
         return [self.program] + super().command()[1:]
+
+    def spawn(self):
+        """What the first node knows of the database comes along, as docs/operator.md says."""
+        if not os.path.exists(self.data + "/epoch"):
+            os.makedirs(self.data, exist_ok=True)
+            shutil.copy(self.first.data + "/epoch", self.data + "/epoch")
+        super().spawn()
 
     def connect(self, role="super"):
         return self.first.connect(role)
