@@ -37,6 +37,7 @@ enum fl_role {
     X(READ_AUDIT, "read the audit", 1, 1, 0, 1, 0)                                                 \
     X(READ_POLICY, "read the policy", 1, 1, 1, 1, 0)                                               \
     X(READ_INVENTORY, "list people, agents and tools", 1, 1, 1, 1, 0)                              \
+    X(BREAK_GLASS, "break the glass", 1, 0, 0, 0, 0)                                               \
     X(GRANT, "make grants", 1, 1, 0, 0, 0)                                                         \
     X(REVOKE_GRANTS, "revoke grants", 1, 1, 1, 0, 0)                                               \
     X(MANAGE_POLICY, "change the policy", 1, 1, 0, 0, 0)                                           \

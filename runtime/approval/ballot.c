@@ -83,6 +83,15 @@ bool fl_ballot_is_owner(const struct fl_ballot *b, const struct fl_uuid *person)
     return is_owner;
 }
 
+bool fl_ballot_is_excluded(const struct fl_ballot *b, const struct fl_uuid *person)
+{
+    for (size_t i = 0; i < b->excluded_count; i++) {
+        if (fl_uuid_cmp(&b->excluded[i].person, person) == 0)
+            return true;
+    }
+    return false;
+}
+
 void fl_ballot_facts(const struct fl_ballot *b, const struct fl_ask *ask,
                      struct fl_quorum_facts *ret)
 {

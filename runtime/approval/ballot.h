@@ -29,6 +29,8 @@ enum fl_code fl_ballot_read(struct fl_ballot *ballot, struct fl_arena *arena,
                             const struct fl_approval *row, struct fl_err *err) FL_MUST_CHECK;
 /* Do they own the agent, then or now? */
 bool fl_ballot_is_owner(const struct fl_ballot *ballot, const struct fl_uuid *person);
+/* Are they left out for whatever reason, also one that a rule would lift? */
+bool fl_ballot_is_excluded(const struct fl_ballot *ballot, const struct fl_uuid *person);
 /* The facts for the quorum under this ask. */
 void fl_ballot_facts(const struct fl_ballot *ballot, const struct fl_ask *ask,
                      struct fl_quorum_facts *ret);

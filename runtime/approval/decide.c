@@ -30,6 +30,11 @@ static struct fl_decide *decide_of(struct fl_flow *f)
     return FL_CONTAINER(f, struct fl_decide, flow);
 }
 
+static bool is_approval(const struct fl_decide *d)
+{
+    return d->verdict == FL_VERDICT_APPROVE || d->verdict == FL_VERDICT_BREAK_GLASS;
+}
+
 FL_STEP(open)
 {
     struct fl_decide *d = decide_of(f);
@@ -50,7 +55,7 @@ void fl_decide_read(struct fl_decide *d)
 {
     d->q_row = fl_store_approval_lock(d->tx, &d->approval);
     d->q_votes = fl_store_votes(d->tx, &d->approval);
-    if (d->verdict == FL_VERDICT_APPROVE)
+    if (is_approval(d))
         d->q_content = fl_store_approval_content(d->tx, &d->approval);
 }
 
@@ -66,6 +71,8 @@ static void event(struct fl_decide *d, struct fl_audit_event *e, enum fl_audit_k
 static enum fl_code late(struct fl_decide *d, struct fl_err *err)
 {
     const struct fl_approval *row = &d->row;
+    if (d->verdict == FL_VERDICT_REVIEW)
+        return fl_err_set(err, FL_CONFLICT, "no review of it is due");
     if (d->verdict == FL_VERDICT_REOPEN)
         return fl_err_set(err, FL_CONFLICT, "it is %s, not rejected", fl_state_word(row->state));
     return fl_err_set(err, FL_CONFLICT, "it is %s already%s%.*s", fl_state_word(row->state),
@@ -98,8 +105,37 @@ static bool is_open(const struct fl_decide *d)
     enum fl_approval_state state = d->row.state;
     if (d->verdict == FL_VERDICT_REOPEN)
         return state == FL_APPROVAL_REJECTED;
+    if (d->verdict == FL_VERDICT_REVIEW)
+        return d->row.review_due_ms && !d->row.reviewed_at_ms;
     bool can_undo = state == FL_APPROVAL_APPROVED && d->row.claimable_in_ms > 0;
     return state == FL_APPROVAL_PENDING || (d->verdict == FL_VERDICT_WITHDRAW && can_undo);
+}
+
+/* Alone, so with all that can be asked of one person; rules lift nothing here. */
+static enum fl_code check_glass(const struct fl_decide *d, const struct fl_quorum_person *person,
+                                struct fl_err *err)
+{
+    enum fl_code code = fl_role_require(person->role, FL_ACTION_BREAK_GLASS, err);
+    if (code)
+        return code;
+    if (fl_ballot_is_excluded(&d->ballot, &d->person))
+        return fl_err_set(err, FL_FORBIDDEN,
+                          "you own the agent, or changed the call: somebody else breaks the glass");
+    if (!d->has_second_factor)
+        return fl_err_set(err, FL_FORBIDDEN, "breaking the glass takes your second factor");
+    if (!d->reason.n || !d->binding.p)
+        return fl_err_set(err, FL_BAD_PARAMS,
+                          "breaking the glass takes a 'reason' and the 'binding' of the card");
+    return FL_OK;
+}
+
+static enum fl_code check_review(const struct fl_decide *d, struct fl_err *err)
+{
+    if (fl_uuid_cmp(&d->row.broken_by, &d->person) == 0 ||
+        fl_ballot_is_excluded(&d->ballot, &d->person))
+        return fl_err_set(err, FL_FORBIDDEN,
+                          "somebody reviews it who neither broke the glass nor owns the agent");
+    return FL_OK;
 }
 
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
@@ -117,7 +153,7 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
         return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
     if (!is_open(d))
         return late(d, err);
-    if (d->verdict == FL_VERDICT_APPROVE) {
+    if (is_approval(d)) {
         enum fl_code digest = check_digest(d, err);
         if (digest)
             return digest;
@@ -129,6 +165,10 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
     *ret_person = person;
     if (d->verdict == FL_VERDICT_WITHDRAW)
         return FL_OK;
+    if (d->verdict == FL_VERDICT_BREAK_GLASS)
+        return check_glass(d, person, err);
+    if (d->verdict == FL_VERDICT_REVIEW)
+        return check_review(d, err);
     fl_ballot_facts(&d->ballot, d->ask, &facts);
     enum fl_code code = fl_quorum_may_vote(&facts, person, &vote, err);
     if (code == FL_OK && d->verdict == FL_VERDICT_APPROVE && !d->binding.p)
@@ -224,6 +264,67 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
     return FL_OK;
 }
 
+/* Names of the owners, whom it concerns. */
+static struct fl_str owners_of(struct fl_decide *d)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    for (size_t i = 0; i < d->ballot.person_count; i++) {
+        const struct fl_quorum_person *p = &d->ballot.people[i];
+        if (p->role != FL_ROLE_OWNER || !p->is_active)
+            continue;
+        fl_buf_puts(&out, out.n ? "," : "");
+        fl_buf_str(&out, p->name);
+    }
+    struct fl_str names = out.is_failed ? FL_STR("") : fl_arena_str(d->arena, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    return names;
+}
+
+static enum fl_code break_glass(struct fl_decide *d, struct fl_err *err)
+{
+    struct fl_audit_event e;
+    struct fl_quorum_facts facts;
+    fl_ballot_vote(&d->ballot, &d->person, true, true);
+    fl_ballot_facts(&d->ballot, d->ask, &facts);
+    enum fl_code code = fl_quorum_count(&facts, &d->quorum, err);
+    if (code)
+        return code;
+    if (d->quorum.state == FL_QUORUM_REJECTED)
+        return fl_err_set(err, FL_CONFLICT, "the votes reject it already");
+    struct fl_str owners = owners_of(d);
+    describe(d);
+    fl_store_vote_put(d->tx, &d->approval, &d->person, true, d->reason, "break-glass", true, false);
+    d->is_decided = true;
+    d->state = FL_APPROVAL_APPROVED;
+    event(d, &e, FL_AUDIT_APPROVAL_APPROVED);
+    fl_audit_bool(&e, "approves", true);
+    fl_audit_bool(&e, "break_glass", true);
+    fl_audit_z(&e, "progress", d->progress);
+    fl_audit_text(&e, "reason", d->reason);
+    fl_audit_hex(&e, "binding", d->row.binding_digest.p, d->row.binding_digest.n);
+    fl_audit_append(&e, d->tx);
+    event(d, &e, FL_AUDIT_APPROVAL_GLASS);
+    fl_audit_text(&e, "reason", d->reason);
+    fl_audit_text(&e, "owners", owners);
+    fl_audit_append(&e, d->tx);
+    FL_LOG(WARN, "glass_broken", FL_KU("org", &d->organization), FL_KU("call", &d->approval),
+           FL_KV("by", d->person_name));
+    fl_store_approval_break(d->tx, &d->approval, &d->person);
+    d->q_moved = fl_store_approval_decide(d->tx, &d->approval, d->state, d->person_name,
+                                          (struct fl_str){ NULL, 0 }, false, 0);
+    return FL_OK;
+}
+
+static enum fl_code review(struct fl_decide *d)
+{
+    struct fl_audit_event e;
+    d->q_moved = fl_store_approval_review(d->tx, &d->approval, d->person_name);
+    event(d, &e, FL_AUDIT_APPROVAL_REVIEWED);
+    fl_audit_text(&e, "reason", d->reason);
+    fl_audit_append(&e, d->tx);
+    return FL_OK;
+}
+
 /* Lifts what keeps the agent from asking again after a rejection. */
 static enum fl_code reopen(struct fl_decide *d, struct fl_err *err)
 {
@@ -235,6 +336,17 @@ static enum fl_code reopen(struct fl_decide *d, struct fl_err *err)
     fl_audit_text(&e, "reason", d->reason);
     fl_audit_append(&e, d->tx);
     return FL_OK;
+}
+
+/* What is to be written when nothing speaks against it. */
+static enum fl_code carry_out(struct fl_decide *d, struct fl_err *err)
+{
+    switch (d->verdict) {
+    case FL_VERDICT_REOPEN: return reopen(d, err);
+    case FL_VERDICT_BREAK_GLASS: return break_glass(d, err);
+    case FL_VERDICT_REVIEW: return review(d);
+    default: return vote(d, err);
+    }
 }
 
 /* Nothing more can be done with it but to say so. */
@@ -268,7 +380,6 @@ enum fl_decide_end fl_decide_write(struct fl_decide *d)
 {
     struct fl_audit_event e;
     enum fl_code code = d->refusal.code;
-    bool is_reopening = d->verdict == FL_VERDICT_REOPEN;
     if (code == FL_FORBIDDEN || d->is_tampered) {
         event(d, &e, d->is_tampered ? FL_AUDIT_APPROVAL_TAMPERED : FL_AUDIT_APPROVAL_REFUSED);
         fl_audit_z(&e, "why", d->refusal.text);
@@ -280,7 +391,7 @@ enum fl_decide_end fl_decide_write(struct fl_decide *d)
         return FL_DECIDE_EXPIRED;
     }
     if (code == FL_OK)
-        code = is_reopening ? reopen(d, &d->refusal) : vote(d, &d->refusal);
+        code = carry_out(d, &d->refusal);
     d->refusal.code = code;
     return code ? FL_DECIDE_FAILED : FL_DECIDE_VOTED;
 }
@@ -332,10 +443,14 @@ enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
         count(&d->core->stats, d->state, fl_cell_int(d->q_moved, 0, 0));
     fl_hub_changed(d->core->hub, &d->organization, &d->approval);
     if (d->is_decided && d->state == FL_APPROVAL_APPROVED && d->row.wait_mode == FL_WAIT_TASK &&
-        !d->ask->undo_ms)
+        (!d->ask->undo_ms || d->verdict == FL_VERDICT_BREAK_GLASS))
         fl_runner_kick(d->core, &d->organization, &d->approval);
     if (d->verdict == FL_VERDICT_REOPEN)
         snprintf(d->text, sizeof d->text, "the agent may ask again");
+    else if (d->verdict == FL_VERDICT_REVIEW)
+        snprintf(d->text, sizeof d->text, "reviewed");
+    else if (d->verdict == FL_VERDICT_BREAK_GLASS)
+        snprintf(d->text, sizeof d->text, "approved by you alone; a review is due within 24 h");
     else if (d->state == FL_APPROVAL_VOIDED)
         snprintf(d->text, sizeof d->text, "taken back; it does not run");
     else if (d->row.state == FL_APPROVAL_APPROVED)

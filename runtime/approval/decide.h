@@ -9,7 +9,14 @@
 #include "runtime/approval/core.h"
 #include "runtime/store/approval.h"
 
-enum fl_verdict { FL_VERDICT_APPROVE, FL_VERDICT_REJECT, FL_VERDICT_WITHDRAW, FL_VERDICT_REOPEN };
+enum fl_verdict {
+    FL_VERDICT_APPROVE,
+    FL_VERDICT_REJECT,
+    FL_VERDICT_WITHDRAW,
+    FL_VERDICT_REOPEN,
+    FL_VERDICT_BREAK_GLASS, /* approve alone, whoever else is asked; owners only */
+    FL_VERDICT_REVIEW       /* of that, by somebody else */
+};
 
 struct fl_decide {
     struct fl_flow flow;

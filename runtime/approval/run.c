@@ -211,6 +211,18 @@ FL_STEP(opened)
     return fl_await(f, &S_rechecked, fl_tx_round(&f->op, &r->tx));
 }
 
+/* Approved by one who may break the glass: may they still, and is it their vote still? */
+static bool is_glass_broken(const struct fl_run *r, const struct fl_ballot *b)
+{
+    const struct fl_quorum_person *p = fl_ballot_person(b, &r->row.broken_by);
+    bool has_voted = false;
+    for (size_t i = 0; i < b->vote_count; i++)
+        has_voted |= fl_uuid_cmp(&b->votes[i].person, &r->row.broken_by) == 0 &&
+                     b->votes[i].approves && b->votes[i].has_second_factor;
+    return p && p->is_active && fl_role_may(p->role, FL_ACTION_BREAK_GLASS) && has_voted &&
+           !fl_ballot_is_excluded(b, &r->row.broken_by);
+}
+
 /* NULL: it may run. Else why not, in a clause that people and the agent read. */
 static const char *objection(struct fl_run *r, struct fl_err *err)
 {
@@ -255,7 +267,9 @@ static const char *objection(struct fl_run *r, struct fl_err *err)
     fl_ballot_facts(&ballot, v.ask, &facts);
     if (fl_quorum_count(&facts, &quorum, err))
         return err->text;
-    if (quorum.state != FL_QUORUM_APPROVED)
+    bool is_enough = quorum.state == FL_QUORUM_APPROVED ||
+                     (quorum.state == FL_QUORUM_OPEN && is_glass_broken(r, &ballot));
+    if (!is_enough)
         return "the votes are not enough by the policy and the people's roles of now";
     return NULL;
 }

@@ -83,7 +83,9 @@
     X(GRANT_CREATED, "grant.created", "a person lets calls like one they were shown run unasked")  \
     X(GRANT_REVOKED, "grant.revoked", "a grant was revoked")                                       \
     X(APPROVAL_REOPENED, "approval.reopened", "the agent may ask again for what was rejected")     \
-    X(APPROVAL_EDITED, "approval.edited", "a person changed the arguments of what waited")
+    X(APPROVAL_EDITED, "approval.edited", "a person changed the arguments of what waited")         \
+    X(APPROVAL_GLASS, "approval.glass_broken", "an owner approved it alone; a review is due")      \
+    X(APPROVAL_REVIEWED, "approval.reviewed", "a broken glass was reviewed")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

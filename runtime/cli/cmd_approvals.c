@@ -18,7 +18,7 @@
 
 #define COLUMNS                                                                                     \
     "ID=id:id STATE=says WHAT=what:s AGENT=agent ?RISK=risk ?VOTES=progress ?ASKED=created_at:ago " \
-    "LEFT=expires_at:left"
+    "LEFT=expires_at:left ?REVIEW=review_due_at:left"
 #define NOTHING_WAITS "nothing waits"
 
 /* ---------------------------------------------------------------- the list */
@@ -31,7 +31,7 @@ static const char *states_of(struct fl_cli *cli)
     struct fl_buf out = FL_BUF_INIT;
     json_t *list = fl_cli_list(cli, "state"), *item;
     size_t i;
-    if (!fl_cli_has(cli, "state") && !fl_cli_has(cli, "all"))
+    if (!fl_cli_has(cli, "state") && !fl_cli_has(cli, "all") && !fl_cli_has(cli, "review"))
         fl_buf_puts(&out, "pending,unknown");
     json_array_foreach (list, i, item) {
         const char *state = json_string_value(item);
@@ -54,6 +54,8 @@ static const char *list_path(struct fl_cli *cli)
         path = fl_arena_printf(cli->arena, "%s%s", path, fl_cli_path(cli, "&state={}", states));
     if (agent)
         path = fl_arena_printf(cli->arena, "%s%s", path, fl_cli_path(cli, "&agent={}", agent));
+    if (fl_cli_has(cli, "review"))
+        path = fl_arena_printf(cli->arena, "%s&review=true", path);
     if (since)
         path = fl_arena_printf(cli->arena, "%s%s", path, fl_cli_path(cli, "&since={}", since));
     return path;
@@ -215,6 +217,7 @@ static const struct fl_cli_flag list_flags[] = {
     { "state", "STATE", "waiting, approved, rejected, expired, done, failed, unknown ...",
       FL_FLAG_MANY },
     { "all", NULL, "whatever their state; without, those that wait for a person", 0 },
+    { "review", NULL, "only those that somebody approved alone and nobody has reviewed", 0 },
     { "agent", "NAME", "only this agent's", 0 },
     { "since", "TIME", "only newer ones: 2h, or 2026-11-23T16:30:00Z", 0 },
     { "limit", "N", "at most so many (50)", 0 },

@@ -139,6 +139,37 @@ static int reject(struct fl_cli *cli)
     return has_id ? decide(cli, "reject") : reject_all(cli, agent);
 }
 
+static int break_glass(struct fl_cli *cli)
+{
+    json_t *approval = NULL, *answer = NULL, *body;
+    const char *id = NULL;
+    int status = fl_decide_need_person(cli);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_find(cli, fl_cli_arg(cli, 0), &id);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_get(cli, id, &approval);
+    if (status)
+        return status;
+    fl_decide_show_card(cli, approval);
+    status = check(cli, approval, true);
+    if (status == FL_EXIT_DONE &&
+        !fl_decide_is_confirmed(cli, "Approve it alone, whoever else is asked? [y/N] "))
+        status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was decided");
+    if (status == FL_EXIT_DONE) {
+        body = json_object();
+        fl_cli_put_flag(cli, body, "reason", "reason");
+        fl_cli_put(body, "binding", json_string_value(json_object_get(approval, "binding")));
+        status =
+            fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/break-glass", id),
+                       body, &answer);
+    }
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli, "%s", fl_cli_member(cli, answer, "text"));
+    json_decref(approval);
+    json_decref(answer);
+    return status;
+}
+
 static int edit(struct fl_cli *cli)
 {
     json_t *approval = NULL, *answer = NULL, *body,
@@ -171,9 +202,10 @@ static int edit(struct fl_cli *cli)
     return status;
 }
 
-static int reopen(struct fl_cli *cli)
+/* One that takes no card: what was decided is known, and only a reason is said. */
+static int say_of(struct fl_cli *cli, const char *what)
 {
-    json_t *body;
+    json_t *body, *answer = NULL;
     const char *id = NULL;
     int status = fl_decide_need_person(cli);
     if (status == FL_EXIT_DONE)
@@ -182,11 +214,22 @@ static int reopen(struct fl_cli *cli)
         return status;
     body = json_object();
     fl_cli_put_flag(cli, body, "reason", "reason");
-    status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/reopen", id), body,
-                        NULL);
+    status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/{}", id, what),
+                        body, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
-        fl_cli_say(cli, "the agent may ask again");
+        fl_cli_say(cli, "%s", fl_cli_member(cli, answer, "text"));
+    json_decref(answer);
     return status;
+}
+
+static int reopen(struct fl_cli *cli)
+{
+    return say_of(cli, "reopen");
+}
+
+static int review(struct fl_cli *cli)
+{
+    return say_of(cli, "review");
 }
 
 static int withdraw(struct fl_cli *cli)
@@ -249,6 +292,10 @@ static const struct fl_cli_flag reject_flags[] = {
     { "all", NULL, "see --agent", 0 },
     { .name = NULL }
 };
+static const struct fl_cli_flag glass_flags[] = {
+    { "reason", "TEXT", "why; it is in the audit and on the card", FL_FLAG_REQUIRED },
+    { .name = NULL }
+};
 static const struct fl_cli_flag edit_flags[] = {
     { "arguments", "JSON", "all of them, as they are to be; @FILE reads a file", FL_FLAG_REQUIRED },
     { "reason", "TEXT", "why; the agent is told", 0 },
@@ -272,6 +319,13 @@ const struct fl_cli_command fl_cmd_decide[] = {
       "  flopinio approvals reject 4f2a --reason \"not on a Friday\"\n"
       "  flopinio approvals reject --agent builder --all --reason \"it runs amok\"",
       FL_CLI_ORG, reject_flags, reject },
+    { "approvals break-glass", "ID", "approves a call alone, in an emergency",
+      "Owners only, with their second factor, never for their own agent. Every owner finds it in the "
+      "audit and with approvals list --review; somebody else reviews it within 24 hours.\n"
+      "  flopinio approvals break-glass 4f2a --as olga --reason \"the site is down\"",
+      FL_CLI_ORG, glass_flags, break_glass },
+    { "approvals review", "ID", "records that you looked at a broken glass", NULL, FL_CLI_ORG,
+      reason_flags, review },
     { "approvals edit", "ID", "changes the arguments of a call that waits",
       "The changed call is an approval of its own, which somebody else decides (unless the rule says "
       "editor_may_approve); the old one is rejected, and its agent is told where to wait.\n"

@@ -74,6 +74,11 @@ static void put_head(struct fl_buf *out, const struct fl_api *a, const struct fl
     put_text(out, "reason", row->reason.n ? row->reason : NOTHING);
     put_flag(out, "needs_second_factor", v->ask && v->ask->needs_second_factor);
     put_flag(out, "is_isolated", row->is_isolated);
+    if (row->review_due_ms) {
+        put_flag(out, "is_break_glass", true);
+        put_time(out, "review_due_at", row->reviewed_at_ms ? 0 : row->review_due_ms);
+        put_time(out, "reviewed_at", row->reviewed_at_ms);
+    }
     put_flag(out, "may_decide", may);
 }
 
@@ -268,6 +273,7 @@ static void start_list(struct fl_api *a)
         return;
     }
     filter.agent_name = agent;
+    filter.needs_review = fl_str_is(fl_api_query(a, "review"), "true");
     if (only_own(a))
         filter.owner = a->auth.id;
     a->user = FL_ARENA_NEW(a->arena, struct listing);
@@ -552,28 +558,49 @@ static void start_reject(struct fl_api *a)
         fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
 }
 
-static void start_reopen(struct fl_api *a)
+/* What is decided of one without a body but a reason, and the binding where that is asked for. */
+static bool start_verdict(struct fl_api *a, enum fl_verdict verdict)
 {
     struct deciding *d = FL_ARENA_NEW(a->arena, struct deciding);
-    struct fl_str reason;
+    struct fl_str reason, binding = NOTHING;
     struct fl_uuid id;
     if (!d) {
         fl_api_error(a, FL_NOMEM, "out of memory");
-        return;
+        return false;
     }
-    if (!read_id(a, &id) || !fl_api_text(a, "reason", false, &reason))
-        return;
+    if (!read_id(a, &id) || !fl_api_text(a, "reason", false, &reason) ||
+        (verdict == FL_VERDICT_BREAK_GLASS && !fl_api_text(a, "binding", true, &binding)))
+        return false;
     d->decide = (struct fl_decide){ .core = a->core,
                                     .organization = a->organization_id,
                                     .approval = id,
                                     .person = a->auth.id,
                                     .person_name = a->auth.person,
                                     .has_second_factor = a->auth.has_second_factor,
-                                    .verdict = FL_VERDICT_REOPEN,
+                                    .verdict = verdict,
                                     .reason = reason.n ? reason : NOTHING,
+                                    .binding = binding,
                                     .via = a->is_control ? "cli" : "api" };
     a->user = d;
-    decide(a);
+    return true;
+}
+
+static void start_reopen(struct fl_api *a)
+{
+    if (start_verdict(a, FL_VERDICT_REOPEN))
+        decide(a);
+}
+
+static void start_break(struct fl_api *a)
+{
+    if (start_verdict(a, FL_VERDICT_BREAK_GLASS))
+        look_first(a);
+}
+
+static void start_review(struct fl_api *a)
+{
+    if (start_verdict(a, FL_VERDICT_REVIEW))
+        decide(a);
 }
 
 /* ---------------------------------------------------------------- editing */
@@ -736,6 +763,10 @@ const struct fl_api_route fl_api_approvals[] = {
       "agent reason may_ask_again" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/reopen", FL_NEED_DECIDER, FL_ACTION_DECIDE,
       start_reopen, "reason" },
+    { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/break-glass", FL_NEED_DECIDER,
+      FL_ACTION_BREAK_GLASS, start_break, "reason binding" },
+    { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/review", FL_NEED_DECIDER, FL_ACTION_DECIDE,
+      start_review, "reason" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/edit", FL_NEED_DECIDER, FL_ACTION_DECIDE,
       start_edit, "arguments binding reason" },
     { .pattern = NULL }

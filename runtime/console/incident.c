@@ -14,7 +14,7 @@
 struct incident {
     struct fl_str agent;
     struct fl_agent_window window;
-    int64_t reads, denied, waiting;
+    int64_t reads, denied, waiting, glass;
     bool is_next; /* something was written */
     /* of one page; gone with it */
     struct fl_arena *arena;
@@ -69,7 +69,8 @@ static enum fl_code put_effect(struct fl_buf *out, const struct fl_api *a, int a
     put_text(out, "decided_by", row->decided_by);
     put_text(out, "rule", row->rule);
     put_text(out, "reason", row->reason);
-    fl_buf_printf(out, ",\"was_sent\":%s", row->dispatched_at_ms ? "true" : "false");
+    fl_buf_printf(out, ",\"was_sent\":%s,\"is_break_glass\":%s",
+                  row->dispatched_at_ms ? "true" : "false", row->review_due_ms ? "true" : "false");
     put_text(out, "sentence", fl_api_sentence(a, in->arena, &view, in->contents[at]));
     fl_buf_putc(out, '}');
     fl_approval_view_fini(&view);
@@ -81,8 +82,9 @@ static void end(struct fl_api *a)
 {
     const struct incident *in = a->user;
     struct fl_buf out = FL_BUF_INIT;
-    fl_buf_printf(&out, "],\"reads\":%lld,\"denied\":%lld,\"waiting\":%lld}", (long long)in->reads,
-                  (long long)in->denied, (long long)in->waiting);
+    fl_buf_printf(&out, "],\"reads\":%lld,\"denied\":%lld,\"waiting\":%lld,\"break_glass\":%lld}",
+                  (long long)in->reads, (long long)in->denied, (long long)in->waiting,
+                  (long long)in->glass);
     if (out.is_failed)
         fl_api_error(a, FL_NOMEM, "out of memory");
     else
@@ -96,8 +98,10 @@ static void send_page(struct fl_api *a)
     struct fl_buf out = FL_BUF_INIT;
     struct fl_err err;
     enum fl_code code = FL_OK;
-    for (int i = 0; code == FL_OK && i < in->count; i++)
+    for (int i = 0; code == FL_OK && i < in->count; i++) {
+        in->glass += in->rows[i].review_due_ms != 0;
         code = put_effect(&out, a, i, &err);
+    }
     if (code == FL_OK)
         code = fl_buf_code(&out, &err);
     in->is_next |= in->count > 0;

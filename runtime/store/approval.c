@@ -39,6 +39,9 @@
     X(number, preview_at_ms, MS("a.preview_at"))                                                   \
     X(number, asked_count, "a.asked_count")                                                        \
     X(uuid, grant_id, "a.grant_id")                                                                \
+    X(uuid, broken_by, "a.broken_by")                                                              \
+    X(number, review_due_ms, MS("a.review_due"))                                                   \
+    X(number, reviewed_at_ms, MS("a.reviewed_at"))                                                 \
     X(uuid, edit_of, "a.edit_of")                                                                  \
     X(uuid, editor_id, "a.editor_id")                                                              \
     X(uuid, retry_of, "a.retry_of")                                                                \
@@ -98,6 +101,7 @@ static struct fl_sql sql_list = {
               "WHERE b.organization_id = (SELECT org()) AND b.approval_id = $5)) "
               "AND ($7::text IS NULL OR a.agent_id = (SELECT n.agent_id FROM agent n WHERE "
               "n.organization_id = (SELECT org()) AND n.name = $7)) "
+              "AND (NOT $8::boolean OR (a.review_due IS NOT NULL AND a.reviewed_at IS NULL)) "
               "ORDER BY a.created_at DESC, a.approval_id DESC LIMIT $6",
     0
 };
@@ -445,6 +449,7 @@ struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approv
     fl_bind_uuid(tx, q, &f->after);
     fl_bind_int(tx, q, f->most);
     fl_bind_text(tx, q, f->agent_name.n ? f->agent_name : (struct fl_str){ NULL, 0 });
+    fl_bind_bool(tx, q, f->needs_review);
     return q;
 }
 

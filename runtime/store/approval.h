@@ -21,6 +21,7 @@ enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
 struct fl_approval {
     struct fl_uuid id, agent_id, credential_id, owner_id, server_id, retry_of, holder, claim_owner;
     struct fl_uuid grant_id;           /* zero, or the grant by which it was approved */
+    struct fl_uuid broken_by;          /* zero, or who approved it alone, by breaking the glass */
     struct fl_uuid edit_of, editor_id; /* zero, or whose arguments this person changed */
     struct fl_uuid agent_owner_id;     /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
@@ -36,10 +37,11 @@ struct fl_approval {
     int64_t created_at_ms, expires_at_ms, frozen_at_ms, decided_at_ms, left_at_ms, grace_until_ms;
     int64_t changed_at_ms, dispatched_at_ms, dispatch_deadline_ms, unknown_after_ms, settled_at_ms;
     int64_t delivered_at_ms, fence, dispatch_number;
-    int64_t claimable_in_ms; /* > 0: so long its approval can still be taken back */
-    bool is_expired;         /* by the database's clock, when it was read */
-    bool is_unknown_over;    /* unknown_after has passed */
-    bool is_unreached;       /* pending, and nobody could be told for a minute */
+    int64_t review_due_ms, reviewed_at_ms; /* of a broken glass */
+    int64_t claimable_in_ms;               /* > 0: so long its approval can still be taken back */
+    bool is_expired;                       /* by the database's clock, when it was read */
+    bool is_unknown_over;                  /* unknown_after has passed */
+    bool is_unreached;                     /* pending, and nobody could be told for a minute */
 };
 
 /* Ended by `flopinio recover`: whatever its state is called, it may have run. */
@@ -131,6 +133,7 @@ struct fl_approval_filter {
     int64_t since_ms;
     struct fl_uuid after; /* page: strictly older than this one */
     int most;             /* 1..500 */
+    bool needs_review;    /* a broken glass that nobody has reviewed */
 };
 /* Newest first. */
 struct fl_query *fl_store_approval_list(struct fl_tx *tx, const struct fl_approval_filter *filter);
@@ -157,6 +160,11 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
                                           int64_t undo_ms);
 /* Of a rejected one: may_ask_again. */
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id);
+/* Beside the decision: who broke the glass, and the review that is due. */
+void fl_store_approval_break(struct fl_tx *tx, const struct fl_uuid *id,
+                             const struct fl_uuid *person);
+struct fl_query *fl_store_approval_review(struct fl_tx *tx, const struct fl_uuid *id,
+                                          struct fl_str person);
 /* approved -> claimed: fence + 1; the audit row only with it. Columns: fence. */
 struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid *organization,
                                          const struct fl_uuid *id, const struct fl_uuid *worker,

@@ -21,6 +21,16 @@ static struct fl_sql sql_reopen = { "approval_reopen",
                                     "UPDATE approval SET may_ask_again = true " MINE
                                     "AND state = 'rejected' RETURNING approval_id",
                                     0 };
+static struct fl_sql sql_break = { "approval_break",
+                                   "UPDATE approval SET broken_by = $2, review_due = "
+                                   "clock_timestamp() + interval '24 hours' " MINE,
+                                   0 };
+static struct fl_sql sql_review = { "approval_review",
+                                    "UPDATE approval SET reviewed_at = clock_timestamp(), "
+                                    "reviewed_by = $2 " MINE
+                                    "AND review_due IS NOT NULL AND reviewed_at IS NULL RETURNING "
+                                    "approval_id",
+                                    0 };
 static struct fl_sql sql_claim = {
     "approval_claim",
     "WITH moved AS (UPDATE approval SET state = 'claimed', fence = fence + 1, claim_owner = $10, "
@@ -175,6 +185,20 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id)
 {
     return mine(tx, &sql_reopen, id);
+}
+
+void fl_store_approval_break(struct fl_tx *tx, const struct fl_uuid *id,
+                             const struct fl_uuid *person)
+{
+    fl_bind_uuid(tx, mine(tx, &sql_break, id), person);
+}
+
+struct fl_query *fl_store_approval_review(struct fl_tx *tx, const struct fl_uuid *id,
+                                          struct fl_str person)
+{
+    struct fl_query *q = mine(tx, &sql_review, id);
+    fl_bind_text(tx, q, person);
+    return q;
 }
 
 struct fl_query *fl_store_approval_claim(struct fl_tx *tx, const struct fl_uuid *organization,

@@ -23,6 +23,7 @@ static const struct {
     { FL_ACTION_READ_AUDIT, "yy-y-" },
     { FL_ACTION_READ_POLICY, "yyyy-" },
     { FL_ACTION_READ_INVENTORY, "yyyy-" },
+    { FL_ACTION_BREAK_GLASS, "y----" },
     { FL_ACTION_GRANT, "yy---" },
     { FL_ACTION_REVOKE_GRANTS, "yyy--" },
     { FL_ACTION_MANAGE_POLICY, "yy---" },
