@@ -35,7 +35,7 @@ static bool is_token(struct fl_str s)
 
 static bool is_chat(const json_t *value)
 {
-    long long id;
+    long long id = 0;
     return json_is_integer(value) ? json_integer_value(value) != 0
                                   : fl_str_to_i64(fl_json_str(value), &id) && id != 0;
 }

@@ -428,7 +428,48 @@ static void test_without_memory_nothing_is_allowed(void)
     fl_policy_unref(&whole);
 }
 
+/* Steps of `notify`: names that are told together stand in a list of their own. */
+static void test_notify_has_steps(void)
+{
+    static const struct {
+        const char *written, *frozen, *steps;
+    } rows[] = {
+        { "[a, b, inbox]", "[\"a\",\"b\",\"inbox\"]", "012" },
+        { "[[a, b], c]", "[[\"a\",\"b\"],\"c\"]", "001" },
+        { "[a, [b, c], [d]]", "[\"a\",[\"b\",\"c\"],\"d\"]", "0112" },
+        { "[[a, b, inbox]]", "[[\"a\",\"b\",\"inbox\"]]", "000" },
+    };
+    for (size_t i = 0; i < FL_COUNTOF(rows); i++) {
+        struct fl_buf text = FL_BUF_INIT, again = FL_BUF_INIT, want = FL_BUF_INIT,
+                      rule = FL_BUF_INIT;
+        struct fl_ask *loaded = NULL;
+        struct fl_err err;
+        fl_buf_printf(&rule,
+                      RULES "  - name: r\n    tools: [t]\n    effect: ask\n    ask:\n"
+                            "      notify: %s\n",
+                      rows[i].written);
+        struct fl_policy *p = compile(rule.p);
+        CHECK_OK(fl_policy_ask_dump(fl_policy_rule_at(p, 0)->ask, &text, &err));
+        fl_buf_printf(&want, "\"notify\":%s,", rows[i].frozen);
+        CHECK_MSG(strstr(text.p, want.p), "%s", text.p);
+        CHECK_OK(fl_policy_ask_load(fl_buf_view(&text), &loaded, &err));
+        CHECK_INT(loaded->notify_count, strlen(rows[i].steps));
+        for (size_t k = 0; k < loaded->notify_count; k++)
+            CHECK_INT(loaded->notify_step[k] == loaded->notify_step[k ? k - 1 : 0],
+                      rows[i].steps[k] == rows[i].steps[k ? k - 1 : 0]);
+        CHECK_OK(fl_policy_ask_dump(loaded, &again, &err));
+        CHECK_STR(again.p, text.p);
+        fl_policy_ask_free(&loaded);
+        fl_policy_unref(&p);
+        fl_buf_fini(&text);
+        fl_buf_fini(&again);
+        fl_buf_fini(&want);
+        fl_buf_fini(&rule);
+    }
+}
+
 static const struct fl_test tests[] = {
+    T(notify_has_steps),
     T(an_ask_goes_to_canonical_json_and_back),
     T(a_verdict_explains_itself),
     T(a_diff_is_by_rule),
