@@ -86,8 +86,10 @@ static void upgrade(struct fl_http_exchange *ex)
 static void on_late(struct fl_timer *timer)
 {
     struct app *app = FL_CONTAINER(timer, struct app, timer);
-    if (app->late && app->hub) /* it may be freed by then */
-        upgrade(app->late);
+    struct fl_http_exchange *ex = app->late;
+    app->late = NULL;   /* once: on a slow machine the test comes behind the timer */
+    if (ex && app->hub) /* it may be freed by then */
+        upgrade(ex);
 }
 
 static void on_head(struct fl_http_exchange *ex)
