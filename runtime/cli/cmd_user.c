@@ -143,8 +143,12 @@ static int user_link(struct fl_cli *cli)
         fl_cli_say(cli, "for %s alone, once, within 10 minutes:", fl_cli_text(cli, name));
         if (*url)
             fl_cli_say(cli, "  open %s", url);
-        fl_cli_say(cli, "  %ssend to the bot, in a private chat: /start %s", *url ? "or " : "",
-                   fl_cli_member(cli, answer, "code"));
+        if (strcmp(fl_cli_member(cli, answer, "kind"), "slack") == 0)
+            fl_cli_say(cli, "  send in Slack: /flopinio link %s",
+                       fl_cli_member(cli, answer, "code"));
+        else
+            fl_cli_say(cli, "  %ssend to the bot, in a private chat: /start %s", *url ? "or " : "",
+                       fl_cli_member(cli, answer, "code"));
     }
     json_decref(answer);
     return status;

@@ -12,6 +12,7 @@
 #define CODE_MS INT64_C(600000) /* 10 minutes */
 
 struct link_request {
+    const char *chat; /* kind of the channel */
     struct fl_str channel, kind;
     struct fl_uuid person, channel_id;
     struct fl_str person_name, url;
@@ -65,6 +66,7 @@ static bool find_channel(struct fl_api *a, struct link_request *r)
         const struct fl_channel_kind *kind = fl_channel_kind(fl_cell(r->q, i, 2));
         json_t *facts = fl_json_parse(fl_cell(r->q, i, 7), &err);
         r->channel_id = fl_cell_uuid(r->q, i, 0);
+        r->chat = kind ? kind->name : "";
         if (kind && kind->link_url && facts)
             r->url = kind->link_url(facts, r->code, a->arena);
         json_decref(facts);
@@ -81,8 +83,8 @@ static void answer_code(struct fl_api *a)
     char at[FL_TIME_BYTES];
     fl_buf_puts(&out, "{\"person\":");
     fl_buf_json_str(&out, r->person_name);
-    fl_buf_printf(&out, ",\"code\":\"%s\",\"expires_at\":\"%s\",\"url\":", r->code,
-                  fl_time_format_s(fl_real_ms() + CODE_MS, at));
+    fl_buf_printf(&out, ",\"kind\":\"%s\",\"code\":\"%s\",\"expires_at\":\"%s\",\"url\":", r->chat,
+                  r->code, fl_time_format_s(fl_real_ms() + CODE_MS, at));
     if (r->url.p)
         fl_buf_json_str(&out, r->url);
     else

@@ -178,7 +178,7 @@ static bool is_open(const struct fl_card *card)
 static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool has_review)
 {
     const struct fl_card *card = d->card;
-    if (card && !is_open(card))
+    if (d->is_stray || (card && !is_open(card)))
         return;
     separate(out);
     fl_buf_puts(out, "{\"type\":\"actions\",\"elements\":[");
@@ -251,7 +251,7 @@ static bool put_card(struct sections *to, const struct fl_chat_drawing *d)
 
 static struct fl_str fallback(const struct fl_card *card)
 {
-    return !card                                ? FL_STR("Flopinio: a test")
+    return !card                                ? FL_STR("Flopinio")
            : card->state == FL_APPROVAL_PENDING ? FL_STR("Flopinio: a call waits for a decision")
                                                 : FL_STR("Flopinio: a call that was asked about");
 }

@@ -1,17 +1,19 @@
 """Deciding in Slack, over signed requests: cards, buttons, modals, commands, who may press them, and
 what stands there afterwards."""
 import json
+import threading
 import time
 
 from cases import case
 from chat import LOCAL, policy
 from chat import add_channel as add_telegram
 from chat import link as link_telegram
-from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, sign
+from cli import Cli
+from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, Hooks, sign
 from fake_telegram import FakeTelegram
-from harness import wait_for
+from harness import Org, wait_for
 from mcp_client import text_of
-from slack import OPS, SlackHouse
+from slack import OPS, SlackHouse, facts
 
 
 @case(limit=60, **LOCAL)
@@ -442,3 +444,63 @@ def socket_is_refreshed_without_a_gap(rt):
         assert "nothing waits" in sl.command(house.ann, "pending")
         time.sleep(1.5)
         assert len(sl.lines) == 1, "more than one owner"
+
+
+@case(limit=60, **LOCAL)
+def set_up_slack_from_the_command_line(rt):
+    """What docs/channels.md shows: manifest, add, link, test; secrets from files, and wrong ones
+    refused in a sentence."""
+    with FakeSlack() as sl:
+        org = Org(rt, files=False)
+        cli = Cli(rt, org)
+        by_socket = json.loads(cli("channel", "slack-manifest", "sl").out)
+        assert by_socket["settings"]["socket_mode_enabled"] is True
+        by_http = json.loads(cli("channel", "slack-manifest", "sl", "--public-url",
+                                 "https://agents.example.com").out)
+        path = "/hooks/slack/%s/sl" % org.name
+        for url in (by_http["settings"]["interactivity"]["request_url"],
+                    by_http["features"]["slash_commands"][0]["url"]):
+            assert url == "https://agents.example.com" + path, url
+        cli("channel", "slack-manifest", "sl", "--public-url", "http://x", status=2)
+        files = {}
+        for name, text in (("token", TOKEN), ("signing_secret", SECRET), ("wrong", "hunter2")):
+            files[name] = "%s/slack-%s" % (rt.base, name)
+            with open(files[name], "w") as f:
+                f.write(text + "\n")
+        config = json.dumps({"base_url": sl.url})
+        add = ["channel", "add", "sl", "--kind", "slack", "--config", config]
+        said = cli(*add, "--secret", "token=" + files["wrong"], status=1)
+        assert "xoxb-" in said.err and "hunter2" not in said.err, said
+        said = cli(*add, "--secret", "token=" + files["token"], status=1)
+        assert "signing_secret" in said.err, said
+        cli(*add, "--secret", "token=" + files["token"], "--secret",
+            "signing_secret=" + files["signing_secret"])
+        wait_for("the workspace", lambda: facts(org).get("team"))
+        said = cli("user", "link", org.ann.name, "--channel", "sl")
+        code = said.out.split("/flopinio link ")[1].split()[0]
+        sl.deliver = Hooks(rt, path)
+        ann = sl.user("U1ANN", "ann")
+        assert "here now" in sl.command(ann, "link " + code)
+        assert "used" in sl.command(sl.user("U1BOB", "bob"), "link " + code)
+
+        def press():
+            card = sl.wait_message("D1ANN", "a test of the channel", timeout=20)
+            sl.click(ann, card, "It works")
+        thread = threading.Thread(target=press)
+        thread.start()
+        said = cli("channel", "test", "sl", timeout=40)
+        thread.join()
+        assert "works both ways" in said.out, said
+
+
+@case(limit=60, **LOCAL)
+def slack_cards_are_withdrawn_from_who_left(rt):
+    with FakeSlack() as sl, SlackHouse(rt, sl, channels=None) as house:
+        call, approval = house.ask("not for you")
+        card = sl.wait_message("D1BOB", "not for you")
+        other = sl.wait_message("D1ANN", "not for you")
+        house.org.control("POST", "/people/%s/offboard" % house.org.bob.name, {})
+        now = sl.wait_text(card, "withdrawn")
+        assert "not for you" not in sl.text(now) and sl.buttons(card) == [], now
+        sl.click(house.ann, other, "Reject")
+        call.wait()
