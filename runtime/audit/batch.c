@@ -7,8 +7,8 @@
 
 #define IN_FLIGHT 2
 #define ROWS_MAX  1024
-#define MORE_THAN                                                                                  \
-    128 /* rows that make a second insert worth it: a few rows cost as much as these */
+/* Rows that make a second insert worth it: a few rows cost as much as these. */
+#define MORE_THAN 128
 
 struct shot {
     struct fl_op op;
