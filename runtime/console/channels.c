@@ -200,10 +200,13 @@ static bool open_channel(struct fl_api *a, struct channel_request *r)
                                       .public_url = fl_str_of(fl_notify_public_url(n)) };
     enum fl_code code = fl_channel_read(&r->channel, r->q, &err);
     r->is_open = code == FL_OK;
-    r->kind = r->channel.kind;
-    if (code)
+    if (code) {
         fl_api_error(a, code, "%s", err.text);
-    return r->is_open;
+        return false;
+    }
+    FL_ASSERT(r->channel.kind); /* an opened one has it */
+    r->kind = r->channel.kind;
+    return true;
 }
 
 /* What is there, with what was said over it. */
