@@ -114,7 +114,7 @@ static bool read_notify(struct policy_reader *r, const char *at, const json_t *o
     json_t *flat = json_object(), *names = json_array();
     unsigned *step_of = fl_arena_array(r->arena, FL_NOTIFY_MAX + 1, sizeof *step_of);
     size_t n = 0;
-    bool is_ok = flat && names && step_of && json_object_set_new(flat, "notify", names) == 0;
+    bool is_ok = json_object_set_new(flat, "notify", names) == 0 && step_of; /* names: stolen */
     if (!is_ok)
         policy_nomem(r);
     for (size_t i = 0; is_ok && i < json_array_size(steps); i++) {
