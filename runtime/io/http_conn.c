@@ -314,6 +314,20 @@ static void hand_over(struct fl_http_conn *conn, struct fl_str rest)
     free_conn(conn);
 }
 
+/* There is no memory for what the peer sent. An endpoint that owes an answer is told that nobody
+ * waits for it any more, as it would answer an exchange that is gone. */
+static void cannot_keep(struct fl_http_conn *conn)
+{
+    struct exchange *ex = conn->ex;
+    if (!ex || ex->state < FL_HTTP_S_OWED || ex->state >= FL_HTTP_S_FINISHED) {
+        fl_http_reply_error(conn, 503, "out of memory");
+        return;
+    }
+    tell_gone(conn);
+    ex->is_aborted = true;
+    fl_http_conn_wake(conn);
+}
+
 /* Runs over the bytes, keeps what is not used, and waits. The connection may be gone after. */
 static void run(struct fl_http_conn *conn, const char *p, size_t n)
 {
@@ -336,7 +350,7 @@ static void run(struct fl_http_conn *conn, const char *p, size_t n)
         fl_buf_put(&conn->in, p + used, n - used);
     }
     if (conn->in.is_failed)
-        fl_http_reply_error(conn, 503, "out of memory");
+        cannot_keep(conn);
     else
         settle(conn);
 }
@@ -364,7 +378,7 @@ static void on_bytes(struct fl_stream *s, char *p, size_t n)
     }
     fl_buf_put(&conn->in, p, n);
     if (conn->in.is_failed)
-        fl_http_reply_error(conn, 503, "out of memory");
+        cannot_keep(conn);
     else
         run(conn, conn->in.p, conn->in.n);
 }
