@@ -119,7 +119,11 @@ FL_STEP(look_up)
         a->q = fl_store_person_by_name(tx, a->name);
         return fl_await(f, &S_found_person, fl_tx_submit(&f->op, tx));
     }
-    if (!fl_token_parse(a->token, &kind))
+    uint64_t failures = fl_mem_failures();
+    bool is_token = fl_token_parse(a->token, &kind);
+    if (fl_mem_failures() != failures)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    if (!is_token)
         return fl_fail_with(f, FL_UNAUTHENTICATED, "that is no token of this installation");
     if (kind == FL_TOKEN_AGENT)
         return refuse(a, "an agent's credential cannot be used here: people decide and administer");
@@ -131,6 +135,7 @@ FL_STEP(look_up)
 FL_STEP(found_token)
 {
     struct fl_person_auth *a = auth_of(f);
+    uint64_t failures = fl_mem_failures();
     if (f->op.code)
         return fl_fail(f);
     if (fl_rows(a->q) != 1 || !fl_cell_bool(a->q, 0, 5))
@@ -139,12 +144,15 @@ FL_STEP(found_token)
     a->person = fl_cell_copy(a->q, a->arena, 0, 2);
     a->display = fl_cell_copy(a->q, a->arena, 0, 3);
     a->scopes = fl_scopes_parse(fl_cell(a->q, 0, 4));
+    if (fl_mem_failures() != failures)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
     return &S_end;
 }
 
 FL_STEP(found_person)
 {
     struct fl_person_auth *a = auth_of(f);
+    uint64_t failures = fl_mem_failures();
     if (f->op.code)
         return fl_fail(f);
     a->is_known = fl_rows(a->q) == 1;
@@ -160,6 +168,8 @@ FL_STEP(found_person)
         a->is_active = fl_cell_bool(a->q, 0, 6);
         a->is_locked = fl_cell_bool(a->q, 0, 7);
     }
+    if (fl_mem_failures() != failures) /* a second factor that was not copied is not none */
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (a->is_locked)
         return fl_fail_with(f, FL_TOO_MANY, "too many wrong answers; wait a while");
     a->job = fl_calloc(1, sizeof *a->job);
@@ -320,18 +330,19 @@ static void on_start(struct fl_post *post)
 
 enum fl_code fl_person_auth_start(struct fl_op *op, struct fl_person_auth *a)
 {
+    bool has_token = a->token.p != NULL;
     a->arena = fl_arena_new(0);
     if (!a->arena)
         return fl_err_code(&op->err, FL_NOMEM);
     fl_tx_init(&a->tx, a->people->pg, a->arena, NULL);
     fl_flow_init(&a->flow, &S_failed, on_ended);
     fl_list_init(&a->waiting);
-    if (a->token.p)
+    if (has_token)
         a->token = fl_arena_str(a->arena, a->token);
     a->name = fl_arena_str(a->arena, a->name);
     a->passphrase = fl_arena_str(a->arena, a->passphrase);
     a->totp = fl_arena_str(a->arena, a->totp);
-    if (!a->name.p || !a->passphrase.p || !a->totp.p) {
+    if ((has_token && !a->token.p) || !a->name.p || !a->passphrase.p || !a->totp.p) {
         fl_person_auth_fini(a);
         return fl_err_code(&op->err, FL_NOMEM);
     }
