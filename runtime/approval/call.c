@@ -370,7 +370,7 @@ FL_STEP(cleared)
     struct fl_call *c = fl_call_of(f);
     struct fl_approval row;
     if (f->op.code == FL_OK)
-        return fl_store_approval_read(c->q, 0, c->arena, &row)
+        return fl_store_approval_read(c->q, 0, c->arena, &row) || fl_rows(c->q) == 1
                    ? created(c, row.created_at_ms, row.expires_at_ms)
                    : fl_fail_with(f, FL_UNAVAILABLE,
                                   "the database was lost before the call was recorded");

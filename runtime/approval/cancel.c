@@ -44,7 +44,10 @@ FL_STEP(locked)
     struct fl_audit_event e;
     if (f->op.code)
         return fl_fail(f);
-    if (!fl_store_approval_read(c->q, 0, c->arena, &row) || !is_theirs(c, &row))
+    bool is_read = fl_store_approval_read(c->q, 0, c->arena, &row);
+    if (!is_read && fl_rows(c->q) == 1)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    if (!is_read || !is_theirs(c, &row))
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
     c->state = row.state;
     c->is_cancelled = fl_state_may_move(row.state, FL_APPROVAL_CANCELLED);

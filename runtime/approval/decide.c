@@ -10,6 +10,7 @@
 
 #include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
@@ -84,6 +85,7 @@ static enum fl_code check_digest(struct fl_decide *d, struct fl_err *err)
 {
     struct fl_content_call call;
     struct fl_err why;
+    uint64_t failures = fl_mem_failures();
     struct fl_str sealed = fl_cell_bytes(d->q_content, d->arena, 0, 0);
     enum fl_code code =
         fl_content_arguments(d->core, &d->organization, &d->row, sealed, d->arena, &call, &why);
@@ -91,6 +93,8 @@ static enum fl_code check_digest(struct fl_decide *d, struct fl_err *err)
         fl_cleanse((char *)call.arguments.p, call.arguments.n);
         return FL_OK;
     }
+    if (fl_mem_failures() != failures)
+        return fl_err_code(err, FL_NOMEM);
     d->is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
     if (!d->is_tampered)
         return fl_err_set(err, code, "%s", why.text);
@@ -365,7 +369,9 @@ void fl_decide_judge(struct fl_decide *d)
     const struct fl_quorum_person *person = NULL;
     enum fl_code code = FL_OK;
     if (!fl_store_approval_read(d->q_row, 0, d->arena, &d->row))
-        code = fl_err_set(&d->refusal, FL_NOT_FOUND, "there is no such approval");
+        code = fl_rows(d->q_row) == 1
+                   ? fl_err_code(&d->refusal, FL_NOMEM)
+                   : fl_err_set(&d->refusal, FL_NOT_FOUND, "there is no such approval");
     d->state = d->row.state;
     if (code == FL_OK)
         code = fl_ballot_read(&d->ballot, d->arena, d->q_people, d->q_votes, &d->row, &d->refusal);

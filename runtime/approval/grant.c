@@ -258,7 +258,8 @@ FL_STEP(locked)
     if (f->op.code)
         return fl_fail(f);
     if (!fl_store_approval_read(m->q_row, 0, m->arena, &m->row))
-        return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
+        return fl_rows(m->q_row) == 1 ? fl_fail_with(f, FL_NOMEM, "out of memory")
+                                      : fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
     /* The touch made the next revision of what is in the snapshot, if that is today's. */
     if ((uint64_t)fl_cell_int(m->q_recheck, 0, 0) != m->org->revision + 1) {
         fl_tx_abandon(&m->tx);

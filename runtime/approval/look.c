@@ -2,6 +2,7 @@
 #include "runtime/approval/look.h"
 
 #include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
 #include "runtime/approval/content.h"
 #include "runtime/store/vote.h"
 
@@ -15,8 +16,11 @@ static enum fl_code open_contents(struct fl_look *l, struct fl_err *err)
     struct fl_str cells[4];
     struct fl_approval *row = &l->row;
     enum fl_code code = FL_OK;
+    uint64_t failures = fl_mem_failures();
     for (int i = 0; i < 4; i++)
         cells[i] = fl_cell_bytes(l->q_content, l->arena, 0, i);
+    if (fl_mem_failures() != failures) /* neither absent nor tampered with */
+        return fl_err_code(err, FL_NOMEM);
     if (l->wants_result && is_over(row->state)) {
         struct fl_str json;
         code = fl_content_open(l->core, &l->organization, &row->id, "result", cells[3], l->arena,
@@ -49,7 +53,10 @@ static enum fl_code open_contents(struct fl_look *l, struct fl_err *err)
 
 static enum fl_code take(struct fl_look *l, struct fl_err *err)
 {
-    if (!fl_store_approval_read(l->q_row, 0, l->arena, &l->row) ||
+    bool is_read = fl_store_approval_read(l->q_row, 0, l->arena, &l->row);
+    if (!is_read && fl_rows(l->q_row) == 1)
+        return fl_err_code(err, FL_NOMEM);
+    if (!is_read ||
         (!fl_uuid_is_zero(&l->only_agent) && fl_uuid_cmp(&l->only_agent, &l->row.agent_id) != 0))
         return fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
     enum fl_code code = FL_OK;

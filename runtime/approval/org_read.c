@@ -3,6 +3,7 @@
 
 #include "flopinio/base/json.h"
 #include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
 #include "mcp/message.h"
 #include "runtime/approval/org_priv.h"
 #include "runtime/approval/rules.h"
@@ -287,6 +288,7 @@ enum fl_code fl_org_read(struct fl_org_entry *e, struct fl_org **ret, struct fl_
 {
     if (fl_rows(e->q_org) != 1)
         return fl_err_set(err, FL_NOT_FOUND, "there is no such organization");
+    uint64_t failures = fl_mem_failures();
     struct fl_arena *arena = fl_arena_new(4096);
     struct fl_org *org = arena ? FL_ARENA_NEW(arena, struct fl_org) : NULL;
     if (!org) {
@@ -310,6 +312,10 @@ enum fl_code fl_org_read(struct fl_org_entry *e, struct fl_org **ret, struct fl_
         return fl_err_code(err, FL_NOMEM);
     }
     read_policy(org, e->q_policy);
+    if (fl_mem_failures() != failures) { /* a stop without its name would stop nobody */
+        fl_org_unref(&org);
+        return fl_err_code(err, FL_NOMEM);
+    }
     fl_org_instances_trim(e, org);
     *ret = org;
     return FL_OK;

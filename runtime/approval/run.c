@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/content.h"
@@ -158,12 +159,13 @@ FL_STEP(check)
 {
     struct fl_run *r = run_of(f);
     struct fl_err err;
+    uint64_t failures = fl_mem_failures();
     struct fl_str sealed = fl_cell_bytes(r->q_content, r->arena, 0, 0);
     struct fl_content_call call;
     enum fl_code code =
         fl_content_arguments(r->core, &r->organization, &r->row, sealed, r->arena, &call, &err);
-    if (code == FL_NOMEM)
-        return fl_fail_with(f, code, "%s", err.text);
+    if (code == FL_NOMEM || (code && fl_mem_failures() != failures))
+        return fl_fail_with(f, FL_NOMEM, "out of memory"); /* nobody tampered with it */
     if (code == FL_OK) {
         r->arguments = call.arguments;
         memcpy(r->server, call.server, sizeof r->server);

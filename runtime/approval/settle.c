@@ -66,7 +66,8 @@ static enum fl_role role_of(const struct fl_settle *s)
 static enum fl_code check(struct fl_settle *s, struct fl_err *err)
 {
     if (!fl_store_approval_read(s->q_row, 0, s->arena, &s->row))
-        return fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
+        return fl_rows(s->q_row) == 1 ? fl_err_code(err, FL_NOMEM)
+                                      : fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
     s->state = s->row.state;
     enum fl_code code = fl_role_require(role_of(s), FL_ACTION_SETTLE_UNKNOWN, err);
     if (code)
