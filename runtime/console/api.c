@@ -227,6 +227,10 @@ static void on_change_done(struct fl_op *op)
 void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api *a))
 {
     bool touches = is_change && a->has_organization;
+    if (a->is_nomem) {
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
     if (touches)
         fl_store_organization_touch(&a->tx);
     else if (!is_change)
@@ -565,7 +569,7 @@ static bool read_basic(struct fl_api *a, struct fl_str encoded)
     if (plain.p)
         fl_cleanse(plain.p, plain.n);
     fl_buf_fini(&plain);
-    return colon && a->auth.passphrase.p;
+    return colon && a->auth.name.p && a->auth.passphrase.p;
 }
 
 static void authenticate(struct fl_api *a)
@@ -586,12 +590,15 @@ static void authenticate(struct fl_api *a)
         fl_api_error(a, FL_NOMEM, "%s", fl_code_text(FL_NOMEM));
         return;
     }
+    uint64_t failures = fl_mem_failures();
     if (is_bearer)
         a->auth.token = fl_str_trim((struct fl_str){ value.p + 7, value.n - 7 });
     else if (!is_basic ||
              !read_basic(a, fl_str_trim((struct fl_str){ value.p + 6, value.n - 6 }))) {
-        fl_api_error(a, FL_UNAUTHENTICATED,
-                     "sign in with a personal token, or with name and passphrase");
+        bool is_nomem = fl_mem_failures() != failures;
+        fl_api_error(a, is_nomem ? FL_NOMEM : FL_UNAUTHENTICATED, "%s",
+                     is_nomem ? "out of memory"
+                              : "sign in with a personal token, or with name and passphrase");
         return;
     }
     a->op = (struct fl_op){ .done = on_authenticated };
@@ -636,22 +643,29 @@ static void handle(struct fl_http_exchange *ex, struct fl_str body, bool is_cont
     a->is_control = is_control;
     ex->user = a;
     fl_list_push_back(&server->requests, &a->link);
+    uint64_t failures = fl_mem_failures();
     a->query = fl_arena_str(a->arena, ex->query);
     a->route = route_of(a, ex->method, path, &is_other_method);
+    for (size_t i = 0; a->route && i < a->param_count; i++) /* borrowed from the exchange so far */
+        a->params[i] = fl_arena_str(a->arena, a->params[i]);
+    if (fl_mem_failures() != failures) { /* what could not be copied is not what was not said */
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
     if (!a->route) {
         fl_api_error(a, is_other_method ? FL_METHOD_NOT_ALLOWED : FL_NOT_FOUND,
                      is_other_method ? "this address does not take that method"
                                      : "there is nothing at this address");
         return;
     }
-    for (size_t i = 0; i < a->param_count; i++) /* borrowed from the exchange so far */
-        a->params[i] = fl_arena_str(a->arena, a->params[i]);
     if (body.n) {
         a->body = fl_scan(body, &fl_scan_call, NULL, 0, NULL, &err) == FL_OK
                       ? fl_json_parse(body, &err)
                       : NULL;
         if (!json_is_object(a->body)) {
-            fl_api_error(a, FL_BAD_JSON, "the body must be a JSON object: %s",
+            bool is_nomem = !a->body && err.code == FL_NOMEM;
+            fl_api_error(a, is_nomem ? FL_NOMEM : FL_BAD_JSON, "%s%s",
+                         is_nomem ? "" : "the body must be a JSON object: ",
                          a->body ? "it is something else" : err.text);
             return;
         }

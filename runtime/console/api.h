@@ -71,6 +71,7 @@ struct fl_api {
     size_t param_count;
     json_t *body; /* an object; NULL when there was none */
     struct fl_str query;
+    bool is_nomem; /* something that was said could not be read: nothing is submitted */
     enum fl_api_who who;
     struct fl_person_auth auth; /* of a person */
     enum fl_role role;          /* theirs in the organization */

@@ -226,6 +226,10 @@ static void on_listed(struct fl_api *a)
     }
     for (int i = 0; i < count; i++)
         l->count += fl_store_approval_read(a->q[0], i, a->arena, &l->rows[l->count]);
+    if (l->count != count) {
+        fl_api_error(a, FL_NOMEM, "out of memory");
+        return;
+    }
     struct fl_tx *tx = fl_api_tx(a);
     l->people = fl_store_people(tx);
     for (int i = 0; i < l->count; i++) {

@@ -73,11 +73,13 @@ struct fl_str fl_api_query(struct fl_api *a, const char *name)
 {
     struct fl_str key, value;
     struct fl_err err;
+    enum fl_code code;
     for (size_t pos = 0;
-         fl_http_form_next(a->arena, a->query, &pos, &key, &value, &err) == FL_OK;) {
+         (code = fl_http_form_next(a->arena, a->query, &pos, &key, &value, &err)) == FL_OK;) {
         if (fl_str_is(key, name))
             return value;
     }
+    a->is_nomem |= code == FL_NOMEM;
     return (struct fl_str){ NULL, 0 };
 }
 
