@@ -2,6 +2,7 @@
 its fails: it goes on, every request has one answer (or its connection ends), every change of state
 has its audit row, nothing runs undecided or twice, and the next call works."""
 import contextlib
+import http.client
 import os
 import random
 import time
@@ -9,6 +10,7 @@ import time
 import fault
 from cases import case
 from harness import LONG, Org, RestError, check_audit, wait_for
+from house import code_of
 from mcp_client import TASKS, Gone, McpError, McpHttp, McpStdio, McpWs, text_of
 
 SEED = int(os.environ.get("FL_SEED", "7"))
@@ -169,7 +171,8 @@ def torture(rt, kind):
     assert counted.seen > 2, "%s: %d events, nothing is shown" % (kind, counted.seen)
     rng = random.Random("%d %s" % (SEED, kind))
     within = max(3, counted.seen * 4 // 5)  # no two lives have quite as many
-    points = sorted(rng.sample(range(1, within + 1), min(POINTS, within)))
+    count = POINTS * (6 if LONG and kind == "memory-ours" else 1)  # there are so many of them
+    points = sorted(rng.sample(range(1, within + 1), min(count, within)))
     if "FL_AT" in os.environ:  # to look at some again
         points = [int(n) for n in os.environ["FL_AT"].split(",")]
     hits = 0
@@ -213,6 +216,96 @@ def a_request_whose_answer_finds_no_memory_is_answered(rt):
                 is_hit = it.hit
             agent.close()
             assert not is_hit and failed >= 3, "%s %s: %d of %d failed" % (connect, method, failed, n)
+
+
+def same(got, want):
+    """The same status, and of the same approvals the same states; a text may do without."""
+    def told(answer):
+        body = answer[1] if isinstance(answer[1], dict) else {}
+        return [(i.get("id"), i.get("state")) for i in body.get("items", [body])]
+    return got[0] == want[0] and told(got) == told(want)
+
+
+@case(limit=LIMIT, **SETTINGS)
+def a_rest_request_without_memory_is_told_so(rt):
+    """Each allocation of a request failing in turn: the whole answer, or 503. (An address that found no
+    memory was "nothing at this address", and a script took the approval for gone.)"""
+    org, pid = Org(rt, files=False, scenario=True), rt.workers()[0]
+    Life(org, "some").run()
+    paths = [("GET", org.path("/approvals?limit=3"), None),
+             ("GET", org.path("/approvals/" + org.rows()[0]["approval_id"]), None),
+             ("POST", org.path("/approvals/%s/cancel" % org.rows()[0]["approval_id"]),
+              {"reason": "late"})]
+    for method, path, body in paths:
+        def ask():
+            return rt.rest(method, path, body, org.ann.token, raw=True)
+        def settled():  # who had no memory for a caller's name looks again: nothing of that is kept
+            return ask() == ask() and ask()
+        want, failed = settled(), 0
+        assert want, "it never says the same twice"
+        for n, got in each_allocation(pid, ask):
+            assert same(got, want) or got[0] == 503, "%s %s without allocation %d: %s, not %s" % (
+                method, path, n, got, want)
+            failed += got[0] == 503
+        assert failed > 10, "%s: %d failed" % (path, failed)
+
+
+def each_allocation(pid, ask, most=1500, step=1):
+    """ask() with each allocation of the worker failing in turn, until it passes untouched."""
+    for n in range(1, most, step):
+        with fault.at(pid, "memory-ours", n) as it:
+            try:
+                got = ask()
+            except (OSError, http.client.HTTPException) as e:
+                got = (503, str(e))
+        yield n, got
+        if not it.hit:
+            return
+    raise AssertionError("it never passed untouched")
+
+
+@case(limit=LIMIT, **SETTINGS)
+def a_stop_that_found_no_memory_stops(rt):
+    """Each allocation failing while the organization is read anew. (The stop came without its name, and
+    stopped nobody until the next change.)"""
+    org, pid = Org(rt, files=False, scenario=True), rt.workers()[0]
+    org.control("POST", "/stops", {"scope": "tool", "name": "s__look", "reason": "no"})
+
+    def read_anew():
+        rt.sql("UPDATE organization SET revision = revision + 1 WHERE organization_id = %s", org.id)
+        return rt.rest("GET", org.path("/stops"), None, org.ann.token, raw=True)
+    agent, failed = McpWs(rt, org.credential), 0
+    for n, (status, body) in each_allocation(pid, read_anew, step=1 if LONG else 5):
+        assert status == 503 or body["items"][0]["name"] == "s__look", "%d: %s" % (n, body)
+        failed += status == 503
+        if agent.is_gone.is_set():
+            agent.close()
+            agent = McpWs(rt, org.credential)
+        with contextlib.suppress(McpError, Gone):
+            said = text_of(agent.call("s__look", {"line": "x"}))
+            assert "stopped: no" in said, "without allocation %d: %s" % (n, said)
+    agent.close()
+    assert failed > 10
+
+
+@case(limit=LIMIT, **SETTINGS)
+def a_second_factor_that_found_no_memory_is_asked_for(rt):
+    """Each allocation failing while a passphrase is checked: never without the authenticator's code, and
+    never told that the passphrase is wrong, which counts. (Who had no memory for the sealed secret
+    took it for none.)"""
+    org, pid = Org(rt, own_people=True, files=False), rt.workers()[0]
+    auth = (org.ann.name, org.ann.passphrase)
+    secret = rt.rest("POST", "/me/totp", {}, auth)["secret"]
+    rt.rest("POST", "/me/totp/confirm", {"secret": secret, "code": code_of(secret)}, auth)
+    want = rt.rest("GET", "/me", None, auth, raw=True)
+    assert want[0] == 401, want
+    failed = 0
+    for n, got in each_allocation(pid, lambda: rt.rest("GET", "/me", None, auth, raw=True)):
+        is_told = got[0] == 401 and "passphrase" not in got[1]["error"]["text"]
+        assert is_told or got[0] == 503, "without allocation %d: %s, not %s" % (n, got, want)
+        failed += got[0] == 503
+        rt.sql("UPDATE person SET failed_count = 0, locked_until = NULL WHERE name = %s", org.ann.name)
+    assert failed > 10
 
 
 def tortured(kind, name):
