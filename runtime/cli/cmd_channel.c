@@ -248,7 +248,7 @@ const struct fl_cli_command fl_cmd_channel[] = {
     { "channel add", "NAME", "adds a chat to which cards go",
       "Secrets are stored encrypted and never printed. Without chats in its settings, cards go to "
       "each person's own chat.\n"
-      "  flopinio channel add ops-telegram --kind telegram --secret token=/root/bot-token",
+      "  flopinio channel add ops-telegram --kind telegram --secret token=/etc/flopinio/bot-token",
       FL_CLI_ORG, add_flags, channel_add },
     { "channel list", "", "lists channels and how they are", NULL, FL_CLI_ORG, NULL, channel_list },
     { "channel set", "NAME", "changes a channel",

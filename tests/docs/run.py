@@ -241,7 +241,9 @@ def policy_end(sh):
 def cli(sh):
     """As an operator who may do everything; a database beside it for `migrate`."""
     sh.run("install -d -m 777 /srv/docs; install -d /etc/flopinio\n"
-           "echo 'operator_authority: always' >/etc/flopinio/flopinio.yaml\n" + OWN_DATABASE)
+           "echo 'operator_authority: always' >/etc/flopinio/flopinio.yaml\n"
+           "echo 1234567890:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA >/etc/flopinio/bot-token\n"
+           "chmod 600 /etc/flopinio/bot-token\n" + OWN_DATABASE)
 
 
 def operator(sh):
@@ -292,6 +294,8 @@ INSTEAD = {     # what does not end by itself, and names
     r"^flopinio serve$": "flopinio serve >serve.log 2>&1 &",
     r"flopinio stdio$": "flopinio stdio </dev/null",
     r"DATA_DIR": "/var/lib/flopinio",
+    # About an approval or an agent of the reader's; that they are commands is mentions.py's to see.
+    r"^ *flopinio .*(\b4f2a\b|--agent builder --all).*$": ":",
     r"^flopinio recover --data-dir": "FLOPINIO_EXECUTE_TIME=1s flopinio recover --data-dir",
 }
 
