@@ -1,5 +1,5 @@
 # shows: what reads foreign bytes keeps its properties under libFuzzer, 20 s each (--long: 5 min each); canonical JSON is JavaScript's
-# budget: 240
+# budget: 320
 # order: 44
 # needs: clang libclang-rt-dev dpkg-dev nodejs
 # build: none
