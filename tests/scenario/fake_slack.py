@@ -21,6 +21,7 @@ import http.client
 import http.server
 import itertools
 import json
+import ssl
 import threading
 import time
 import urllib.parse
@@ -66,7 +67,8 @@ class User:
 
 
 class FakeSlack:
-    def __init__(self, team=TEAM, enterprise=None):
+    def __init__(self, team=TEAM, enterprise=None, tls=None):
+        """tls: (certificate, key), files of PEM for 127.0.0.1; then nothing is in clear."""
         self.team, self.enterprise = team, enterprise
         self.lock = threading.Condition(threading.RLock())
         self.serial = itertools.count(100)
@@ -128,7 +130,12 @@ class FakeSlack:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
-        self.origin = "http://127.0.0.1:%d" % self.port
+        self.is_tls = tls is not None
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.origin = "http%s://127.0.0.1:%d" % ("s" if tls else "", self.port)
         self.url = self.origin + "/api"
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -499,7 +506,8 @@ class FakeSlack:
     def do_apps_connections_open(self, args):
         ticket = "t%d" % next(self.serial)
         self.tickets.add(ticket)
-        return {"url": "ws://127.0.0.1:%d/link/?ticket=%s&app_id=A0FAKE" % (self.port, ticket)}
+        return {"url": "ws%s://127.0.0.1:%d/link/?ticket=%s&app_id=A0FAKE" % (
+            "s" if self.is_tls else "", self.port, ticket)}
 
     def serve_socket(self, handler):
         ticket = urllib.parse.parse_qs(handler.path.partition("?")[2]).get("ticket", [""])[0]

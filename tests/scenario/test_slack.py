@@ -1,6 +1,11 @@
 """Deciding in Slack, over signed requests: cards, buttons, modals, commands, who may press them, and
 what stands there afterwards."""
+import atexit
 import json
+import os
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
 
@@ -129,6 +134,22 @@ def old_slack_button_answers_honestly(rt):
         said = sl.click(house.ann, second, "Approve")
         assert said.startswith("approved"), said
         call.wait()
+
+
+def certificate():
+    """(certificate, key) for 127.0.0.1, its own authority; in a folder of this process."""
+    folder = tempfile.mkdtemp(prefix="flopinio-slack-tls-")
+    os.chmod(folder, 0o755)  # the runtime's user reads the certificate
+    cert, key = folder + "/cert.pem", folder + "/key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=fake",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    atexit.register(shutil.rmtree, folder, True)
+    return cert, key
+
+
+CERT = certificate()
 
 
 def linked_by_hand(house, person, user):
@@ -504,3 +525,21 @@ def slack_cards_are_withdrawn_from_who_left(rt):
         assert "not for you" not in sl.text(now) and sl.buttons(card) == [], now
         sl.click(house.ann, other, "Reject")
         call.wait()
+
+
+@case(limit=60, chat_ca_file=CERT[0], **LOCAL)
+def socket_mode_over_tls_trusts_its_authority_only(rt):
+    with FakeSlack(tls=CERT) as sl, SlackHouse(rt, sl, mode="socket") as house:
+        call, approval = house.ask("one")
+        card = sl.wait_message(OPS, "append_line")
+        said = sl.click(house.ann, card, "Approve")
+        assert said.startswith("approved"), said
+        assert text_of(call.wait()) == "appended"
+        # Calls go on; the next line leads to somebody else's certificate.
+        with FakeSlack(tls=certificate()) as other:
+            sl.do_apps_connections_open = other.do_apps_connections_open
+            other.tickets = sl.tickets
+            since = rt.log_size()
+            sl.lines[0].close()
+            wait_for("the refusal", lambda: "certificate is not trusted" in rt.log(since))
+            assert other.lines == []
