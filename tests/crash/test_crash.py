@@ -14,7 +14,7 @@ from harness import BUILD, LONG, is_alive, wait_for
 from nodes import Trace, backends, postgres_processes
 
 SEED = int(os.environ.get("FL_SEED", "7"))
-WORKER, PLUGIN, DATABASE = (2500, 300, 200) if LONG else (250, 30, 15)
+WORKER, PLUGIN, DATABASE = (2500, 300, 200) if LONG else (250, 30, 10)
 LIMIT = 3600 if LONG else 420
 # Where a worker must have died at least once, or nothing is shown.
 PHASES = {"nothing recorded", "pending", "approved", "claimed", "dispatched, not done",

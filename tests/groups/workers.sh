@@ -1,5 +1,5 @@
 # shows: several nodes on one database: zombies, partitions, lost replies, slow and full disks, clocks, replaced workers, storms
-# budget: 200
+# budget: 240
 # order: 42
 # needs: python3-psycopg2 strace iproute2
 # build: none
