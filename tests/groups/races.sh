@@ -7,7 +7,8 @@
 
 # Programs that start threads: plugins inside the host, clients beside a loop; and the whole runtime
 # while it hashes passphrases in its pool.
-PROGRAMS="test_host_inprocess test_host_life test_ws test_ws_client test_tls test_http_server"
+PROGRAMS="test_host_inprocess test_host_life test_ws test_ws_client test_tls test_http_server
+    test_files_hosted"
 
 run() {
     if ! build_preset tsan; then
@@ -17,6 +18,7 @@ run() {
     export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
     # shellcheck disable=SC2046,SC2086
     t_programs 600 $(printf "$FL_ROOT/build/tsan/unit/%s " $PROGRAMS)
+    t_stream test_schema_limits "$FL_ROOT/build/tsan/unit/test_schema_limits" threads_may_share_a_schema
     FL_BUILD=$FL_ROOT/build/tsan t_stream scenario /usr/bin/python3 tests/scenario/run.py test_rest_secrets
     cat >"$FL_TMP/canary.c" <<'C'
 #include <pthread.h>
