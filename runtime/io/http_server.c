@@ -212,6 +212,7 @@ enum fl_code fl_http_server_new(const struct fl_http_server_config *config, int 
     server->env.tls = config->tls;
     server->env.write_stall_ms = config->limits.write_stall_ms;
     server->env.linger_ms = config->limits.linger_ms;
+    fl_list_init(&server->env.closing);
     server->listen_fd = fd;
     server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     server->poll.data = server;
@@ -273,6 +274,7 @@ static void on_post(struct fl_post *post)
     struct fl_http_server *server = FL_CONTAINER(post, struct fl_http_server, post);
     if (server->is_freed) {
         break_all(server);
+        fl_stream_abort_closing(&server->env);
         destroy_if_over(server);
         return;
     }

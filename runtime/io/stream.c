@@ -14,6 +14,7 @@ enum { PARTS_MAX = 4 };
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct fl_stream *s = handle->data;
+    fl_list_remove(&s->link);
     s->events->on_closed(s);
     if (s->released)
         s->released(s);
@@ -307,9 +308,16 @@ void fl_stream_close(struct fl_stream *s)
         flush_tls(s);
     }
     s->is_closing = true;
+    fl_list_push_back(&s->env->closing, &s->link);
     fl_loop_post_cancel(s->env->loop, &s->post);
     if (!s->is_writing)
         linger(s);
+}
+
+void fl_stream_abort_closing(struct fl_stream_env *env)
+{
+    FL_LIST_FOREACH (link, &env->closing)
+        fl_stream_abort(FL_CONTAINER(link, struct fl_stream, link));
 }
 
 /* ---- beginning ---- */
@@ -336,6 +344,7 @@ enum fl_code fl_stream_new(struct fl_stream_env *env, int fd, const struct fl_ht
         fl_free(s);
         return fl_err_code(err, FL_NOMEM);
     }
+    fl_list_init(&s->link);
     s->env = env;
     s->events = events;
     s->user = user;

@@ -4,6 +4,7 @@
 #ifndef FLOPINIO_IO_STREAM_H
 #define FLOPINIO_IO_STREAM_H
 
+#include "flopinio/base/list.h"
 #include "runtime/io/http.h"
 #include "runtime/io/loop.h"
 #include "runtime/io/tls_conn.h"
@@ -26,11 +27,13 @@ struct fl_stream_env {
     struct fl_loop *loop;
     struct fl_tls *tls; /* NULL: in clear */
     int64_t write_stall_ms, linger_ms;
-    char in[64 * 1024];    /* what a read gives, until its callback returns */
-    char plain[16 * 1024]; /* the same, decrypted */
+    struct fl_list closing; /* closed by us, and still there */
+    char in[64 * 1024];     /* what a read gives, until its callback returns */
+    char plain[16 * 1024];  /* the same, decrypted */
 };
 
 struct fl_stream {
+    struct fl_list link;                   /* of env->closing */
     const struct fl_stream_events *events; /* of the current owner */
     void *user;                            /* the owner's */
     struct fl_http_peer peer;
@@ -69,5 +72,7 @@ void fl_stream_read(struct fl_stream *s, bool is_on);
  * close (what it still sends is thrown away: a reset would lose the answer). */
 void fl_stream_close(struct fl_stream *s);
 void fl_stream_abort(struct fl_stream *s);
+/* Waits for no peer any more: aborts those that fl_stream_close left. */
+void fl_stream_abort_closing(struct fl_stream_env *env);
 
 #endif

@@ -332,6 +332,7 @@ class Runtime:
         else:
             status = self.process.returncode
         self.process = None
+        assert "handles_left_open" not in self.log(), "a worker left something open when it stopped"
         for pid in pids[1:]:
             if is_alive(pid) and command_of(pid)[1:2] == ["worker"]:
                 end_pid(pid, signal.SIGKILL)
