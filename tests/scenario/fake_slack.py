@@ -244,7 +244,8 @@ class FakeSlack:
         if answer.get("response_action") == "update":
             self.check_view("response_action", answer["view"])
             with self.lock:
-                self.views[view["id"]] = dict(answer["view"], id=view["id"])
+                if self.views[view["id"]] is now:  # else an update came while the answer was read
+                    self.views[view["id"]] = dict(answer["view"], id=view["id"])
 
         def look():
             at = self.views[view["id"]]

@@ -360,11 +360,10 @@ def a_full_disk_refuses_and_recovers(rt):
         filler = own.data + "/filler"
         with McpWs(own, org.credential) as agent:
             assert not agent.call("files__read", {"path": "a.txt"}).get("isError")
-            with open(filler, "wb") as f:
+            with open(filler, "wb", buffering=0) as f:
                 try:
                     while True:
                         f.write(b"x" * 65536)
-                        f.flush()
                 except OSError:
                     pass
 

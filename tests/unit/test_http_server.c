@@ -599,12 +599,14 @@ static void test_the_want_of_descriptors_is_survived(void)
 {
     enum { MANY = 80 };
     struct app app;
-    int pipes[2], fds[MANY];
-    CHECK(pipe(pipes) == 0);
+    int pipes[2], go[2], fds[MANY];
+    char c = 'x';
+    CHECK(pipe(pipes) == 0 && pipe(go) == 0);
     prepare(&app);
     uint16_t port = start(&app);
     pid_t child = fork(); /* the client has its own table */
     if (child == 0) {
+        CHECK(read(go[0], &c, 1) == 1); /* the server's is small by now */
         for (int i = 0; i < MANY; i++)
             fds[i] = cl_connect(port); /* the backlog takes them all */
         CHECK(write(pipes[1], "x", 1) == 1);
@@ -621,7 +623,7 @@ static void test_the_want_of_descriptors_is_survived(void)
     limit.rlim_cur = (rlim_t)probe + 20;
     close(probe);
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-    char c;
+    CHECK(write(go[1], &c, 1) == 1);
     CHECK(read(pipes[0], &c, 1) == 1);
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
