@@ -89,7 +89,7 @@ run() {
     done
     t_case canonical_json_is_javascripts jcs_is_javascripts
     t_refused canary_another_canonical_form mutant_jcs
-    t_refused canary_fuzzer_finds_a_planted_bug fuzz canary 60
+    t_refused canary_fuzzer_finds_a_planted_bug fuzz canary 180
     for target in watch recheck fence; do
         t_refused "canary_states_without_$target" mutant_states $target
     done

@@ -52,8 +52,11 @@ class Place(Runtime):
     def start_frozen(self):
         since = self.frozen_from = self.log_size()
         self.spawn()
-        wait_for("the word that it is frozen", lambda: WORD in self.log(since) and
-                 self.answers()[0] == 503 and WORD in self.answers()[1], 60)
+        try:
+            wait_for("the word that it is frozen", lambda: WORD in self.log(since) and
+                     self.answers()[0] == 503 and WORD in self.answers()[1], 60)
+        except AssertionError as e:
+            raise AssertionError("%s: %s\n%s" % (e, self.answers(), self.log(since)))
 
     def answers(self):
         try:

@@ -20,7 +20,7 @@ TOOLS = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
 class OwnServer:
     """A cluster as an administrator would have it, on 127.0.0.1, as an unprivileged user."""
 
-    def __init__(self):
+    def __init__(self, listen="127.0.0.1", hba="", settings=""):
         self.base = tempfile.mkdtemp(prefix="flopinio-own-")
         os.chmod(self.base, 0o755)
         self.data = self.base + "/db"
@@ -35,8 +35,10 @@ class OwnServer:
         self.tool("initdb", "-D", self.data, "-U", "postgres", "--auth=scram-sha-256",
                   "--pwfile=" + self.base + "/pw", "-E", "UTF8", "--locale=C.UTF-8")
         with open(self.data + "/postgresql.conf", "a") as f:
-            f.write("\nport = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n"
-                    "log_statement = 'all'\nshared_buffers = 32MB\n" % self.port)
+            f.write("\nport = %d\nlisten_addresses = '%s'\nunix_socket_directories = ''\n"
+                    "log_statement = 'all'\nshared_buffers = 32MB\n%s" % (self.port, listen, settings))
+        with open(self.data + "/pg_hba.conf", "a") as f:
+            f.write(hba)
         self.ctl("start")
 
     def tool(self, name, *args):

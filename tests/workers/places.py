@@ -112,12 +112,7 @@ class NetServer(OwnServer):
     """An operator's PostgreSQL that other hosts reach."""
 
     def __init__(self):
-        super().__init__()
-        with open(self.data + "/pg_hba.conf", "a") as f:
-            f.write("host all all 10.0.0.0/8 scram-sha-256\n")
-        with open(self.data + "/postgresql.conf", "a") as f:
-            f.write("listen_addresses = '*'\nlog_statement = 'none'\n")
-        self.ctl("restart", "-m", "fast")
+        super().__init__("*", "host all all 10.0.0.0/8 scram-sha-256\n", "log_statement = 'none'\n")
 
 
 class Wire:
