@@ -82,8 +82,8 @@ static enum fl_code check(struct fl_edit *e, struct fl_err *err)
     return fl_quorum_may_vote(&facts, person, &vote, err);
 }
 
-/* The old arguments, and the tool if it is the one that was called. */
-static enum fl_code find_tool(struct fl_edit *e, const struct fl_org_tool **ret, struct fl_err *err)
+/* The old arguments, and the tool if it is the one that was called; NULL: err. */
+static const struct fl_org_tool *find_tool(struct fl_edit *e, struct fl_err *err)
 {
     struct fl_content_call call;
     const struct fl_approval *old = &e->row;
@@ -92,17 +92,18 @@ static enum fl_code find_tool(struct fl_edit *e, const struct fl_org_tool **ret,
         fl_content_arguments(e->core, &e->organization, old,
                              fl_cell_bytes(e->q_content, e->arena, 0, 0), e->arena, &call, err);
     if (code == FL_BAD_KEY)
-        return fl_err_set(err, FL_CONFLICT, "its arguments cannot be read");
+        fl_err_set(err, FL_CONFLICT, "its arguments cannot be read");
     if (code)
-        return code;
+        return NULL;
     e->before = call.arguments;
     if (!tool || tool->state != FL_TOOL_ACCEPTED ||
         fl_uuid_cmp(&tool->server->id, &old->server_id) != 0 ||
         !fl_str_eq(tool->digest, old->definition_digest) ||
-        memcmp(tool->server->digest, call.server, sizeof call.server) != 0)
-        return fl_err_set(err, FL_CONFLICT, "the tool or its server is not what it was");
-    *ret = tool;
-    return FL_OK;
+        memcmp(tool->server->digest, call.server, sizeof call.server) != 0) {
+        fl_err_set(err, FL_CONFLICT, "the tool or its server is not what it was");
+        return NULL;
+    }
+    return tool;
 }
 
 /* The new arguments, checked as if the agent had sent them. */
@@ -269,12 +270,11 @@ static enum fl_code make_fresh(struct fl_edit *e, const struct fl_org_tool *tool
 
 static enum fl_code prepare(struct fl_edit *e, struct fl_err *err)
 {
-    const struct fl_org_tool *tool = NULL;
     enum fl_code code = check(e, err);
-    if (code == FL_OK)
-        code = find_tool(e, &tool, err);
-    if (code == FL_OK)
-        code = take_arguments(e, tool, err);
+    const struct fl_org_tool *tool = code ? NULL : find_tool(e, err);
+    if (!tool)
+        return code ? code : err->code;
+    code = take_arguments(e, tool, err);
     if (code == FL_OK)
         code = ask_policy(e, tool, err);
     return code ? code : make_fresh(e, tool, err);
