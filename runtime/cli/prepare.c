@@ -344,7 +344,7 @@ enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, 
 {
     struct pg_conn *pg = NULL;
     struct fl_known known = { .is_there = false };
-    struct fl_epoch now;
+    struct fl_epoch now = { 0 };
     struct fl_err why;
     enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
     if (code == FL_OK)

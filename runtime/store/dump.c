@@ -33,7 +33,7 @@ static _Noreturn void become(const char *const argv[], const char *conninfo, int
 /* The first line that says what is wrong. */
 static void take_words(int fd, char *said, size_t size)
 {
-    char scrap[512];
+    char scrap[512] = "";
     size_t n = 0;
     for (;;) {
         bool has_room = n + 1 < size;
