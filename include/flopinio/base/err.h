@@ -44,7 +44,6 @@
     X(BAD_KEY, -32603, 500, "an encryption key is missing or wrong")                               \
     X(SESSION_GONE, -32001, 404, "session not found")                                              \
     X(DB_REFUSED, -32603, 500, "the database refused a statement")                                 \
-    X(NOT_IMPLEMENTED, -32603, 501, "not implemented")                                             \
     X(EXPECTATION, -32600, 417, "expectation failed")                                              \
     X(LENGTH_REQUIRED, -32600, 411, "length required")                                             \
     X(VERSION_NOT_SUPPORTED, -32600, 505, "http version not supported")                            \
