@@ -1,11 +1,15 @@
 /* Whether the database is still the one that was here. */
 #include "runtime/cli/guard.h"
 
+#include <unistd.h>
+
 #include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "runtime/io/pg_admin.h"
 
-#define LOOK_MS 1000
+#define LOOK_MS    1000
+#define REST_MS    20
+#define REST_LOOKS 10
 
 /* The log may be durable up to the middle of a record, and such a record is gone after a crash:
  * written down is where it stood a look earlier, with whole transactions behind it. */
@@ -79,9 +83,27 @@ void fl_guard_stop(struct fl_guard *g)
     fl_loop_timer_cancel(g->loop, &g->timer);
 }
 
-void fl_guard_fini(struct fl_guard *g)
+/* Nobody of ours writes any more: where the log has come to rest it ends behind a whole record.
+ * What was done in the last second would not be missed otherwise if older files were put in its
+ * place. */
+static void save_end(struct fl_guard *g)
 {
+    unsigned long long before = 0;
     if (g->has_last)
         save_last(g);
+    for (int i = 0; i < REST_LOOKS && look(g) == FL_OK && g->has_last; i++) {
+        if (g->last.wal == before) {
+            save_last(g);
+            return;
+        }
+        before = g->last.wal;
+        usleep(REST_MS * 1000);
+    }
+}
+
+void fl_guard_fini(struct fl_guard *g)
+{
+    if (g->is_over && !g->is_frozen)
+        save_end(g);
     fl_admin_close(&g->pg);
 }

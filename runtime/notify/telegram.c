@@ -249,7 +249,7 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
 {
     struct sending *w = FL_ARENA_NEW(s->arena, struct sending);
     struct fl_buf body = FL_BUF_INIT;
-    long long chat, message;
+    long long chat, message = 0;
     if (!w)
         return fl_err_code(&op->err, FL_NOMEM);
     if (!fl_str_to_i64(s->place, &chat) || (s->message.p && !fl_str_to_i64(s->message, &message)))

@@ -54,9 +54,17 @@ class Place(Runtime):
         self.spawn()
         try:
             wait_for("the word that it is frozen", lambda: WORD in self.log(since) and
-                     self.answers()[0] == 503 and WORD in self.answers()[1], 60)
+                     self.answers()[0] == 503 and WORD in self.answers()[1], 30)
         except AssertionError as e:
-            raise AssertionError("%s: %s\n%s" % (e, self.answers(), self.log(since)))
+            with open(self.data + "/epoch") as f:
+                known = f.read()
+            now = self.sql("SELECT pg_walfile_name(pg_current_wal_flush_lsn()) AS file, "
+                           "pg_current_wal_flush_lsn() - '0/0' AS wal")
+            if os.path.exists(self.data + "/postgres/promoted.log"):
+                with open(self.data + "/postgres/promoted.log") as f:
+                    print(f.read(), os.listdir(self.data + "/postgres/pg_wal"))
+            raise AssertionError("%s: %s; known: %s now: %s\n%s" % (e, self.answers(), known, now,
+                                                                  self.log(since)))
 
     def answers(self):
         try:

@@ -21,6 +21,7 @@ HOW_MANY = 200 if LONG else 80
 
 class Installed(Place):
     """Runs from a copy of the program, as installed ones do, which is replaced."""
+    is_ours = False
 
     def __init__(self, program, **settings):
         super().__init__(start=False, workers=2, **settings)

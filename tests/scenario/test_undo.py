@@ -107,7 +107,13 @@ def metrics_tell_how_fast_people_decide(rt):
     have read; without a name of an organization."""
     names = ("approvals_decided_total", "approvals_approved_total",
              "approvals_decided_under_2s_total", "approvals_decide_milliseconds_total")
-    before = [metric(rt, n) for n in names]
+
+    def settled():
+        """Workers say once a second how far they are."""
+        first = [metric(rt, n) for n in names]
+        time.sleep(1.5)
+        return first if first == [metric(rt, n) for n in names] else None
+    before = wait_for("the last case's to be told", settled)
     org, call, approval = waiting(rt, undo=None)
     rt.sql("UPDATE approval SET created_at = created_at - interval '60 seconds' WHERE approval_id = "
            "%s", approval)

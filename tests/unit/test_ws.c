@@ -198,8 +198,10 @@ static void test_many_connections_do_not_mix(void)
     for (int i = 0; i < CONNS; i++)
         fds[i] = ws_connect(port, "/mcp/ws");
     for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < CONNS; i++)
-            ws_text(fds[i], text, (size_t)snprintf(text, sizeof text, "%d of %d", round, i));
+        for (int i = 0; i < CONNS; i++) {
+            int n = snprintf(text, sizeof text, "%d of %d", round, i);
+            ws_text(fds[i], text, (size_t)n);
+        }
         for (int i = 0; i < CONNS; i++) {
             snprintf(want, sizeof want, "T:%d of %d ", round, i);
             check_transcript(fds[i], 1, "echo", want);
