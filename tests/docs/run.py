@@ -149,10 +149,19 @@ class Shell:
         until = time.monotonic() + limit_s
         while self.told not in self.wait():
             if os.waitpid(self.pid, os.WNOHANG)[0]:
-                self.wait()
-                raise AssertionError("it ended with an error")
+                self.ended()
             assert time.monotonic() < until, "it did not end within %d s" % limit_s
-        os.read(self.told, 1)
+        if not os.read(self.told, 1):       # closed: it ended inside the block
+            self.ended()
+
+    def ended(self):
+        """Raises. Its last words may still be under way."""
+        while select.select([self.tty], [], [], 0.3)[0]:
+            before = len(self.seen)
+            self.wait()
+            if len(self.seen) == before:
+                break
+        raise AssertionError("it ended with an error")
 
     def wait(self):
         """Shows what is printed, answers what is asked."""

@@ -10,6 +10,7 @@
 #include "runtime/io/http_fetch.h"
 
 /* ---------------------------------------------------------------- the server */
+/* Its thread reads it until the process ends: it lives as long. */
 struct server {
     int fd;
     const char *says; /* the whole answer to each request; "": the end; NULL: nothing, ever */
@@ -102,7 +103,7 @@ static enum fl_code get(const char *url)
 static void test_what_is_asked_arrives_and_the_answer_comes(void)
 {
     static const char *const headers[] = { "Authorization: Bearer x", "Content-Type: a/b", NULL };
-    struct server s = { 0 };
+    static struct server s;
     char url[128];
     start(&s, OK_5, false);
     open_fetcher(NULL, 5000, 0);
@@ -128,7 +129,7 @@ static void test_what_is_asked_arrives_and_the_answer_comes(void)
 
 static void test_a_unix_socket_is_asked(void)
 {
-    struct server s = { 0 };
+    static struct server s;
     start(&s, "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}", true);
     open_fetcher(s.path, 5000, 0);
     CHECK_OK(get("http://localhost/api/v1/me"));
@@ -144,7 +145,7 @@ static void test_a_unix_socket_is_asked(void)
 
 static void test_a_proxy_of_the_environment_is_not_told_the_secret(void)
 {
-    struct server s = { 0 };
+    static struct server s;
     start(&s, OK_5, true);
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
@@ -155,8 +156,8 @@ static void test_a_proxy_of_the_environment_is_not_told_the_secret(void)
 
 static void test_a_redirect_is_not_followed(void)
 {
-    struct server s = { 0 }, other = { 0 };
-    char says[256];
+    static struct server s, other;
+    static char says[256];
     start(&other, OK_5, false);
     snprintf(says, sizeof says, "HTTP/1.1 302 Found\r\nLocation: %s/\r\nContent-Length: 0\r\n\r\n",
              other.url);
@@ -186,7 +187,7 @@ static void test_a_secret_does_not_go_over_a_network_in_clear(void)
 
 static void test_what_cannot_be_had_says_why(void)
 {
-    struct server s = { 0 }, silent = { 0 };
+    static struct server s, silent;
     open_fetcher(NULL, 300, 10);
     CHECK_INT(get("http://127.0.0.1:1/"), FL_UNAVAILABLE);
     start(&silent, NULL, false);
@@ -202,7 +203,7 @@ static void test_what_cannot_be_had_says_why(void)
 
 static void test_an_answer_that_breaks_off_is_no_answer(void)
 {
-    struct server s = { 0 };
+    static struct server s;
     start(&s, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\nConnection: close\r\n\r\nhello", false);
     open_fetcher(NULL, 5000, 0);
     CHECK_INT(get(s.url), FL_IO);
@@ -223,7 +224,7 @@ static bool take(void *ctx, struct fl_str piece)
 
 static void test_a_long_answer_comes_in_pieces(void)
 {
-    struct server s = { 0 };
+    static struct server s;
     struct fl_buf got = FL_BUF_INIT;
     start(&s, OK_5, false);
     open_fetcher(NULL, 5000, 1);
