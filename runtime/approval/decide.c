@@ -12,6 +12,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/approval/alert.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/runner.h"
@@ -296,6 +297,9 @@ static enum fl_code break_glass(struct fl_decide *d, struct fl_err *err)
     if (d->quorum.state == FL_QUORUM_REJECTED)
         return fl_err_set(err, FL_CONFLICT, "the votes reject it already");
     struct fl_str owners = owners_of(d);
+    code = fl_alert_glass(d->tx, &d->row, d->person_name, d->reason, err);
+    if (code)
+        return code;
     describe(d);
     fl_store_vote_put(d->tx, &d->approval, &d->person, true, d->reason, "break-glass", true, false);
     d->is_decided = true;
@@ -390,6 +394,8 @@ enum fl_decide_end fl_decide_write(struct fl_decide *d)
         event(d, &e, d->is_tampered ? FL_AUDIT_APPROVAL_TAMPERED : FL_AUDIT_APPROVAL_REFUSED);
         fl_audit_z(&e, "why", d->refusal.text);
         fl_audit_append(&e, d->tx);
+        if (d->is_tampered)
+            fl_alert_tampered(d->tx, &d->row);
         return FL_DECIDE_REFUSED;
     }
     if (code == FL_OK && d->row.is_expired && d->row.state == FL_APPROVAL_PENDING) {

@@ -16,6 +16,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/approval/alert.h"
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
@@ -290,6 +291,7 @@ static fl_next move(struct fl_run *r, enum fl_approval_state to, enum fl_audit_k
     if (r->is_tampered) {
         event(r, &e, FL_AUDIT_APPROVAL_TAMPERED);
         fl_audit_append(&e, &r->tx);
+        fl_alert_tampered(&r->tx, &r->row);
     }
     return fl_await(f, &S_moved, fl_tx_commit(&f->op, &r->tx));
 }

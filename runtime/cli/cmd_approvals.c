@@ -213,6 +213,25 @@ static int approvals_show(struct fl_cli *cli)
     return status;
 }
 
+/* ---------------------------------------------------------------- alerts */
+static int approvals_alerts(struct fl_cli *cli)
+{
+    const char *path = fl_cli_path(cli, "/orgs/{org}/alerts");
+    if (fl_cli_has(cli, "all"))
+        path = fl_arena_printf(cli->arena, "%s?all=true", path);
+    int status = fl_cli_show_list(cli, path, "AT=created_at:t ABOUT=kind WHAT=text ?SEEN=seen_at:t",
+                                  "no alerts");
+    if (status == FL_EXIT_DONE && fl_cli_has(cli, "seen"))
+        status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/alerts/seen"), json_object(),
+                            NULL);
+    return status;
+}
+
+static const struct fl_cli_flag alert_flags[] = { { "all", NULL,
+                                                    "those too that were marked as seen", 0 },
+                                                  { "seen", NULL, "marks them as seen", 0 },
+                                                  { .name = NULL } };
+
 static const struct fl_cli_flag list_flags[] = {
     { "state", "STATE", "waiting, approved, rejected, expired, done, failed, unknown ...",
       FL_FLAG_MANY },
@@ -234,5 +253,9 @@ const struct fl_cli_command fl_cmd_approvals[] = {
       FL_CLI_ORG, list_flags, approvals_list },
     { "approvals show", "ID", "shows the whole card of an approval", NULL, FL_CLI_ORG, NULL,
       approvals_show },
+    { "approvals alerts", "", "lists what you were to hear as an owner",
+      "For --as NAME: that somebody broke the glass, or that a stored approval was changed behind "
+      "the runtime's back. Channels tell it too, in the own chat of each owner who is linked.",
+      FL_CLI_ORG, alert_flags, approvals_alerts },
     { .name = NULL }
 };

@@ -74,12 +74,14 @@ static void end_owner(struct fl_notify_owner *o)
     fl_loop_timer_cancel(o->notify->core->loop, &o->again);
     if (o->sender.is_running)
         fl_sender_stop(&o->sender);
+    if (o->alerts.is_running)
+        fl_alerts_stop(&o->alerts);
     fl_op_cancel(&o->listen);
 }
 
 static bool is_ended(const struct fl_notify_owner *o)
 {
-    return o->is_ending && !o->sender.is_running && !o->listen.is_pending;
+    return o->is_ending && !o->sender.is_running && !o->alerts.is_running && !o->listen.is_pending;
 }
 
 static void drop_ended(struct fl_notify *n)
@@ -244,6 +246,8 @@ FL_STEP(opened)
     o->sender.sent = &n->figures.sent;
     o->sender.failed = &n->figures.failed;
     fl_sender_start(&o->sender);
+    o->alerts.channel = &o->channel;
+    fl_alerts_start(&o->alerts);
     listen_now(o);
     FL_LOG(INFO, "channel_opened", FL_KU("org", &o->organization),
            FL_KV("channel", o->channel.name));
@@ -274,6 +278,8 @@ static void on_nudge(struct fl_post *post)
         struct fl_notify_owner *o = FL_CONTAINER(link, struct fl_notify_owner, link);
         if (o->sender.is_running)
             fl_sender_nudge(&o->sender);
+        if (o->alerts.is_running)
+            fl_alerts_nudge(&o->alerts);
     }
 }
 

@@ -2,6 +2,7 @@
 #ifndef FLOPINIO_NOTIFY_NOTIFY_PRIV_H
 #define FLOPINIO_NOTIFY_NOTIFY_PRIV_H
 
+#include "runtime/notify/alerts.h"
 #include "runtime/notify/notify.h"
 #include "runtime/notify/sender.h"
 
@@ -13,6 +14,7 @@ struct fl_notify_owner {
     int64_t revision;
     struct fl_channel channel;
     struct fl_sender sender;
+    struct fl_alerts alerts;
     struct fl_op listen;
     struct fl_timer again; /* starts the listener again */
     bool is_open, is_ending, is_wanted;
