@@ -65,7 +65,7 @@ struct fl_chat_drawing {
     bool is_read;               /* the last page was shown before */
     bool asks_stop;             /* "stop the agent?" with yes and no */
     bool is_erased;             /* arguments left it: show the digest of what it was about */
-    bool is_stray;              /* `notice` on an older copy of a card: no buttons */
+    bool is_stray;              /* `notice` without buttons: an older copy of a card, an alert */
 };
 struct fl_chat_drawn {
     struct fl_str bytes; /* what is sent, but for where; in the arena */
@@ -108,7 +108,8 @@ struct fl_chat_send {
     X(STOP_NAMED, '-') /* stop the agent `text` */                                                 \
     X(HELP, '-')                                                                                   \
     X(REVIEW, 'v') /* show the whole card to whoever may decide it */                              \
-    X(ASK, 'q')    /* as WHY, and the agent may ask again */
+    X(ASK, 'q')    /* as WHY, and the agent may ask again */                                       \
+    X(EDIT, 'e')   /* change its arguments: a form */
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,

@@ -53,7 +53,7 @@ static void begin(struct fl_chat_event *e)
 static bool has_card(const struct fl_chat_event *e)
 {
     return (e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT) ||
-           e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK;
+           e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK || e->verb == FL_CHAT_EDIT;
 }
 
 /* ---------------------------------------------------------------- who, and about what */
@@ -370,6 +370,7 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_WITHDRAW: return decide(e, FL_VERDICT_WITHDRAW, nothing);
     case FL_CHAT_WHY:
     case FL_CHAT_ASK:
+    case FL_CHAT_EDIT:
     case FL_CHAT_REVIEW:
         e->wants_reason = fl_str_is(fl_cell(e->q_card, 0, 7), "pending");
         return e->wants_reason ? say(e, false, "") : say(e, true, "it is decided or over already");

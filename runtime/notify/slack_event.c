@@ -6,10 +6,8 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/crypto/secret.h"
 #include "runtime/notify/slack_priv.h"
-
-#define TRUSTED_MS    30000 /* how long an answer of users.info is believed */
-#define TRUSTED_COUNT 128
 
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(check);
@@ -17,6 +15,7 @@ FL_STEP_DECLARE(checked);
 FL_STEP_DECLARE(act);
 FL_STEP_DECLARE(acted);
 FL_STEP_DECLARE(looked);
+FL_STEP_DECLARE(edited);
 FL_STEP_DECLARE(tell);
 FL_STEP_DECLARE(told);
 
@@ -32,162 +31,6 @@ static fl_next refuse(struct fl_slack_event *s, const char *text)
     return &S_tell;
 }
 
-/* ---------------------------------------------------------------- understanding */
-static bool is_id(struct fl_str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (!(s.p[i] >= 'A' && s.p[i] <= 'Z') && !(s.p[i] >= '0' && s.p[i] <= '9'))
-            return false;
-    }
-    return s.n > 1 && s.n <= 40;
-}
-
-/* Of this installation, by this workspace's own user: else it is dropped without a word. */
-static bool read_user(struct fl_slack_event *s)
-{
-    const json_t *user = json_object_get(s->payload, "user"), *facts = s->channel->facts;
-    struct fl_str ours = fl_json_get_str(facts, "team");
-    struct fl_str enterprise = fl_json_get_str(facts, "enterprise");
-    struct fl_str team = user ? fl_json_get_str(json_object_get(s->payload, "team"), "id")
-                              : fl_json_get_str(s->payload, "team_id");
-    struct fl_str grid = user ? fl_json_get_str(json_object_get(s->payload, "enterprise"), "id")
-                              : fl_json_get_str(s->payload, "enterprise_id");
-    struct fl_str name = fl_json_get_str(user ? user : s->payload, user ? "username" : "user_name");
-    s->user = fl_json_get_str(user ? user : s->payload, user ? "id" : "user_id");
-    s->team = user ? fl_json_get_str(user, "team_id") : team;
-    if (!ours.n || !is_id(s->user))
-        return false;
-    bool is_ours = team.n ? fl_str_eq(team, ours) : enterprise.n && fl_str_eq(grid, enterprise);
-    if (!is_ours)
-        return false;
-    name.n = name.n > 60 ? fl_utf8_cut(name, 60) : name.n;
-    char *id = fl_arena_printf(s->arena, "%.*s%s%.*s/%.*s", FL_STR_ARG(enterprise),
-                               enterprise.n ? "/" : "", FL_STR_ARG(ours), FL_STR_ARG(s->user));
-    s->event.external = fl_str_of(id ? id : "");
-    s->event.display = name.p ? name : FL_STR("");
-    return id != NULL;
-}
-
-static void set_place(struct fl_slack_event *s, struct fl_str channel, struct fl_str ts)
-{
-    struct fl_chat_event *e = &s->event;
-    e->place = channel;
-    e->message = ts;
-    if (channel.n && channel.p[0] == 'D') { /* their own chat with the app */
-        char *id = fl_arena_printf(s->arena, "%.*s:%.*s", FL_STR_ARG(channel), FL_STR_ARG(ts));
-        e->message = fl_str_of(id ? id : "");
-        e->place = e->external;
-        e->is_private = true;
-    }
-}
-
-static bool read_view(struct fl_slack_event *s, const json_t *view)
-{
-    if (!fl_slack_meta_read(fl_json_get_str(view, "private_metadata"), &s->meta))
-        return false;
-    s->is_in_view = true;
-    s->view_id = fl_json_get_str(view, "id");
-    s->event.place = s->meta.place;
-    s->event.message = s->meta.message;
-    return s->view_id.n > 0;
-}
-
-/* Pages are turned in the modal; nothing of the card's row changes. */
-static void turn(struct fl_slack_event *s)
-{
-    struct fl_chat_event *e = &s->event;
-    if (!s->is_in_view)
-        return;
-    if (e->verb == FL_CHAT_NEXT || e->verb == FL_CHAT_BACK) {
-        s->meta.page += e->verb == FL_CHAT_NEXT ? 1 : -1;
-        s->is_review = true;
-        e->verb = FL_CHAT_REVIEW;
-    }
-    e->has_read = s->meta.pages > 0 && s->meta.page + 1 == s->meta.pages;
-}
-
-static bool read_action(struct fl_slack_event *s)
-{
-    const json_t *view = json_object_get(s->payload, "view");
-    const json_t *container = json_object_get(s->payload, "container");
-    const json_t *action = json_array_get(json_object_get(s->payload, "actions"), 0);
-    struct fl_str value = fl_json_get_str(action, "value");
-    struct fl_chat_event *e = &s->event;
-    if (view ? !read_view(s, view) : !fl_json_get_str(container, "message_ts").n)
-        return false;
-    if (!view)
-        set_place(s, fl_json_get_str(container, "channel_id"),
-                  fl_json_get_str(container, "message_ts"));
-    if (!value.p) {
-        value = fl_json_get_str(json_object_get(action, "selected_option"), "value");
-        e->text = fl_slack_reason(value);
-        value.n = e->text.p ? value.n - 1 : 0;
-    }
-    if (!fl_chat_button_read(value, e)) {
-        e->verb = FL_CHAT_HELP;
-        return true;
-    }
-    turn(s);
-    s->is_review |= e->verb == FL_CHAT_REVIEW;
-    s->asks = e->verb == FL_CHAT_ASK;
-    s->wants_modal = s->is_review || s->asks || e->verb == FL_CHAT_WHY;
-    if (!view)
-        s->meta = (struct fl_slack_meta){ value, e->place, e->message, 0, 0 };
-    return true;
-}
-
-static bool read_submission(struct fl_slack_event *s)
-{
-    const json_t *view = json_object_get(s->payload, "view");
-    const json_t *values = json_object_get(json_object_get(view, "state"), "values");
-    const json_t *input = json_object_get(json_object_get(values, "reason"), "reason");
-    struct fl_chat_event *e = &s->event;
-    if (!fl_str_is(fl_json_get_str(view, "callback_id"), "reason") || !read_view(s, view) ||
-        !fl_chat_button_read(s->meta.button, e) ||
-        (e->verb != FL_CHAT_WHY && e->verb != FL_CHAT_ASK))
-        return false;
-    e->may_ask_again = e->verb == FL_CHAT_ASK;
-    e->verb = FL_CHAT_REJECT;
-    e->text = fl_str_trim(fl_json_get_str(input, "value"));
-    return e->text.n > 0;
-}
-
-/* "link CODE", "pending", "stop NAME" */
-static void read_command(struct fl_slack_event *s)
-{
-    struct fl_str text = fl_str_trim(fl_json_get_str(s->payload, "text"));
-    struct fl_chat_event *e = &s->event;
-    size_t end = 0;
-    while (end < text.n && text.p[end] != ' ')
-        end++;
-    struct fl_str word = { text.p, end };
-    e->text = fl_str_trim((struct fl_str){ text.p + end, text.n - end });
-    e->place = e->external;
-    e->is_private = true; /* nobody else sees a command or its answer */
-    e->verb = fl_str_is(word, "link") && e->text.n   ? FL_CHAT_LINK
-              : fl_str_is(word, "pending")           ? FL_CHAT_PENDING
-              : fl_str_is(word, "stop") && e->text.n ? FL_CHAT_STOP_NAMED
-                                                     : FL_CHAT_HELP;
-}
-
-static bool understand(struct fl_slack_event *s)
-{
-    struct fl_str type = fl_json_get_str(s->payload, "type");
-    s->event.channel = s->channel;
-    s->trigger = fl_json_get_str(s->payload, "trigger_id");
-    s->response_url = fl_json_get_str(s->payload, "response_url");
-    if (!read_user(s))
-        return false;
-    if (fl_str_is(type, "block_actions"))
-        return read_action(s);
-    if (fl_str_is(type, "view_submission"))
-        return read_submission(s);
-    if (!fl_json_get_str(s->payload, "command").n)
-        return false;
-    read_command(s);
-    return true;
-}
-
 static fl_next call(struct fl_slack_event *s, fl_next then, const char *method, struct fl_buf *body)
 {
     fl_slack_call_fini(&s->call);
@@ -199,7 +42,7 @@ FL_STEP(begin)
 {
     struct fl_slack_event *s = event_of(f);
     struct fl_buf body = FL_BUF_INIT;
-    if (!understand(s))
+    if (!fl_slack_event_read(s))
         return fl_end(f);
     if (!s->wants_modal || s->is_in_view)
         return &S_check;
@@ -223,70 +66,29 @@ FL_STEP(opened)
 }
 
 /* ---------------------------------------------------------------- does Slack vouch for them? */
-/* Accounts that were found to be full members, by channel and user; one loop thread. */
-static struct trusted {
-    struct fl_uuid channel;
-    char user[44];
-    int64_t until_ms;
-} trusted[TRUSTED_COUNT];
-
-static struct trusted *trusted_slot(const struct fl_slack_event *s)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < s->user.n; i++)
-        hash = (hash ^ (unsigned char)s->user.p[i]) * 16777619u;
-    return &trusted[hash % TRUSTED_COUNT];
-}
-
 FL_STEP(check)
 {
     struct fl_slack_event *s = event_of(f);
-    const struct trusted *t = trusted_slot(s);
     struct fl_buf body = FL_BUF_INIT;
-    if (t->until_ms > fl_mono_ms() && fl_uuid_cmp(&t->channel, &s->channel->id) == 0 &&
-        fl_str_is(s->user, t->user))
+    if (fl_slack_is_trusted(s->channel, s->team, s->user))
         return &S_act;
     fl_buf_printf(&body, "user=%.*s", FL_STR_ARG(s->user));
     return call(s, &S_checked, "users.info", &body);
-}
-
-static const char *why_not(const struct fl_slack_event *s, const json_t *user)
-{
-    const json_t *facts = s->channel->facts, *grid = json_object_get(user, "enterprise_user");
-    struct fl_str enterprise = fl_json_get_str(facts, "enterprise");
-    bool is_ours = fl_str_eq(fl_json_get_str(user, "team_id"), fl_json_get_str(facts, "team")) ||
-                   (enterprise.n && fl_str_eq(fl_json_get_str(grid, "enterprise_id"), enterprise));
-    if (!fl_str_eq(fl_json_get_str(user, "id"), s->user))
-        return "Slack does not know you; nothing was decided";
-    if (json_is_true(json_object_get(user, "deleted")))
-        return "your Slack account is deactivated; nothing was decided";
-    if (json_is_true(json_object_get(user, "is_bot")) ||
-        json_is_true(json_object_get(user, "is_workflow_bot")) || fl_str_is(s->user, "USLACKBOT"))
-        return "a bot decides nothing";
-    if (!is_ours || json_is_true(json_object_get(user, "is_stranger")))
-        return "you are of another workspace: nothing can be decided from there";
-    if (json_is_true(json_object_get(user, "is_restricted")) ||
-        json_is_true(json_object_get(user, "is_ultra_restricted")))
-        return "a guest of this workspace decides nothing";
-    return NULL;
 }
 
 FL_STEP(checked)
 {
     struct fl_slack_event *s = event_of(f);
     const json_t *user = json_object_get(s->call.answer, "user");
-    struct trusted *t = trusted_slot(s);
     if (f->op.code)
         return refuse(s, "Slack did not say who you are; nothing was decided, try again");
-    const char *why = why_not(s, user);
+    const char *why = fl_slack_why_not(s->channel, s->team, s->user, user);
     if (why) {
         FL_LOG(INFO, "chat_stranger", FL_KU("org", &s->channel->organization),
                FL_KV("channel", s->channel->name), FL_KV("external", s->event.external));
         return refuse(s, why);
     }
-    t->channel = s->channel->id;
-    t->until_ms = fl_mono_ms() + TRUSTED_MS;
-    snprintf(t->user, sizeof t->user, "%.*s", FL_STR_ARG(s->user));
+    fl_slack_trust(s->channel, s->team, s->user);
     return &S_act;
 }
 
@@ -309,21 +111,25 @@ FL_STEP(acted)
     s->look = (struct fl_look){ .core = s->channel->core,
                                 .organization = s->channel->organization,
                                 .id = s->event.approval,
-                                .wants_arguments = s->is_review,
+                                .wants_arguments = s->is_review || s->is_edit,
                                 .wants_ballot = true };
     return fl_await(f, &S_looked, fl_look_start(&f->op, &s->look));
 }
 
+static bool is_summary(const struct fl_slack_event *s)
+{
+    return s->channel->disclose == FL_DISCLOSE_SUMMARY || !s->view.ask ||
+           s->view.ask->disclose == FL_DISCLOSE_SUMMARY;
+}
+
 static enum fl_code put_review(struct fl_slack_event *s, struct fl_buf *out, struct fl_err *err)
 {
-    bool is_summary = s->channel->disclose == FL_DISCLOSE_SUMMARY || !s->view.ask ||
-                      s->view.ask->disclose == FL_DISCLOSE_SUMMARY;
     struct fl_approval_texts texts = { .arguments = s->look.arguments,
                                        .preview = s->look.preview,
                                        .justification = s->look.justification,
                                        .is_tampered = s->look.is_tampered,
                                        .disclose =
-                                           is_summary ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL };
+                                           is_summary(s) ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL };
     struct fl_card card;
     struct fl_chat_drawing drawing = { .card = &card,
                                        .card_id = s->event.card,
@@ -332,6 +138,67 @@ static enum fl_code put_review(struct fl_slack_event *s, struct fl_buf *out, str
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
                    s->channel->kind->whole_max, &card, err);
     return code ? code : fl_slack_view_card(out, &drawing, &s->meta, s->arena, err);
+}
+
+/* ---------------------------------------------------------------- changing the arguments */
+/* The form; `trouble`: once more, with what was wrong. */
+static fl_next show_edit(struct fl_slack_event *s, const char *trouble)
+{
+    struct fl_buf body = FL_BUF_INIT;
+    struct fl_err err;
+    if (is_summary(s) || s->look.is_tampered || !s->look.arguments.p)
+        return refuse(s, "its arguments are not shown here; nothing was changed");
+    fl_buf_puts(&body, "{\"view_id\":");
+    fl_buf_json_str(&body, s->view_id);
+    fl_buf_puts(&body, ",\"view\":");
+    enum fl_code code = fl_slack_view_edit(&body, s, trouble, &err);
+    fl_buf_putc(&body, '}');
+    if (code == FL_OK)
+        return call(s, &S_told, "views.update", &body);
+    fl_buf_fini(&body);
+    return refuse(s,
+                  code == FL_TOO_LARGE ? err.text : "it could not be shown; nothing was changed");
+}
+
+/* The same as over REST and by command line, with what they saw. */
+static fl_next submit_edit(struct fl_slack_event *s)
+{
+    struct fl_edit *e = FL_ARENA_NEW(s->arena, struct fl_edit);
+    struct fl_str binding = s->look.row.binding_digest;
+    char *hex = fl_arena_alloc(s->arena, 2 * FL_DIGEST_BYTES + 1);
+    struct fl_err err;
+    if (is_summary(s) || s->look.is_tampered || !s->look.arguments.p)
+        return refuse(s, "its arguments are not shown here; nothing was changed");
+    if (!e || !hex || binding.n != FL_DIGEST_BYTES)
+        return refuse(s, "it could not be recorded; nothing was changed");
+    *e = (struct fl_edit){ .core = s->channel->core,
+                           .organization = s->channel->organization,
+                           .approval = s->event.approval,
+                           .person = s->event.person,
+                           .person_name = s->event.person_name,
+                           .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)),
+                           .via = s->channel->kind->via };
+    if (fl_slack_edit_read(s, &e->arguments, &e->reason, &err) != FL_OK)
+        return show_edit(s, err.text);
+    s->edit = e;
+    return fl_await(&s->flow, &S_edited, fl_edit_start(&s->flow.op, e));
+}
+
+FL_STEP(edited)
+{
+    struct fl_slack_event *s = event_of(f);
+    char text[FL_ERR_TEXT_BYTES], id[FL_UUID_TEXT];
+    snprintf(text, sizeof text, "%s", f->op.err.text);
+    fl_cleanse((char *)s->edit->arguments.p, s->edit->arguments.n);
+    if (f->op.code == FL_BAD_PARAMS)
+        return show_edit(s, text);
+    if (f->op.code == FL_OK)
+        snprintf(text, sizeof text, "changed; it waits for a decision anew, as %s%s",
+                 fl_uuid_format(&s->edit->id, id),
+                 s->view.ask->editor_may_approve ? "" : ", which somebody else makes");
+    else if (f->op.code != FL_FORBIDDEN && f->op.code != FL_CONFLICT)
+        return refuse(s, "it is not certain that this was recorded: the card says what holds");
+    return refuse(s, text);
 }
 
 /* Who may not decide it is shown nothing of it. */
@@ -349,6 +216,8 @@ FL_STEP(looked)
         code = fl_approval_may_vote(&s->view, &s->event.person, true, &err);
     if (code)
         return refuse(s, err.text);
+    if (s->is_edit)
+        return s->is_submitted ? submit_edit(s) : show_edit(s, NULL);
     fl_buf_puts(&body, "{\"view_id\":");
     fl_buf_json_str(&body, s->view_id);
     fl_buf_puts(&body, ",\"view\":");

@@ -1,10 +1,12 @@
 /* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
- * slack_card.c what cards and modals look like, slack_event.c what people do, slack_hook.c requests
- * from Slack, slack_listen.c whoever looks after the channel, slack_socket.c Socket Mode. Texts of
- * others stand in plain_text objects only. */
+ * slack_card.c what cards and modals look like, slack_edit.c the form of a change, slack_read.c
+ * what Slack says that people did, slack_who.c who they are, slack_event.c doing it, slack_hook.c
+ * requests from Slack, slack_listen.c whoever looks after the channel, slack_socket.c Socket Mode.
+ * Texts of others stand in plain_text objects only. */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
 
+#include "runtime/approval/edit.h"
 #include "runtime/approval/look.h"
 #include "runtime/io/dial.h"
 #include "runtime/notify/channel.h"
@@ -15,7 +17,7 @@
 #define FL_SLACK_BLOCKS        45   /* of a message; Slack takes 50 */
 #define FL_SLACK_REASON_CHARS  500  /* at most 2,000 bytes */
 #define FL_SLACK_TIMEOUT_MS    15000
-#define FL_SLACK_WHOLE_MAX     ((size_t)2 << 20) /* 200 KB, each byte an escape, and more */
+#define FL_SLACK_WHOLE_MAX     ((size_t)400 << 10)
 
 /* ---- the Web API ---- */
 /* One call; zeroed, then started; again after fl_slack_call_fini. */
@@ -58,6 +60,10 @@ void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, 
 enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing *drawing,
                                 struct fl_slack_meta *meta, struct fl_arena *arena,
                                 struct fl_err *err) FL_MUST_CHECK;
+/* Parts of views, for the forms. */
+void fl_slack_put_begin(struct fl_buf *out, const struct fl_slack_meta *meta);
+void fl_slack_put_plain(struct fl_buf *out, struct fl_str text);
+void fl_slack_put_section(struct fl_buf *out, struct fl_str text);
 /* The reason behind a one-tap button's value; p NULL: there is none. */
 struct fl_str fl_slack_reason(struct fl_str value);
 
@@ -77,14 +83,42 @@ struct fl_slack_event {
     struct fl_look look;
     struct fl_approval_view view;
     struct fl_slack_meta meta;
+    struct fl_edit *edit;
+    const json_t *values; /* of a submitted form */
     struct fl_str user, team, trigger, response_url, view_id;
     bool is_event_open, wants_modal, is_in_view, is_view_read;
     bool is_review; /* shows the card; else the modal asks for a reason */
     bool asks;      /* that reason is a question: it may be asked again */
+    bool is_edit;   /* the modal asks for other arguments */
+    bool is_submitted;
 };
 enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *event) FL_MUST_CHECK;
+/* Who, what, where, into the event; false: it is dropped without a word. */
+bool fl_slack_event_read(struct fl_slack_event *event);
 /* What is answered at once, before anything is done; "" nothing. */
 struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena);
+
+/* ---- who they are (one loop thread) ---- */
+/* "E1/T1/U1": for good, and unlike anybody else's; "" without memory. */
+struct fl_str fl_slack_external(const struct fl_channel *channel, struct fl_arena *arena,
+                                struct fl_str team, struct fl_str user);
+/* Slack vouched for them within the last half minute. */
+bool fl_slack_is_trusted(const struct fl_channel *channel, struct fl_str team, struct fl_str user);
+void fl_slack_trust(const struct fl_channel *channel, struct fl_str team, struct fl_str user);
+void fl_slack_distrust(const struct fl_channel *channel, struct fl_str team, struct fl_str user);
+/* Why this account decides nothing, by Slack's user object; NULL: it may. */
+const char *fl_slack_why_not(const struct fl_channel *channel, struct fl_str team, struct fl_str id,
+                             const json_t *user);
+
+/* ---- the form of a change (slack_edit.c) ---- */
+/* The inputs, filled with the arguments as they are, or with what `values` has; `trouble` NULL, or
+ * what was wrong with that. FL_TOO_LARGE: nothing of it can be changed in a form. */
+enum fl_code fl_slack_view_edit(struct fl_buf *out, const struct fl_slack_event *event,
+                                const char *trouble, struct fl_err *err) FL_MUST_CHECK;
+/* The arguments as the form has them, JSON, and the reason; in the event's arena. FL_BAD_PARAMS:
+ * one sentence about an input. */
+enum fl_code fl_slack_edit_read(const struct fl_slack_event *event, struct fl_str *ret_arguments,
+                                struct fl_str *ret_reason, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- requests, and looking after ---- */
 bool fl_slack_is_genuine(const struct fl_channel *channel, const struct fl_http_exchange *ex,

@@ -4,5 +4,4 @@
 # needs: python3-psycopg2
 # shellcheck shell=bash
 
-# One file more at a time than there are cores: most of a case's time is waiting.
-run() { t_stream scenario /usr/bin/python3 tests/scenario/run.py -j $((FL_JOBS + 1)); }
+run() { t_stream scenario /usr/bin/python3 tests/scenario/run.py; }

@@ -36,8 +36,7 @@ TRIGGER_S = 3
 MEMBERS = {
     "auth.test": set(),
     "users.info": {"user"},
-    "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media",
-                         "mrkdwn"},
+    "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media"},
     "chat.update": {"channel", "ts", "text", "blocks"},
     "views.open": {"trigger_id", "view"},
     "views.update": {"view_id", "view"},
@@ -208,10 +207,10 @@ class FakeSlack:
         wait_for("an answer to the click", lambda: self.answers[id], timeout)
         return "\n".join(b["text"]["text"] for b in self.answers[id][-1]["blocks"])
 
-    def open_modal(self, user, message, text, timeout=10):
+    def open_modal(self, user, message, text, timeout=10, element=None):
         """Presses what opens a modal; the view once it is no longer loading."""
         before = set(self.views)
-        _, payload = self.action_payload(user, message, self.element(message, text))
+        _, payload = self.action_payload(user, message, element or self.element(message, text))
         self.send(payload)
 
         def look():
@@ -240,18 +239,44 @@ class FakeSlack:
         payload = self.base(user, "view_submission")
         payload["view"] = dict(now, state={"values": {block["block_id"]: {
             block["element"]["action_id"]: {"type": "plain_text_input", "value": text}}}})
+        return self.text(self.after_submit(now, payload, timeout))
+
+    def inputs(self, view):
+        """What the form's inputs hold, by label."""
+        return {b["label"]["text"]: b["element"].get("initial_value", "")
+                for b in view["blocks"] if b["type"] == "input"}
+
+    def submit_form(self, user, view, timeout=10, **typed):
+        """Submits a form with what is typed over its inputs, by the first word of their label (an
+        input is empty when it is None); the view once it says what came of it."""
+        now = self.views[view["id"]]
+        values = {}
+        for b in now["blocks"]:
+            if b["type"] != "input":
+                continue
+            text = typed.pop(b["label"]["text"].split()[0],
+                             b["element"].get("initial_value")) or None
+            assert text is None or len(text) <= b["element"]["max_length"], "it would not be taken"
+            values[b["block_id"]] = {b["element"]["action_id"]: {
+                "type": "plain_text_input", "value": text}}
+        assert not typed, "no input for %s" % typed
+        payload = self.base(user, "view_submission")
+        payload["view"] = dict(now, state={"values": values})
+        return self.after_submit(now, payload, timeout)
+
+    def after_submit(self, now, payload, timeout):
         status, body = self.send(payload)
         answer = json.loads(body) if body else {}
         if answer.get("response_action") == "update":
             self.check_view("response_action", answer["view"])
             with self.lock:
-                if self.views[view["id"]] is now:  # else an update came while the answer was read
-                    self.views[view["id"]] = dict(answer["view"], id=view["id"])
+                if self.views[now["id"]] is now:  # else an update came while the answer was read
+                    self.views[now["id"]] = dict(answer["view"], id=now["id"])
 
         def look():
-            at = self.views[view["id"]]
+            at = self.views[now["id"]]
             return at if at is not now and "Recording" not in self.text(at) else None
-        return self.text(wait_for("what came of it", look, timeout))
+        return wait_for("what came of it", look, timeout)
 
     def command(self, user, text, timeout=10, **more):
         id, url = self.respond_url()
@@ -349,14 +374,10 @@ class FakeSlack:
         self.bearers.add(bearer)
         if method not in MEMBERS:
             raise Refuse("unknown_method")
-        args = json.loads(body) if is_json and body else {
-            k: json.loads(v[0]) if k in ("blocks", "view") else v[0]
-            for k, v in urllib.parse.parse_qs(body.decode()).items()}
-        own = args.pop("token", None) if not is_json else None  # a form may have it too,
-        if not is_json and args.pop("team_id", self.team) != self.team:  # and name the workspace
-            raise Refuse("team_access_not_granted")
-        if bearer != "Bearer " + wanted and own != wanted:
+        if bearer != "Bearer " + wanted:
             raise Refuse("invalid_auth")
+        args = json.loads(body) if is_json and body else {
+            k: v[0] for k, v in urllib.parse.parse_qs(body.decode()).items()}
         if is_json and method in FORM_ONLY:
             self.bad("JSON is not read here", method, args)
         if set(args) - MEMBERS[method]:
@@ -418,6 +439,9 @@ class FakeSlack:
         blocks = args.get("blocks")
         if not isinstance(blocks, list) or not 1 <= len(blocks) <= most:
             self.bad("blocks: %s, at most %d" % (blocks and len(blocks), most), method, args)
+        ids = [b["block_id"] for b in blocks if "block_id" in b]
+        if len(set(ids)) != len(ids):
+            self.bad("block ids that are there twice", method, args)
         for b in blocks:
             if b["type"] == "header":
                 self.check_text(method, b["text"], 150, args)
@@ -427,6 +451,10 @@ class FakeSlack:
                 self.check_text(method, b["label"], 2000, args)
                 if not 1 <= b["element"]["max_length"] <= 3000:
                     self.bad("max_length", method, args)
+                if len(b["element"].get("initial_value", "")) > b["element"]["max_length"]:
+                    self.bad("an initial value is too long", method, args)
+                if "hint" in b:
+                    self.check_text(method, b["hint"], 2000, args)
             elif b["type"] == "actions":
                 if not 1 <= len(b["elements"]) <= 25:
                     self.bad("%d elements" % len(b["elements"]), method, args)
@@ -571,7 +599,6 @@ class Line:
                 if a & 15 == 9:
                     self.frame(10, data)
                 elif a & 15 == 8:
-                    self.frame(8, data[:2])
                     break
                 elif a & 15 == 1:
                     value = json.loads(data)

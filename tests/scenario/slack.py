@@ -57,7 +57,9 @@ class SlackHouse:
 
     def ask(self, line="one", tool=APPEND, **more):
         before = {r["approval_id"] for r in self.org.rows()}
-        call = self.agent.call_start(tool, more or {"line": line})
+        if tool == APPEND or not more:
+            more["line"] = line
+        call = self.agent.call_start(tool, more)
 
         def look():
             fresh = [r["approval_id"] for r in self.org.rows()
