@@ -73,7 +73,7 @@ static bool is_there(void *ctx)
 {
     struct fl_attach *a = ctx;
     struct fl_err err;
-    int fd;
+    int fd = -1;
     if (dial(a->config, &fd, &err) != FL_OK)
         return false;
     close(fd);

@@ -119,7 +119,7 @@ static enum fl_code say_beneath(struct sending *w)
     fl_buf_json_str(&body, w->channel);
     fl_buf_puts(&body, ",\"thread_ts\":");
     fl_buf_json_str(&body, w->ts);
-    fl_buf_puts(&body, ",\"unfurl_links\":false,\"unfurl_media\":false,");
+    fl_buf_puts(&body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false,");
     fl_buf_str(&body, w->send->after);
     fl_buf_putc(&body, '}');
     return fl_slack_call_start(&w->op, &w->call, w->send->channel, "token", "chat.postMessage",
@@ -198,7 +198,7 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
         fl_buf_puts(&body, ",\"ts\":");
         fl_buf_json_str(&body, w->ts);
     } else {
-        fl_buf_puts(&body, ",\"unfurl_links\":false,\"unfurl_media\":false");
+        fl_buf_puts(&body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false");
     }
     fl_buf_putc(&body, ',');
     fl_buf_str(&body, s->bytes);

@@ -8,8 +8,8 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/slack_priv.h"
 
-#define SECTIONS_MAX  500
-#define INLINE_MAX    6 /* sections of a block that a message shows */
+#define SECTIONS_MAX  1500 /* each has at least half of what it may have: FL_SLACK_WHOLE_MAX */
+#define INLINE_MAX    6    /* sections of a block that a message shows */
 #define INLINE_ALL    12
 #define PAGE_SECTIONS 8 /* of a modal's page: a view holds 250 KB */
 #define HEADER_CHARS  150
@@ -228,18 +228,21 @@ static void put_short(struct sections *to, const struct fl_card_block *b, bool h
     put(to, fl_str_of(text));
 }
 
-/* The blocks, and whether some of them were left for the modal. */
+/* The blocks, and whether some of them were left for the modal; the agent's words, which are few
+ * (FL_CARD_WORDS), change nothing of that. */
 static bool put_card(struct sections *to, const struct fl_chat_drawing *d)
 {
     const struct fl_card *card = d->card;
     size_t all = 0;
     bool is_long = false;
-    for (size_t i = 0; i < card->block_count; i++)
-        all += sections_of(to->arena, &card->blocks[i], &to->is_failed);
+    for (size_t i = 0; i < card->block_count; i++) {
+        if (card->blocks[i].kind != FL_CARD_AGENT)
+            all += sections_of(to->arena, &card->blocks[i], &to->is_failed);
+    }
     for (size_t i = 0; i < card->block_count && !to->is_failed; i++) {
         const struct fl_card_block *b = &card->blocks[i];
-        bool may_be_long = b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW ||
-                           b->kind == FL_CARD_VOTES || b->kind == FL_CARD_AGENT;
+        bool may_be_long =
+            b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW || b->kind == FL_CARD_VOTES;
         size_t n = sections_of(to->arena, b, &to->is_failed);
         if (may_be_long && n > 1 && (n > INLINE_MAX || all > INLINE_ALL)) {
             put_short(to, b, card->can_approve);
@@ -251,11 +254,21 @@ static bool put_card(struct sections *to, const struct fl_chat_drawing *d)
     return is_long;
 }
 
-static struct fl_str fallback(const struct fl_card *card)
+/* What a locked screen shows, and readers of the screen say: the one text that Slack would read as
+ * mrkdwn, so that its three characters are escaped as Slack's documentation says. */
+static struct fl_str push_of(const struct fl_card *card, struct fl_arena *arena)
 {
-    return !card                                ? FL_STR("Flopinio")
-           : card->state == FL_APPROVAL_PENDING ? FL_STR("Flopinio: a call waits for a decision")
-                                                : FL_STR("Flopinio: a call that was asked about");
+    struct fl_buf out = FL_BUF_INIT;
+    for (size_t i = 0; card && i < card->push.n; i++) {
+        char c = card->push.p[i];
+        if (c == '&' || c == '<' || c == '>')
+            fl_buf_puts(&out, c == '&' ? "&amp;" : c == '<' ? "&lt;" : "&gt;");
+        else
+            fl_buf_putc(&out, c);
+    }
+    struct fl_str text = out.n ? fl_arena_str(arena, fl_buf_view(&out)) : FL_STR("Flopinio");
+    fl_buf_fini(&out);
+    return text.p ? text : FL_STR("Flopinio");
 }
 
 static void members(struct fl_buf *out, struct fl_str text)
@@ -276,7 +289,7 @@ static void draw_outcome(const struct fl_chat_drawing *d, struct fl_arena *arena
         return;
     s->arena = arena;
     put_block(s, b);
-    members(&out, FL_STR("Flopinio: what came of it"));
+    members(&out, push_of(d->card, arena));
     for (size_t i = 0; i < s->count && i < 4; i++)
         section(&out, s->items[i]);
     fl_buf_putc(&out, ']');
@@ -302,7 +315,9 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
                  fl_hex(d->binding.p, d->binding.n, hex));
         put(s, fl_str_of(about));
     }
-    members(&out, fallback(d->card));
+    if (d->note.n)
+        put(s, d->note);
+    members(&out, push_of(d->card, arena));
     for (size_t i = 0; i < s->count; i++) {
         if (i == 0 && d->card)
             header(&out, s->items[i]);

@@ -17,7 +17,7 @@
 #define FL_SLACK_BLOCKS        45   /* of a message; Slack takes 50 */
 #define FL_SLACK_REASON_CHARS  500  /* at most 2,000 bytes */
 #define FL_SLACK_TIMEOUT_MS    15000
-#define FL_SLACK_WHOLE_MAX     ((size_t)400 << 10)
+#define FL_SLACK_WHOLE_MAX     ((size_t)2 << 20) /* 200 KB, each byte an escape, and more */
 
 /* ---- the Web API ---- */
 /* One call; zeroed, then started; again after fl_slack_call_fini. */

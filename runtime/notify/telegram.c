@@ -7,7 +7,7 @@
 #include "runtime/notify/telegram_priv.h"
 
 #define BASE_URL   "https://api.telegram.org"
-#define WHOLE_MAX  ((size_t)400 << 10)
+#define WHOLE_MAX  ((size_t)2 << 20) /* 200 KB, each byte an escape, and more */
 #define CHATS_MAX  16
 #define STRAYS_MAX 5
 

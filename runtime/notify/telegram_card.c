@@ -8,8 +8,8 @@
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 
-#define PAGES_MAX    300
-#define ENTITIES_MAX 60 /* of a page; Telegram takes 100 */
+#define PAGES_MAX    1200 /* each at least half full: fl_channel_telegram.whole_max */
+#define ENTITIES_MAX 60   /* of a page; Telegram takes 100 */
 
 enum style { PLAIN, BOLD, CODE, PRE };
 static const char *const style_names[] = { "", "bold", "code", "pre" };

@@ -4,4 +4,5 @@
 # needs: python3-psycopg2
 # shellcheck shell=bash
 
-run() { t_stream scenario /usr/bin/python3 tests/scenario/run.py; }
+# One file more at a time than there are cores: most of a case's time is waiting.
+run() { t_stream scenario /usr/bin/python3 tests/scenario/run.py -j $((FL_JOBS + 1)); }

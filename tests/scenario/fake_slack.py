@@ -36,7 +36,8 @@ TRIGGER_S = 3
 MEMBERS = {
     "auth.test": set(),
     "users.info": {"user"},
-    "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media"},
+    "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media",
+                         "mrkdwn"},
     "chat.update": {"channel", "ts", "text", "blocks"},
     "views.open": {"trigger_id", "view"},
     "views.update": {"view_id", "view"},
@@ -374,10 +375,14 @@ class FakeSlack:
         self.bearers.add(bearer)
         if method not in MEMBERS:
             raise Refuse("unknown_method")
-        if bearer != "Bearer " + wanted:
-            raise Refuse("invalid_auth")
         args = json.loads(body) if is_json and body else {
-            k: v[0] for k, v in urllib.parse.parse_qs(body.decode()).items()}
+            k: json.loads(v[0]) if k in ("blocks", "view") else v[0]
+            for k, v in urllib.parse.parse_qs(body.decode()).items()}
+        own = args.pop("token", None) if not is_json else None  # a form may have it too,
+        if not is_json and args.pop("team_id", self.team) != self.team:  # and name the workspace
+            raise Refuse("team_access_not_granted")
+        if bearer != "Bearer " + wanted and own != wanted:
+            raise Refuse("invalid_auth")
         if is_json and method in FORM_ONLY:
             self.bad("JSON is not read here", method, args)
         if set(args) - MEMBERS[method]:
@@ -599,6 +604,7 @@ class Line:
                 if a & 15 == 9:
                     self.frame(10, data)
                 elif a & 15 == 8:
+                    self.frame(8, data[:2])
                     break
                 elif a & 15 == 1:
                     value = json.loads(data)

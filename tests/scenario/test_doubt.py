@@ -9,6 +9,7 @@ from mcp_client import TASKS, McpError, McpWs, text_of
 from test_recover import SHORT, database_down, stopped
 
 APPEND = "s__append_line"
+INTAKE = "WITH facts AS"  # the first 1,024 bytes are shown
 ANSWER_S = 8.3  # the workers' patience with the database, and a little
 
 
@@ -25,21 +26,23 @@ def locked(rt, table):
         conn.close()
 
 
-def waiting_backend(rt, table):
-    """The backend that waits to write the table."""
+def waiting_backend(rt, table, statement=""):
+    """The backend that waits to write the table with a statement in which this stands."""
     def look():
-        rows = rt.sql("SELECT pid FROM pg_locks WHERE relation = %s::regclass AND NOT granted", table)
+        rows = rt.sql("SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = "
+                      "%s::regclass AND NOT granted AND strpos(query, %s) > 0", table, statement)
         return rows[0]["pid"] if rows else None
     return wait_for("a writer of " + table, look, 5, 0.005)
 
 
 @contextlib.contextmanager
-def answer_lost(rt, worker, table, start, is_done):
-    """start() begins something that writes the table. Yields when that is committed and its answer
-    has not been read; with the end of the block the worker looks, and it is too late for it."""
-    with locked(rt, table) as release:
+def answer_lost(rt, worker, statement, start, is_done):
+    """start() begins something that writes approvals with a statement in which this stands (a sweep
+    may write there too). Yields when it is committed and its answer has not been read; with the end
+    of the block the worker looks, and it is too late for it."""
+    with locked(rt, "approval") as release:
         start()
-        waiting_backend(rt, table)
+        waiting_backend(rt, "approval", statement)
         with stopped(worker):
             since = time.monotonic()
             release()
@@ -53,7 +56,7 @@ def a_held_call_whose_intake_had_no_answer_is_held(rt):
     org = Org(rt, files=False, scenario=True)
     with McpWs(rt, org.credential) as agent:
         call = []
-        with answer_lost(rt, rt.worker_of(agent.sock), "approval",
+        with answer_lost(rt, rt.worker_of(agent.sock), INTAKE,
                          lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
             pass
         approval = org.wait_pending()
@@ -68,7 +71,7 @@ def a_task_whose_intake_had_no_answer_is_told(rt):
     org = Org(rt, files=False, scenario=True)
     with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
         call = []
-        with answer_lost(rt, rt.worker_of(agent.sock), "approval",
+        with answer_lost(rt, rt.worker_of(agent.sock), INTAKE,
                          lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
             pass
         task = call[0].wait()
@@ -84,7 +87,7 @@ def an_intake_that_was_rolled_back_is_an_error(rt):
     with McpWs(rt, org.credential) as agent:
         with locked(rt, "approval"):
             call = agent.call_start(APPEND, {"line": "one"})
-            rt.sql("SELECT pg_terminate_backend(%s)", waiting_backend(rt, "approval"))
+            rt.sql("SELECT pg_terminate_backend(%s)", waiting_backend(rt, "approval", INTAKE))
             try:
                 call.wait()
             except McpError as e:
@@ -105,7 +108,7 @@ def an_intake_in_doubt_for_too_long_is_cancelled(rt):
     with McpWs(rt, org.credential) as agent:
         worker, call = rt.worker_of(agent.sock), []
         with contextlib.ExitStack() as down:
-            with answer_lost(rt, worker, "approval",
+            with answer_lost(rt, worker, INTAKE,
                              lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
                 row = org.rows()[0]
                 assert row["state"] == "pending"
@@ -135,7 +138,7 @@ def an_attachment_that_had_no_answer_holds_nothing(rt):
     wait_for("the caller to be gone", mode("left"))
     with McpWs(rt, org.credential) as agent:
         call = []
-        with answer_lost(rt, rt.worker_of(agent.sock), "approval", lambda: call.append(
+        with answer_lost(rt, rt.worker_of(agent.sock), "wait_mode = 'held'", lambda: call.append(
                 agent.call_start("approval_wait", {"approval_id": approval})), mode("held")):
             pass
         try:
@@ -183,7 +186,7 @@ def a_settlement_that_had_no_answer_is_not_made_twice(rt):
         org.ann.approve(approval)
         org.wait_state(approval, "dispatched")
         wait_for("the effect", org.effects)
-        with answer_lost(rt, rt.worker_of(agent.sock), "approval", lambda: org.open_gate("go"),
+        with answer_lost(rt, rt.worker_of(agent.sock), "result_bytes", lambda: org.open_gate("go"),
                          lambda: org.state(approval) == "succeeded"):
             pass
         assert text_of(call.wait()) == "appended"
