@@ -10,7 +10,7 @@ import subprocess
 import psycopg2
 
 from cases import case
-from harness import BUILD, LONG, Org, Runtime, check_audit, refused, wait_for
+from harness import BUILD, LONG, ROOT, Org, Runtime, check_audit, refused, wait_for
 from mcp_client import McpError, McpWs, text_of
 from test_database import OwnServer, made
 
@@ -507,6 +507,48 @@ def a_backup_that_does_not_fit_is_refused(_rt):
     assert "recovering because of --force" in said and "recovered" in said, said
     rt.start()
     assert gets_in(rt, org.credential)
+    check_audit(org)
+    Org.made.remove(org)
+    rt.stop()
+    rt.remove()
+
+
+@case(limit=150)
+def a_private_database_moves_to_the_next_major_version(_rt):
+    """PostgreSQL 15 or 16 to 17, as docs/operator.md tells: nothing is lost but what waited."""
+    rt = Place(workers=1)
+    assert rt.sql("SHOW server_version")[0]["server_version"] < "17", "the newest is there already"
+    newer = subprocess.run([ROOT + "/tests/postgres/newer.sh"], stdout=subprocess.PIPE, check=True,
+                           text=True).stdout.strip()
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        done = agent.call_start(APPEND, {"line": "one"})
+        org.ann.approve(org.wait_pending())
+        assert not done.wait().get("isError")
+        agent.call_start(APPEND, {"line": "waits"})
+        waits = org.wait_pending()
+    rows = len(rt.sql("SELECT 1 FROM audit_event"))
+    assert rt.stop() == 0
+    rt.flopinio("backup", rt.base + "/moved", "--with-keys")
+    old = rt.data
+    rt.move_to("newer")
+    rt.settings["postgres_bin"] = newer
+    rt._write_config()
+    rt.flopinio("restore", rt.base + "/moved")
+    said = rt.flopinio("recover", "--keep", "all", FLOPINIO_EXECUTE_TIME="100ms")
+    assert "1 waiting cancelled" in said, said
+    # The old files are not opened by the new version, and are as they were.
+    said = rt.flopinio("backup", rt.base + "/never", data=old, status=6)
+    assert "files are incompatible with server" in said, said
+    rt.start()
+    assert rt.sql("SHOW server_version")[0]["server_version"] >= "17"
+    assert len(rt.sql("SELECT 1 FROM audit_event")) > rows
+    assert org.state(waits) == "cancelled"
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "two"})
+        org.ann.approve(org.wait_pending())
+        assert not call.wait().get("isError")
+    assert org.effects() == ["one", "two"], org.effects()
     check_audit(org)
     Org.made.remove(org)
     rt.stop()
