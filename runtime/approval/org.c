@@ -14,7 +14,7 @@
 
 #define BEHIND_MAX 3 /* loads that change overtook, before waiters get what there is */
 
-struct fl_org_entry *fl_org_entry_find(struct fl_orgs *orgs, const struct fl_uuid *id)
+struct fl_org_entry *fl_org_entry_find(const struct fl_orgs *orgs, const struct fl_uuid *id)
 {
     FL_LIST_FOREACH (link, &orgs->buckets[id->b[15] % FL_ORG_BUCKETS]) {
         struct fl_org_entry *e = FL_CONTAINER(link, struct fl_org_entry, link);
@@ -72,7 +72,10 @@ void fl_orgs_free(struct fl_orgs **orgs_ptr)
 struct fl_org *fl_org_peek(struct fl_orgs *orgs, const struct fl_uuid *id)
 {
     struct fl_org_entry *e = fl_org_entry_find(orgs, id);
-    return e && e->org && !e->is_stale ? fl_org_ref(e->org) : NULL;
+    if (!e || !e->org || e->is_stale)
+        return NULL;
+    e->uses++;
+    return fl_org_ref(e->org);
 }
 
 void fl_org_unref(struct fl_org **org_ptr)
@@ -217,6 +220,7 @@ enum fl_code fl_org_load_start(struct fl_op *op, struct fl_org_load *load, struc
     struct fl_org_entry *e = find_or_make(orgs, id);
     if (!e)
         return fl_err_code(&op->err, FL_NOMEM);
+    e->uses++;
     fl_op_start(op, cancel_load, load);
     load->op = op;
     load->ret = ret;
@@ -229,7 +233,7 @@ enum fl_code fl_org_load_start(struct fl_op *op, struct fl_org_load *load, struc
 void fl_orgs_changed(struct fl_orgs *orgs, const struct fl_uuid *id, uint64_t revision)
 {
     struct fl_org_entry *e = fl_org_entry_find(orgs, id);
-    if (!e || (e->org && revision && revision <= e->org->revision))
+    if (!e || !e->uses || (e->org && revision && revision <= e->org->revision))
         return;
     e->is_stale = true;
     if (e->is_loading) { /* what is being read may be older than this change */
@@ -243,8 +247,28 @@ void fl_orgs_changed(struct fl_orgs *orgs, const struct fl_uuid *id, uint64_t re
 void fl_orgs_want(struct fl_orgs *orgs, const struct fl_uuid *id)
 {
     struct fl_org_entry *e = find_or_make(orgs, id);
-    if (e && !e->org && !e->is_loading)
+    if (!e)
+        return;
+    e->uses++;
+    if (!e->org && !e->is_loading)
         load(e);
+}
+
+bool fl_orgs_is_used(const struct fl_orgs *orgs, const struct fl_uuid *id)
+{
+    const struct fl_org_entry *e = fl_org_entry_find(orgs, id);
+    return e && e->uses;
+}
+
+void fl_orgs_forget(struct fl_orgs *orgs, const struct fl_uuid *id)
+{
+    struct fl_org_entry *e = fl_org_entry_find(orgs, id);
+    if (!e || !e->org || e->uses != 1 || e->is_loading || !fl_list_is_empty(&e->waiting) ||
+        e->org->refs != 1 || e->bytes_in_flight)
+        return;
+    e->uses = 0;
+    fl_org_instances_stop(e);
+    fl_org_unref(&e->org);
 }
 
 bool fl_orgs_take(struct fl_orgs *orgs, const struct fl_uuid *organization, size_t bytes)

@@ -129,6 +129,11 @@ enum fl_code fl_org_load_start(struct fl_op *op, struct fl_org_load *load, struc
 /* The organization has this revision now: an older snapshot is not handed out any more, and
  * listeners are told when the new one is there. 0: in any case. */
 void fl_orgs_changed(struct fl_orgs *orgs, const struct fl_uuid *id, uint64_t revision);
+/* Has anybody asked for it here? */
+bool fl_orgs_is_used(const struct fl_orgs *orgs, const struct fl_uuid *id);
+/* Lets a snapshot go that nobody but the caller asked for, once: a start that looks into thousands
+ * of organizations does not keep them. */
+void fl_orgs_forget(struct fl_orgs *orgs, const struct fl_uuid *id);
 /* Loads the snapshot unless there is one, for who is interested in changes only: of an organization
  * that nobody asked for, none are told. */
 void fl_orgs_want(struct fl_orgs *orgs, const struct fl_uuid *id);

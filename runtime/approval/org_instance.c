@@ -235,6 +235,13 @@ void fl_org_instances_trim(struct fl_org_entry *e, const struct fl_org *org)
     }
 }
 
+void fl_org_instances_stop(struct fl_org_entry *e)
+{
+    FL_LIST_FOREACH_SAFE (link, &e->instances) {
+        stop(FL_CONTAINER(link, struct fl_org_instance, link));
+    }
+}
+
 void fl_org_instances_free(struct fl_org_entry *e)
 {
     FL_LIST_FOREACH_SAFE (link, &e->instances) {
@@ -257,10 +264,7 @@ enum fl_code fl_orgs_stop_instances(struct fl_op *op, struct fl_orgs *orgs)
     orgs->stop_op = op;
     for (int b = 0; b < FL_ORG_BUCKETS; b++) {
         FL_LIST_FOREACH_SAFE (link, &orgs->buckets[b]) {
-            struct fl_org_entry *e = FL_CONTAINER(link, struct fl_org_entry, link);
-            FL_LIST_FOREACH_SAFE (l, &e->instances) {
-                stop(FL_CONTAINER(l, struct fl_org_instance, link));
-            }
+            fl_org_instances_stop(FL_CONTAINER(link, struct fl_org_entry, link));
         }
     }
     if (orgs->stopping == 0) {

@@ -26,6 +26,7 @@ struct fl_org_entry {
     bool is_loading;
     uint64_t wanted; /* a revision that was told of while the load was under way */
     int behind;      /* loads in a row that were behind it when they ended */
+    uint64_t uses;   /* how often it was asked for; 0: whoever wants it reads it anew */
     size_t bytes_in_flight;
     struct fl_list waiting; /* fl_org_load */
     struct fl_list instances;
@@ -49,12 +50,13 @@ struct fl_orgs {
 /* Makes a snapshot out of the entry's results; FL_NOT_FOUND if the organization is gone. */
 enum fl_code fl_org_read(struct fl_org_entry *e, struct fl_org **ret,
                          struct fl_err *err) FL_MUST_CHECK;
-struct fl_org_entry *fl_org_entry_find(struct fl_orgs *orgs, const struct fl_uuid *id);
+struct fl_org_entry *fl_org_entry_find(const struct fl_orgs *orgs, const struct fl_uuid *id);
 /* Makes the server's instance unless one of the same configuration is in hand. */
 void fl_org_instance_find(struct fl_org_entry *e, struct fl_arena *arena,
                           struct fl_org_server *server);
 /* Stops instances that no server of the snapshot uses. */
 void fl_org_instances_trim(struct fl_org_entry *e, const struct fl_org *org);
+void fl_org_instances_stop(struct fl_org_entry *e);
 void fl_org_instances_free(struct fl_org_entry *e);
 
 #endif

@@ -13,6 +13,11 @@
 #include "runtime/store/tool.h"
 
 #define ASKED_AT_ONCE 2 /* plugin processes that only say what they offer */
+/* With more than so many to ask (a start with thousands of organizations) one is asked at a time,
+ * and the calls of the others have the machine three times as long as it took. */
+#define MANY          64
+#define RESTS         3
+#define BUCKETS       256 /* by the last byte of the server's id */
 
 FL_STEP_DECLARE(found);
 FL_STEP_DECLARE(described);
@@ -39,6 +44,7 @@ static const struct fl_org_server *server_of(const struct fl_refresh *r)
 FL_STEP(load)
 {
     struct fl_refresh *r = refresh_of(f);
+    r->was_known = fl_orgs_is_used(r->core->orgs, &r->organization);
     r->org = fl_org_peek(r->core->orgs, &r->organization);
     if (r->org)
         return &S_found;
@@ -284,6 +290,9 @@ FL_STEP(recorded)
         return fl_fail(f);
     FL_LOG(INFO, "server_described", FL_KV("org", r->org->name), FL_KV("server", r->row->name),
            FL_KI("new", r->fresh), FL_KI("changed", r->changed), FL_KI("gone", r->gone));
+    fl_org_unref(&r->org);
+    if (!r->was_known)
+        fl_orgs_forget(r->core->orgs, &r->organization);
     fl_hub_organization_changed(r->core->hub, &r->organization);
     fl_orgs_changed(r->core->orgs, &r->organization, 0);
     return fl_end(f);
@@ -304,6 +313,8 @@ static void on_refreshed(struct fl_flow *f)
     fl_tx_fini(&r->tx);
     fl_description_free(&r->describe.description);
     fl_org_unref(&r->org);
+    if (!r->was_known)
+        fl_orgs_forget(r->core->orgs, &r->organization);
     fl_arena_free(&r->arena);
     fl_op_finish(op, f->first.code == FL_AMBIGUOUS ? FL_UNAVAILABLE : f->first.code);
 }
@@ -334,7 +345,9 @@ enum fl_code fl_refresh_start(struct fl_op *op, struct fl_refresh *r)
 /* ---------------------------------------------------------------- the queue */
 struct asked {
     struct fl_list link;
+    struct fl_list twin; /* in its bucket, as long as it waits */
     struct fl_uuid organization, server;
+    int64_t began_ms;
     struct fl_registry *registry;
     struct fl_op op;
     struct fl_refresh refresh;
@@ -344,7 +357,10 @@ struct asked {
 struct fl_registry {
     struct fl_core *core;
     struct fl_list waiting, running; /* struct asked */
+    struct fl_list buckets[BUCKETS]; /* those that wait, by server */
+    size_t waiting_count;
     unsigned running_count;
+    struct fl_timer rest;
     struct fl_op op; /* listing */
     struct fl_arena *arena;
     struct fl_tx tx;
@@ -368,15 +384,36 @@ static void on_asked(struct fl_op *op)
                FL_KS("reason", op->err.text));
     fl_list_remove(&a->link);
     g->running_count--;
+    if (g->waiting_count > MANY && !g->is_stopped)
+        fl_loop_timer(g->core->loop, &g->rest, (fl_mono_ms() - a->began_ms) * RESTS);
     fl_loop_retire(g->core->loop, &a->retired, free_asked, a);
     begin_next(g);
 }
 
+static void on_rested(struct fl_timer *timer)
+{
+    begin_next(FL_CONTAINER(timer, struct fl_registry, rest));
+}
+
+static bool may_begin(const struct fl_registry *g)
+{
+    unsigned most = g->waiting_count > MANY ? 1 : ASKED_AT_ONCE;
+    return !g->is_stopped && g->running_count < most && !fl_timer_is_armed(&g->rest);
+}
+
+static void leave_queue(struct fl_registry *g, struct asked *a)
+{
+    fl_list_remove(&a->link);
+    fl_list_remove(&a->twin);
+    g->waiting_count--;
+}
+
 static void begin_next(struct fl_registry *g)
 {
-    while (!g->is_stopped && g->running_count < ASKED_AT_ONCE && !fl_list_is_empty(&g->waiting)) {
+    while (may_begin(g) && !fl_list_is_empty(&g->waiting)) {
         struct asked *a = FL_CONTAINER(g->waiting.next, struct asked, link);
-        fl_list_remove(&a->link);
+        leave_queue(g, a);
+        a->began_ms = fl_mono_ms();
         a->op = (struct fl_op){ .done = on_asked };
         a->refresh = (struct fl_refresh){ .core = g->core,
                                           .organization = a->organization,
@@ -392,10 +429,10 @@ static void begin_next(struct fl_registry *g)
     }
 }
 
-static bool is_asked(const struct fl_list *list, const struct fl_uuid *server)
+static bool is_waiting(const struct fl_registry *g, const struct fl_uuid *server)
 {
-    FL_LIST_FOREACH (link, list) {
-        if (fl_uuid_cmp(&FL_CONTAINER(link, struct asked, link)->server, server) == 0)
+    FL_LIST_FOREACH (link, &g->buckets[server->b[15]]) {
+        if (fl_uuid_cmp(&FL_CONTAINER(link, struct asked, twin)->server, server) == 0)
             return true;
     }
     return false;
@@ -404,7 +441,7 @@ static bool is_asked(const struct fl_list *list, const struct fl_uuid *server)
 void fl_registry_ask(struct fl_registry *g, const struct fl_uuid *organization,
                      const struct fl_uuid *server)
 {
-    if (g->is_stopped || is_asked(&g->waiting, server))
+    if (g->is_stopped || is_waiting(g, server))
         return;
     struct asked *a = fl_calloc(1, sizeof *a);
     if (!a)
@@ -413,6 +450,8 @@ void fl_registry_ask(struct fl_registry *g, const struct fl_uuid *organization,
     a->organization = *organization;
     a->server = *server;
     fl_list_push_back(&g->waiting, &a->link);
+    fl_list_push_back(&g->buckets[server->b[15]], &a->twin);
+    g->waiting_count++;
     begin_next(g);
 }
 
@@ -451,6 +490,9 @@ enum fl_code fl_registry_new(struct fl_core *core, struct fl_registry **ret, str
     g->core = core;
     fl_list_init(&g->waiting);
     fl_list_init(&g->running);
+    for (int i = 0; i < BUCKETS; i++)
+        fl_list_init(&g->buckets[i]);
+    fl_timer_init(&g->rest, on_rested);
     *ret = g;
     return FL_OK;
 }
@@ -458,9 +500,10 @@ enum fl_code fl_registry_new(struct fl_core *core, struct fl_registry **ret, str
 void fl_registry_stop(struct fl_registry *g)
 {
     g->is_stopped = true;
+    fl_loop_timer_cancel(g->core->loop, &g->rest);
     while (!fl_list_is_empty(&g->waiting)) {
         struct asked *a = FL_CONTAINER(g->waiting.next, struct asked, link);
-        fl_list_remove(&a->link);
+        leave_queue(g, a);
         fl_free(a);
     }
 }

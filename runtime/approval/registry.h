@@ -29,7 +29,7 @@ struct fl_refresh {
     struct fl_tx tx;
     struct fl_query *q_tools;
     struct fl_post post;
-    bool is_written;
+    bool is_written, was_known; /* the organization was in use here before */
 };
 
 /* FL_OK also when the server could not be asked: that is recorded in its note. FL_NOT_FOUND,
@@ -47,7 +47,7 @@ enum fl_code fl_registry_new(struct fl_core *core, struct fl_registry **ret,
                              struct fl_err *err) FL_MUST_CHECK;
 /* Nothing may be under way any more (fl_registry_is_idle). */
 void fl_registry_free(struct fl_registry **registry);
-/* In the background, one server after the other. */
+/* In the background, one server after the other; with rests when there are very many. */
 void fl_registry_ask(struct fl_registry *registry, const struct fl_uuid *organization,
                      const struct fl_uuid *server);
 /* Every server of every organization. */

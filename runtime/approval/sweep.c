@@ -25,6 +25,10 @@
 #define DISPATCH_MAX 5000
 #define SESSION_MS   1800000 /* legacy sessions that nobody used for so long are dropped */
 #define OVERLAP_US   10000000
+/* Counting reads an index entry for each approval that waits: it has a connection of its own, and
+ * rests so many times as long as it took. */
+#define COUNT_ROUNDS 5
+#define COUNT_RESTS  100
 
 struct due_batch {
     struct fl_uuid organization;
@@ -34,6 +38,15 @@ struct due_batch {
     struct fl_uuid *ids;
 };
 
+struct counting {
+    struct fl_op op;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q;
+    int64_t began_ms, next_ms, counted_ms;
+    bool is_busy;
+};
+
 struct fl_sweep {
     struct fl_flow flow;
     struct fl_core *core;
@@ -41,7 +54,8 @@ struct fl_sweep {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
-    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_counts, *q_moved;
+    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_moved;
+    struct counting counting;
     struct fl_list batches; /* due_batch */
     struct fl_reaper reaper;
     struct fl_stop_lift lift;
@@ -83,6 +97,60 @@ static void drop_batch(struct due_batch *b)
     fl_free(b);
 }
 
+/* ---------------------------------------------------------------- how many wait */
+static void count_over(struct counting *c)
+{
+    struct fl_sweep *s = FL_CONTAINER(c, struct fl_sweep, counting);
+    int64_t now = fl_mono_ms(), rest = (now - c->began_ms) * COUNT_RESTS;
+    int64_t least = COUNT_ROUNDS * s->core->times.sweep_ms;
+    fl_tx_abandon(&c->tx);
+    fl_tx_fini(&c->tx);
+    fl_arena_free(&c->arena);
+    c->next_ms = now + (rest > least ? rest : least);
+    c->is_busy = false;
+}
+
+static void on_counted(struct fl_op *op)
+{
+    struct counting *c = FL_CONTAINER(op, struct counting, op);
+    struct fl_sweep *s = FL_CONTAINER(c, struct fl_sweep, counting);
+    for (int i = 0; op->code == FL_OK && i < (int)FL_COUNTOF(s->counts); i++) {
+        s->counts[i].state[0] = 0;
+        if (i >= fl_rows(c->q))
+            continue;
+        snprintf(s->counts[i].state, sizeof s->counts[i].state, "%.*s",
+                 FL_STR_ARG(fl_cell(c->q, i, 0)));
+        s->counts[i].count = fl_cell_int(c->q, i, 1);
+        c->counted_ms = fl_mono_ms();
+    }
+    count_over(c);
+}
+
+static void on_count_opened(struct fl_op *op)
+{
+    struct counting *c = FL_CONTAINER(op, struct counting, op);
+    if (op->code == FL_OK) {
+        c->q = fl_store_sweep_counts(&c->tx);
+        c->op = (struct fl_op){ .done = on_counted };
+        if (fl_tx_commit(&c->op, &c->tx) == FL_OK)
+            return;
+    }
+    count_over(c);
+}
+
+static void count(struct fl_sweep *s)
+{
+    struct counting *c = &s->counting;
+    if (c->is_busy || fl_mono_ms() < c->next_ms || !(c->arena = fl_arena_new(1024)))
+        return;
+    c->began_ms = fl_mono_ms();
+    c->is_busy = true;
+    fl_tx_init(&c->tx, s->core->pg, c->arena, NULL);
+    c->op = (struct fl_op){ .done = on_count_opened };
+    if (fl_tx_open(&c->op, &c->tx) != FL_OK)
+        count_over(c);
+}
+
 /* ---------------------------------------------------------------- asking */
 FL_STEP(ask)
 {
@@ -117,7 +185,6 @@ FL_STEP(ask)
     s->q_ready = fl_store_sweep_ready(tx, READY_MAX);
     s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
     s->q_stops = fl_store_stops_over(tx);
-    s->q_counts = s->round % 5 == 0 ? fl_store_sweep_counts(tx) : NULL;
     if (s->round % 60 == 0)
         fl_store_sessions_old(tx, SESSION_MS);
     if (s->round % 3600 == 0)
@@ -168,14 +235,6 @@ static void note_changes(struct fl_sweep *s)
         if (at - OVERLAP_US > s->orgs_since_us)
             s->orgs_since_us = at - OVERLAP_US;
     }
-    for (int i = 0; s->q_counts && i < (int)FL_COUNTOF(s->counts); i++) {
-        s->counts[i].state[0] = 0;
-        if (i >= fl_rows(s->q_counts))
-            continue;
-        snprintf(s->counts[i].state, sizeof s->counts[i].state, "%.*s",
-                 FL_STR_ARG(fl_cell(s->q_counts, i, 0)));
-        s->counts[i].count = fl_cell_int(s->q_counts, i, 1);
-    }
 }
 
 static enum fl_due due_of(struct fl_str what)
@@ -198,6 +257,8 @@ FL_STEP(told)
     note_changes(s);
     /* Every worker watches what is dispatched, so that whoever gets the lease has watched it. */
     fl_reaper_look(&s->reaper, s->q_dispatched);
+    if (!s->core->is_draining)
+        count(s);
     if (!s->has_lease || s->core->is_draining)
         return &S_end_round;
     for (int i = 0; i < fl_rows(s->q_due); i++) {
@@ -354,9 +415,10 @@ enum fl_code fl_sweep_new(struct fl_core *core, struct fl_sweep **ret, struct fl
     return FL_OK;
 }
 
-void fl_sweep_start(struct fl_sweep *s)
+void fl_sweep_start(struct fl_sweep *s, int64_t since_ms)
 {
     FL_ASSERT(!s->is_running);
+    s->orgs_since_us = since_ms * 1000 - OVERLAP_US;
     s->is_running = true;
     fl_flow_init(&s->flow, &S_end_round, on_ended);
     fl_flow_run(&s->flow, &S_ask);
@@ -378,7 +440,7 @@ void fl_sweep_free(struct fl_sweep **sweep)
     struct fl_sweep *s = *sweep;
     if (!s)
         return;
-    FL_ASSERT(!s->is_running);
+    FL_ASSERT(!s->is_running && !s->counting.is_busy);
     if (s->arena)
         fl_tx_fini(&s->tx);
     fl_arena_free(&s->arena);
@@ -394,6 +456,11 @@ int64_t fl_sweep_count(const struct fl_sweep *s, const char *state)
             return s->counts[i].count;
     }
     return 0;
+}
+
+int64_t fl_sweep_counted_ms(const struct fl_sweep *s)
+{
+    return s->counting.counted_ms;
 }
 
 bool fl_sweep_has_lease(const struct fl_sweep *s)

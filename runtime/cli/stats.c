@@ -83,13 +83,15 @@ static void put_metric(struct fl_buf *out, const char *name, const char *kind, c
 
 static void put_metrics(struct fl_buf *out, const struct fl_stats *stats)
 {
-    const struct fl_stats_slot *newest = NULL;
+    const struct fl_stats_slot *newest = NULL, *counted = NULL;
     int64_t workers = 0;
     for (size_t i = 0; i < FL_STATS_WORKERS; i++) {
         const struct fl_stats_slot *s = &stats->slots[i];
         workers += is_alive(s);
         if (s->at_ms && (!newest || s->at_ms > newest->at_ms))
             newest = s;
+        if (s->at_ms && (!counted || s->counted_ms > counted->counted_ms))
+            counted = s;
     }
     put_metric(out, "workers", "gauge", "workers that are alive", workers);
 #define X(metric, kind, member, help)                                                              \
@@ -106,12 +108,12 @@ static void put_metrics(struct fl_buf *out, const struct fl_stats *stats)
     if (!newest)
         return;
     put_metric(out, "approvals_pending", "gauge", "approvals that wait for people",
-               newest->pending);
+               counted->pending);
     put_metric(out, "approvals_approved", "gauge", "approvals decided and not run yet",
-               newest->approved);
-    put_metric(out, "approvals_running", "gauge", "approvals that run", newest->dispatched);
+               counted->approved);
+    put_metric(out, "approvals_running", "gauge", "approvals that run", counted->dispatched);
     put_metric(out, "approvals_unsettled", "gauge",
-               "approvals whose outcome is unknown and not settled", newest->unknown);
+               "approvals whose outcome is unknown and not settled", counted->unknown);
     put_metric(out, "approvals_unreached", "gauge",
                "waiting approvals of which nobody could be told for a minute", newest->unreached);
     put_metric(out, "clock_offset_milliseconds", "gauge", "the database's clock minus ours",

@@ -19,7 +19,8 @@ struct fl_stats_slot {
     uint64_t db_batches, db_members, db_retried, db_failed, db_reconnects, db_queued, db_up;
     uint64_t http_requests, http_bad, http_open;
     uint64_t rss_bytes;
-    int64_t pending, approved, dispatched, unknown; /* of the installation, by whoever swept last */
+    int64_t pending, approved, dispatched, unknown; /* of the installation, counted when: */
+    int64_t counted_ms;
     int64_t clock_offset_ms;
     uint64_t cards_sent, cards_failed, channels;
     int64_t unreached; /* of the installation */

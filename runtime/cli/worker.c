@@ -57,10 +57,10 @@ struct worker {
     struct fl_sleep sleep;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_query *q, *unprotected;
+    struct fl_query *q, *unprotected, *clock;
     int64_t drain_until_ms;
     int exit_status;
-    int64_t started_ms;
+    int64_t started_ms, since_ms; /* ours, and the database's clock then */
     bool has_stdio, is_open, is_serving, is_draining, is_frozen;
 };
 
@@ -103,6 +103,7 @@ FL_STEP(wait_database)
     w->tx.is_read_only = true;
     w->q = fl_store_schema_version(&w->tx);
     w->unprotected = fl_store_unprotected(&w->tx);
+    w->clock = fl_store_clock(&w->tx);
     return fl_await(f, &S_check_schema, fl_tx_submit(&f->op, &w->tx));
 }
 
@@ -115,6 +116,7 @@ FL_STEP(check_schema)
     if (f->op.code)
         return &S_wait_database;
     int64_t there = fl_cell_int(w->q, 0, 0), ours = fl_schema_version();
+    w->since_ms = fl_cell_int(w->clock, 0, 0) - (fl_mono_ms() - w->started_ms);
     if (there != ours && there != ours + 1)
         return fl_fail_with(f, FL_CONFIG,
                             "the database has schema %lld and this program needs %lld; run "
@@ -148,7 +150,7 @@ FL_STEP(serve)
         return fl_fail_with(f, FL_CONFIG, "%s", f->op.err.text);
     if (open_doors(w, &f->op.err) != FL_OK)
         return fl_fail(f);
-    fl_sweep_start(w->core.sweep);
+    fl_sweep_start(w->core.sweep, w->since_ms);
     fl_notify_start(w->notify);
     w->is_serving = w->stats_route.is_serving = true;
     FL_LOG(INFO, "worker_ready", FL_KI("pid", getpid()));
@@ -303,6 +305,7 @@ static void on_second(struct fl_timer *timer)
         .approved = fl_sweep_count(w->core.sweep, "approved"),
         .dispatched = fl_sweep_count(w->core.sweep, "dispatched"),
         .unknown = fl_sweep_count(w->core.sweep, "unknown"),
+        .counted_ms = fl_sweep_counted_ms(w->core.sweep),
         .clock_offset_ms = fl_sweep_clock_offset(w->core.sweep),
         .cards_sent = notify.sent,
         .cards_failed = notify.failed,

@@ -512,16 +512,14 @@ static void on_org_loaded(struct fl_op *op)
         check_operator(a);
 }
 
-static void on_orgs_listed(struct fl_api *a)
+static void on_org_found(struct fl_api *a)
 {
     uint64_t revision = 0;
-    for (int i = 0; i < fl_rows(a->q_org); i++) {
-        if (!fl_str_eq(fl_cell(a->q_org, i, 1), a->params[0]))
-            continue;
-        a->organization_id = fl_cell_uuid(a->q_org, i, 0);
-        a->organization = fl_arena_str(a->arena, fl_cell(a->q_org, i, 1));
+    if (fl_rows(a->q_org) == 1) {
+        a->organization_id = fl_cell_uuid(a->q_org, 0, 0);
+        a->organization = fl_arena_str(a->arena, fl_cell(a->q_org, 0, 1));
         a->has_organization = true;
-        revision = (uint64_t)fl_cell_int(a->q_org, i, 4);
+        revision = (uint64_t)fl_cell_int(a->q_org, 0, 4);
     }
     if (!a->has_organization) {
         fl_api_error(a, FL_NOT_FOUND, "there is no such organization");
@@ -541,8 +539,8 @@ static void find_org(struct fl_api *a)
         check_operator(a);
         return;
     }
-    a->q_org = fl_store_organizations(fl_api_tx(a));
-    fl_api_submit(a, false, on_orgs_listed);
+    a->q_org = fl_store_organization_named(fl_api_tx(a), a->params[0]);
+    fl_api_submit(a, false, on_org_found);
 }
 
 static void on_authenticated(struct fl_op *op)

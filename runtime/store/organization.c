@@ -11,6 +11,12 @@ static struct fl_sql sql_all = {
         "created_at") " FROM organizations()",
     0
 };
+static struct fl_sql sql_named = {
+    "organization_named",
+    "SELECT organization_id, name, title, policy_version, revision, " MS(
+        "created_at") " FROM organization_by_name($1)",
+    0
+};
 static struct fl_sql sql_changed = {
     "organizations_changed",
     "SELECT organization_id, revision, " US("changed_at") " FROM organizations_changed(" AT_US(
@@ -114,6 +120,13 @@ static struct fl_sql sql_policy_list = { "policy_list",
 struct fl_query *fl_store_organizations(struct fl_tx *tx)
 {
     return fl_tx_add(tx, &sql_all);
+}
+
+struct fl_query *fl_store_organization_named(struct fl_tx *tx, struct fl_str name)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_named);
+    fl_bind_text(tx, q, name);
+    return q;
 }
 
 struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_us)

@@ -9,6 +9,8 @@
 /* ---- organizations ---- */
 /* All of them. Columns: id, name, title, policy_version, revision, created_at ms. */
 struct fl_query *fl_store_organizations(struct fl_tx *tx);
+/* The one of that name, or no row; the same columns. */
+struct fl_query *fl_store_organization_named(struct fl_tx *tx, struct fl_str name);
 /* Columns: id, revision, changed_at in microseconds; changed since then. */
 struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_us);
 /* With its audit row; its id is the transaction's organization. Returns a row, or none if the name

@@ -1,8 +1,15 @@
-/* Floors of the database: one-row commits one after the other (latency), and rows in batches of one
- * statement (throughput), by plain libpq. floor_pq CONNINFO commits|batch SECONDS [rows] prints
- * {"rows":..,"seconds":..,"p50_us":..,"p99_us":..}. Makes and drops a table of its own. */
+/* Floors of the database: one-row commits one after the other (latency), rows in batches of one
+ * statement (throughput), and a pending approval with its audit row in one statement, by plain
+ * libpq.
+ *   floor_pq CONNINFO commits SECONDS
+ *   floor_pq CONNINFO batch SECONDS ROWS
+ *   floor_pq CONNINFO intake SECONDS ORGANIZATION AGENT
+ * prints {"rows":..,"seconds":..,"p50_us":..,"p99_us":..}. The first two make and drop a table of
+ * their own; the third writes to ours, as a row security that binds nobody (a superuser) lets it.
+ */
 #define _GNU_SOURCE
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +38,56 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* The columns that an intake of ours fills, with values of their usual length. */
+static const char intake_sql[] =
+    "WITH made AS (INSERT INTO flopinio.approval (organization_id, approval_id, agent_id, "
+    "credential_id, owner_id, state, kind, tool, tool_name, definition_digest, server_id, "
+    "arguments, arguments_bytes, binding_salt, binding_digest, fingerprint, policy_version, rule, "
+    "ask, card, wait_mode, task_id, expires_at) VALUES ($1::uuid, gen_random_uuid(), $2::uuid, "
+    "gen_random_uuid(), gen_random_uuid(), 'pending', 'tool_call', 'b__put', 'put', $3::bytea, "
+    "gen_random_uuid(), $4::bytea, 190, $5::bytea, $3::bytea, decode(md5(random()::text), 'hex'), "
+    "1, 'writes', '{\"notify\": [\"inbox\"], \"thresholds\": [{\"approve\": 1}]}', "
+    "'{\"title\": \"Run b__put\"}', 'task', gen_random_uuid()::text, now() + interval '1 day') "
+    "RETURNING organization_id, approval_id) INSERT INTO flopinio.audit_event (organization_id, "
+    "event_id, kind, actor_kind, actor_id, subject_kind, subject_id, leaf) SELECT organization_id, "
+    "gen_random_uuid(), 'approval.created', 'agent', $2::uuid, 'approval', approval_id, $6::bytea "
+    "FROM made";
+
+static void prepare_intake(PGconn *pg)
+{
+    PGresult *res = PQprepare(pg, "intake", intake_sql, 0, NULL);
+    if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+        fprintf(stderr, "floor_pq: %s", PQresultErrorMessage(res));
+        exit(1);
+    }
+    PQclear(res);
+}
+
+static void run_intake(PGconn *pg, const char *organization, const char *agent, char *leaf)
+{
+    static char arguments[2 * 240 + 3], digest[2 * 32 + 3], salt[2 * 16 + 3];
+    if (!arguments[0]) {
+        memset(arguments, 'a', sizeof arguments - 1);
+        memset(digest, 'b', sizeof digest - 1);
+        memset(salt, 'c', sizeof salt - 1);
+        memcpy(arguments, "\\x", 2);
+        memcpy(digest, "\\x", 2);
+        memcpy(salt, "\\x", 2);
+    }
+    const char *values[] = { organization, agent, digest, arguments, salt, leaf };
+    PGresult *res = PQexecPrepared(pg, "intake", 6, values, NULL, NULL, 0);
+    if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+        fprintf(stderr, "floor_pq: %s", PQresultErrorMessage(res));
+        exit(1);
+    }
+    PQclear(res);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4)
         return 2;
+    bool is_intake = strcmp(argv[2], "intake") == 0 && argc > 5;
     PGconn *pg = PQconnectdb(argv[1]);
     int rows = strcmp(argv[2], "batch") == 0 && argc > 4 ? atoi(argv[4]) : 1;
     double seconds = atof(argv[3]);
@@ -58,9 +111,13 @@ int main(int argc, char **argv)
     const char *one[] = { leaf }, *many[] = { list };
     static double took[2000000];
     size_t count = 0;
+    if (is_intake)
+        prepare_intake(pg);
     double from = now(), at = from;
     while (at - from < seconds && count < 2000000) {
-        if (rows == 1)
+        if (is_intake)
+            run_intake(pg, argv[4], argv[5], leaf);
+        else if (rows == 1)
             run(pg,
                 "INSERT INTO bench_floor (id, kind, leaf) VALUES (gen_random_uuid(), 'x', $1::bytea)",
                 1, one);

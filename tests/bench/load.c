@@ -1,7 +1,7 @@
 /* Closed-loop load generator for the benchmarks: N connections, each with one request in flight,
  * over WebSocket, kept-alive HTTP or a raw echo. Prints one JSON object: requests, seconds,
- * latency, and the server processes' CPU time. One thread, its own epoll loop, no library, so that
- * the same generator measures floors, peers and us.
+ * latency, and the server processes' CPU time. One thread, its own epoll loop, no library but
+ * OpenSSL for tls=1, so that the same generator measures floors, peers and us.
  *
  *   load MODE HOST PORT PATH MESSAGE_FILE [option=value ...]
  *     MODE     ws, http or raw
@@ -9,13 +9,16 @@
  *     conns=64 warmup_ms=500 run_ms=2000 init=FILE (sent and answered first, WebSocket; may hold
  *     several messages, a line each; those without "id" get no answer) header="Name: value"
  *     (repeatable) pids=1,2,3 (whose CPU time is read from /proc) expect=TEXT (each answer must
- *     hold it) idle_ms=N (after connecting, only wait: for memory figures) tokens=FILE (a bearer
- *     token a line; the connections take turns) */
+ *     hold it) idle_ms=N (after connecting, only wait and answer pings: for memory figures)
+ *     settle_ms=0 (before that) tokens=FILE (a bearer token a line; the connections take turns)
+ *     in_flight=N (requests at once over all connections, which take turns; without: one each)
+ *     tls=1 (whatever the certificate) ready=FILE (made when all connections are) */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,18 +42,24 @@ struct conn {
     size_t in_len, in_cap, out_len, out_at;
     int init_at;
     uint64_t sent_us;
+    SSL *ssl;
+    struct conn *next; /* among those whose turn has not come (in_flight) */
 };
 
 static enum mode mode;
 static const char *host, *path, *expect;
-static int port, conns = 64, warmup_ms = 500, run_ms = 2000, idle_ms;
+static const char *ready_file;
+static int port, conns = 64, warmup_ms = 500, run_ms = 2000, idle_ms, settle_ms, in_flight, flying;
+static SSL_CTX *tls;
+static struct conn *turn_first, **turn_last = &turn_first;
+static uint64_t pings;
 static char *body, *init_lines[16], headers[4096];
 static size_t body_len, id_at;
 static bool has_id;
 static int init_count;
 static char **tokens;
 static int token_count;
-static long pids[64];
+static long pids[256];
 static int pid_count;
 static struct conn *all;
 static int epoll;
@@ -154,10 +163,29 @@ static uint64_t server_pss_kib(void)
 }
 
 /* ---------------------------------------------------------------- sending */
+static ssize_t of_tls(struct conn *c, int n)
+{
+    int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(c->ssl, n);
+    if (n > 0 || error == SSL_ERROR_ZERO_RETURN)
+        return n > 0 ? n : 0;
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+    return -1;
+}
+
+static ssize_t send_some(struct conn *c, const char *p, size_t n)
+{
+    return c->ssl ? of_tls(c, SSL_write(c->ssl, p, (int)n)) : send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
+static ssize_t receive_some(struct conn *c, char *p, size_t n)
+{
+    return c->ssl ? of_tls(c, SSL_read(c->ssl, p, (int)n)) : recv(c->fd, p, n, 0);
+}
+
 static void flush(struct conn *c)
 {
     while (c->out_at < c->out_len) {
-        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_NOSIGNAL);
+        ssize_t n = send_some(c, c->out + c->out_at, c->out_len - c->out_at);
         if (n < 0 && errno == EAGAIN) {
             struct epoll_event e = { .events = EPOLLIN | EPOLLOUT, .data.ptr = c };
             epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &e);
@@ -224,12 +252,32 @@ static void send_request(struct conn *c)
 
 static void next_step(struct conn *c);
 
+/* Whoever waited longest goes next, if there is room. */
+static void take_turn(struct conn *c)
+{
+    if (!in_flight) {
+        send_request(c);
+        return;
+    }
+    c->next = NULL;
+    *turn_last = c;
+    turn_last = &c->next;
+    while (flying < in_flight && turn_first) {
+        struct conn *first = turn_first;
+        turn_first = first->next;
+        if (!turn_first)
+            turn_last = &turn_first;
+        flying++;
+        send_request(first);
+    }
+}
+
 static void started(struct conn *c)
 {
     c->phase = RUNNING;
     ready++;
     if (!idle_ms)
-        send_request(c);
+        take_turn(c);
 }
 
 /* Sends the next opening messages up to the first that is answered. */
@@ -280,7 +328,8 @@ static void answered(struct conn *c, const char *p, size_t n)
         count++;
         bucket(now_us() - c->sent_us);
     }
-    send_request(c);
+    flying--;
+    take_turn(c);
 }
 
 /* Bytes of the first whole answer in the buffer, 0 if there is none yet; -1: not one for us. */
@@ -352,8 +401,16 @@ static ssize_t whole(struct conn *c, size_t *from, size_t *n)
 
 static bool is_answer(const struct conn *c)
 {
-    /* A ping is not answered: runs are short. Notifications have no id. */
     return mode != WS || c->phase == UPGRADING || (c->in[0] & 0x0f) == 1;
+}
+
+/* Ours have no payload. */
+static void answer_ping(struct conn *c)
+{
+    static const unsigned char pong[6] = { 0x8a, 0x80 };
+    pings++;
+    put(c, pong, sizeof pong);
+    flush(c);
 }
 
 static void on_input(struct conn *c)
@@ -363,7 +420,7 @@ static void on_input(struct conn *c)
             c->in_cap = c->in_len + 131072;
             c->in = realloc(c->in, c->in_cap + 1);
         }
-        ssize_t n = recv(c->fd, c->in + c->in_len, c->in_cap - c->in_len, 0);
+        ssize_t n = receive_some(c, c->in + c->in_len, c->in_cap - c->in_len);
         if (n < 0 && errno == EAGAIN)
             break;
         if (n <= 0) {
@@ -372,7 +429,7 @@ static void on_input(struct conn *c)
         }
         c->in_len += (size_t)n;
         c->in[c->in_len] = 0;
-        if ((size_t)n < 65536)
+        if ((size_t)n < 65536 && !c->ssl)
             break;
     }
     for (;;) {
@@ -381,6 +438,7 @@ static void on_input(struct conn *c)
         if (used <= 0)
             break;
         bool is_upgrade = c->phase == UPGRADING, is_one = is_answer(c);
+        bool is_ping = !is_one && (c->in[0] & 0x0f) == 9;
         char *copy = NULL;
         if (is_one && !is_upgrade) {
             copy = malloc(n + 1);
@@ -392,6 +450,8 @@ static void on_input(struct conn *c)
             next_step(c);
         else if (is_one)
             answered(c, copy, n);
+        else if (is_ping)
+            answer_ping(c);
         free(copy);
     }
     if (c->in_len == 0 && c->phase == RUNNING && idle_ms) {
@@ -411,6 +471,11 @@ static void open_one(struct conn *c)
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&at, sizeof at) != 0)
         die("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (tls) {
+        c->ssl = SSL_new(tls);
+        if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || SSL_connect(c->ssl) != 1)
+            die("tls");
+    }
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
     epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e);
@@ -449,6 +514,14 @@ static void read_options(int argc, char **argv)
             run_ms = atoi(eq);
         else if (strcmp(argv[i], "idle_ms") == 0)
             idle_ms = atoi(eq);
+        else if (strcmp(argv[i], "settle_ms") == 0)
+            settle_ms = atoi(eq);
+        else if (strcmp(argv[i], "in_flight") == 0)
+            in_flight = atoi(eq);
+        else if (strcmp(argv[i], "ready") == 0)
+            ready_file = eq;
+        else if (strcmp(argv[i], "tls") == 0)
+            tls = SSL_CTX_new(TLS_client_method());
         else if (strcmp(argv[i], "expect") == 0)
             expect = eq;
         else if (strcmp(argv[i], "header") == 0)
@@ -465,7 +538,7 @@ static void read_options(int argc, char **argv)
                     die("memory");
             }
         } else if (strcmp(argv[i], "pids") == 0) {
-            for (char *p = strtok(eq, ","); p && pid_count < 64; p = strtok(NULL, ","))
+            for (char *p = strtok(eq, ","); p && pid_count < 256; p = strtok(NULL, ","))
                 pids[pid_count++] = atol(p);
         } else {
             fprintf(stderr, "load: unknown option %s\n", argv[i]);
@@ -513,13 +586,18 @@ int main(int argc, char **argv)
         fprintf(stderr, "load: only %d of %d connections are ready\n", ready, conns);
         return 1;
     }
+    if (ready_file)
+        fclose(fopen(ready_file, "w"));
     if (idle_ms) {
-        uint64_t cpu = server_cpu_us();
+        for (uint64_t until = now_us() + (uint64_t)settle_ms * 1000; now_us() < until;)
+            turn(20);
+        uint64_t cpu = server_cpu_us(), before = pings;
         for (uint64_t until = now_us() + (uint64_t)idle_ms * 1000; now_us() < until;)
             turn(20);
         printf("{\"conns\":%d,\"base_kib\":%lu,\"idle_kib\":%lu,\"server_cpu_us\":%lu,"
-               "\"seconds\":%.3f}\n",
-               conns, base_kib, server_pss_kib(), server_cpu_us() - cpu, idle_ms / 1000.0);
+               "\"pings\":%lu,\"seconds\":%.3f}\n",
+               conns, base_kib, server_pss_kib(), server_cpu_us() - cpu, pings - before,
+               idle_ms / 1000.0);
         return 0;
     }
     for (uint64_t until = now_us() + (uint64_t)warmup_ms * 1000; now_us() < until;)

@@ -8,7 +8,7 @@ mkdir -p $work/plugins
 cmake --preset release >$work/cmake.log
 cmake --build --preset release >$work/build.log
 here=tests/bench
-gcc -O2 -o $work/load $here/load.c
+gcc -O2 -o $work/load $here/load.c -lssl -lcrypto
 # shellcheck disable=SC2046
 gcc -O2 -o $work/floor_lws $here/floor_lws.c $(pkg-config --cflags --libs libwebsockets jansson)
 # shellcheck disable=SC2046

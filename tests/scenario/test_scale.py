@@ -1,0 +1,130 @@
+"""What stays as cheap with many: organizations, approvals that wait, servers. By the rows that the
+database reads, never by time."""
+import os
+import sys
+import time
+
+from cases import case
+from harness import ROOT, Org, token_for, wait_for
+
+sys.path.append(os.path.join(ROOT, "tests/bench"))
+import fill  # noqa: E402
+
+
+class _Place:
+    def __init__(self, rt, org):
+        self.rt, self.org = rt, org
+
+
+def _filled(rt, **options):
+    org = Org(rt, files=False, **options)
+    org.is_edited = True
+    return org, _Place(rt, org)
+
+
+def _read(rt, table):
+    """Rows of the table that scans and indexes brought up so far. A connection tells it a second
+    later: when two looks are the same, or after a while of reading."""
+    seen = None
+    for _ in range(6):
+        last, seen = seen, rt.sql("SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS "
+                                  "n FROM pg_stat_user_tables WHERE relname = %s", table)[0]["n"]
+        if seen == last:
+            break
+        time.sleep(1.5)
+    return seen
+
+
+def _rounds(rt, count):
+    """So many rounds of the sweep of every worker, and what they read is told."""
+    for _ in range(count):
+        at = rt.sql("SELECT clock_timestamp() AS at")[0]["at"]
+        wait_for("the workers' rounds", lambda since=at: len(rt.sql(
+            "SELECT 1 FROM worker WHERE seen_at > %s", since)) >= len(rt.workers()), 20)
+
+
+def _counted(rt, what):
+    at = rt.metrics()[1]
+    return "flopinio_approvals_pending %d\n" % what in at
+
+
+@case(limit=60)
+def what_waits_is_not_read_by_the_sweep(rt):
+    """Each round took as long as a million rows take, and where that was over the time of a
+    statement nothing expired any more."""
+    _, place = _filled(rt)
+    before = rt.sql("SELECT count(*) AS n FROM approval WHERE state = 'pending'")[0]["n"]
+    fill.pending(place, 20000)
+    # The figure is there, exact, and found without the rows.
+    wait_for("the count", lambda: _counted(rt, before + 20000), 30, 0.1)
+    since = _read(rt, "approval")
+    _rounds(rt, 15)
+    read = _read(rt, "approval") - since
+    assert read < 2000, "%d rows of approvals were read by 15 rounds of the sweep" % read
+    rt.sql("DELETE FROM approval WHERE tool = 'b__put'")
+
+
+@case(limit=60)
+def an_inbox_is_read_without_what_is_finished(rt):
+    org, place = _filled(rt)
+    fill.pending(place, 3000, org.id)
+    rt.sql("SET session_replication_role = replica; UPDATE approval SET state = 'rejected' WHERE "
+           "organization_id = %s; RESET session_replication_role", org.id)
+    fill.pending(place, 3, org.id)
+    rt.sql("REINDEX TABLE approval")  # of what other cases left in it
+    rt.sql("VACUUM ANALYZE approval")
+    token = token_for(rt, org.ann.name)
+
+    def listed(query, count):
+        path = org.path("/approvals?" + query)
+        for _ in range(7):  # the later ones by a plan that is kept
+            found = rt.rest("GET", path, auth=token)["items"]
+            assert len(found) == count, len(found)
+    listed("state=pending", 3)
+    since = _read(rt, "approval")
+    listed("state=pending", 3)
+    listed("state=approved,unknown", 0)
+    listed("state=pending,approved,claimed,dispatched,unknown", 3)
+    listed("review=true", 0)
+    read = _read(rt, "approval") - since
+    assert read < 2000, "%d rows were read for 28 looks at three approvals" % read
+    rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
+
+
+@case(limit=90, breaks=True)
+def one_organization_is_found_without_the_others(rt):
+    """Every request to the REST API read the names of all of them, and every worker that started."""
+    org, place = _filled(rt)
+    rt.sql("INSERT INTO organization (organization_id, name, changed_at) SELECT gen_random_uuid(), "
+           "'many-' || i, now() - interval '1 day' FROM generate_series(1, 3000) i")
+    rt.sql("VACUUM ANALYZE organization")
+    token = token_for(rt, org.ann.name)
+    rt.rest("GET", org.path("/groups"), auth=token)
+    since = _read(rt, "organization")
+    for _ in range(10):
+        rt.rest("GET", org.path("/groups"), auth=token)
+    rt.kill_worker(rt.workers()[0])
+    _rounds(rt, 5)
+    read = _read(rt, "organization") - since
+    assert read < 3000, "%d organizations were read" % read
+    rt.sql("DELETE FROM organization WHERE name LIKE 'many-%%'")
+
+
+@case(limit=120, breaks=True)
+def a_start_keeps_no_organization_that_nobody_uses(rt):
+    """Who starts asks the servers of all organizations what they offer; it kept the policies,
+    tools and people of all of them."""
+    _, place = _filled(rt, conformance=True)
+    fill.organizations(place, 70, 0)
+    mine = "organization_id IN (SELECT organization_id FROM organization WHERE name LIKE 'x%%-%%')"
+    rt.sql("UPDATE server SET note = 'not asked yet' WHERE " + mine)
+    for pid in rt.workers():
+        rt.kill_worker(pid)
+    wait_for("all to be asked", lambda: not rt.sql(
+        "SELECT 1 FROM server WHERE note <> '' AND " + mine), 60, 0.1)
+    since = _read(rt, "policy")
+    rt.sql("UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() WHERE "
+           + mine)
+    _rounds(rt, 15)
+    read = _read(rt, "policy") - since
+    assert read < 35, "%d policies of organizations that nobody uses were read again" % read
