@@ -6,7 +6,7 @@
 #include "runtime/crypto/digest.h"
 #include "runtime/notify/card_priv.h"
 
-enum { SUMMARY_MEMBERS = 12, SUMMARY_NAME = 40, NEEDLE_BYTES = 4 };
+enum { SUMMARY_MEMBERS = 12, SUMMARY_NAME = 40 };
 
 /* ---- the walk ---- */
 
@@ -228,7 +228,7 @@ enum fl_code fl_card_find_needles(struct fl_card_ctx *ctx, struct fl_err *err)
             value = fl_span_string(ctx->arena, value);
         if (!value.p)
             return fl_err_code(err, FL_NOMEM);
-        if (value.n < NEEDLE_BYTES)
+        if (value.n < FL_CARD_NEEDLE_BYTES)
             continue;
         if (ctx->needle_count < FL_CARD_NEEDLES)
             ctx->needles[ctx->needle_count++] = value;

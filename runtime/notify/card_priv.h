@@ -7,8 +7,9 @@
 #include "runtime/notify/card.h"
 #include "runtime/notify/show.h"
 
-#define FL_CARD_DEPTH   64 /* containers in one another (fl_scan_call) */
-#define FL_CARD_NEEDLES 64
+#define FL_CARD_DEPTH        64 /* containers in one another (fl_scan_call) */
+#define FL_CARD_NEEDLES      64
+#define FL_CARD_NEEDLE_BYTES 4 /* shorter ones would be found everywhere */
 
 /* One step of a path into the arguments. */
 struct fl_card_step {

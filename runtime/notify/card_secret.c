@@ -91,9 +91,39 @@ bool fl_card_is_secret(const struct fl_card_facts *facts, const struct fl_card_s
 struct finder {
     const struct fl_card_ctx *ctx;
     struct fl_card_shown *shown;
-    struct fl_detected next[1 + FL_CARD_NEEDLES]; /* [0] the detectors; from = text.n: no more */
+    /* [0] the detectors, [1] lines of secrets of several lines; from = text.n: no more */
+    struct fl_detected next[2 + FL_CARD_NEEDLES];
     size_t count;
 };
+
+/* Does the line stand in a secret argument that has several? */
+static bool is_line_of_secret(const struct fl_card_ctx *ctx, struct fl_str line)
+{
+    for (size_t i = 0; i < ctx->needle_count && line.n >= FL_CARD_NEEDLE_BYTES; i++) {
+        struct fl_str needle = ctx->needles[i];
+        if (memchr(needle.p, '\n', needle.n) && memmem(needle.p, needle.n, line.p, line.n))
+            return true;
+    }
+    return false;
+}
+
+/* A diff takes a text apart: each of its lines has a mark in front, and others between them. */
+static struct fl_detected next_line(const struct finder *f, size_t pos)
+{
+    struct fl_str text = f->shown->text;
+    while (pos < text.n) {
+        const char *end = memchr(text.p + pos, '\n', text.n - pos);
+        size_t to = end ? (size_t)(end - text.p) : text.n;
+        struct fl_str line = fl_str_trim((struct fl_str){ text.p + pos, to - pos });
+        if (line.n && (line.p[0] == '+' || line.p[0] == '-') && !is_line_of_secret(f->ctx, line))
+            line = fl_str_trim((struct fl_str){ line.p + 1, line.n - 1 });
+        if (is_line_of_secret(f->ctx, line))
+            return (struct fl_detected){ (size_t)(line.p - text.p),
+                                         (size_t)(line.p - text.p) + line.n, "an argument" };
+        pos = to + 1;
+    }
+    return (struct fl_detected){ text.n, text.n, NULL };
+}
 
 static void look(struct finder *f, size_t i, size_t pos)
 {
@@ -104,7 +134,11 @@ static void look(struct finder *f, size_t i, size_t pos)
             f->next[0] = none;
         return;
     }
-    struct fl_str needle = f->ctx->needles[i - 1];
+    if (i == 1) {
+        f->next[1] = next_line(f, pos);
+        return;
+    }
+    struct fl_str needle = f->ctx->needles[i - 2];
     const char *at = pos < text.n ? memmem(text.p + pos, text.n - pos, needle.p, needle.n) : NULL;
     f->next[i] = none;
     if (at)
@@ -117,7 +151,7 @@ static void finder_init(struct finder *f, const struct fl_card_ctx *ctx,
 {
     *f = (struct finder){ .ctx = ctx, .shown = shown, .count = 1 };
     if (shown->has_needles)
-        f->count += ctx->needle_count;
+        f->count += 1 + ctx->needle_count;
     for (size_t i = 0; i < f->count; i++)
         look(f, i, 0);
 }

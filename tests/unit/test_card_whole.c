@@ -438,6 +438,27 @@ static void test_more_secrets_than_are_looked_for_close_the_preview(void)
     fl_buf_fini(&args);
 }
 
+/* A key of three lines, marked as secret, stood in the card: a diff has a mark before each of its
+ * lines, so that the value as a whole was not found in it. */
+static void test_a_secret_of_several_lines_is_found_in_a_diff(void)
+{
+    struct fl_str pointer = FL_STR("/content");
+    struct fl_card_facts f = refund();
+    f.arguments =
+        FL_STR("{\"content\":\"user = bob\\n  pass: hunter22\\r\\n-----END\\n\",\"n\":1}");
+    f.secrets = &pointer;
+    f.secret_count = 1;
+    f.preview_kind = FL_STR("diff");
+    f.preview = FL_STR("--- a\n+++ b\n@@ -1 +1,3 @@\n-old line\n+user = bob\n+  pass: hunter22\r\n"
+                       "+-----END\n+another line\n");
+    f.justification = FL_STR("for\npass: hunter22");
+    struct made m = make(&f, 0);
+    CHECK(m.card.is_whole);
+    CHECK(!strstr(m.text.p, "bob") && !strstr(m.text.p, "hunter22") && !strstr(m.text.p, "-END"));
+    CHECK(strstr(m.text.p, "old line") && strstr(m.text.p, "+another line"));
+    drop(&m);
+}
+
 static void test_in_summary_nothing_of_the_arguments_leaves(void)
 {
     struct fl_card_facts f = refund();
@@ -467,6 +488,7 @@ static const struct fl_test tests[] = {
     T(pointers_that_are_none_hide_rather_too_much),
     T(a_secret_cannot_hide_words_in_other_arguments),
     T(more_secrets_than_are_looked_for_close_the_preview),
+    T(a_secret_of_several_lines_is_found_in_a_diff),
     T(in_summary_nothing_of_the_arguments_leaves),
 };
 TEST_MAIN(tests)
