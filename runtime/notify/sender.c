@@ -581,7 +581,7 @@ FL_STEP(row_done)
                               s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 });
     else
         fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
-                             erase_ms);
+                             erase_ms, due->is_erasing);
     if (s->is_fail_noted) {
         fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
                                s->channel->paused_until_ms - fl_real_ms());

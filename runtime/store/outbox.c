@@ -11,16 +11,18 @@ static struct fl_sql sql_due = {
     "outbox_due",
     "SELECT o.approval_id, o.wanted, o.step, o.tries, o.delivered_at IS NOT NULL, EXISTS (SELECT 1 "
     "FROM outbox e WHERE e.organization_id = o.organization_id AND e.approval_id = o.approval_id "
-    "AND e.step < o.step AND e.delivered_at IS NOT NULL), coalesce(o.erase_at <= now(), false) "
-    "FROM outbox o WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND ((o.done < "
-    "o.wanted AND o.next_at <= now()) OR o.erase_at <= now()) ORDER BY o.delivered_at IS NOT NULL, "
-    "o.next_at LIMIT $2",
+    "AND e.step < o.step AND e.delivered_at IS NOT NULL), o.is_erased OR coalesce(o.erase_at <= "
+    "now(), false) FROM outbox o WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND "
+    "o.next_at <= now() AND (o.done < o.wanted OR o.erase_at <= now()) ORDER BY o.delivered_at IS "
+    "NOT NULL, o.done >= o.wanted, CASE WHEN o.delivered_at IS NULL THEN o.ends_at END, o.next_at "
+    "LIMIT $2",
     0
 };
 static struct fl_sql sql_next = {
     "outbox_next",
     "SELECT greatest(0, (extract(epoch FROM least(min(next_at) FILTER (WHERE done < wanted), "
-    "min(erase_at)) - now()) * 1000)::bigint) FROM outbox WHERE " HERE
+    "min(greatest(erase_at, next_at)) FILTER (WHERE erase_at IS NOT NULL)) - now()) * "
+    "1000)::bigint) FROM outbox WHERE " HERE
     " AND channel_id = $1 AND (done < wanted OR erase_at IS NOT NULL) HAVING count(*) > 0",
     0
 };
@@ -28,7 +30,9 @@ static struct fl_sql sql_done = {
     "outbox_done",
     "UPDATE outbox SET done = greatest(done, $3), tries = 0, trouble = '', next_at = now(), "
     "delivered_at = CASE WHEN $4 THEN coalesce(delivered_at, now()) ELSE delivered_at END, "
-    "erase_at = CASE WHEN $5::bigint >= 0 THEN now() + " SPAN("$5") " END " ROW,
+    "erase_at = CASE WHEN $5::bigint >= 0 THEN coalesce(erase_at, now() + " SPAN(
+        "$5") ") END, "
+              "is_erased = is_erased OR $6 " ROW,
     0
 };
 static struct fl_sql sql_later = {
@@ -130,13 +134,14 @@ struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *ch
 
 void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
-                          int64_t erase_ms)
+                          int64_t erase_ms, bool is_erased)
 {
     struct fl_query *q = row(tx, &sql_done, approval, channel);
     tx->is_alone = true;
     fl_bind_int(tx, q, wanted);
     fl_bind_bool(tx, q, is_delivered);
     fl_bind_int(tx, q, erase_ms);
+    fl_bind_bool(tx, q, is_erased);
 }
 
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,

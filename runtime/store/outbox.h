@@ -6,18 +6,19 @@
 
 #include "runtime/io/pg.h"
 
-/* What is due in this channel: what was never told first, then the longest due. Columns:
+/* What is due in this channel: what was never told first, what expires soonest before the rest;
+ * then what has to be rewritten, the longest due first; last what is to be erased. Columns:
  * approval_id, wanted, step, tries, is it delivered, did an earlier step deliver, is it time to
- * erase. */
+ * erase (or was it). */
 struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most);
 /* When something will be due next, ms from now; no row: nothing is waiting. */
 struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel);
 /* Everything up to `wanted` is shown. `is_delivered`: a card stands somewhere. `erase_ms`: from
- * now until arguments are to leave, -1: not (or done). Alone in its transaction, as it locks the
- * row. */
+ * now until arguments are to leave, unless that is set already; -1: never, or they have left.
+ * `is_erased`: they have, for good. Alone in its transaction, as it locks the row. */
 void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
-                          int64_t erase_ms);
+                          int64_t erase_ms, bool is_erased);
 /* It failed, or is not to be tried before; `is_try` counts it. */
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel, int64_t in_ms, bool is_try,
