@@ -125,7 +125,9 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
     if (!d || !hex)
         return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
     if (verdict == FL_VERDICT_APPROVE && !e->is_read && !e->has_read)
-        return say(e, true, "read it to its last page first");
+        return say(e, true,
+                   "not all of it was shown here: read it to its last page, or approve it with "
+                   "flopinio approvals approve");
     struct fl_str binding = fl_cell_bytes(e->q_card, e->arena, 0, 6);
     *d = (struct fl_decide){ .core = e->channel->core,
                              .organization = e->channel->organization,

@@ -486,7 +486,8 @@ FL_STEP(sent)
             fl_store_card_drop(&s->tx, &c->id);
         else
             fl_store_card_shown(&s->tx, &c->id, s->send.posted,
-                                fl_bytes(s->digest, sizeof s->digest), s->drawn.is_last_page);
+                                fl_bytes(s->digest, sizeof s->digest),
+                                s->drawn.is_last_page && s->card.is_whole);
     }
     if (s->is_unsent)
         fl_store_card_unsent(&s->tx, &c->id);

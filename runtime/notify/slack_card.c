@@ -440,7 +440,10 @@ enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing
     m->page = m->page < 0 ? 0 : m->page >= m->pages ? m->pages - 1 : m->page;
     bool is_last = m->page + 1 == m->pages;
     begin_view(out);
-    put_meta(out, m);
+    /* The last page of what is not shown whole was not read to its end. */
+    struct fl_slack_meta shown = *m;
+    shown.pages = d->card->is_whole ? m->pages : 0;
+    put_meta(out, &shown);
     fl_buf_puts(out, ",\"callback_id\":\"review\",\"blocks\":[");
     snprintf(text, sizeof text, "Page %d of %d", m->page + 1, m->pages);
     section(out, fl_str_of(text));

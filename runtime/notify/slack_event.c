@@ -105,7 +105,8 @@ FL_STEP(acted)
 {
     struct fl_slack_event *s = event_of(f);
     if (f->op.code)
-        return refuse(s, "it could not be recorded; nothing was decided, try again");
+        return refuse(s, "it is not certain that this was recorded: the card says what holds; "
+                         "if it still waits, press again");
     if (!s->wants_modal || s->event.answer[0])
         return &S_tell;
     s->look = (struct fl_look){ .core = s->channel->core,
@@ -137,6 +138,8 @@ static enum fl_code put_review(struct fl_slack_event *s, struct fl_buf *out, str
     enum fl_code code =
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
                    s->channel->kind->whole_max, &card, err);
+    if (!code && s->view.ask && s->view.ask->needs_second_factor)
+        card.can_approve = false; /* it cannot be proved there */
     return code ? code : fl_slack_view_card(out, &drawing, &s->meta, s->arena, err);
 }
 
