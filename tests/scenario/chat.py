@@ -1,5 +1,6 @@
 """An organization with a Telegram channel, for the tests of chats."""
 import contextlib
+import http.client
 import json
 
 from harness import Org, wait_for
@@ -7,6 +8,26 @@ from mcp_client import McpError, McpWs
 
 APPEND = "s__append_line"
 LOCAL = dict(chat_may_be_local="true")
+HOOK = "a-secret-of-the-webhook_0123456789"
+HEADER = "X-Telegram-Bot-Api-Secret-Token"
+
+
+def deliver(rt, path, body, headers=((HEADER, HOOK),), method="POST", timeout=10):
+    """One request as Telegram sends it: the status."""
+    conn = http.client.HTTPConnection("127.0.0.1", rt.port, timeout=timeout)
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        conn.putrequest(method, path)
+        conn.putheader("Content-Length", str(len(data)))
+        conn.putheader("Content-Type", "application/json")
+        for name, value in headers:
+            conn.putheader(name, value)
+        conn.endheaders(data)
+        answer = conn.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        conn.close()
 
 
 def policy(notify=("tg",), thresholds=({"approve": 1},), **ask):

@@ -87,6 +87,7 @@ class FakeSlack:
         self.retry_after = 1
         self.refuses = {}        # method -> error
         self.loses_answers = 0   # so many posts are taken, and their answer is lost
+        self.on_post = None      # called with the message once it stands, before the answer
         self.token = TOKEN
         self.tickets, self.lines, self.line = set(), [], None
         outer = self
@@ -502,6 +503,8 @@ class FakeSlack:
                        "blocks": args["blocks"], "thread_ts": args.get("thread_ts"), "edits": 0}
             self.messages[(channel, ts)] = message
             self.lock.notify_all()
+        if self.on_post:
+            self.on_post(message)
         if self.loses_answers > 0:
             self.loses_answers -= 1
             return None
@@ -638,10 +641,10 @@ class Hooks:
 
     def __init__(self, rt, path, secret=SECRET):
         self.rt, self.path, self.secret = rt, path, secret
-        self.sent = []
+        self.sent, self.timeout = [], 3
 
-    def post(self, body, headers):
-        conn = http.client.HTTPConnection("127.0.0.1", self.rt.port, timeout=3)
+    def post(self, body, headers, timeout=3):
+        conn = http.client.HTTPConnection("127.0.0.1", self.rt.port, timeout=timeout)
         try:
             conn.putrequest("POST", self.path)
             for name, value in headers:
@@ -666,6 +669,6 @@ class Hooks:
         body = self.body(payload)
         headers = self.headers(body)
         self.sent.append((body, headers))
-        status, answer = self.post(body, headers)
+        status, answer = self.post(body, headers, self.timeout)
         assert status == 200, (status, answer)
         return status, answer

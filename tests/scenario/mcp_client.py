@@ -18,6 +18,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -52,6 +53,7 @@ class Pending:
         self.token = token
         self.notes = []
         self.answer = None
+        self.answered_at = None  # time.monotonic()
         self.is_answered_twice = False
         self.http = None
         self.headers = {}
@@ -100,6 +102,7 @@ class Pending:
             self.is_answered_twice |= answer is not None and self.answer is not None
             return
         self.answer, self._error = answer, error
+        self.answered_at = time.monotonic()
         self._done.set()
         with self._note:
             self._note.notify_all()

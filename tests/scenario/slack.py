@@ -1,8 +1,10 @@
 """An organization with a Slack channel, for the tests."""
+import json
+
 from chat import APPEND, policy
 from fake_slack import APP_TOKEN, SECRET, TOKEN, Hooks
 from harness import Org, wait_for
-from mcp_client import McpWs
+from mcp_client import TASKS, McpWs
 
 OPS = "C1OPS"
 
@@ -72,3 +74,54 @@ class SlackHouse:
 
     def __exit__(self, *exc):
         self.agent.close()
+
+
+class ManyChannels:
+    """org with channels sl00 (in C00), sl01 (in C01) and so on, as a workspace has them: each takes a
+    message a second. A call whose text begins with "NN" has its card in CNN; "NN urgent" expires
+    first. Ann is linked."""
+
+    def __init__(self, rt, sl, count, org=None, tool=APPEND, argument="line"):
+        self.rt, self.sl, self.count, self.tool, self.argument = rt, sl, count, tool, argument
+        org = self.org = org or Org(rt, files=False, scenario=True, policy=None)
+        self.hooks, rules = {}, []
+        for i in range(count):
+            add_channel(org, sl, "sl%02d" % i, channels=[sl.channel("C%02d" % i)])
+            hooks = self.hooks["C%02d" % i] = Hooks(rt, "/hooks/slack/%s/sl%02d" % (org.name, i))
+            hooks.timeout = 60
+            for urgent, expires in ((" urgent", "1h"), ("", "4h")):
+                rules.append({"name": "r%02d%s" % (i, urgent.strip()), "tools": [tool],
+                              "effect": "ask", "when": 'args.%s.startsWith("%02d%s")' % (
+                                  argument, i, urgent),
+                              "ask": {"thresholds": [{"approve": 1}], "notify": ["sl%02d" % i],
+                                      "expires": expires}})
+        sl.deliver = lambda payload: self.hooks[payload["channel"]["id"]](payload)
+        self.ann = sl.user("U1ANN", "ann")
+        rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) SELECT %s, "
+               "'slack', 'T1HOME/U1ANN', person_id FROM person WHERE name = %s", org.id, org.ann.name)
+        wait_for("the channels to know their workspace", lambda: all(
+            c["facts"].get("team") for c in org.control("GET", "/channels")["items"]), 60)
+        org.apply(json.dumps({"version": 1, "rules": rules}))
+        org.sync()
+        self.agent = McpWs(rt, org.credential, modern=True, caps=TASKS)
+
+    def text(self, n, urgent=False):
+        return "%02d%s n%06d" % (n % self.count, " urgent" if urgent else "", n)
+
+    def ask(self, n, urgent=False, agent=None):
+        """The n-th call, on its way; of an agent that has tasks, unless another is given."""
+        return (agent or self.agent).call_start(self.tool, {self.argument: self.text(n, urgent)})
+
+    def cards(self):
+        with self.sl.lock:
+            return [m for m in self.sl.messages.values() if not m["thread_ts"]]
+
+    def known(self):
+        return self.rt.sql("SELECT count(*) AS n FROM card_message WHERE organization_id = %s AND "
+                           "message IS NOT NULL", self.org.id)[0]["n"]
+
+    def close(self):
+        """Nothing goes on behind the case."""
+        self.agent.close()
+        self.rt.sql("UPDATE channel SET is_enabled = false, revision = revision + 1 WHERE "
+                    "organization_id = %s", self.org.id)

@@ -5,7 +5,7 @@ import random
 import threading
 
 from cases import case
-from harness import LONG, Org, refused, token_for, unique, wait_for
+from harness import LONG, Org, add_voters, refused, token_for, wait_for
 from house import code_of
 from mcp_client import TASKS, McpHttp, McpWs, text_of
 
@@ -278,20 +278,6 @@ def quorum(rt, count, approve=10, deny=5, voters=64):
     done = [a for a, s in decided if s == "approved"]
     assert len(org.effects()) == len(set(org.effects())) == len(done)
     return len(done), count - len(done)
-
-
-def add_voters(org, count):
-    """Approvers without passphrases, made at once."""
-    stem = unique("v")
-    names = ["%s-%d" % (stem, i) for i in range(count)]
-    org.rt.sql("INSERT INTO person (person_id, name) SELECT gen_random_uuid(), n FROM "
-               "unnest(%s) AS n", names)
-    org.rt.sql("INSERT INTO membership (organization_id, person_id, role) SELECT %s, person_id, "
-               "'approver' FROM person WHERE name = ANY (%s)", org.id, names)
-    org.rt.sql("UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() "
-               "WHERE organization_id = %s", org.id)
-    org.sync()
-    return names
 
 
 def check_votes(org, decided, approve, deny):

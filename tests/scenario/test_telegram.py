@@ -1,11 +1,10 @@
 """Deciding in Telegram: cards, buttons, who may press them, and what stands there afterwards."""
-import http.client
 import json
 import re
 import threading
 
 from cases import case
-from chat import LOCAL, House
+from chat import HEADER, HOOK, LOCAL, House, deliver
 from cli import Cli
 from fake_telegram import FakeTelegram
 from harness import Org, refused, wait_for
@@ -276,28 +275,6 @@ def texts_are_never_markup(rt):
 
 
 # ---------------------------------------------------------------- the webhook
-HOOK = "a-secret-of-the-webhook_0123456789"
-HEADER = "X-Telegram-Bot-Api-Secret-Token"
-
-
-def deliver(rt, path, body, headers=((HEADER, HOOK),), method="POST"):
-    """One request as Telegram sends it: the status."""
-    conn = http.client.HTTPConnection("127.0.0.1", rt.port, timeout=10)
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    try:
-        conn.putrequest(method, path)
-        conn.putheader("Content-Length", str(len(data)))
-        conn.putheader("Content-Type", "application/json")
-        for name, value in headers:
-            conn.putheader(name, value)
-        conn.endheaders(data)
-        answer = conn.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        conn.close()
-
-
 @case(limit=60, public_url="https://flopinio.example", **LOCAL)
 def a_webhook_decides_and_forgeries_do_not(rt):
     """Thirty forgeries: each is 401, before anything of the body is read, and leaves no row."""

@@ -1,0 +1,263 @@
+"""Who decides, by which way: the authority matrix of the design as one table. Only an approver's own
+account decides; everybody else is told why not, leaves no vote, and is in the audit where a person
+of the organization was refused.
+
+A cell is what is said; `+` in front: and the refusal is in the audit; None: there is no such account
+on that way. The last column is done last: the same button, command or request then decides."""
+import json
+import os
+
+from cases import case
+from chat import APPEND, LOCAL
+from chat import add_channel as add_telegram
+from cli import Cli
+from fake_slack import FakeSlack
+from fake_telegram import FakeTelegram
+from harness import Org, wait_for
+from mcp_client import TASKS, McpHttp, text_of
+from slack import OPS, Hooks, add_channel, facts
+
+GROUP, ELSEWHERE = -100777, -100888
+WHO = ("no role", "requester", "agent's owner", "other organization", "disabled", "deactivated",
+       "guest", "stranger", "bot", "approver")
+ROLE, OWNS, LINK = "+your role may not decide", "+own the agent", "not linked here"
+ACCOUNT = ("deactivated", "guest", "another workspace", "a bot decides nothing")
+REFUSALS = ("Permission denied", "Operation not permitted", "Network is unreachable")  # by sandbox
+TABLE = {
+    "Slack button": (ROLE, OWNS, OWNS, LINK, LINK) + ACCOUNT + ("approved",),
+    "Slack modal": (ROLE, OWNS, OWNS, LINK, LINK) + ACCOUNT + ("rejected",),
+    # Who may decide may stop, also what is their own.
+    "Slack command": ("may not stop", "is stopped", "is stopped", LINK, LINK) + ACCOUNT +
+                     ("is stopped",),
+    "Telegram button": (ROLE, OWNS, OWNS, LINK, LINK, None, "not in this chat", LINK,
+                        "not for you", "approved"),
+    "Telegram reply": (ROLE, OWNS, OWNS, LINK, LINK, None, "not in this chat", LINK, "not for you",
+                       "rejected"),
+    "CLI": ("there is no such approval", OWNS, OWNS, "no such organization", "is not known", None, None,
+            "that is no token",
+            "agent's credential", "approved"),
+    "REST": ("+may not", OWNS, OWNS, "no such organization", "401", None, None, "401", "401",
+             "approved"),
+    "agent token": ("401", "401", "401", "401", "401", None, None, None, "401", "401"),
+    "plugin": (None, "refused", "refused", None, None, None, None, None, None,
+               "refused"),
+}
+# What each way leads to when the last column has had its turn.
+ENDS = {"Slack button": "succeeded", "Slack modal": "rejected", "Telegram button": "succeeded",
+        "Telegram reply": "rejected", "CLI": "succeeded", "REST": "succeeded"}
+
+
+def policy():
+    def rule(name, prefix, notify):
+        return {"name": name, "tools": [APPEND], "effect": "ask",
+                "when": 'args.line.startsWith("%s")' % prefix,
+                "ask": {"thresholds": [{"approve": 1}], "notify": notify}}
+    return json.dumps({"version": 1, "rules": [
+        {"name": "reach", "tools": ["h__connect_loopback"], "effect": "allow", "standing": True},
+        rule("in-slack", "Slack", ["sl"]), rule("in-telegram", "Telegram", ["tg"]),
+        rule("elsewhere", "", ["inbox"])]})
+
+
+class Stage:
+    """The organization, its two chats, and for each of WHO a person and their accounts."""
+
+    def __init__(self, rt, sl, tg):
+        self.rt, self.sl, self.tg = rt, sl, tg
+        org = self.org = Org(rt, files=False, scenario=True, policy=None)
+        other = Org(rt, files=False, policy=None, own_people=True)
+        add_channel(org, sl, channels=[sl.channel(OPS)])
+        add_telegram(org, tg, chats=[tg.group(GROUP)])
+        tg.group(ELSEWHERE)
+        sl.deliver = Hooks(rt, "/hooks/slack/%s/sl" % org.name)
+        wait_for("the channel to know its workspace", lambda: facts(org).get("team"))
+        rt.install_plugin("hostile")
+        org.add_server("h", "hostile", {})
+        people = {w: org.add_person(stem, role) for w, stem, role in (
+            ("no role", "nora", "member"), ("requester", "rita", "approver"),
+            ("agent's owner", "owen", "approver"), ("disabled", "dora", "approver"))}
+        people.update({w: org.ann for w in ("deactivated", "guest", "bot", "approver")})
+        people["other organization"] = other.ann
+        self.people = people
+        self.agents = {w: org.add_agent("of-" + people[w].name, people[w])[1] for w in (
+            "no role", "requester", "agent's owner", "disabled", "approver")}
+        self.agents["other organization"] = other.credential
+        self.agents["bot"] = org.credential
+        org.add_agent("spare", org.olga)
+        self.tokens = {w: people[w].token for w in people if w != "disabled"}
+        self.tokens.update({"disabled": people["disabled"].token, "bot": org.credential,
+                            "stranger": "flp_" + "A" * 49})
+        self.asker = "of-" + people["requester"].name
+        self.cli = Cli(rt, org)
+        self.slack, self.telegram = {}, {}
+        for i, who in enumerate(WHO):
+            more = {"deactivated": {"deleted": True}, "guest": {"is_restricted": True},
+                    "stranger": {"is_stranger": True}, "bot": {"is_bot": True}}.get(who, {})
+            self.slack[who] = sl.user("U1P%d" % i, who, **more)
+            self.telegram[who] = tg.user(700 + i, who)
+            # Linked as if they had been what they should be: what they are is what refuses them.
+            place = other if who == "other organization" else org
+            self.link(place, "slack", "T1HOME/U1P%d" % i, people.get(who, org.ann))
+            if who != "stranger":
+                self.link(place, "telegram", str(700 + i), people[who])
+        self.telegram["bot"].json["is_bot"] = True
+        org.control("POST", "/people/%s/offboard" % people["disabled"].name, {})
+        self.link(org, "slack", "T1HOME/U1P%d" % WHO.index("disabled"), people["disabled"])
+        self.link(org, "telegram", str(700 + WHO.index("disabled")), people["disabled"])
+        org.apply(policy())
+        org.sync()
+
+    def link(self, org, kind, external, person):
+        self.rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) "
+                    "SELECT %s, %s, %s, person_id FROM person WHERE name = %s ON CONFLICT DO NOTHING",
+                    org.id, kind, external, person.name)
+
+    # ---- a call that waits
+    def ask(self, way):
+        """Asked for by the requester's agent, which belongs to somebody else by now."""
+        agent = McpHttp(self.rt, self.agents["requester"], modern=True, caps=TASKS)
+        agent.call(APPEND, {"line": way})
+        agent.close()
+        self.approval = self.org.wait_pending()
+        self.org.control("PATCH", "/agents/" + self.asker,
+                         {"owner": self.people["agent's owner"].name})
+        self.card = None
+        if way.startswith("Slack"):
+            self.card = self.sl.wait_message(OPS, way)
+            wait_for("its row", lambda: self.rt.sql("SELECT 1 FROM card_message WHERE message = %s",
+                                                    self.card["ts"]))
+        if way.startswith("Telegram"):
+            self.card = self.tg.wait_message(GROUP, way)
+            wait_for("its row", lambda: self.rt.sql(
+                "SELECT 1 FROM card_message WHERE message = %s", str(self.card["message_id"])))
+        if way == "Slack modal":
+            self.view = dict(self.sl.open_modal(self.slack["approver"], self.card,
+                                                "Reject, saying why"))
+
+    def leave(self):
+        self.org.control("PATCH", "/agents/" + self.asker,
+                         {"owner": self.people["requester"].name})
+
+    # ---- the ways
+    def slack_button(self, who):
+        return self.sl.click(self.slack[who], self.card, "Approve")
+
+    def slack_modal(self, who):
+        """The approver's modal, submitted by whomever."""
+        self.sl.views[self.view["id"]] = self.view
+        return self.sl.submit(self.slack[who], self.view, "not on a Friday")
+
+    def slack_command(self, who):
+        return self.sl.command(self.slack[who], "stop spare")
+
+    def press(self, who, button):
+        card = self.card
+        if who == "guest":  # the card's button, pressed in a group that nobody allowed
+            card = dict(card, chat=self.tg.chat_json(ELSEWHERE))
+        return self.tg.press(self.telegram[who], card, "", data=self.tg.button(self.card, button))
+
+    def telegram_button(self, who):
+        return self.press(who, "Approve")
+
+    def telegram_reply(self, who):
+        newest = max(m["message_id"] for m in self.tg.messages(GROUP))
+        said = self.press(who, "Reject, saying why")
+        if said:
+            return said
+        prompt = self.tg.wait_message(GROUP, "Why is it rejected", newest)
+        wait_for("the question to be known", lambda: self.rt.sql(
+            "SELECT 1 FROM chat_prompt WHERE message = %s", str(prompt["message_id"])))
+        self.telegram[who].says("not on a Friday", chat=GROUP, reply_to=prompt)
+        return self.tg.wait_message(GROUP, "", prompt["message_id"])["text"]
+
+    def cli_(self, who):
+        said = self.cli("approvals", "approve", self.approval, token=self.tokens[who], status=None)
+        return said.err if said.status else said.out.strip().split("\n")[-1]
+
+    def rest_by(self, token):
+        status, body = self.rt.rest(
+            "POST", self.org.path("/approvals/%s/decision" % self.approval),
+            {"verdict": "approve", "binding": self.org.binding(self.approval)}, token, raw=True)
+        return "%d %s" % (status, body.get("text") or body["error"]["text"])
+
+    def rest(self, who):
+        return self.rest_by(self.tokens[who])
+
+    def agent_token(self, who):
+        return self.rest_by(self.agents[who])
+
+    def plugin(self, who):
+        """Code of a plugin, called by an agent of theirs, tries to reach the API."""
+        agent = McpHttp(self.rt, self.agents[who], modern=True)
+        said = text_of(agent.call("h__connect_loopback", {"port": self.rt.port}))
+        agent.close()
+        # Without root and on an old kernel the sandbox knows no TCP; the API wants a token then.
+        is_refused = said in REFUSALS or (os.geteuid() != 0 and said == "it worked")
+        return "refused: " + said if is_refused else said
+
+    # ---- what came of it
+    def votes(self):
+        return self.rt.sql("SELECT p.name, v.verdict FROM vote v JOIN person p USING (person_id) "
+                           "WHERE v.organization_id = %s AND v.approval_id = %s", self.org.id,
+                           self.approval)
+
+    def refusals(self):
+        """In the audit, of anybody; by whom the newest one is."""
+        return [leaf for leaf in self.org.audit()
+                if leaf["kind"] in ("approval.refused", "authz.failed")]
+
+    def stops(self):
+        return self.org.control("GET", "/stops")["items"]
+
+
+def cell(stage, way, who, wanted):
+    """Tries it; what was said."""
+    is_noted, text = wanted.startswith("+"), wanted.lstrip("+")
+    before = stage.refusals()
+    name = {"CLI": "cli_"}.get(way, way.lower().replace(" ", "_"))
+    said = getattr(stage, name)(who)
+    where = "%s, %s: %r" % (way, who, said)
+    assert text in said, "%s instead of %r" % (where, text)
+    fresh = stage.refusals()[len(before):]
+    if is_noted:
+        assert len(fresh) == 1, "%s: %d refusals in the audit" % (where, len(fresh))
+        assert stage.people[who].name in json.dumps(fresh[0]) or \
+            fresh[0]["kind"] == "authz.failed", (where, fresh)
+    if way == "Slack command":
+        stops = stage.stops()
+        assert len(stops) == ("is stopped" in text), (where, stops)
+        if stops:
+            assert stops[0]["set_by"] == stage.people[who].name, (where, stops)
+            stage.org.control("POST", "/stops/resume", {"scope": "agent", "name": "spare"})
+    if who != WHO[-1] or way not in ENDS:
+        assert stage.org.state(stage.approval) == "pending", where
+        assert stage.votes() == [], (where, stage.votes())
+        assert stage.org.effects() == stage.effects, where
+    return said
+
+
+@case(limit=180, **LOCAL)
+def authority_matrix(rt):
+    """Nine ways, ten kinds of people. It prints what each was told."""
+    with FakeTelegram() as tg, FakeSlack() as sl:
+        stage = Stage(rt, sl, tg)
+        assert all(len(row) == len(WHO) for row in TABLE.values())
+        told = 0
+        for way, row in TABLE.items():
+            stage.effects = stage.org.effects()
+            stage.ask(way)
+            for who, wanted in zip(WHO, row):
+                if wanted is None:
+                    print("  %-16s %-19s -" % (way, who))
+                    continue
+                said = cell(stage, way, who, wanted)
+                told += 1
+                print("  %-16s %-19s %s%s" % (way, who, "+ " if wanted.startswith("+") else "",
+                                              " ".join(said.split())[:90]))
+            if way in ENDS:
+                stage.org.wait_state(stage.approval, ENDS[way])
+                verdict = "approve" if ENDS[way] == "succeeded" else "deny"
+                assert stage.votes() == [{"name": stage.org.ann.name, "verdict": verdict}], way
+            else:
+                stage.org.ann.reject(stage.approval, "no")
+            stage.leave()
+        assert told > 70, told
