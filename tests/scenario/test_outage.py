@@ -1,0 +1,83 @@
+"""Slack is away while agents go on asking: nobody who asks waits for it, and afterwards everybody is
+told, who has the least time first, and nobody twice."""
+import time
+
+from cases import case
+from chat import LOCAL
+from fake_slack import FakeSlack
+from harness import LONG, wait_for
+from slack import ManyChannels
+
+RATE = 50         # calls a second
+NORMAL_S = 3
+CHANNELS = 60
+
+
+def spread(pendings):
+    """Latencies of answered calls in ms: median, 99th of a hundred, the most."""
+    times = sorted((p.answered_at - p.sent_at) * 1000 for p in pendings)
+    return times[len(times) // 2], times[len(times) * 99 // 100], times[-1]
+
+
+def ask(house, first, count):
+    """`count` calls, RATE a second whatever becomes of them; every fourth one is urgent."""
+    pendings, start = [], time.monotonic()
+    for n in range(count):
+        time.sleep(max(0, start + n / RATE - time.monotonic()))
+        sent_at = time.monotonic()
+        pending = house.ask(first + n, urgent=n % 4 == 0)
+        pending.sent_at = sent_at
+        pendings.append(pending)
+    for p in pendings:
+        assert p.wait(60)["status"] in ("working", "input_required"), p.answer
+    return pendings
+
+
+def away(rt, seconds):
+    with FakeSlack() as sl:
+        house = ManyChannels(rt, sl, CHANNELS)
+        try:
+            normal = ask(house, 0, NORMAL_S * RATE)
+            wait_for("the first cards", lambda: house.known() == len(normal), 120)
+            sl.is_down = True
+            count = int(seconds * RATE)
+            down = ask(house, len(normal), count)
+            before = {m["ts"] for m in house.cards()}
+            assert len(before) == len(normal)
+            sl.is_down, back = False, time.monotonic()
+            wait_for("all cards", lambda: house.known() == len(normal) + count,
+                     600 + 2 * seconds, 0.2)
+            took = time.monotonic() - back
+            cards = house.cards()
+            texts = [sl.text(m) for m in cards]
+            assert len(cards) == len(normal) + count == len(set(texts)), "a card stands twice"
+            late = 0
+            for i in range(CHANNELS):
+                posted = ["urgent" in sl.text(m) for m in cards
+                          if m["channel"] == "C%02d" % i and m["ts"] not in before]
+                first = posted[:sum(posted)]
+                # The one that was tried while Slack was away waits for its own time.
+                assert first.count(False) <= 1, "C%02d: %s" % (i, posted)
+                late += first.count(False)
+            a, b = spread(normal), spread(down)
+            print("  %d calls at %d a second: taken in after p50 %.1f p99 %.1f ms normally, p50 %.1f "
+                  "p99 %.1f ms while Slack was away for %.0f s (ratio %.2f and %.2f); %d cards, %.1f s "
+                  "after it was back" % ((len(normal) + count, RATE) + a[:2] + b[:2] + (
+                      seconds, b[0] / a[0], b[1] / a[1], count, took)))
+        finally:
+            house.close()
+
+
+@case(limit=240, pending_max=10000, **LOCAL)
+def slack_is_away_for_ten_seconds(rt):
+    away(rt, 10)
+
+
+@case(limit=1200, long=True, pending_max=10000, **LOCAL)
+def slack_is_away_for_a_minute(rt):
+    away(rt, 60)
+
+
+@case(limit=5400, long=True, pending_max=10000, **LOCAL)
+def slack_is_away_for_ten_minutes(rt):
+    away(rt, 600)
