@@ -228,8 +228,8 @@ static void put_short(struct sections *to, const struct fl_card_block *b, bool h
     put(to, fl_str_of(text));
 }
 
-/* The blocks, and whether some of them were left for the modal; the agent's words, which are few
- * (FL_CARD_WORDS), change nothing of that. */
+/* The blocks but the agent's words, and whether some of them were left for the modal; those words,
+ * which are few (FL_CARD_WORDS), change nothing of that. */
 static bool put_card(struct sections *to, const struct fl_chat_drawing *d)
 {
     const struct fl_card *card = d->card;
@@ -241,6 +241,9 @@ static bool put_card(struct sections *to, const struct fl_chat_drawing *d)
     }
     for (size_t i = 0; i < card->block_count && !to->is_failed; i++) {
         const struct fl_card_block *b = &card->blocks[i];
+        bool is_gone = d->is_erased && (b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW);
+        if (is_gone || b->kind == FL_CARD_AGENT)
+            continue;
         bool may_be_long =
             b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW || b->kind == FL_CARD_VOTES;
         size_t n = sections_of(to->arena, b, &to->is_failed);
@@ -308,6 +311,7 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
         return fl_err_code(err, FL_NOMEM);
     s->arena = arena;
     bool is_long = d->card && put_card(s, d);
+    const struct fl_card_block *words = d->card ? fl_card_block(d->card, FL_CARD_AGENT) : NULL;
     if (!d->card)
         put(s, d->notice);
     if (d->is_erased && d->binding.n == FL_SHA256_BYTES) {
@@ -317,6 +321,8 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
     }
     if (d->note.n)
         put(s, d->note);
+    if (words && !d->is_erased) /* behind whatever is ours */
+        put_block(s, words);
     members(&out, push_of(d->card, arena));
     for (size_t i = 0; i < s->count; i++) {
         if (i == 0 && d->card)
@@ -430,7 +436,7 @@ enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing
                                 struct fl_slack_meta *m, struct fl_arena *arena, struct fl_err *err)
 {
     struct sections *s = FL_ARENA_NEW(arena, struct sections);
-    char text[60];
+    char text[80];
     if (!s)
         return fl_err_code(err, FL_NOMEM);
     s->arena = arena;
@@ -445,7 +451,8 @@ enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing
     shown.pages = d->card->is_whole ? m->pages : 0;
     put_meta(out, &shown);
     fl_buf_puts(out, ",\"callback_id\":\"review\",\"blocks\":[");
-    snprintf(text, sizeof text, "Page %d of %d", m->page + 1, m->pages);
+    snprintf(text, sizeof text, "Page %d of %d%s", m->page + 1, m->pages,
+             d->card->can_approve && !is_last ? "; Approve stands on the last one" : "");
     section(out, fl_str_of(text));
     for (size_t i = (size_t)m->page * PAGE_SECTIONS;
          i < s->count && i < (size_t)(m->page + 1) * PAGE_SECTIONS; i++)

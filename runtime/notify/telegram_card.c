@@ -238,21 +238,41 @@ static void put_page(struct fl_buf *out, struct book *b, const struct fl_chat_dr
     ret->is_last_page = page + 1 == b->count;
 }
 
+/* What is said beside a card; before the agent's own words, so that those are the end. */
+static void put_ours(struct book *b, const struct fl_chat_drawing *d)
+{
+    char hex[2 * FL_SHA256_BYTES + 1];
+    if (d->is_erased && d->binding.n == FL_SHA256_BYTES) {
+        put(b, BOLD, FL_STR("What it was about"));
+        put(b, PLAIN, FL_STR(": "));
+        put(b, CODE, fl_str_of(fl_hex(d->binding.p, d->binding.n, hex)));
+        put(b, PLAIN, FL_STR("\n"));
+    }
+    if (d->note.n) {
+        put(b, PLAIN, d->note);
+        put(b, PLAIN, FL_STR("\n"));
+    }
+    if (d->card && d->asks_stop)
+        put(b, PLAIN,
+            FL_STR("Stop this agent? None of its calls run any more until an administrator "
+                   "resumes it.\n"));
+}
+
 enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *arena,
                               struct fl_chat_drawn *ret, struct fl_err *err)
 {
     struct book book = { .count = 0 };
     struct fl_buf out = FL_BUF_INIT;
-    char hex[2 * FL_SHA256_BYTES + 1];
-    for (size_t i = 0; d->card && i < d->card->block_count; i++)
-        put_block(&book, &d->card->blocks[i]);
-    if (d->is_erased && d->binding.n == FL_SHA256_BYTES) {
-        put(&book, BOLD, FL_STR("What it was about"));
-        put(&book, PLAIN, FL_STR(": "));
-        put(&book, CODE, fl_str_of(fl_hex(d->binding.p, d->binding.n, hex)));
+    for (size_t i = 0; d->card && i < d->card->block_count; i++) {
+        const struct fl_card_block *b = &d->card->blocks[i];
+        bool is_gone = d->is_erased && (b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW);
+        if (!is_gone && b->kind != FL_CARD_AGENT)
+            put_block(&book, b);
     }
-    if (d->note.n)
-        put(&book, PLAIN, d->note);
+    put_ours(&book, d);
+    const struct fl_card_block *words = d->card ? fl_card_block(d->card, FL_CARD_AGENT) : NULL;
+    if (words && !d->is_erased)
+        put_block(&book, words);
     if (!d->card)
         put(&book, PLAIN, d->notice);
     if (!book.is_failed && book.count)
