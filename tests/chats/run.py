@@ -213,6 +213,7 @@ def slack_bolt_takes_what_we_sign_and_nothing_else():
         assert body["user"]["id"] == ann.id and body["container"]["message_ts"] == message["ts"]
         assert body["response_url"].startswith(sl.origin) and body["trigger_id"]
         # What is not signed so.
+        _, payload = sl.action_payload(ann, message, sl.element(message, "Reject"))
         data = hooks.body(payload)
         now = int(time.time())
         good = hooks.headers(data)
