@@ -132,6 +132,10 @@ void fl_mcp_outcome_text(struct fl_buf *out, const struct fl_mcp_outcome *outcom
 {
     FL_ASSERT(outcome->kind < FL_MCP_OUTCOME_COUNT);
     fl_mcp_expand(out, outcomes[outcome->kind].text, outcome);
+    if (outcome->changed.n) { /* JSON of ours in it: its texts are escaped already */
+        fl_buf_puts(out, " Note: ");
+        fl_buf_str(out, outcome->changed);
+    }
 }
 
 static void put_words_member(struct fl_buf *out, const char *key, struct fl_str text, size_t max)

@@ -62,6 +62,7 @@ struct fl_mcp_outcome {
     struct fl_str where;       /* "#ops" */
     int64_t expires_at_utc_ms; /* 0 = not known */
     uint64_t size_bytes;       /* of the result that was not kept */
+    struct fl_str changed;     /* who changed its arguments, and to what; n 0: nobody did */
     bool is_unreached;         /* nobody could be told of it yet */
     bool has_output_schema;    /* the tool declares one: then nothing structured is sent, because
                                   SDK 1.x checks it against the schema even in an error */

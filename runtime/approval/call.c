@@ -7,6 +7,8 @@
  *     a grant          -> intake (created as approved) -> run -> respond, or a task
  *     ask              -> preview -> intake (pending) -> sleep -> run -> respond, or a task
  *
+ * What a person edits goes on in another approval: sleep -> look -> follow -> attach -> sleep.
+ *
  * intake is the first transaction (intake.c), deciding the second (decide.c), the claim, the marker
  * and the settlement the others (run.c). A call that sleeps can be forgotten at any time: its row
  * says everything that is needed to go on with it. */
@@ -19,6 +21,7 @@
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/call_priv.h"
+#include "runtime/approval/edit.h"
 #include "runtime/approval/frozen.h"
 #include "runtime/approval/leave.h"
 
@@ -419,7 +422,8 @@ FL_STEP(look)
                                 .organization = c->principal->organization_id,
                                 .id = c->approval_id,
                                 .only_agent = c->principal->agent_id,
-                                .wants_result = true };
+                                .wants_result = true,
+                                .wants_edited = true };
     return fl_await(f, &S_looked, fl_look_start(&f->op, &c->look));
 }
 
@@ -463,6 +467,32 @@ static fl_next over(struct fl_call *c)
     }
 }
 
+/* A person changed its arguments: from now on the changed call is waited for, which nobody holds
+ * yet. A repeat of the old one gets that one's outcome as long as nobody has had it. */
+static fl_next follow(struct fl_call *c)
+{
+    bool is_repeat = fl_uuid_is_zero(&c->wait_for) && !c->is_held_here;
+    if (is_repeat && fl_uuid_is_zero(&c->edited_from)) {
+        c->edited_from = c->approval_id;
+        c->edited_by = c->decided_by;
+        outcome(c, FL_OUTCOME_REJECTED, c->look.row.reason);
+    }
+    c->is_held_here = false;
+    c->edited = (struct fl_str){ NULL, 0 };
+    c->approval_id = c->look.row.edited_to;
+    if (!fl_uuid_is_zero(&c->wait_for))
+        c->wait_for = c->approval_id;
+    return &S_look;
+}
+
+static fl_next follow_no_further(struct fl_call *c)
+{
+    c->approval_id = c->edited_from;
+    c->decided_by = c->edited_by;
+    c->end = FL_CALL_OUTCOME; /* as the old one's row said it */
+    return &S_respond;
+}
+
 /* An ending that this caller does not take, or that may still change, is kept for the one who comes
  * for it later: the row says that nobody waits. */
 static fl_next finish(struct fl_call *c, fl_next then)
@@ -482,6 +512,14 @@ FL_STEP(looked)
         return c->leave ? &S_leave : fl_fail(f);
     fl_call_take_row(c, row);
     c->is_deliverable = fl_state_is_final(row->state);
+    if (!fl_uuid_is_zero(&row->edited_to))
+        return follow(c);
+    if (!fl_uuid_is_zero(&c->edited_from) && row->delivered_at_ms)
+        return follow_no_further(c);
+    if (!fl_uuid_is_zero(&row->edit_of) && !c->edited.p)
+        c->edited = fl_edit_told(c->arena, &c->look);
+    if (!fl_uuid_is_zero(&row->edit_of) && !c->edited.p)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
     fl_next done = over(c);
     if (done)
         return finish(c, done);

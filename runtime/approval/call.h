@@ -71,6 +71,7 @@ struct fl_call {
     struct fl_call_result result;
     struct fl_uuid approval_id; /* zero: none */
     struct fl_str task_id, decided_by, reason, shown_tool;
+    struct fl_str edited; /* who changed its arguments, and to what; p NULL: nobody did */
     enum fl_approval_state state;
     int64_t created_at_ms, expires_at_ms, changed_at_ms;
     bool is_unreached; /* it waits, and nobody could be told of it for a minute */
@@ -86,6 +87,8 @@ struct fl_call {
     struct fl_caller caller;
     json_t *tree;                     /* of the arguments, once somebody needed it */
     const struct fl_org_grant *grant; /* in org: people need not be asked */
+    struct fl_uuid edited_from;       /* a repeat of this one, which goes on in another, */
+    struct fl_str edited_by;          /* whose arguments this person changed */
     struct fl_str why_asked;          /* why one that there was does not cover it */
     unsigned grants_over;             /* that turned out to be over when they were to be used */
     struct fl_audit_entry entry;

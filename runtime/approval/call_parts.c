@@ -5,6 +5,7 @@
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/call_priv.h"
+#include "runtime/approval/edit.h"
 #include "runtime/approval/frozen.h"
 #include "runtime/approval/leave.h"
 #include "runtime/approval/runner.h"
@@ -393,6 +394,11 @@ void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result,
         c->result.content = fl_call_text_content(c->arena, "The call failed: ",
                                                  why.p ? fl_arena_strndup(c->arena, why.p, why.n)
                                                        : "no reason given");
+    if (c->edited.p && result->is_protocol_error)
+        c->result.error_message = fl_str_of(fl_arena_printf(
+            c->arena, "%.*s (%.*s)", FL_STR_ARG(result->error_message), FL_STR_ARG(c->edited)));
+    else if (c->edited.p)
+        c->result.content = fl_edit_before(c->arena, c->edited, c->result.content);
 }
 
 /* ---- delivery ---- */

@@ -11,6 +11,7 @@
 #include "runtime/store/vote.h"
 
 #define REASON_MAX 2000
+#define TOLD_MAX   ((size_t)1 << 20)
 
 FL_STEP_DECLARE(open);
 FL_STEP_DECLARE(opened);
@@ -157,6 +158,7 @@ static enum fl_code ask_policy(struct fl_edit *e, const struct fl_org_tool *tool
 }
 
 /* ---------------------------------------------------------------- the changed call */
+/* Is it, or something in it, a secret? */
 static bool is_secret(const json_t *secrets, const char *key)
 {
     struct fl_buf pointer = FL_BUF_INIT;
@@ -250,8 +252,8 @@ static enum fl_code make_fresh(struct fl_edit *e, const struct fl_org_tool *tool
         .rule = e->verdict.rule->name,
         .policy_version = e->org->policy_version,
         .wait_mode = is_task ? FL_WAIT_TASK : FL_WAIT_LEFT,
-        .task_id = is_task ? fl_frozen_task_id(e->arena) : NULL,
-        .after_leave = "wait",
+        .task_id = is_task ? fl_arena_strndup(e->arena, old->task_id.p, old->task_id.n) : NULL,
+        .after_leave = e->verdict.ask->after_leave == FL_AFTER_LEAVE_CANCEL ? "cancel" : "wait",
         .expires_ms = e->verdict.ask->expires_ms,
         .pending_max = e->core->limits.pending_max,
     };
@@ -295,7 +297,8 @@ static enum fl_code write_both(struct fl_edit *e, struct fl_err *err)
     char id[FL_UUID_TEXT];
     const char *reason = fl_arena_printf(
         e->arena,
-        "%.*s changed its arguments%s%.*s; wait for approval %s with approval_wait instead",
+        "%.*s changed its arguments%s%.*s; approval %s takes its place: wait for it with "
+        "approval_wait",
         FL_STR_ARG(e->person_name), e->reason.n ? ": " : "", FL_STR_ARG(e->reason),
         fl_uuid_format(&e->fresh.id, id));
     if (!reason)
@@ -311,7 +314,9 @@ static enum fl_code write_both(struct fl_edit *e, struct fl_err *err)
         return code;
     e->q_moved = fl_store_approval_decide(&e->tx, &e->approval, FL_APPROVAL_REJECTED,
                                           e->person_name, fl_str_of(reason), false, 0);
+    fl_store_approval_edited(&e->tx, &e->approval, &e->fresh.id);
     e->q_intake = fl_store_approval_intake(&e->tx, &e->fresh, &ev.row);
+    fl_store_approval_succeed(&e->tx, &e->approval, &e->fresh.id);
     event(e, &ev, FL_AUDIT_APPROVAL_REJECTED, &e->approval);
     fl_audit_z(&ev, "reason", reason);
     fl_audit_uuid(&ev, "edited_to", &e->fresh.id, e->arena);
@@ -430,4 +435,51 @@ enum fl_code fl_edit_start(struct fl_op *op, struct fl_edit *e)
     e->post = (struct fl_post){ .run = on_start };
     fl_loop_post(e->core->loop, &e->post);
     return FL_OK;
+}
+
+/* ---------------------------------------------------------------- what the agent is told */
+struct fl_str fl_edit_told(struct fl_arena *arena, const struct fl_look *look)
+{
+    struct fl_err err;
+    struct fl_buf out = FL_BUF_INIT;
+    struct fl_str told = { NULL, 0 };
+    json_t *card = fl_json_parse(look->row.card, &err);
+    json_t *now = look->arguments.p ? fl_json_parse(look->arguments, &err) : NULL;
+    const json_t *secrets = json_object_get(card, "secrets");
+    struct fl_str who = fl_json_get_str(card, "why_asked");
+    const char *key;
+    json_t *value;
+    json_object_foreach (now, key, value) {
+        if (is_secret(secrets, key))
+            json_object_set_new(now, key, json_string("(secret)"));
+    }
+    fl_buf_str(&out, who.n ? who : FL_STR("a person changed the arguments"));
+    fl_buf_puts(&out, "; the call is now with ");
+    if (!now)
+        fl_buf_puts(&out, "arguments that cannot be read");
+    else if (look->arguments.n > TOLD_MAX)
+        fl_buf_printf(&out, "arguments of %zu bytes", look->arguments.n);
+    else
+        fl_json_put(&out, now);
+    if (!out.is_failed)
+        told = fl_arena_str(arena, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    json_decref(card);
+    json_decref(now);
+    return told;
+}
+
+struct fl_str fl_edit_before(struct fl_arena *arena, struct fl_str told, struct fl_str content)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    struct fl_str both = { NULL, 0 };
+    fl_buf_puts(&out, "[{\"type\":\"text\",\"text\":");
+    fl_buf_json_str(&out, told);
+    fl_buf_puts(&out, content.n > 2 ? "}," : "}]");
+    if (content.n > 2)
+        fl_buf_str(&out, (struct fl_str){ content.p + 1, content.n - 1 });
+    if (!out.is_failed)
+        both = fl_arena_str(arena, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    return both;
 }

@@ -1,11 +1,13 @@
 /* Editing: a person changes the arguments of a call that waits (never its tool). The changed call
  * is an approval of its own, with schema and policy asked again; the old one is rejected, naming
- * it; the editor does not decide it, unless the rule says so. Loop thread only. */
+ * it, and whoever waits for it goes on with the new one (call.c: follow). The editor does not
+ * decide it, unless the rule says so. Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_EDIT_H
 #define FLOPINIO_APPROVAL_EDIT_H
 
 #include "flopinio/base/flow.h"
 #include "runtime/approval/ballot.h"
+#include "runtime/approval/look.h"
 #include "runtime/approval/org.h"
 
 struct fl_edit {
@@ -40,5 +42,11 @@ struct fl_edit {
 /* FL_BAD_PARAMS (the schema, nothing changed), FL_NOT_FOUND, FL_FORBIDDEN (noted in the audit),
  * FL_CONFLICT (decided, not what was shown, the policy does not ask about it), FL_UNAVAILABLE. */
 enum fl_code fl_edit_start(struct fl_op *op, struct fl_edit *edit) FL_MUST_CHECK;
+
+/* For the agent: who changed the arguments of the call that was looked at (with wants_edited), and
+ * to what; secrets as such. In the arena; p NULL: no memory. */
+struct fl_str fl_edit_told(struct fl_arena *arena, const struct fl_look *look);
+/* A result's content (JSON array) with that in front; p NULL: no memory. */
+struct fl_str fl_edit_before(struct fl_arena *arena, struct fl_str told, struct fl_str content);
 
 #endif

@@ -109,6 +109,7 @@ FL_STEP(opened)
     m->q_people = fl_store_people(&m->tx);
     m->q_votes = fl_store_votes(&m->tx, &m->approval);
     m->q_recheck = fl_store_approval_recheck(&m->tx, &m->approval);
+    m->q_grants = m->is_once ? fl_store_grants(&m->tx) : NULL;
     return fl_await(f, &S_locked, fl_tx_round(&f->op, &m->tx));
 }
 
@@ -131,6 +132,19 @@ static enum fl_code check_row(const struct fl_grant_make *m, struct fl_err *err)
     if (!fl_cell_bool(m->q_recheck, 0, 2))
         return fl_err_set(err, FL_CONFLICT,
                           "the agent, or the person who owns it, may not act any more");
+    return FL_OK;
+}
+
+/* Columns of fl_store_grants: the 19th is the approval, the last but one the state. */
+static enum fl_code check_once(const struct fl_grant_make *m, struct fl_err *err)
+{
+    for (int i = 0; m->q_grants && i < fl_rows(m->q_grants); i++) {
+        struct fl_uuid from = fl_cell_uuid(m->q_grants, i, 18);
+        if (fl_uuid_cmp(&from, &m->approval) == 0 &&
+            fl_str_is(fl_cell(m->q_grants, i, 23), "in force"))
+            return fl_err_set(err, FL_CONFLICT, "a grant of %.*s lets such calls run already",
+                              FL_STR_ARG(fl_cell(m->q_grants, i, 11)));
+    }
     return FL_OK;
 }
 
@@ -196,6 +210,8 @@ static enum fl_code prepare(struct fl_grant_make *m, struct fl_err *err)
     if (!pinned)
         return fl_err_code(err, FL_NOMEM);
     enum fl_code code = check_row(m, err);
+    if (code == FL_OK)
+        code = check_once(m, err);
     if (code == FL_OK)
         code =
             fl_content_arguments(m->core, &m->organization, &m->row,

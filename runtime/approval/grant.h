@@ -33,6 +33,7 @@ struct fl_grant_make {
     const struct fl_str *pins; /* none: the arguments as a whole */
     size_t pin_count;
     int64_t uses, for_ms;
+    bool is_once; /* FL_CONFLICT where a grant that was made from this approval is in force */
     const char *via;
     /* ---- outputs ---- */
     struct fl_uuid id;
@@ -43,7 +44,7 @@ struct fl_grant_make {
     struct fl_org *org;
     struct fl_org_load load;
     struct fl_tx tx;
-    struct fl_query *q_row, *q_content, *q_people, *q_votes, *q_recheck, *q_put;
+    struct fl_query *q_row, *q_content, *q_people, *q_votes, *q_recheck, *q_put, *q_grants;
     struct fl_approval row;
     struct fl_ballot ballot;
     struct fl_policy_verdict verdict;

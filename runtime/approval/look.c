@@ -30,7 +30,8 @@ static enum fl_code open_contents(struct fl_look *l, struct fl_err *err)
         else if (code == FL_OK)
             l->result = (struct fl_call_result){ .bytes = row->result_bytes };
     }
-    if (code == FL_OK && l->wants_arguments) {
+    bool is_edited = l->wants_edited && !fl_uuid_is_zero(&row->edit_of);
+    if (code == FL_OK && (l->wants_arguments || is_edited)) {
         struct fl_content_call call;
         code = fl_content_arguments(l->core, &l->organization, row, cells[0], l->arena, &call, err);
         if (code == FL_CONFLICT || code == FL_BAD_KEY) {

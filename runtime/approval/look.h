@@ -17,6 +17,7 @@ struct fl_look {
                                 * of it is opened */
     bool wants_result;         /* of a finished one */
     bool wants_arguments;      /* with preview and justification; checks the digest */
+    bool wants_edited;         /* with wants_result: the arguments, if a person changed them */
     bool wants_ballot;
     /* ---- outputs, valid until fl_look_fini ---- */
     struct fl_arena *arena;

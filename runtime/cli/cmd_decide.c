@@ -91,9 +91,78 @@ static int decide(struct fl_cli *cli, const char *verdict)
     return status;
 }
 
+/* ---------------------------------------------------------------- several, each by itself */
+/* Shows one and asks; adds it to the list if it is to be decided. 0, or it cannot be gone on. */
+static int choose(struct fl_cli *cli, const char *text, const char *verdict, json_t *list)
+{
+    json_t *approval = NULL, *one;
+    const char *id = NULL;
+    bool is_approve = strcmp(verdict, "approve") == 0;
+    int status = fl_card_find(cli, text, &id);
+    if (status == FL_EXIT_DONE)
+        status = fl_card_get(cli, id, &approval);
+    if (status)
+        return status;
+    fl_decide_show_card(cli, approval);
+    if (!fl_cli_may_confirm(cli) ||
+        fl_confirm(is_approve ? "Approve this one? [y/N] " : "Reject this one? [y/N] ")) {
+        one = json_object();
+        fl_cli_put(one, "id", id);
+        fl_cli_put(one, "verdict", verdict);
+        fl_cli_put_flag(cli, one, "reason", "reason");
+        fl_cli_put(one, "binding", json_string_value(json_object_get(approval, "binding")));
+        if (!is_approve && fl_cli_has(cli, "may-ask-again"))
+            json_object_set_new(one, "may_ask_again", json_true());
+        json_array_append_new(list, one);
+    }
+    json_decref(approval);
+    return FL_EXIT_DONE;
+}
+
+/* A line each; the exit status says whether all were decided. */
+static int say_results(struct fl_cli *cli, const json_t *answer)
+{
+    const json_t *items = json_object_get(answer, "items"), *item;
+    size_t i, refused = 0;
+    json_array_foreach (items, i, item) {
+        const json_t *error = json_object_get(item, "error");
+        refused += error != NULL;
+        if (!cli->is_json)
+            fl_cli_say(cli, "%s: %s%s", fl_cli_member(cli, item, "id"),
+                       error ? "not decided: " : "",
+                       fl_cli_member(cli, error ? error : item, "text"));
+    }
+    fl_cli_printed_json(cli);
+    if (!refused)
+        return FL_EXIT_DONE;
+    return fl_cli_fail(cli, FL_EXIT_CONFLICT, "%zu of %zu were not decided", refused,
+                       json_array_size(items));
+}
+
+static int decide_many(struct fl_cli *cli, const char *verdict)
+{
+    json_t *answer = NULL, *list = json_array(), *body;
+    int status = fl_decide_need_person(cli);
+    for (size_t i = 0; status == FL_EXIT_DONE && fl_cli_arg(cli, i); i++)
+        status = choose(cli, fl_cli_arg(cli, i), verdict, list);
+    if (status == FL_EXIT_DONE && json_array_size(list) == 0)
+        status = fl_cli_fail(cli, FL_EXIT_FAILED, "nothing was decided");
+    if (status == FL_EXIT_DONE) {
+        body = json_object();
+        json_object_set(body, "decisions", list);
+        status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/decisions"), body,
+                            &answer);
+    }
+    if (status == FL_EXIT_DONE)
+        status = say_results(cli, answer);
+    json_decref(answer);
+    json_decref(list);
+    return status;
+}
+
 static int approve(struct fl_cli *cli)
 {
-    return decide(cli, "approve");
+    return fl_cli_arg(cli, 1) ? decide_many(cli, "approve") : decide(cli, "approve");
 }
 
 /* Everything that an agent waits for. */
@@ -136,7 +205,9 @@ static int reject(struct fl_cli *cli)
     bool is_all = fl_cli_has(cli, "all"), has_id = fl_cli_arg(cli, 0) != NULL;
     if (has_id ? agent || is_all : !agent || !is_all)
         return fl_cli_wrong(cli, "say which: an ID, or --agent NAME --all");
-    return has_id ? decide(cli, "reject") : reject_all(cli, agent);
+    if (!has_id)
+        return reject_all(cli, agent);
+    return fl_cli_arg(cli, 1) ? decide_many(cli, "reject") : decide(cli, "reject");
 }
 
 static int break_glass(struct fl_cli *cli)
@@ -309,13 +380,14 @@ static const struct fl_cli_flag settle_flags[] = {
 };
 
 const struct fl_cli_command fl_cmd_decide[] = {
-    { "approvals approve", "ID", "shows the card and approves it",
+    { "approvals approve", "ID...", "shows the card and approves it",
       "As --as NAME, whose passphrase is asked on the terminal, or with FLOPINIO_TOKEN of the scope "
       "decide. If the approval changes after its card was shown, nothing is decided. With --url "
       "and --as, FLOPINIO_TOKEN of the scope read may fetch the card, so that one code of the "
-      "authenticator is enough.",
+      "authenticator is enough. Of several each card is shown and asked about, and each is decided "
+      "by itself: a line says what came of it.",
       FL_CLI_ORG, reason_flags, approve },
-    { "approvals reject", "[ID]", "rejects a call; the agent is told why",
+    { "approvals reject", "[ID...]", "rejects a call; the agent is told why",
       "  flopinio approvals reject 4f2a --reason \"not on a Friday\"\n"
       "  flopinio approvals reject --agent builder --all --reason \"it runs amok\"",
       FL_CLI_ORG, reject_flags, reject },
@@ -328,7 +400,8 @@ const struct fl_cli_command fl_cmd_decide[] = {
       reason_flags, review },
     { "approvals edit", "ID", "changes the arguments of a call that waits",
       "The changed call is an approval of its own, which somebody else decides (unless the rule says "
-      "editor_may_approve); the old one is rejected, and its agent is told where to wait.\n"
+      "editor_may_approve); the old one is rejected. Whoever waits for it gets the changed call's "
+      "outcome, and is told what was changed.\n"
       "  flopinio approvals edit 4f2a --arguments '{\"path\":\"a.txt\",\"content\":\"new\"}'",
       FL_CLI_ORG, edit_flags, edit },
     { "approvals reopen", "ID", "lets the agent ask again for what was rejected",

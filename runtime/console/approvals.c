@@ -1,13 +1,12 @@
 /* Approvals: lists, the card, deciding, settling, cancelling. */
+#include "runtime/console/approvals.h"
 #include "flopinio/base/clock.h"
 #include "flopinio/base/json.h"
 #include "runtime/approval/cancel.h"
 #include "runtime/approval/content.h"
-#include "runtime/approval/decide.h"
 #include "runtime/approval/edit.h"
 #include "runtime/approval/reject.h"
 #include "runtime/approval/settle.h"
-#include "runtime/console/api.h"
 #include "runtime/notify/card_text.h"
 #include "runtime/notify/facts.h"
 #include "runtime/store/vote.h"
@@ -389,6 +388,15 @@ struct deciding {
     struct fl_look look;
 };
 
+void fl_api_put_decided(struct fl_buf *out, const struct fl_decide *d)
+{
+    put_state(out, d->state);
+    put_flag(out, "is_decided", d->is_decided);
+    put_text(out, "progress", d->is_decided ? NOTHING : fl_str_of(d->progress));
+    fl_buf_json_key(out, "text");
+    fl_buf_json_str(out, fl_str_of(d->text));
+}
+
 static void on_decided(struct fl_op *op)
 {
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
@@ -397,12 +405,23 @@ static void on_decided(struct fl_op *op)
     if (!fl_api_flow_done(a))
         return;
     fl_buf_putc(&out, '{');
-    put_state(&out, d->state);
-    put_flag(&out, "is_decided", d->is_decided);
-    put_text(&out, "progress", d->is_decided ? NOTHING : fl_str_of(d->progress));
-    put_text(&out, "text", fl_str_of(d->text));
-    put_ended(&out);
+    fl_api_put_decided(&out, d);
+    fl_buf_putc(&out, '}');
     fl_api_ok(a, &out);
+}
+
+bool fl_verdict_parse(struct fl_str text, enum fl_verdict *ret)
+{
+    static const char *const verdicts[] = { [FL_VERDICT_APPROVE] = "approve",
+                                            [FL_VERDICT_REJECT] = "reject",
+                                            [FL_VERDICT_WITHDRAW] = "withdraw" };
+    for (size_t i = 0; i < FL_COUNTOF(verdicts); i++) {
+        if (fl_str_is(text, verdicts[i])) {
+            *ret = (enum fl_verdict)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool read_verdict(struct fl_api *a, enum fl_verdict *ret)
@@ -410,22 +429,13 @@ static bool read_verdict(struct fl_api *a, enum fl_verdict *ret)
     struct fl_str text;
     if (!fl_api_text(a, "verdict", true, &text))
         return false;
-    if (fl_str_is(text, "approve"))
-        *ret = FL_VERDICT_APPROVE;
-    else if (fl_str_is(text, "reject"))
-        *ret = FL_VERDICT_REJECT;
-    else if (fl_str_is(text, "withdraw"))
-        *ret = FL_VERDICT_WITHDRAW;
-    else {
-        fl_api_error(a, FL_BAD_PARAMS, "'verdict' must be approve, reject or withdraw");
-        return false;
-    }
-    return true;
+    if (fl_verdict_parse(text, ret))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'verdict' must be approve, reject or withdraw");
+    return false;
 }
 
-/* Is everything that it is about on its card? What was changed behind our back is for the decision
- * to refuse: it says so in the audit. */
-static enum fl_code check_whole(struct fl_api *a, const struct fl_look *look, struct fl_err *err)
+enum fl_code fl_api_check_whole(struct fl_api *a, const struct fl_look *look, struct fl_err *err)
 {
     struct fl_approval_view view;
     struct fl_card card;
@@ -456,7 +466,7 @@ static void on_looked_whole(struct fl_op *op)
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
     struct deciding *d = a->user;
     if (op->code == FL_OK)
-        op->code = check_whole(a, &d->look, &op->err);
+        op->code = fl_api_check_whole(a, &d->look, &op->err);
     fl_look_fini(&d->look);
     if (fl_api_flow_done(a))
         decide(a);

@@ -50,16 +50,10 @@ static void on_made(struct fl_op *op)
 static enum fl_code check_whole(struct fl_api *a, const struct fl_look *look, struct fl_err *err)
 {
     struct fl_approval_view view;
-    struct fl_card card;
-    struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
-                                       look->is_tampered };
     enum fl_code code = fl_approval_view_read(&view, a->arena, &look->row, &look->ballot, err);
     if (code)
         return code;
-    code = fl_card_of(a->arena, &view, &texts, a->core->keys, &a->organization_id, 0, &card, err);
-    if (code == FL_OK && !card.is_whole)
-        code = fl_err_set(err, FL_CONFLICT, "no grant can be made from it: %.*s",
-                          FL_STR_ARG(card.why_not));
+    code = fl_card_check_grant(a->arena, &view, look, FL_DISCLOSE_FULL, 0, err);
     fl_approval_view_fini(&view);
     return code;
 }

@@ -34,6 +34,7 @@ static void outcome_of(const struct fl_call *c, char id[FL_UUID_TEXT], struct fl
         .expires_at_utc_ms = c->expires_at_ms,
         .size_bytes = (uint64_t)c->result.bytes,
         .has_output_schema = c->has_output_schema,
+        .changed = c->edited,
         .is_unreached = c->is_unreached,
     };
 }

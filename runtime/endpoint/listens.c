@@ -37,7 +37,8 @@ FL_STEP(look)
                                 .organization = w->talk->principal->organization_id,
                                 .task_id = *w->task_id,
                                 .only_agent = w->talk->principal->agent_id,
-                                .wants_result = true };
+                                .wants_result = true,
+                                .wants_edited = true };
     return fl_await(f, &S_looked, fl_look_start(&f->op, &w->look));
 }
 

@@ -2,6 +2,7 @@
 #include "runtime/endpoint/endpoint_priv.h"
 
 #include "flopinio/base/json.h"
+#include "runtime/approval/edit.h"
 #include "runtime/approval/frozen.h"
 
 #define EXECUTION_KEEP_MS 1800000
@@ -28,6 +29,7 @@ void fl_task_of(struct fl_arena *arena, struct fl_endpoint *ep, const struct fl_
                 struct fl_mcp_result *result, struct fl_mcp_task *ret)
 {
     const struct fl_approval *row = &look->row;
+    bool is_edited = !fl_uuid_is_zero(&row->edit_of);
     char *id = fl_arena_alloc(arena, FL_UUID_TEXT);
     *ret = (struct fl_mcp_task){
         .id = row->task_id,
@@ -45,6 +47,8 @@ void fl_task_of(struct fl_arena *arena, struct fl_endpoint *ep, const struct fl_
         .ttl_ms = fl_mcp_task_ttl_ms(row->expires_at_ms - row->created_at_ms,
                                      ep->core->times.execute_ms, EXECUTION_KEEP_MS),
     };
+    if (is_edited)
+        ret->words.changed = fl_edit_told(arena, look);
     const struct fl_call_result *r = &look->result;
     bool is_over = row->state == FL_APPROVAL_SUCCEEDED || row->state == FL_APPROVAL_FAILED;
     if (!is_over || !r->is_kept)
@@ -73,6 +77,8 @@ void fl_task_of(struct fl_arena *arena, struct fl_endpoint *ep, const struct fl_
         fl_buf_fini(&content);
         fl_buf_fini(&text);
     }
+    if (is_edited)
+        result->content = fl_edit_before(arena, ret->words.changed, result->content);
     ret->result = result;
 }
 
@@ -159,7 +165,8 @@ void fl_method_task(struct fl_talk *t)
                                 .organization = t->principal->organization_id,
                                 .task_id = t->msg.name,
                                 .only_agent = t->principal->agent_id,
-                                .wants_result = t->msg.method == FL_MCP_M_TASKS_GET };
+                                .wants_result = t->msg.method == FL_MCP_M_TASKS_GET,
+                                .wants_edited = true };
     t->op = (struct fl_op){ .done = on_looked };
     if (fl_look_start(&t->op, &t->look) != FL_OK)
         fl_talk_error(t, t->op.err.code, t->op.err.text);

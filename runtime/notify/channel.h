@@ -59,11 +59,13 @@ struct fl_chat_drawing {
     struct fl_str notice;       /* a text of ours instead of a card, with the buttons of a test */
     struct fl_uuid card_id;     /* goes into the buttons, */
     struct fl_str binding;      /* with the first bytes of this (FL_CHAT_BINDING_BYTES) */
-    struct fl_str agent;        /* for "Stop ..." */
+    struct fl_str agent, tool;  /* for "Stop ...", and what a grant is for */
     struct fl_str note;         /* a sentence of ours at the end; n 0: none */
     int page;                   /* that was asked for */
     bool is_read;               /* the last page was shown before */
     bool asks_stop;             /* "stop the agent?" with yes and no */
+    bool may_grant;             /* a grant for such calls is offered */
+    bool asks_grant;            /* "let such calls run?" with yes and no */
     bool is_erased;             /* arguments left it: show the digest of what it was about */
     bool is_stray;              /* `notice` without buttons: an older copy of a card, an alert */
 };
@@ -107,9 +109,12 @@ struct fl_chat_send {
     X(PENDING, '-')    /* what waits? */                                                           \
     X(STOP_NAMED, '-') /* stop the agent `text` */                                                 \
     X(HELP, '-')                                                                                   \
-    X(REVIEW, 'v') /* show the whole card to whoever may decide it */                              \
-    X(ASK, 'q')    /* as WHY, and the agent may ask again */                                       \
-    X(EDIT, 'e')   /* change its arguments: a form */
+    X(REVIEW, 'v')    /* show the whole card to whoever may decide it */                           \
+    X(ASK, 'q')       /* as WHY, and the agent may ask again */                                    \
+    X(EDIT, 'e')      /* change its arguments: a form */                                           \
+    X(GRANT_ASK, 'g') /* let calls like this one run, for a while? */                              \
+    X(GRANT, 'G')                                                                                  \
+    X(GRANT_NOT, 'm')
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,
@@ -117,6 +122,15 @@ enum fl_chat_verb {
 #undef X
         FL_CHAT_VERB_COUNT
 };
+
+/* What a card offers: nothing is for good from a chat. */
+#define FL_CHAT_GRANT_MS    INT64_C(3600000)
+#define FL_CHAT_GRANT_USES  5
+#define FL_CHAT_GRANT_OFFER "Allow for 1 h / 5 uses"
+#define FL_CHAT_GRANT_LEAD  "For 1 h, at most 5 times, calls of "
+#define FL_CHAT_GRANT_END                                                                          \
+    " with exactly these arguments run without asking, by your standing approval. Other "          \
+    "arguments ask."
 
 #define FL_CHAT_BINDING_BYTES 9
 /* "a" + 22 + 12 characters: verb, card, first bytes of the binding digest. */
@@ -154,6 +168,8 @@ struct fl_chat_event {
     struct fl_str person_name, agent;
     struct fl_decide *decide;
     struct fl_stop_set *stop;
+    struct fl_grant_make *grant;
+    struct fl_look *look;
     struct fl_post post;
     const char *posted; /* the place's message by the row */
     struct fl_sleep sleep;
@@ -184,6 +200,11 @@ struct fl_channel_kind {
     /* Pure. FL_NOMEM. */
     enum fl_code (*draw)(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
                          struct fl_chat_drawn *ret, struct fl_err *err);
+    /* Several cards in one message, each whole with its own buttons. `is_short`: titles and states
+     * only, nothing to approve. FL_TOO_LARGE, FL_NOMEM. */
+    enum fl_code (*draw_many)(const struct fl_chat_drawing *drawings, size_t count, bool is_short,
+                              struct fl_arena *arena, struct fl_chat_drawn *ret,
+                              struct fl_err *err);
     /* FL_TOO_MANY: later (retry_ms). FL_NOT_FOUND: the place or message is gone. FL_FORBIDDEN: not
      * there. FL_UNAUTHENTICATED: the secret is wrong. FL_AMBIGUOUS, FL_TIMEOUT: it may have been
      * posted. FL_UNAVAILABLE, FL_IO, FL_CONFIG: nothing was posted. */

@@ -5,10 +5,12 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/decide.h"
+#include "runtime/approval/grant.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/stop.h"
 #include "runtime/crypto/token.h"
 #include "runtime/notify/channel.h"
+#include "runtime/notify/facts.h"
 #include "runtime/notify/show.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
@@ -24,6 +26,8 @@ FL_STEP_DECLARE(identify);
 FL_STEP_DECLARE(known);
 FL_STEP_DECLARE(decided);
 FL_STEP_DECLARE(turned);
+FL_STEP_DECLARE(grant_looked);
+FL_STEP_DECLARE(granted);
 FL_STEP_DECLARE(stop_permitted);
 FL_STEP_DECLARE(stopped);
 FL_STEP_DECLARE(listed);
@@ -53,7 +57,8 @@ static void begin(struct fl_chat_event *e)
 static bool has_card(const struct fl_chat_event *e)
 {
     return (e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT) ||
-           e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK || e->verb == FL_CHAT_EDIT;
+           e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK || e->verb == FL_CHAT_EDIT ||
+           (e->verb >= FL_CHAT_GRANT_ASK && e->verb <= FL_CHAT_GRANT_NOT);
 }
 
 /* ---------------------------------------------------------------- who, and about what */
@@ -166,7 +171,8 @@ FL_STEP(decided)
 static fl_next turn(struct fl_chat_event *e, int page, bool asks_stop)
 {
     begin(e);
-    fl_store_card_turn(&e->tx, &e->card, page < 0 ? 0 : page, asks_stop);
+    fl_store_card_turn(&e->tx, &e->card, page < 0 ? 0 : page, asks_stop,
+                       e->verb == FL_CHAT_GRANT_ASK);
     fl_store_outbox_again(&e->tx, &e->approval, &e->channel->id);
     return fl_await(&e->flow, &S_turned, fl_tx_submit(&e->flow.op, &e->tx));
 }
@@ -208,6 +214,87 @@ static fl_next take_prompt(struct fl_chat_event *e)
     e->q_prompt =
         fl_store_chat_prompt_take(&e->tx, &e->channel->id, e->place, e->message, e->external);
     return fl_await(&e->flow, &S_prompt_taken, fl_tx_submit(&e->flow.op, &e->tx));
+}
+
+/* ---------------------------------------------------------------- grants */
+/* The card that was shown is made once more: only what stands on it whole is granted. */
+static fl_next look_for_grant(struct fl_chat_event *e)
+{
+    e->look = FL_ARENA_NEW(e->arena, struct fl_look);
+    if (!e->look)
+        return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
+    *e->look = (struct fl_look){ .core = e->channel->core,
+                                 .organization = e->channel->organization,
+                                 .id = e->approval,
+                                 .wants_arguments = true,
+                                 .wants_ballot = true };
+    return fl_await(&e->flow, &S_grant_looked, fl_look_start(&e->flow.op, e->look));
+}
+
+static enum fl_code check_grant(struct fl_chat_event *e, struct fl_err *err)
+{
+    struct fl_approval_view view;
+    enum fl_code code =
+        fl_approval_view_read(&view, e->arena, &e->look->row, &e->look->ballot, err);
+    if (code)
+        return code;
+    bool is_summary = e->channel->disclose == FL_DISCLOSE_SUMMARY || !view.ask ||
+                      view.ask->disclose == FL_DISCLOSE_SUMMARY;
+    if (!fl_approval_may_grant(&view))
+        code = fl_err_set(err, FL_CONFLICT,
+                          "nobody's approval of it can be made a grant; nothing was granted");
+    else
+        code = fl_card_check_grant(e->arena, &view, e->look,
+                                   is_summary ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL,
+                                   e->channel->kind->whole_max, err);
+    fl_approval_view_fini(&view);
+    return code;
+}
+
+FL_STEP(grant_looked)
+{
+    struct fl_chat_event *e = event_of(f);
+    struct fl_err err;
+    struct fl_grant_make *m = FL_ARENA_NEW(e->arena, struct fl_grant_make);
+    char *hex = fl_arena_alloc(e->arena, 2 * FL_DIGEST_BYTES + 1);
+    if (comes_again(f->op.code))
+        return fl_fail(f);
+    if (f->op.code)
+        return say(e, true, f->op.err.text);
+    if (!m || !hex)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    enum fl_code code = check_grant(e, &err);
+    if (comes_again(code))
+        return fl_fail_with(f, code, "%s", err.text);
+    if (code)
+        return say(e, true, err.text);
+    struct fl_str binding = fl_cell_bytes(e->q_card, e->arena, 0, 6);
+    *m = (struct fl_grant_make){ .core = e->channel->core,
+                                 .organization = e->channel->organization,
+                                 .approval = e->approval,
+                                 .person = e->person,
+                                 .person_name = e->person_name,
+                                 .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)),
+                                 .uses = FL_CHAT_GRANT_USES,
+                                 .for_ms = FL_CHAT_GRANT_MS,
+                                 .is_once = true,
+                                 .via = e->channel->kind->via };
+    e->grant = m;
+    return fl_await(f, &S_granted, fl_grant_make_start(&f->op, m));
+}
+
+FL_STEP(granted)
+{
+    struct fl_chat_event *e = event_of(f);
+    char text[200], id[FL_UUID_TEXT];
+    if (comes_again(f->op.code))
+        return fl_fail(f);
+    if (f->op.code)
+        return say(e, true, f->op.err.text);
+    snprintf(text, sizeof text, "allowed for 1 h, %d times; to end it: flopinio grant revoke %s",
+             FL_CHAT_GRANT_USES, fl_uuid_format(&e->grant->id, id));
+    say(e, true, text);
+    return turn(e, e->page, false);
 }
 
 /* ---------------------------------------------------------------- stopping, looking */
@@ -380,6 +467,9 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_BACK: return turn(e, e->page - 1, e->asks_stop);
     case FL_CHAT_STOP_ASK: return turn(e, e->page, true);
     case FL_CHAT_STOP_NOT: return turn(e, e->page, false);
+    case FL_CHAT_GRANT_ASK: return turn(e, 0, false); /* the question stands at the top */
+    case FL_CHAT_GRANT_NOT: return turn(e, e->page, false);
+    case FL_CHAT_GRANT: return look_for_grant(e);
     case FL_CHAT_STOP_NAMED: e->agent = e->text; return ask_people(e);
     case FL_CHAT_STOP:
     case FL_CHAT_PENDING: return ask_people(e);
@@ -432,6 +522,8 @@ static void on_ended(struct fl_flow *f)
 {
     struct fl_chat_event *e = event_of(f);
     struct fl_op *op = e->op;
+    if (e->look)
+        fl_look_fini(e->look);
     fl_tx_fini(&e->tx);
     if (f->first.code)
         op->err = f->first;

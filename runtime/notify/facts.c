@@ -87,6 +87,36 @@ enum fl_code fl_approval_may_vote(const struct fl_approval_view *v, const struct
     return fl_quorum_may_vote(&facts, p, &vote, err);
 }
 
+/* Had nobody else voted. */
+static bool is_enough(const struct fl_approval_view *v, const struct fl_quorum_vote *vote)
+{
+    const struct fl_quorum_person *p = fl_ballot_person(v->ballot, &vote->person);
+    struct fl_quorum_facts facts;
+    struct fl_quorum quorum;
+    struct fl_err err;
+    if (!vote->approves || !p || !p->is_active || !fl_role_may(p->role, FL_ACTION_GRANT))
+        return false;
+    fl_ballot_facts(v->ballot, v->ask, &facts);
+    facts.votes = vote;
+    facts.vote_count = 1;
+    return fl_quorum_count(&facts, &quorum, &err) == FL_OK && quorum.state == FL_QUORUM_APPROVED;
+}
+
+bool fl_approval_may_grant(const struct fl_approval_view *v)
+{
+    const struct fl_approval *row = v->row;
+    bool is_approved = row->state == FL_APPROVAL_APPROVED || row->state == FL_APPROVAL_CLAIMED ||
+                       row->state == FL_APPROVAL_DISPATCHED || row->state == FL_APPROVAL_SUCCEEDED;
+    if (!is_approved || !v->ask || !v->ballot || !fl_str_is(row->kind, "tool_call") ||
+        !fl_uuid_is_zero(&row->grant_id) || !fl_uuid_is_zero(&row->broken_by))
+        return false;
+    for (size_t i = 0; i < v->ballot->vote_count; i++) {
+        if (is_enough(v, &v->ballot->votes[i]))
+            return true;
+    }
+    return false;
+}
+
 static const char *risk_text(const struct fl_ask *ask)
 {
     static const char *const texts[] = { "low", "", "high" }; /* normal goes without saying */
@@ -174,5 +204,20 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
         ret->why_not = FL_STR("the stored approval does not match its digest");
     }
     fl_cleanse(key, FL_SHA256_BYTES);
+    return code;
+}
+
+enum fl_code fl_card_check_grant(struct fl_arena *arena, const struct fl_approval_view *view,
+                                 const struct fl_look *look, enum fl_disclose disclose,
+                                 size_t max_bytes, struct fl_err *err)
+{
+    struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
+                                       look->is_tampered, disclose };
+    struct fl_card card;
+    enum fl_code code = fl_card_of(arena, view, &texts, look->core->keys, &look->organization,
+                                   max_bytes, &card, err);
+    if (code == FL_OK && !card.is_whole)
+        code = fl_err_set(err, FL_CONFLICT, "no grant can be made from it: %.*s",
+                          FL_STR_ARG(card.why_not));
     return code;
 }

@@ -27,6 +27,9 @@ void fl_approval_view_fini(struct fl_approval_view *view);
  * show it: deciding asks again under its lock. */
 enum fl_code fl_approval_may_vote(const struct fl_approval_view *view, const struct fl_uuid *person,
                                   bool has_second_factor, struct fl_err *err) FL_MUST_CHECK;
+/* Is it approved, and would the approval of one of those who gave it be enough for a grant? Only to
+ * offer one: making it asks again under its lock. */
+bool fl_approval_may_grant(const struct fl_approval_view *view);
 /* The contents of a look; p NULL members stay empty. `key` is where the digest key is put. */
 struct fl_approval_texts {
     struct fl_str arguments, preview, justification;
@@ -37,5 +40,9 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
                         const struct fl_approval_texts *texts, const struct fl_keyring *keys,
                         const struct fl_uuid *organization, size_t max_bytes, struct fl_card *ret,
                         struct fl_err *err) FL_MUST_CHECK;
+/* What cannot be shown whole cannot be granted: FL_CONFLICT with one sentence. */
+enum fl_code fl_card_check_grant(struct fl_arena *arena, const struct fl_approval_view *view,
+                                 const struct fl_look *look, enum fl_disclose disclose,
+                                 size_t max_bytes, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -26,6 +26,9 @@ FL_STEP_DECLARE(plan);
 FL_STEP_DECLARE(next_card);
 FL_STEP_DECLARE(put);
 FL_STEP_DECLARE(draw);
+FL_STEP_DECLARE(draw_many);
+FL_STEP_DECLARE(drawn_many);
+FL_STEP_DECLARE(parted);
 FL_STEP_DECLARE(send);
 FL_STEP_DECLARE(sent);
 FL_STEP_DECLARE(recorded);
@@ -78,6 +81,17 @@ FL_STEP(rest)
         fl_sleep_start(&f->op, &s->sleep, s->channel->core->loop, ms > REST_MS ? REST_MS : ms));
 }
 
+static void forget_row(struct fl_sender *s)
+{
+    fl_tx_fini(&s->tx);
+    fl_batch_fini(&s->batch);
+    fl_approval_view_fini(&s->view);
+    fl_look_fini(&s->look);
+    s->view = (struct fl_approval_view){ 0 };
+    s->q = s->q_next = s->q_identities = NULL;
+    fl_arena_free(&s->arena);
+}
+
 FL_STEP(ask)
 {
     struct fl_sender *s = sender_of(f);
@@ -85,8 +99,7 @@ FL_STEP(ask)
         return fl_end(f);
     if (s->channel->paused_until_ms > fl_real_ms())
         return &S_rest;
-    fl_tx_fini(&s->tx);
-    fl_arena_free(&s->arena);
+    forget_row(s); /* the last one of the round before */
     s->arena = fl_arena_new(4096);
     s->next_ms = REST_MS;
     if (!s->arena)
@@ -122,16 +135,6 @@ FL_STEP(told)
     return &S_next_row;
 }
 
-static void forget_row(struct fl_sender *s)
-{
-    fl_tx_fini(&s->tx);
-    fl_approval_view_fini(&s->view);
-    fl_look_fini(&s->look);
-    s->view = (struct fl_approval_view){ 0 };
-    s->q = s->q_next = s->q_identities = NULL;
-    fl_arena_free(&s->arena);
-}
-
 FL_STEP(next_row)
 {
     struct fl_sender *s = sender_of(f);
@@ -144,7 +147,7 @@ FL_STEP(next_row)
     fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
     s->later_ms = -1;
     s->trouble[0] = 0;
-    s->is_posted = s->has_failed = false;
+    s->is_posted = s->has_failed = s->has_grant = false;
     s->card_count = s->card_at = 0;
     s->look = (struct fl_look){ .core = s->channel->core,
                                 .organization = s->channel->organization,
@@ -205,7 +208,7 @@ static bool may_see(struct fl_sender *s, const struct fl_sender_card *c)
 }
 
 /* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
- * shown. */
+ * shown, asks_grant, was a grant made from it, host, is it one. */
 static void read_cards(struct fl_sender *s)
 {
     for (int i = 0; i < fl_rows(s->q); i++) {
@@ -220,9 +223,13 @@ static void read_cards(struct fl_sender *s)
                                      .page = fl_cell_int(s->q, i, 5),
                                      .is_read = fl_cell_bool(s->q, i, 6),
                                      .asks_stop = fl_cell_bool(s->q, i, 7),
-                                     .shown = fl_cell_bytes(s->q, s->arena, i, 8) };
+                                     .shown = fl_cell_bytes(s->q, s->arena, i, 8),
+                                     .asks_grant = fl_cell_bool(s->q, i, 9),
+                                     .host = fl_cell_uuid(s->q, i, 11),
+                                     .is_host = fl_cell_bool(s->q, i, 12) };
         struct fl_sender_card *c = &s->cards[s->card_count - 1];
         c->is_withdrawn = !may_see(s, c);
+        s->has_grant |= fl_cell_bool(s->q, i, 10);
         s->is_posted |= message.p && !c->is_withdrawn;
     }
 }
@@ -312,6 +319,12 @@ FL_STEP(plan)
 }
 
 /* ---------------------------------------------------------------- one card */
+static bool may_join(const struct fl_sender *s)
+{
+    return s->channel->kind->draw_many &&
+           json_is_true(json_object_get(s->channel->config, "batch"));
+}
+
 FL_STEP(next_card)
 {
     struct fl_sender *s = sender_of(f);
@@ -322,7 +335,8 @@ FL_STEP(next_card)
         return &S_draw;
     begin(s);
     s->q = fl_store_card_put(&s->tx, &c->id, &s->look.row.id, &s->channel->id, c->place,
-                             fl_uuid_is_zero(&c->person) ? NULL : &c->person);
+                             fl_uuid_is_zero(&c->person) ? NULL : &c->person,
+                             s->card.can_approve && may_join(s), FL_BATCH_MOST - 1);
     return fl_await(f, &S_put, fl_tx_submit(&f->op, &s->tx));
 }
 
@@ -331,7 +345,12 @@ FL_STEP(put)
     struct fl_sender *s = sender_of(f);
     if (f->op.code || fl_rows(s->q) != 1)
         return wait_a_round(s);
-    s->cards[s->card_at].id = fl_cell_uuid(s->q, 0, 0);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    struct fl_str message = fl_cell(s->q, 0, 2);
+    c->id = fl_cell_uuid(s->q, 0, 0);
+    c->host = fl_cell_uuid(s->q, 0, 1);
+    if (!fl_uuid_is_zero(&c->host))
+        c->message = fl_arena_str(s->arena, message);
     return &S_draw;
 }
 
@@ -359,31 +378,9 @@ static int64_t pace(struct fl_sender *s, struct fl_str place)
     return 0;
 }
 
-FL_STEP(draw)
+/* What is drawn is sent, unless it stands there, was never told, or has to wait. */
+static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
-    struct fl_sender *s = sender_of(f);
-    struct fl_sender_card *c = &s->cards[s->card_at];
-    struct fl_chat_drawing drawing = { .card = &s->card,
-                                       .card_id = c->id,
-                                       .binding = s->look.row.binding_digest,
-                                       .agent = s->look.row.agent,
-                                       .page = (int)c->page,
-                                       .is_read = c->is_read,
-                                       .asks_stop = c->asks_stop,
-                                       .is_erased = s->due[s->due_at].is_erasing };
-    struct fl_err err;
-    if (c->is_withdrawn)
-        drawing = (struct fl_chat_drawing){
-            .notice = FL_STR("This card was withdrawn: it is not for this chat any more."),
-            .is_stray = true
-        };
-    if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
-        drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
-                              "approvals approve.");
-    f->op.code = FL_OK;
-    s->drawn = (struct fl_chat_drawn){ .is_last_page = false };
-    if (s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err) != FL_OK)
-        return wait_a_round(s);
     fl_sha256(s->drawn.bytes, s->digest);
     if (c->message.p && fl_str_eq(c->shown, fl_bytes(s->digest, sizeof s->digest))) {
         s->card_at++;
@@ -404,7 +401,86 @@ FL_STEP(draw)
         return &S_send;
     begin(s);
     fl_store_card_sending(&s->tx, &c->id);
-    return fl_await(f, &S_send, fl_tx_submit(&f->op, &s->tx));
+    return fl_await(&s->flow, &S_send, fl_tx_submit(&s->flow.op, &s->tx));
+}
+
+/* Offered where the whole call can be seen, and nothing has to be proved beside. */
+static bool may_grant(const struct fl_sender *s)
+{
+    return !s->has_grant && s->card.is_whole && !is_summary(s) && s->view.ask &&
+           !s->view.ask->needs_second_factor && fl_approval_may_grant(&s->view);
+}
+
+FL_STEP(draw)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    struct fl_chat_drawing drawing = { .card = &s->card,
+                                       .card_id = c->id,
+                                       .binding = s->look.row.binding_digest,
+                                       .agent = s->look.row.agent,
+                                       .page = (int)c->page,
+                                       .is_read = c->is_read,
+                                       .asks_stop = c->asks_stop,
+                                       .tool = s->look.row.tool,
+                                       .may_grant = may_grant(s),
+                                       .asks_grant = c->asks_grant,
+                                       .is_erased = s->due[s->due_at].is_erasing };
+    struct fl_err err;
+    if (!c->is_withdrawn && (c->is_host || !fl_uuid_is_zero(&c->host)))
+        return &S_draw_many;
+    if (c->is_withdrawn)
+        drawing = (struct fl_chat_drawing){
+            .notice = FL_STR("This card was withdrawn: it is not for this chat any more."),
+            .is_stray = true
+        };
+    else if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
+        drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
+                              "approvals approve.");
+    else if (s->has_grant && !s->due[s->due_at].is_erasing)
+        drawing.note = FL_STR("A grant was made from it: flopinio grant list.");
+    f->op.code = FL_OK;
+    s->drawn = (struct fl_chat_drawn){ .is_last_page = false };
+    if (s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err) != FL_OK)
+        return wait_a_round(s);
+    return deliver(s, c);
+}
+
+/* ---------------------------------------------------------------- several cards in one message */
+FL_STEP(draw_many)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    bool is_guest = !fl_uuid_is_zero(&c->host);
+    bool may_part = is_guest && s->look.row.state == FL_APPROVAL_PENDING;
+    fl_batch_fini(&s->batch);
+    s->batch = (struct fl_batch){ .channel = s->channel,
+                                  .arena = s->arena,
+                                  .host = is_guest ? c->host : c->id,
+                                  .is_short = !may_part };
+    return fl_await(f, &S_drawn_many, fl_batch_start(&f->op, &s->batch));
+}
+
+FL_STEP(drawn_many)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    if (f->op.code == FL_TOO_LARGE) { /* it has a message of its own, then */
+        begin(s);
+        fl_store_card_part(&s->tx, &c->id);
+        c->host = (struct fl_uuid){ { 0 } };
+        c->message = (struct fl_str){ NULL, 0 };
+        return fl_await(f, &S_parted, fl_tx_submit(&f->op, &s->tx));
+    }
+    if (f->op.code)
+        return wait_a_round(s);
+    s->drawn = s->batch.drawn;
+    return deliver(s, c);
+}
+
+FL_STEP(parted)
+{
+    return f->op.code ? wait_a_round(sender_of(f)) : &S_draw;
 }
 
 FL_STEP(send)
@@ -484,6 +560,9 @@ FL_STEP(sent)
         s->channel->failures = 0;
         if (c->is_withdrawn)
             fl_store_card_drop(&s->tx, &c->id);
+        else if (c->is_host || !fl_uuid_is_zero(&c->host))
+            fl_store_batch_shown(&s->tx, c->is_host ? &c->id : &c->host, s->send.posted,
+                                 fl_bytes(s->digest, sizeof s->digest));
         else
             fl_store_card_shown(&s->tx, &c->id, s->send.posted,
                                 fl_bytes(s->digest, sizeof s->digest),

@@ -6,6 +6,7 @@
 #define FLOPINIO_NOTIFY_SENDER_H
 
 #include "runtime/approval/look.h"
+#include "runtime/notify/batch.h"
 #include "runtime/notify/channel.h"
 #include "runtime/notify/facts.h"
 
@@ -24,7 +25,9 @@ struct fl_sender_card {
     struct fl_uuid id, person;
     struct fl_str place, message, shown;
     int64_t tries, page;
-    bool is_new, is_read, asks_stop;
+    struct fl_uuid host; /* not zero: the card in whose message it stands */
+    bool is_host;        /* others stand in its message */
+    bool is_new, is_read, asks_stop, asks_grant;
     bool is_withdrawn; /* whose chat it is may not see it any more */
 };
 
@@ -45,12 +48,14 @@ struct fl_sender {
     struct fl_card card;
     struct fl_sender_card *cards;
     size_t card_count, card_at;
+    struct fl_batch batch;
     struct fl_chat_drawn drawn;
     struct fl_chat_send send;
     uint8_t digest[FL_SHA256_BYTES];
     int64_t later_ms; /* some of it has to wait for so long; -1: none */
     char trouble[200];
     bool is_posted; /* a card of it stands somewhere */
+    bool has_grant; /* one was made from it */
     bool has_failed;
     bool is_fail_noted;
     bool is_unsent;           /* the card at work was certainly not posted */

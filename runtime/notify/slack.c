@@ -47,6 +47,8 @@ static enum fl_code check_config(const json_t *config, bool may_be_local, struct
             return fl_err_set(err, FL_BAD_PARAMS,
                               "'channels' are ids as Slack gives them, for instance C0123456789");
     }
+    if (json_object_get(config, "batch") && !json_is_boolean(json_object_get(config, "batch")))
+        return fl_err_set(err, FL_BAD_PARAMS, "'batch' is true or false");
     if (!json_object_get(config, "base_url"))
         return FL_OK;
     return fl_http_client_check_url(fl_json_get_str(config, "base_url"), may_be_local, err);
@@ -57,7 +59,7 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
 {
     bool is_socket = fl_str_is(fl_json_get_str(config, "mode"), "socket");
     enum fl_code code =
-        fl_channel_check_members(config, "slack", "base_url channels mode", "setting", err);
+        fl_channel_check_members(config, "slack", "base_url batch channels mode", "setting", err);
     if (code == FL_OK)
         code = fl_channel_check_members(
             secret, "slack", "token signing_secret signing_secret_old app_token", "secret", err);
@@ -227,6 +229,7 @@ const struct fl_channel_kind fl_channel_slack = {
     .check = check,
     .place = place,
     .draw = fl_slack_draw,
+    .draw_many = fl_slack_draw_many,
     .send_start = send_start,
     .listen_start = fl_slack_listen_start,
     .is_genuine = fl_slack_is_genuine,

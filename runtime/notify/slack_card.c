@@ -6,6 +6,8 @@
 
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/notify/batch.h"
+#include "runtime/notify/show.h"
 #include "runtime/notify/slack_priv.h"
 
 #define SECTIONS_MAX  1500 /* each has at least half of what it may have: FL_SLACK_WHOLE_MAX */
@@ -13,6 +15,7 @@
 #define INLINE_ALL    12
 #define PAGE_SECTIONS 8 /* of a modal's page: a view holds 250 KB */
 #define HEADER_CHARS  150
+#define CONFIRM_CHARS 300
 
 struct sections {
     struct fl_arena *arena;
@@ -77,15 +80,20 @@ static bool is_under(const struct fl_card_block *b)
            b->kind == FL_CARD_AGENT || b->line_count > 1;
 }
 
+static void write_block(struct fl_buf *text, const struct fl_card_block *b)
+{
+    if (b->kind != FL_CARD_TITLE)
+        fl_buf_printf(text, "%s:%s", b->label, is_under(b) ? "\n" : " ");
+    for (size_t i = 0; i < b->line_count; i++) {
+        fl_buf_puts(text, i ? "\n" : "");
+        fl_buf_str(text, b->lines[i]);
+    }
+}
+
 static void put_block(struct sections *to, const struct fl_card_block *b)
 {
     struct fl_buf text = FL_BUF_INIT;
-    if (b->kind != FL_CARD_TITLE)
-        fl_buf_printf(&text, "%s:%s", b->label, is_under(b) ? "\n" : " ");
-    for (size_t i = 0; i < b->line_count; i++) {
-        fl_buf_puts(&text, i ? "\n" : "");
-        fl_buf_str(&text, b->lines[i]);
-    }
+    write_block(&text, b);
     to->is_failed |= text.is_failed;
     if (!text.is_failed)
         put(to, fl_buf_view(&text));
@@ -174,11 +182,39 @@ static bool is_open(const struct fl_card *card)
     return card && card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
 }
 
+/* Asks once more, with what would run unasked in one sentence; what does not fit is not offered. */
+static void put_offer(struct fl_buf *out, const struct fl_chat_drawing *d)
+{
+    struct fl_buf text = FL_BUF_INIT, more = FL_BUF_INIT;
+    fl_buf_puts(&text, FL_CHAT_GRANT_LEAD);
+    fl_show(&text, d->tool, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    fl_buf_puts(&text, " by ");
+    fl_show(&text, d->agent, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    fl_buf_puts(&text, FL_CHAT_GRANT_END);
+    fl_buf_puts(&more, ",\"confirm\":{\"title\":");
+    plain(&more, FL_STR("Let such calls run?"));
+    fl_buf_puts(&more, ",\"text\":");
+    plain(&more, text.is_failed ? FL_STR("") : fl_buf_view(&text));
+    fl_buf_puts(&more, ",\"confirm\":");
+    plain(&more, FL_STR("Allow that"));
+    fl_buf_puts(&more, ",\"deny\":");
+    plain(&more, FL_STR("No"));
+    fl_buf_putc(&more, '}');
+    out->is_failed |= text.is_failed || more.is_failed;
+    if (!out->is_failed && fl_utf8_count(fl_buf_view(&text)) <= CONFIRM_CHARS) {
+        fl_buf_putc(&more, 0);
+        button(out, d, FL_CHAT_GRANT, FL_CHAT_GRANT_OFFER, more.p);
+    }
+    out->is_failed |= more.is_failed;
+    fl_buf_fini(&text);
+    fl_buf_fini(&more);
+}
+
 /* `has_review`: instead of Approve. */
 static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool has_review)
 {
     const struct fl_card *card = d->card;
-    if (d->is_stray || (card && !is_open(card)))
+    if (d->is_stray || (card && !is_open(card) && !d->may_grant))
         return;
     separate(out);
     fl_buf_puts(out, "{\"type\":\"actions\",\"elements\":[");
@@ -196,7 +232,9 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool h
         if (card->is_whole)
             button(out, d, FL_CHAT_EDIT, "Edit", "");
     }
-    if (card)
+    if (d->may_grant)
+        put_offer(out, d);
+    if (card && is_open(card))
         button(out, d, FL_CHAT_STOP, "Stop agent", CONFIRM_STOP);
     fl_buf_puts(out, "]}");
 }
@@ -339,6 +377,119 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
     if (is_fine)
         ret->bytes = fl_arena_str(arena, fl_buf_view(&out));
     fl_buf_fini(&out);
+    return is_fine && ret->bytes.p ? FL_OK : fl_err_code(err, FL_NOMEM);
+}
+
+/* ---------------------------------------------------------------- several cards in one message */
+/* Title, state and all that is its own, in as few sections as it fits. */
+static void put_item(struct sections *to, const struct fl_chat_drawing *d,
+                     const struct fl_card *first, size_t number, bool is_short)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    fl_buf_printf(&text, "%zu. ", number);
+    for (size_t i = 0; i < d->card->block_count; i++) {
+        const struct fl_card_block *b = &d->card->blocks[i];
+        bool is_head = b->kind == FL_CARD_TITLE || b->kind == FL_CARD_STATUS;
+        bool is_shared =
+            (b->kind == FL_CARD_WHERE || b->kind == FL_CARD_WHO || b->kind == FL_CARD_RULE) &&
+            fl_batch_is_same(first, d->card, b->kind);
+        bool is_gone = d->is_erased && (b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW);
+        if (!is_head && (is_short || is_shared || is_gone || b->kind == FL_CARD_AGENT))
+            continue;
+        fl_buf_puts(&text, i ? "\n" : "");
+        write_block(&text, b);
+    }
+    to->is_failed |= text.is_failed;
+    if (!text.is_failed)
+        put(to, fl_buf_view(&text));
+    fl_buf_fini(&text);
+}
+
+static void put_item_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool may_stop)
+{
+    if (!is_open(d->card))
+        return;
+    separate(out);
+    fl_buf_puts(out, "{\"type\":\"actions\",\"elements\":[");
+    if (d->card->can_approve)
+        button(out, d, FL_CHAT_APPROVE, "Approve", ",\"style\":\"primary\"");
+    if (d->card->can_reject) {
+        button(out, d, FL_CHAT_REJECT, "Reject", ",\"style\":\"danger\"");
+        button(out, d, FL_CHAT_WHY, "Reject, saying why", "");
+        button(out, d, FL_CHAT_ASK, "Send back with a question", "");
+    }
+    if (may_stop || !d->card->can_reject)
+        button(out, d, FL_CHAT_STOP, "Stop agent", CONFIRM_STOP);
+    fl_buf_puts(out, "]}");
+}
+
+/* What the agent says of them stands behind all of them. */
+static void put_words(struct sections *to, const struct fl_chat_drawing *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct fl_card_block *b = fl_card_block(items[i].card, FL_CARD_AGENT);
+        struct fl_buf text = FL_BUF_INIT;
+        if (b && !items[i].is_erased) {
+            fl_buf_printf(&text, "%zu. ", i + 1);
+            write_block(&text, b);
+            to->is_failed |= text.is_failed;
+            if (!text.is_failed)
+                put(to, fl_buf_view(&text));
+        }
+        fl_buf_fini(&text);
+    }
+}
+
+static size_t put_sections(struct fl_buf *out, struct sections *s)
+{
+    size_t count = s->count;
+    for (size_t i = 0; i < count; i++)
+        section(out, s->items[i]);
+    s->count = 0;
+    return count;
+}
+
+enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t count, bool is_short,
+                                struct fl_arena *arena, struct fl_chat_drawn *ret,
+                                struct fl_err *err)
+{
+    static const enum fl_card_kind shared[] = { FL_CARD_WHERE, FL_CARD_WHO, FL_CARD_RULE };
+    struct sections *s = FL_ARENA_NEW(arena, struct sections);
+    struct fl_buf out = FL_BUF_INIT;
+    char text[80];
+    bool has_stop = false;
+    if (!s)
+        return fl_err_code(err, FL_NOMEM);
+    s->arena = arena;
+    snprintf(text, sizeof text, "%zu calls of one tool, each decided by itself", count);
+    members(&out, push_of(items[0].card, arena));
+    header(&out, fl_str_of(text));
+    for (size_t i = 0; i < FL_COUNTOF(shared) && !is_short; i++) {
+        const struct fl_card_block *b = fl_card_block(items[0].card, shared[i]);
+        if (b)
+            put_block(s, b);
+    }
+    size_t blocks = 1 + put_sections(&out, s);
+    for (size_t i = 0; i < count; i++) {
+        put_item(s, &items[i], items[0].card, i + 1, is_short);
+        blocks += put_sections(&out, s) + 1;
+        if (!is_short)
+            put_item_keys(&out, &items[i], !has_stop);
+        has_stop |= is_open(items[i].card);
+    }
+    if (is_short)
+        put(s, FL_STR("Too long for a message: flopinio approvals list."));
+    else
+        put_words(s, items, count);
+    blocks += put_sections(&out, s);
+    fl_buf_putc(&out, ']');
+    *ret = (struct fl_chat_drawn){ .is_last_page = true };
+    bool is_fine = !out.is_failed && !s->is_failed, is_over = blocks > FL_SLACK_BLOCKS;
+    if (is_fine && !is_over)
+        ret->bytes = fl_arena_str(arena, fl_buf_view(&out));
+    fl_buf_fini(&out);
+    if (is_fine && is_over)
+        return fl_err_set(err, FL_TOO_LARGE, "the calls do not fit into one message");
     return is_fine && ret->bytes.p ? FL_OK : fl_err_code(err, FL_NOMEM);
 }
 

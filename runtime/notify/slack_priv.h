@@ -45,6 +45,9 @@ void fl_slack_call_fini(struct fl_slack_call *call);
 /* ---- what it looks like ---- */
 enum fl_code fl_slack_draw(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
                            struct fl_chat_drawn *ret, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *drawings, size_t count, bool is_short,
+                                struct fl_arena *arena, struct fl_chat_drawn *ret,
+                                struct fl_err *err) FL_MUST_CHECK;
 /* `"text":..,"blocks":[..]` of a text of ours and a list, both as they are. */
 void fl_slack_text(struct fl_buf *out, struct fl_str head, struct fl_str list);
 /* What a modal is about; echoed by Slack with everything that is done in it. */

@@ -56,6 +56,8 @@ static enum fl_code check_config(const json_t *config, bool may_be_local, struct
                               "'chats' are numbers as Telegram gives them, for instance "
                               "-1001234567890");
     }
+    if (json_object_get(config, "batch") && !json_is_boolean(json_object_get(config, "batch")))
+        return fl_err_set(err, FL_BAD_PARAMS, "'batch' is true or false");
     if (!json_object_get(config, "base_url"))
         return FL_OK;
     return fl_http_client_check_url(base, may_be_local, err);
@@ -66,7 +68,7 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
 {
     struct fl_str hook = fl_json_get_str(secret, "webhook_secret");
     enum fl_code code =
-        fl_channel_check_members(config, "telegram", "base_url chats mode", "setting", err);
+        fl_channel_check_members(config, "telegram", "base_url batch chats mode", "setting", err);
     if (code == FL_OK)
         code = fl_channel_check_members(secret, "telegram", "token webhook_secret", "secret", err);
     if (code == FL_OK)
@@ -295,6 +297,7 @@ const struct fl_channel_kind fl_channel_telegram = {
     .check = check,
     .place = place,
     .draw = fl_telegram_draw,
+    .draw_many = fl_telegram_draw_many,
     .send_start = send_start,
     .stray = stray,
     .listen_start = fl_telegram_listen_start,

@@ -1,15 +1,17 @@
 /* A card as Telegram messages: text with entities, never markup; what others wrote stands in code
  * and pre entities, in which nothing becomes a link or a mention. Longer ones have pages; Approve
  * stands when the last was shown. Pure. */
-#include "runtime/notify/telegram_priv.h"
 
 #include <stdio.h>
 
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/notify/batch.h"
+#include "runtime/notify/show.h"
+#include "runtime/notify/telegram_priv.h"
 
 #define PAGES_MAX    1200 /* each at least half full: fl_channel_telegram.whole_max */
-#define ENTITIES_MAX 60   /* of a page; Telegram takes 100 */
+#define ENTITIES_MAX 96   /* of a page; Telegram takes 100 */
 
 enum style { PLAIN, BOLD, CODE, PRE };
 static const char *const style_names[] = { "", "bold", "code", "pre" };
@@ -28,7 +30,7 @@ struct page {
 struct book {
     struct page *pages[PAGES_MAX];
     size_t count;
-    bool is_failed;
+    bool is_failed, is_full; /* is_full: a page has more entities than it may */
 };
 
 static size_t units_of(struct fl_str s)
@@ -71,9 +73,10 @@ static struct page *turn(struct book *b)
     return p;
 }
 
-static void append(struct page *p, enum style style, struct fl_str text)
+static void append(struct book *b, struct page *p, enum style style, struct fl_str text)
 {
     size_t units = units_of(text);
+    b->is_full |= style != PLAIN && units && p->entity_count == ENTITIES_MAX;
     if (style != PLAIN && units && p->entity_count < ENTITIES_MAX)
         p->entities[p->entity_count++] = (struct entity){ style, p->units, units };
     fl_buf_str(&p->text, text);
@@ -94,11 +97,11 @@ static void put(struct book *b, enum style style, struct fl_str text)
         if (!is_all && style == BOLD && p->units)
             n = 0; /* a label is not parted */
         if (n)
-            append(p, style, (struct fl_str){ text.p, n });
+            append(b, p, style, (struct fl_str){ text.p, n });
         bool is_parted = n && !is_all && text.p[n - 1] != '\n';
         text = (struct fl_str){ text.p + n, text.n - n };
         if (text.n && (p = turn(b)) && is_parted)
-            append(p, PLAIN, FL_STR("> "));
+            append(b, p, PLAIN, FL_STR("> "));
     }
 }
 
@@ -202,6 +205,11 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t
         key(&k, FL_CHAT_STOP_NOT, FL_STR("No"));
         row(&k);
     }
+    if (d->may_grant && d->asks_grant) {
+        key(&k, FL_CHAT_GRANT, FL_STR("Yes, allow that"));
+        key(&k, FL_CHAT_GRANT_NOT, FL_STR("No"));
+        row(&k);
+    }
     if (page > 0)
         key(&k, FL_CHAT_BACK, FL_STR("\xe2\x97\x80 Back"));
     if (page + 1 < pages)
@@ -214,6 +222,8 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t
         row(&k);
         key(&k, FL_CHAT_WHY, FL_STR("Reject, saying why"));
     }
+    if (d->may_grant && !d->asks_grant)
+        key(&k, FL_CHAT_GRANT_ASK, FL_STR(FL_CHAT_GRANT_OFFER "..."));
     if (is_open && !d->asks_stop)
         key(&k, FL_CHAT_STOP_ASK, FL_STR("Stop agent"));
     row(&k);
@@ -258,11 +268,46 @@ static void put_ours(struct book *b, const struct fl_chat_drawing *d)
                    "resumes it.\n"));
 }
 
+/* What would run unasked, in one sentence, in front of everything. */
+static void put_question(struct book *b, const struct fl_chat_drawing *d)
+{
+    struct fl_buf tool = FL_BUF_INIT, agent = FL_BUF_INIT;
+    fl_show(&tool, d->tool, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    fl_show(&agent, d->agent, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    b->is_failed |= tool.is_failed || agent.is_failed;
+    if (!b->is_failed) {
+        put(b, PLAIN, FL_STR(FL_CHAT_GRANT_LEAD));
+        put(b, CODE, fl_buf_view(&tool));
+        put(b, PLAIN, FL_STR(" by "));
+        put(b, CODE, fl_buf_view(&agent));
+        put(b, PLAIN, FL_STR(FL_CHAT_GRANT_END "\n\n"));
+    }
+    fl_buf_fini(&tool);
+    fl_buf_fini(&agent);
+}
+
+static enum fl_code finish(struct book *book, struct fl_buf *out, struct fl_arena *arena,
+                           struct fl_chat_drawn *ret, struct fl_err *err)
+{
+    bool is_fine = !book->is_failed && book->count && !out->is_failed;
+    for (size_t i = 0; i < book->count; i++) {
+        is_fine &= !book->pages[i]->text.is_failed;
+        fl_buf_fini(&book->pages[i]->text);
+        fl_free(book->pages[i]);
+    }
+    if (is_fine)
+        ret->bytes = fl_arena_str(arena, fl_buf_view(out));
+    fl_buf_fini(out);
+    return is_fine && ret->bytes.p ? FL_OK : fl_err_code(err, FL_NOMEM);
+}
+
 enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *arena,
                               struct fl_chat_drawn *ret, struct fl_err *err)
 {
     struct book book = { .count = 0 };
     struct fl_buf out = FL_BUF_INIT;
+    if (d->may_grant && d->asks_grant)
+        put_question(&book, d);
     for (size_t i = 0; d->card && i < d->card->block_count; i++) {
         const struct fl_card_block *b = &d->card->blocks[i];
         bool is_gone = d->is_erased && (b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW);
@@ -277,27 +322,123 @@ enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *
         put(&book, PLAIN, d->notice);
     if (!book.is_failed && book.count)
         put_page(&out, &book, d, ret);
-    bool is_fine = !book.is_failed && book.count && !out.is_failed;
-    if (is_fine)
-        ret->bytes = fl_arena_str(arena, fl_buf_view(&out));
-    for (size_t i = 0; i < book.count; i++) {
-        is_fine &= !book.pages[i]->text.is_failed;
-        fl_buf_fini(&book.pages[i]->text);
-        fl_free(book.pages[i]);
+    return finish(&book, &out, arena, ret, err);
+}
+
+/* ---------------------------------------------------------------- several cards in one message */
+static void put_item(struct book *b, const struct fl_chat_drawing *d, const struct fl_card *first,
+                     size_t number, bool is_short)
+{
+    char text[24];
+    snprintf(text, sizeof text, "\n%zu. ", number);
+    put(b, BOLD, fl_str_of(text));
+    for (size_t i = 0; i < d->card->block_count; i++) {
+        const struct fl_card_block *block = &d->card->blocks[i];
+        bool is_gone =
+            d->is_erased && (block->kind == FL_CARD_ARGS || block->kind == FL_CARD_PREVIEW);
+        bool is_head = block->kind == FL_CARD_TITLE || block->kind == FL_CARD_STATUS;
+        bool is_shared = (block->kind == FL_CARD_WHERE || block->kind == FL_CARD_WHO ||
+                          block->kind == FL_CARD_RULE) &&
+                         fl_batch_is_same(first, d->card, block->kind);
+        if (is_head || (!is_short && !is_shared && !is_gone && block->kind != FL_CARD_AGENT))
+            put_block(b, block);
     }
-    fl_buf_fini(&out);
-    return is_fine && ret->bytes.p ? FL_OK : fl_err_code(err, FL_NOMEM);
+}
+
+/* What the agent says of them stands behind all of them. */
+static void put_all(struct book *b, const struct fl_chat_drawing *items, size_t count,
+                    bool is_short)
+{
+    static const enum fl_card_kind shared[] = { FL_CARD_WHERE, FL_CARD_WHO, FL_CARD_RULE };
+    char text[80];
+    snprintf(text, sizeof text, "%zu calls of one tool, each decided by itself\n", count);
+    put(b, BOLD, fl_str_of(text));
+    for (size_t i = 0; i < FL_COUNTOF(shared) && !is_short; i++) {
+        const struct fl_card_block *block = fl_card_block(items[0].card, shared[i]);
+        if (block)
+            put_block(b, block);
+    }
+    for (size_t i = 0; i < count; i++)
+        put_item(b, &items[i], items[0].card, i + 1, is_short);
+    if (is_short)
+        put(b, PLAIN, FL_STR("\nToo long for a message: flopinio approvals list."));
+    for (size_t i = 0; i < count && !is_short; i++) {
+        const struct fl_card_block *words = fl_card_block(items[i].card, FL_CARD_AGENT);
+        snprintf(text, sizeof text, "\n%zu. ", i + 1);
+        if (words && !items[i].is_erased) {
+            put(b, BOLD, fl_str_of(text));
+            put_block(b, words);
+        }
+    }
+}
+
+static bool is_going_on(const struct fl_card *card)
+{
+    return card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
+}
+
+static void put_all_keys(struct fl_buf *out, const struct fl_chat_drawing *items, size_t count,
+                         bool is_short)
+{
+    struct keys k = { .out = out };
+    const struct fl_chat_drawing *open = NULL, *asks = NULL;
+    char text[40];
+    fl_buf_puts(out, ",\"reply_markup\":{\"inline_keyboard\":[");
+    for (size_t i = 0; i < count; i++) {
+        const struct fl_card *card = items[i].card;
+        k.drawing = &items[i];
+        open = open || !is_going_on(card) ? open : &items[i];
+        asks = items[i].asks_stop ? &items[i] : asks;
+        snprintf(text, sizeof text, "\xe2\x9c\x85 Approve %zu", i + 1);
+        if (card->can_approve && !is_short)
+            key(&k, FL_CHAT_APPROVE, fl_str_of(text));
+        snprintf(text, sizeof text, "\xe2\x9b\x94 Reject %zu", i + 1);
+        if (card->can_reject && !is_short)
+            key(&k, FL_CHAT_REJECT, fl_str_of(text));
+        row(&k);
+    }
+    if (open && asks) {
+        k.drawing = asks;
+        key(&k, FL_CHAT_STOP, FL_STR("Yes, stop this agent"));
+        key(&k, FL_CHAT_STOP_NOT, FL_STR("No"));
+    } else if (open) {
+        k.drawing = open;
+        key(&k, FL_CHAT_STOP_ASK, FL_STR("Stop agent"));
+    }
+    row(&k);
+    fl_buf_puts(out, "]}");
+}
+
+enum fl_code fl_telegram_draw_many(const struct fl_chat_drawing *items, size_t count, bool is_short,
+                                   struct fl_arena *arena, struct fl_chat_drawn *ret,
+                                   struct fl_err *err)
+{
+    struct book book = { .count = 0 };
+    struct fl_buf out = FL_BUF_INIT;
+    put_all(&book, items, count, is_short);
+    bool is_over = book.count > 1 || book.is_full;
+    if (!book.is_failed && book.count && (!is_over || is_short)) {
+        put_message(&out, book.pages[0], FL_STR(""), FL_STR(""));
+        put_all_keys(&out, items, count, is_short);
+    }
+    *ret = (struct fl_chat_drawn){ .is_last_page = true };
+    if (is_over && !is_short && !book.is_failed) {
+        (void)!finish(&book, &out, arena, ret, err);
+        return fl_err_set(err, FL_TOO_LARGE, "the calls do not fit into one message");
+    }
+    return finish(&book, &out, arena, ret, err);
 }
 
 void fl_telegram_text(struct fl_buf *out, struct fl_str head, struct fl_str list)
 {
     struct page page = { .units = 0 };
+    struct book book = { .count = 0 };
     if (list.n > 3000)
         list.n = fl_utf8_cut(list, 3000);
-    append(&page, PLAIN, head);
+    append(&book, &page, PLAIN, head);
     if (list.n) {
-        append(&page, PLAIN, FL_STR("\n"));
-        append(&page, PRE, list);
+        append(&book, &page, PLAIN, FL_STR("\n"));
+        append(&book, &page, PRE, list);
     }
     put_message(out, &page, FL_STR(""), FL_STR(""));
     out->is_failed |= page.text.is_failed;

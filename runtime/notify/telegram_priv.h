@@ -12,6 +12,9 @@
 
 enum fl_code fl_telegram_draw(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
                               struct fl_chat_drawn *ret, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_telegram_draw_many(const struct fl_chat_drawing *drawings, size_t count,
+                                   bool is_short, struct fl_arena *arena, struct fl_chat_drawn *ret,
+                                   struct fl_err *err) FL_MUST_CHECK;
 /* A text of ours and of shown text as a message's members, without buttons: `head` plain, `list`
  * (p NULL: none) as it is, nothing in it a link. */
 void fl_telegram_text(struct fl_buf *out, struct fl_str head, struct fl_str list);

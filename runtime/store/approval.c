@@ -46,6 +46,7 @@
     X(number, reviewed_at_ms, MS("a.reviewed_at"))                                                 \
     X(uuid, edit_of, "a.edit_of")                                                                  \
     X(uuid, editor_id, "a.editor_id")                                                              \
+    X(uuid, edited_to, "a.edited_to")                                                              \
     X(uuid, retry_of, "a.retry_of")                                                                \
     X(flag, is_isolated, "a.is_isolated")                                                          \
     X(number, policy_version, "a.policy_version")                                                  \

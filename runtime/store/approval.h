@@ -23,6 +23,7 @@ struct fl_approval {
     struct fl_uuid grant_id;           /* zero, or the grant by which it was approved */
     struct fl_uuid broken_by;          /* zero, or who approved it alone, by breaking the glass */
     struct fl_uuid edit_of, editor_id; /* zero, or whose arguments this person changed */
+    struct fl_uuid edited_to;          /* zero, or the changed call in which it goes on */
     struct fl_uuid agent_owner_id;     /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
     struct fl_str kind, tool, tool_name, agent, owner;
@@ -158,6 +159,11 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
                                           enum fl_approval_state to, struct fl_str person,
                                           struct fl_str reason, bool may_ask_again,
                                           int64_t undo_ms);
+/* `id` goes on in `to`: in front of the new row's intake, whose task is the old one's; and behind
+ * it, so that the request is found there too, with the grace of a caller who is gone. */
+void fl_store_approval_edited(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to);
+void fl_store_approval_succeed(struct fl_tx *tx, const struct fl_uuid *id,
+                               const struct fl_uuid *to);
 /* Of a rejected one: may_ask_again. */
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id);
 /* Beside the decision: who broke the glass, and the review that is due. */

@@ -79,6 +79,20 @@ static struct fl_sql sql_freeze = { "approval_freeze",
                                     "UPDATE approval SET frozen_at = clock_timestamp() " MINE
                                     "AND frozen_at IS NULL",
                                     0 };
+static struct fl_sql sql_edited = {
+    "approval_edited",
+    "UPDATE approval SET edited_to = $2, task_id = NULL WHERE organization_id = (SELECT org()) AND "
+    "approval_id = $1",
+    0
+};
+static struct fl_sql sql_succeed = {
+    "approval_succeed",
+    "UPDATE approval n SET mcp_session = o.mcp_session, mcp_request = o.mcp_request, mcp_stream = "
+    "o.mcp_stream, break_cancels = o.break_cancels, left_at = o.left_at, grace_until = "
+    "o.grace_until FROM approval o WHERE o.organization_id = (SELECT org()) AND o.approval_id = $1 "
+    "AND n.organization_id = o.organization_id AND n.approval_id = $2",
+    0
+};
 static struct fl_sql sql_leave = {
     "approval_leave",
     "WITH moved AS (UPDATE approval SET wait_mode = 'left', holder = NULL, left_at = "
@@ -92,7 +106,8 @@ static struct fl_sql sql_leave = {
 static struct fl_sql sql_attach = {
     "approval_attach",
     "WITH moved AS (UPDATE approval SET wait_mode = 'held', holder = $10, left_at = NULL, "
-    "grace_until = NULL, asked_count = asked_count + 1 " MINE_AUDITED
+    "grace_until = NULL, asked_count = asked_count + CASE WHEN edit_of IS NULL THEN 1 ELSE "
+    "0 END " MINE_AUDITED
     "AND wait_mode = 'left' AND state IN ('pending', 'approved', 'claimed', 'dispatched', "
     "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
     0
@@ -180,6 +195,24 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
     fl_bind_text(tx, q, person);
     fl_bind_int(tx, q, undo_ms);
     return q;
+}
+
+static void pair(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id,
+                 const struct fl_uuid *to)
+{
+    struct fl_query *q = fl_tx_add(tx, sql);
+    fl_bind_uuid(tx, q, id);
+    fl_bind_uuid(tx, q, to);
+}
+
+void fl_store_approval_edited(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to)
+{
+    pair(tx, &sql_edited, id, to);
+}
+
+void fl_store_approval_succeed(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to)
+{
+    pair(tx, &sql_succeed, id, to);
 }
 
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id)

@@ -60,15 +60,47 @@ static struct fl_sql sql_of = {
 static struct fl_sql sql_unreached = { "sweep_unreached", "SELECT sweep_unreached()", 0 };
 static struct fl_sql sql_cards = {
     "cards",
-    "SELECT card_id, place, person_id, message, tries, page, is_read, asks_stop, shown FROM "
-    "card_message " ROW " ORDER BY place",
+    "SELECT card_id, place, person_id, message, tries, page, is_read, asks_stop, shown, "
+    "asks_grant, EXISTS (SELECT 1 FROM call_grant k WHERE k.organization_id = "
+    "card_message.organization_id AND k.approval_id = $1), host, EXISTS (SELECT 1 FROM "
+    "card_message g WHERE g.organization_id = card_message.organization_id AND g.host = "
+    "card_message.card_id) FROM card_message " ROW " ORDER BY place",
     0
 };
 static struct fl_sql sql_card_put = {
     "card_put",
-    "INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place, person_id) "
-    "SELECT org(), $1, $2, $3, $4, $5 ON CONFLICT (organization_id, approval_id, channel_id, place) "
-    "DO UPDATE SET changed_at = now() RETURNING card_id",
+    "WITH h AS (SELECT m.card_id, m.message FROM approval a JOIN approval b ON b.organization_id = "
+    "a.organization_id AND b.agent_id = a.agent_id AND b.state = 'pending' AND b.tool = a.tool AND "
+    "b.rule = a.rule AND b.definition_digest = a.definition_digest AND b.approval_id <> "
+    "a.approval_id AND b.created_at BETWEEN a.created_at - interval '10 seconds' AND a.created_at + "
+    "interval '10 seconds' JOIN card_message m ON m.organization_id = b.organization_id AND "
+    "m.approval_id = b.approval_id AND m.channel_id = $3 AND m.place = $4 AND m.host IS NULL AND "
+    "m.message IS NOT NULL AND m.tries < 2 WHERE $6 AND a.organization_id = (SELECT org()) AND "
+    "a.approval_id = $2 AND (SELECT count(*) FROM card_message g WHERE g.organization_id = "
+    "m.organization_id AND g.host = m.card_id) < $7 ORDER BY m.posted_at LIMIT 1) "
+    "INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place, person_id, "
+    "host, message) SELECT org(), $1, $2, $3, $4, $5, (SELECT card_id FROM h), (SELECT message FROM "
+    "h) ON CONFLICT (organization_id, approval_id, channel_id, place) DO UPDATE SET changed_at = "
+    "now() RETURNING card_id, host, message",
+    0
+};
+static struct fl_sql sql_card_part = {
+    "card_part", "UPDATE card_message SET host = NULL, message = NULL, changed_at = now() " CARD, 0
+};
+static struct fl_sql sql_batch = {
+    "batch",
+    "SELECT m.card_id, m.approval_id, m.asks_stop, coalesce(o.is_erased OR o.erase_at <= now(), false) FROM "
+    "card_message m JOIN approval a USING (organization_id, approval_id) LEFT JOIN outbox o ON "
+    "o.organization_id = m.organization_id AND o.approval_id = m.approval_id AND o.channel_id = "
+    "m.channel_id WHERE m.organization_id = (SELECT org()) AND (m.card_id = $1 OR m.host = $1) "
+    "ORDER BY m.host IS NOT NULL, a.created_at, a.approval_id",
+    0
+};
+static struct fl_sql sql_batch_shown = {
+    "batch_shown",
+    "UPDATE card_message SET message = coalesce($2, message), shown = $3, is_read = true, "
+    "posted_at = coalesce(posted_at, now()), changed_at = now() WHERE " HERE
+    " AND (card_id = $1 OR host = $1)",
     0
 };
 static struct fl_sql sql_card_sending = {
@@ -101,7 +133,9 @@ static struct fl_sql sql_card_get = {
     0
 };
 static struct fl_sql sql_card_turn = {
-    "card_turn", "UPDATE card_message SET page = $2, asks_stop = $3, changed_at = now() " CARD, 0
+    "card_turn",
+    "UPDATE card_message SET page = $2, asks_stop = $3, asks_grant = $4, changed_at = now() " CARD,
+    0
 };
 
 static struct fl_query *row(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *approval,
@@ -180,14 +214,35 @@ struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval
 
 struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *approval, const struct fl_uuid *channel,
-                                   struct fl_str place, const struct fl_uuid *person)
+                                   struct fl_str place, const struct fl_uuid *person, bool may_join,
+                                   int guests_most)
 {
     struct fl_query *q = one(tx, &sql_card_put, card);
     fl_bind_uuid(tx, q, approval);
     fl_bind_uuid(tx, q, channel);
     fl_bind_text(tx, q, place);
     fl_bind_uuid(tx, q, person);
+    fl_bind_bool(tx, q, may_join);
+    fl_bind_int(tx, q, guests_most);
     return q;
+}
+
+void fl_store_card_part(struct fl_tx *tx, const struct fl_uuid *card)
+{
+    one(tx, &sql_card_part, card);
+}
+
+struct fl_query *fl_store_batch(struct fl_tx *tx, const struct fl_uuid *host)
+{
+    return one(tx, &sql_batch, host);
+}
+
+void fl_store_batch_shown(struct fl_tx *tx, const struct fl_uuid *host, struct fl_str message,
+                          struct fl_str shown)
+{
+    struct fl_query *q = one(tx, &sql_batch_shown, host);
+    fl_bind_text(tx, q, message);
+    fl_bind_bytes(tx, q, shown);
 }
 
 void fl_store_card_sending(struct fl_tx *tx, const struct fl_uuid *card)
@@ -228,9 +283,11 @@ struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
     return row(tx, &sql_card_get, card, channel);
 }
 
-void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop)
+void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop,
+                        bool asks_grant)
 {
     struct fl_query *q = one(tx, &sql_card_turn, card);
     fl_bind_int(tx, q, page);
     fl_bind_bool(tx, q, asks_stop);
+    fl_bind_bool(tx, q, asks_grant);
 }

@@ -32,13 +32,25 @@ struct fl_query *fl_store_outbox_of(struct fl_tx *tx, const struct fl_uuid *appr
 /* Of the installation: approvals of which nobody could be told for a minute. Columns: how many. */
 struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx);
 
-/* Columns: card_id, place, person_id, message, tries, page, is_read, asks_stop, shown. */
+/* Columns: card_id, place, person_id, message, tries, page, is_read, asks_stop, shown, asks_grant,
+ * was a grant made from the approval, host (a card's id or null), is it a host of others. */
 struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval,
                                 const struct fl_uuid *channel);
-/* Returns card_id: the new one, or that of the card which is there already. */
+/* Columns: card_id (the new one, or that of the card which is there already), host, message.
+ * `may_join`: into the message of a card for the same agent, tool and rule, which came at most ten
+ * seconds before or after and still waits, if it has less than `guests_most` others in it. */
 struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *approval, const struct fl_uuid *channel,
-                                   struct fl_str place, const struct fl_uuid *person);
+                                   struct fl_str place, const struct fl_uuid *person, bool may_join,
+                                   int guests_most);
+/* It does not fit there: it has a message of its own from now on. */
+void fl_store_card_part(struct fl_tx *tx, const struct fl_uuid *card);
+/* The cards of a host's message, it first. Columns: card_id, approval_id, asks_stop, is it time to
+ * erase. */
+struct fl_query *fl_store_batch(struct fl_tx *tx, const struct fl_uuid *host);
+/* As fl_store_card_shown, of all of them; each is shown whole. */
+void fl_store_batch_shown(struct fl_tx *tx, const struct fl_uuid *host, struct fl_str message,
+                          struct fl_str shown);
 /* It is being sent: until fl_store_card_shown says more it may stand there, or not. */
 void fl_store_card_sending(struct fl_tx *tx, const struct fl_uuid *card);
 /* It certainly was not posted. */
@@ -54,6 +66,7 @@ void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
  * binding digest, state, agent name, agent_id, may it have been posted twice. */
 struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *channel);
-void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop);
+void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop,
+                        bool asks_grant);
 
 #endif

@@ -59,7 +59,8 @@ class House:
     """org with the channel `tg`; ann and bob linked (users 71 and 72); an agent that waits."""
 
     def __init__(self, rt, tg, thresholds=({"approve": 1},), notify=("tg",), people=("ann", "bob"),
-                 chats=None, secret=None, disclose=None, mode=None, files=False, **ask):
+                 chats=None, secret=None, disclose=None, mode=None, files=False, batch=False,
+                 **ask):
         self.rt, self.tg = rt, tg
         self.org = Org(rt, files=files, scenario=not files, policy=None)
         config = {}
@@ -67,6 +68,8 @@ class House:
             config["chats"] = chats
         if mode:
             config["mode"] = mode
+        if batch:
+            config["batch"] = True
         add_channel(self.org, tg, secret=secret, disclose=disclose, **config)
         self.users = {}
         for i, name in enumerate(("ann", "bob", "adam", "olga")):

@@ -38,12 +38,14 @@ class SlackHouse:
 
     def __init__(self, rt, sl, thresholds=({"approve": 1},), people=("ann", "bob"),
                  channels=(OPS,), mode="http", notify=("sl",), secret=None, disclose=None, files=False,
-                 **ask):
+                 batch=False, **ask):
         self.rt, self.sl = rt, sl
         self.org = Org(rt, files=files, scenario=True, policy=None)
         config = {}
         if channels:
             config["channels"] = [sl.channel(c) for c in channels]
+        if batch:
+            config["batch"] = True
         add_channel(self.org, sl, mode=mode, secret=secret, disclose=disclose, **config)
         self.hooks = Hooks(rt, "/hooks/slack/%s/sl" % self.org.name)
         sl.deliver = self.hooks if mode == "http" else sl.over_socket

@@ -1,10 +1,10 @@
 """Edit and approve: a person changes the arguments of what waits. The changed call is another
-approval, which its editor does not decide; the agent is told and collects that one."""
+approval, which its editor does not decide; the waiting call gets that one's outcome, and is told."""
 import json
 
 from cases import case
 from cli import Cli
-from harness import Org, refused
+from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
 
 APPEND = "s__append_line"
@@ -31,15 +31,21 @@ def edit(person, approval, arguments, **more):
     return person.rest("POST", org.path("/approvals/%s/edit" % approval), body)["new_id"]
 
 
+def told(result, text):
+    """What the agent reads in front of a changed call's outcome."""
+    said = text_of(result)
+    assert "changed the arguments of" in said and text in said, said
+    return said
+
+
 @case()
 def what_was_changed_is_what_runs(rt):
+    """The waiting call gets the outcome of the changed one, and is told what was changed."""
     org, agent, call, old = waiting(rt)
     new = edit(org.ann, old, {"line": "two"}, reason="not one")
-    said = call.wait()
-    assert said["isError"] and "changed its arguments: not one" in text_of(said), said
-    assert new in text_of(said)
     row = org.row(old)
     assert row["state"] == "rejected" and new in row["reason"] and row["decided_by"] == org.ann.name
+    assert row["edited_to"] == new
     shown = org.approval(new)
     assert shown["edit_of"] == old and shown["state"] == "pending"
     text = shown["card"]["text"]
@@ -50,26 +56,85 @@ def what_was_changed_is_what_runs(rt):
     with refused(409):
         org.bob.approve(old)
     assert org.effects() == []
-    collected = agent.start("tools/call", {"name": "approval_wait",
-                                           "arguments": {"approval_id": new}})
+    wait_for("the call to wait for the changed one",
+             lambda: org.row(new)["wait_mode"] == "held")
     org.bob.approve(new)
-    assert text_of(collected.wait()) == "appended" and org.effects() == ["two"]
+    said = told(call.wait(), '{"line":"two"}')
+    assert "appended" in said and org.ann.name in said, said
+    assert org.effects() == ["two"]
     assert "approval.edited" in org.kinds(old) and org.kinds(new)[0] == "approval.requested"
     event = org.audit(old, "approval.edited")[0]
     assert event["data"]["edited_to"] == new and event["data"]["person"] == org.ann.name
+    wait_for("the outcome to be delivered", lambda: org.row(new)["delivered_at"])
     # The same call again is answered from the record; it does not run as it was.
     again = agent.call(APPEND, {"line": "one"})
-    assert again["isError"] and new in text_of(again) and org.effects() == ["two"]
+    assert again["isError"] and new in text_of(again) and org.effects() == ["two"], again
+    assert "rejected by " + org.ann.name in text_of(again), again
+
+
+@case()
+def a_changed_call_that_is_rejected_says_both(rt):
+    org, agent, call, old = waiting(rt)
+    new = edit(org.ann, old, {"line": "two"})
+    org.bob.reject(new, "not on a Friday")
+    said = told(call.wait(), '{"line":"two"}')
+    assert said.startswith("Not executed") and "not on a Friday" in said and new in said, said
+    assert org.effects() == []
+
+
+@case()
+def edited_twice_is_followed_twice(rt):
+    org, agent, call, old = waiting(rt)
+    between = edit(org.ann, old, {"line": "two"})
+    new = edit(org.bob, between, {"line": "three"})
+    org.adam.approve(new)
+    said = told(call.wait(), '{"line":"three"}')
+    assert '"two"' not in said and org.effects() == ["three"], said
+
+
+@case()
+def whoever_asks_for_the_old_one_finds_the_new_one(rt):
+    """approval_status and approval_wait with the id that the agent was told first, by another
+    connection; the caller of the old one is gone."""
+    org, agent, call, old = waiting(rt)
+    agent.close()
+    wait_for("the caller to be gone", lambda: org.row(old)["wait_mode"] == "left")
+    new = edit(org.ann, old, {"line": "two"})
+    with McpHttp(rt, org.credential, modern=True) as other:
+        status = other.call("approval_status", {"approval_id": old})
+        assert new in told(status, '{"line":"two"}') and "still pending" in text_of(status), status
+        org.bob.approve(new)
+        said = other.call("approval_wait", {"approval_id": old})
+        assert "appended" in told(said, '{"line":"two"}'), said
+    assert org.effects() == ["two"]
+
+
+@case()
+def a_call_that_is_cancelled_takes_the_changed_one_back(rt):
+    """Nothing runs for a caller who does not want it any more, whatever it was changed into."""
+    org, agent, call, old = waiting(rt)
+    new = edit(org.ann, old, {"line": "two"})
+    wait_for("the call to wait for the changed one",
+             lambda: org.row(new)["wait_mode"] == "held")
+    agent.cancel(call)
+    org.wait_state(new, "cancelled")
+    with refused(409):
+        org.bob.approve(new)
+    assert org.effects() == []
 
 
 @case()
 def a_task_goes_on_by_itself(rt):
+    """Under the same task id; its result says what was changed."""
     org = Org(rt, files=False, scenario=True, policy=policy())
     agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
-    agent.call(APPEND, {"line": "one"})
+    task = agent.call(APPEND, {"line": "one"})["taskId"]
     new = edit(org.ann, org.wait_pending(), {"line": "two"})
+    assert agent.request("tasks/get", {"taskId": task})["status"] == "working"
     org.bob.approve(new)
     org.wait_state(new, "succeeded")
+    done = agent.request("tasks/get", {"taskId": task})
+    assert "appended" in told(done["result"], '{"line":"two"}'), done
     assert org.effects() == ["two"]
 
 
@@ -138,12 +203,14 @@ def an_editor_who_may_decide(rt):
 def an_editor_is_no_vote_at_dispatch_either(rt):
     """The rule said so when it was approved, and says otherwise when it is to be sent."""
     org, agent, call, old = waiting(rt, policy(editor_may_approve=True))
+    agent.close()
+    wait_for("the caller to be gone", lambda: org.row(old)["wait_mode"] == "left")
     new = edit(org.ann, old, {"line": "two"})
-    call.wait()
     org.ann.approve(new)
     org.apply(policy())
     org.sync()
-    said = agent.call("approval_wait", {"approval_id": new})
+    with McpWs(rt, org.credential) as agent:
+        said = agent.call("approval_wait", {"approval_id": new})
     assert said["isError"] and org.state(new) == "voided" and org.effects() == [], said
 
 
@@ -164,11 +231,14 @@ def a_changed_secret_is_not_on_the_card(rt):
     org.accept(APPEND, secrets=["/line"])
     org.sync()
     agent = McpWs(rt, org.credential)
-    agent.call_start(APPEND, {"line": "hunter2-old-secret"})
+    call = agent.call_start(APPEND, {"line": "hunter2-old-secret"})
     new = edit(org.ann, org.wait_pending(), {"line": "hunter3-new-secret"})
     shown = json.dumps(org.approval(new))
     assert "hunter2" not in shown and "hunter3" not in shown, shown
     assert "(secret)" in shown
+    org.bob.approve(new)
+    said = told(call.wait(), "(secret)")
+    assert "hunter3" not in said and org.effects() == ["hunter3-new-secret"], said
 
 
 @case()
@@ -179,7 +249,9 @@ def by_the_command_line(rt):
     assert "only a person" in cli(*change, status=3).err
     said = cli(*change, token=org.ann.token)
     assert "line: one" in said.out and "changed; it waits as " in said.out, said
-    assert "better" in text_of(call.wait())
+    assert "better" in org.row(old)["reason"]
     new = org.wait_pending()
     said = cli("approvals", "show", new).out
     assert "+ line" in said and "changed the arguments" in said, said
+    org.bob.approve(new)
+    assert "appended" in told(call.wait(), '{"line":"two"}')

@@ -1,0 +1,159 @@
+/* Reading and drawing a message of several cards. */
+#include "runtime/notify/batch.h"
+
+#include "runtime/store/outbox.h"
+
+FL_STEP_DECLARE(listed);
+FL_STEP_DECLARE(next);
+FL_STEP_DECLARE(looked);
+FL_STEP_DECLARE(draw);
+
+static struct fl_batch *batch_of(struct fl_flow *f)
+{
+    return FL_CONTAINER(f, struct fl_batch, flow);
+}
+
+FL_STEP(list)
+{
+    struct fl_batch *b = batch_of(f);
+    fl_tx_init(&b->tx, b->channel->core->pg, b->arena, &b->channel->organization);
+    b->tx.is_read_only = true;
+    b->q = fl_store_batch(&b->tx, &b->host);
+    return fl_await(f, &S_listed, fl_tx_submit(&f->op, &b->tx));
+}
+
+/* Columns of fl_store_batch: card_id, approval_id, asks_stop, is it time to erase. */
+FL_STEP(listed)
+{
+    struct fl_batch *b = batch_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    size_t count = (size_t)fl_rows(b->q);
+    b->items = fl_arena_array(b->arena, count + 1, sizeof *b->items);
+    if (!b->items)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        b->items[i] = (struct fl_batch_item){ .card_id = fl_cell_uuid(b->q, (int)i, 0),
+                                              .approval = fl_cell_uuid(b->q, (int)i, 1),
+                                              .asks_stop = fl_cell_bool(b->q, (int)i, 2),
+                                              .is_erased = fl_cell_bool(b->q, (int)i, 3) };
+    b->count = count;
+    return count ? &S_next : fl_fail_with(f, FL_NOT_FOUND, "its cards are gone");
+}
+
+FL_STEP(next)
+{
+    struct fl_batch *b = batch_of(f);
+    if (b->at == b->count)
+        return &S_draw;
+    struct fl_batch_item *i = &b->items[b->at];
+    i->look = (struct fl_look){ .core = b->channel->core,
+                                .organization = b->channel->organization,
+                                .id = i->approval,
+                                .wants_arguments = true,
+                                .wants_ballot = true };
+    return fl_await(f, &S_looked, fl_look_start(&f->op, &i->look));
+}
+
+FL_STEP(looked)
+{
+    struct fl_batch *b = batch_of(f);
+    struct fl_batch_item *i = &b->items[b->at];
+    struct fl_err err;
+    if (f->op.code)
+        return fl_fail(f);
+    enum fl_code code =
+        fl_approval_view_read(&i->view, b->arena, &i->look.row, &i->look.ballot, &err);
+    i->has_view = code == FL_OK;
+    bool is_summary = code || b->channel->disclose == FL_DISCLOSE_SUMMARY || !i->view.ask ||
+                      i->view.ask->disclose == FL_DISCLOSE_SUMMARY || i->is_erased;
+    struct fl_approval_texts texts = { i->look.arguments, i->look.preview, i->look.justification,
+                                       i->look.is_tampered,
+                                       is_summary ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL };
+    if (code == FL_OK)
+        code = fl_card_of(b->arena, &i->view, &texts, b->channel->core->keys,
+                          &b->channel->organization, b->channel->kind->whole_max, &i->card, &err);
+    if (code)
+        return fl_fail_with(f, code, "%s", err.text);
+    if (i->view.ask && i->view.ask->needs_second_factor)
+        i->card.can_approve = false;
+    b->at++;
+    return &S_next;
+}
+
+FL_STEP(draw)
+{
+    struct fl_batch *b = batch_of(f);
+    struct fl_err err;
+    struct fl_chat_drawing *items = fl_arena_array(b->arena, b->count, sizeof *items);
+    if (!items)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    for (size_t i = 0; i < b->count; i++)
+        items[i] = (struct fl_chat_drawing){ .card = &b->items[i].card,
+                                             .card_id = b->items[i].card_id,
+                                             .binding = b->items[i].look.row.binding_digest,
+                                             .agent = b->items[i].look.row.agent,
+                                             .tool = b->items[i].look.row.tool,
+                                             .is_read = true,
+                                             .asks_stop = b->items[i].asks_stop,
+                                             .is_erased = b->items[i].is_erased };
+    enum fl_code code =
+        b->channel->kind->draw_many(items, b->count, false, b->arena, &b->drawn, &err);
+    if (code == FL_TOO_LARGE && b->is_short)
+        code = b->channel->kind->draw_many(items, b->count, true, b->arena, &b->drawn, &err);
+    return code ? fl_fail_with(f, code, "%s", err.text) : fl_end(f);
+}
+
+FL_STEP(failed)
+{
+    return fl_end(f);
+}
+
+static void on_ended(struct fl_flow *f)
+{
+    struct fl_batch *b = batch_of(f);
+    struct fl_op *op = b->op;
+    if (f->first.code)
+        op->err = f->first;
+    fl_op_finish(op, f->first.code == FL_AMBIGUOUS ? FL_UNAVAILABLE : f->first.code);
+}
+
+static void on_start(struct fl_post *post)
+{
+    fl_flow_run(&FL_CONTAINER(post, struct fl_batch, post)->flow, &S_list);
+}
+
+enum fl_code fl_batch_start(struct fl_op *op, struct fl_batch *b)
+{
+    fl_flow_init(&b->flow, &S_failed, on_ended);
+    b->op = op;
+    fl_op_start(op, NULL, b);
+    b->post = (struct fl_post){ .run = on_start };
+    fl_loop_post(b->channel->core->loop, &b->post);
+    return FL_OK;
+}
+
+void fl_batch_fini(struct fl_batch *b)
+{
+    if (!b->channel)
+        return;
+    fl_tx_fini(&b->tx);
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->items[i].has_view)
+            fl_approval_view_fini(&b->items[i].view);
+        fl_look_fini(&b->items[i].look);
+    }
+    *b = (struct fl_batch){ .channel = NULL };
+}
+
+bool fl_batch_is_same(const struct fl_card *a, const struct fl_card *b, enum fl_card_kind kind)
+{
+    const struct fl_card_block *x = fl_card_block(a, kind), *y = fl_card_block(b, kind);
+    if (!x || !y || x->line_count != y->line_count)
+        return !x && !y;
+    for (size_t i = 0; i < x->line_count; i++) {
+        if (!fl_str_eq(x->lines[i], y->lines[i]))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,48 @@
+/* A message in which several cards stand: calls of one tool by one agent that arrived together
+ * under one rule. Each is shown whole, with its own buttons, and is decided by itself; what does
+ * not fit has a message of its own. One of the cards, the host, was there first; the others say so
+ * in their rows (card_message.host). This reads them all and draws the message. Loop thread. */
+#ifndef FLOPINIO_NOTIFY_BATCH_H
+#define FLOPINIO_NOTIFY_BATCH_H
+
+#include "runtime/approval/look.h"
+#include "runtime/notify/channel.h"
+#include "runtime/notify/facts.h"
+
+#define FL_BATCH_MOST 8 /* cards of a message */
+
+struct fl_batch_item {
+    struct fl_uuid card_id, approval;
+    bool asks_stop, is_erased;
+    struct fl_look look;
+    struct fl_approval_view view;
+    struct fl_card card;
+    bool has_view;
+};
+
+struct fl_batch {
+    struct fl_flow flow;
+    /* ---- inputs ---- */
+    const struct fl_channel *channel;
+    struct fl_arena *arena; /* of the texts of the drawing */
+    struct fl_uuid host;    /* its card */
+    bool is_short;          /* titles and states only, if it does not fit; else FL_TOO_LARGE */
+    /* ---- outputs ---- */
+    struct fl_chat_drawn drawn;
+    /* ---- private ---- */
+    struct fl_op *op;
+    struct fl_tx tx;
+    struct fl_query *q;
+    struct fl_batch_item *items;
+    size_t count, at;
+    struct fl_post post;
+};
+
+/* FL_TOO_LARGE, FL_NOT_FOUND (no card is there any more), FL_UNAVAILABLE, FL_NOMEM. */
+enum fl_code fl_batch_start(struct fl_op *op, struct fl_batch *batch) FL_MUST_CHECK;
+/* When nothing of the drawing is needed any more. Zeroed ones too. */
+void fl_batch_fini(struct fl_batch *batch);
+/* Is the second block the same as the first, word for word? Then it is shown once. */
+bool fl_batch_is_same(const struct fl_card *a, const struct fl_card *b, enum fl_card_kind kind);
+
+#endif
