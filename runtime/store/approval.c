@@ -209,7 +209,9 @@ static struct fl_sql sql_recheck = {
     "EXISTS (SELECT 1 FROM approval r WHERE r.organization_id = $1 AND r.agent_id = $3 AND "       \
     "r.fingerprint = $16 AND r.retry_of = e.approval_id)"
 
-/* The grant is used with the row or not at all, and its author votes for it then.
+/* What was asked before is found by its key or its fingerprint, each by an index of its own: joined
+ * by OR, one reads all that the agent ever asked for.
+ * The grant is used with the row or not at all, and its author votes for it then.
  * $1..$33 the row, then names for stops, limits, and the audit row. */
 static struct fl_sql sql_intake = {
     "approval_intake",
@@ -235,15 +237,17 @@ static struct fl_sql sql_intake = {
               "w.fingerprint = $16 AND w.created_at > now() - interval '24 hours') AS asked "
               "FROM organization o WHERE o.organization_id = $1), "
               "earlier AS ("
-              "SELECT e.approval_id, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
-              "e.organization_id = $1 AND e.agent_id = $3 AND $36::uuid IS NULL AND $51::uuid IS NULL AND "
-              "((e.idempotency_key = $17) OR (e.fingerprint = $16 AND $17::text IS NULL AND "
-              "(e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
-              " OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
-              "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED " OR " UNFETCHED ")))) OR "
-              "(e.fingerprint = $16 AND $17::text IS NULL AND e.state = 'rejected' AND NOT e.may_ask_again "
+              "SELECT e.approval_id, e.is_other FROM ("
+              "SELECT e.approval_id, e.created_at, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
+              "e.organization_id = $1 AND e.agent_id = $3 AND e.idempotency_key = $17 UNION ALL "
+              "SELECT e.approval_id, e.created_at, false FROM approval e WHERE e.organization_id = $1 "
+              "AND e.agent_id = $3 AND e.fingerprint = $16 AND $17::text IS NULL AND "
+              "((e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
+              ") OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
+              "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED " OR " UNFETCHED ")) OR "
+              "(e.state = 'rejected' AND NOT e.may_ask_again "
               "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
-              "e.policy_version = $22)) "
+              "e.policy_version = $22))) e WHERE $36::uuid IS NULL AND $51::uuid IS NULL "
               "ORDER BY e.created_at DESC LIMIT 1), "
               "used AS ("
               "UPDATE call_grant u SET used = u.used + 1 FROM facts f WHERE u.organization_id = $1 AND "

@@ -6,6 +6,9 @@ import time
 
 from cases import case
 from harness import ROOT, Org, token_for, wait_for
+from mcp_client import TASKS, McpWs
+
+KEY = "dev.flopinio/idempotencyKey"
 
 sys.path.append(os.path.join(ROOT, "tests/bench"))
 import fill  # noqa: E402
@@ -33,6 +36,14 @@ def _read(rt, table):
             break
         time.sleep(1.5)
     return seen
+
+
+def _looked_up(rt):
+    """Approvals found by what they are, not by what is due."""
+    time.sleep(1.5)
+    return rt.sql("SELECT sum(idx_tup_fetch)::bigint AS n FROM pg_stat_user_indexes WHERE "
+                  "indexrelname IN ('approval_fingerprint', 'approval_idempotency', "
+                  "'approval_created', 'approval_pkey')")[0]["n"]
 
 
 def _rounds(rt, count):
@@ -89,6 +100,29 @@ def an_inbox_is_read_without_what_is_finished(rt):
     read = _read(rt, "approval") - since
     assert read < 2000, "%d rows were read for 28 looks at three approvals" % read
     rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
+
+
+@case(limit=60)
+def a_write_is_taken_in_without_what_its_agent_asked_before(rt):
+    """Whether it was asked for already was looked up among all approvals of the agent's life."""
+    org = Org(rt)
+    org.is_edited = True
+    place = _Place(rt, org)
+    with McpWs(rt, org.credential, modern=True, caps=TASKS) as client:
+        def write(name):
+            for i in range(8):
+                made = client.call("files__write", {"path": "%s%d" % (name, i), "content": "x"},
+                                   meta={KEY: "%s%d" % (name, i)} if i % 2 else None)
+                assert "taskId" in str(made), made
+        rt.sql("VACUUM ANALYZE approval")
+        write("before")  # the plans that are kept are of a small table
+        fill.pending(place, 5000, org.id, is_noticed=False)
+        rt.sql("SET session_replication_role = replica; UPDATE approval SET state = 'rejected' "
+               "WHERE organization_id = %s; RESET session_replication_role", org.id)
+        since = _looked_up(rt)
+        write("after")
+        read = _looked_up(rt) - since
+    assert read < 2000, "%d rows were read to take in eight writes" % read
 
 
 @case(limit=90, breaks=True)
