@@ -16,7 +16,8 @@ static inline struct fl_chat_drawing drawing_of(const struct fl_card *card)
     return (struct fl_chat_drawing){ .card = card,
                                      .card_id = chat_card,
                                      .binding = fl_bytes(chat_binding, sizeof chat_binding),
-                                     .agent = FL_STR("support-bot") };
+                                     .agent = FL_STR("support-bot"),
+                                     .tool = FL_STR("shop__refund") };
 }
 
 static inline json_t *chat_parse(struct fl_buf *text)
@@ -40,6 +41,22 @@ static inline json_t *draw_message(const struct fl_channel_kind *kind,
     fl_buf_printf(&text, "{%.*s}", FL_STR_ARG(ret->bytes));
     fl_arena_free(&arena);
     ret->bytes = ret->after = (struct fl_str){ NULL, 0 }; /* they were the arena's */
+    return chat_parse(&text);
+}
+
+/* Several cards in one message. */
+static inline json_t *draw_batch(const struct fl_channel_kind *kind, struct fl_chat_drawing *items,
+                                 size_t count, bool is_short)
+{
+    struct fl_arena *arena = fl_arena_new(0);
+    struct fl_chat_drawn drawn = { .is_last_page = false };
+    struct fl_buf text = FL_BUF_INIT;
+    struct fl_err err;
+    for (size_t i = 0; i < count; i++)
+        items[i].card_id.b[15] = (uint8_t)i;
+    CHECK_OK(kind->draw_many(items, count, is_short, arena, &drawn, &err));
+    fl_buf_printf(&text, "{%.*s}", FL_STR_ARG(drawn.bytes));
+    fl_arena_free(&arena);
     return chat_parse(&text);
 }
 

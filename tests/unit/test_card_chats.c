@@ -86,7 +86,7 @@ static void check_telegram_outside(const json_t *message)
     for (size_t i = 0; i < out.n; i++) {
         char c = out.p[i];
         bool is_ours = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       (c && strchr(" \n:;,()>-", c));
+                       (c && strchr(" \n:;,.()>-", c));
         CHECK_MSG(is_ours, "outside of code stands: %s", out.p);
     }
     fl_buf_fini(&out);
@@ -319,6 +319,26 @@ static void check_push(struct fl_str push)
     }
 }
 
+/* The same beside another card in one message. */
+static void check_injected_batch(const struct fl_card *injected_card)
+{
+    struct fl_card_facts f = refund();
+    struct made m = make(&f, fl_channel_slack.whole_max);
+    struct fl_chat_drawing items[2] = { drawing_of(&m.card), drawing_of(injected_card) };
+    json_t *slack = draw_batch(&fl_channel_slack, items, 2, false);
+    json_t *telegram = draw_batch(&fl_channel_telegram, items, 2, false);
+    struct fl_buf read = FL_BUF_INIT;
+    check_no_mrkdwn(slack, true);
+    check_telegram_outside(telegram);
+    slack_read(&read, slack);
+    telegram_read(&read, telegram);
+    check_printable(fl_buf_view(&read));
+    fl_buf_fini(&read);
+    json_decref(slack);
+    json_decref(telegram);
+    drop(&m);
+}
+
 static void test_300_injections_are_only_text(void)
 {
     unsigned count = 0;
@@ -335,6 +355,7 @@ static void test_300_injections_are_only_text(void)
             check_no_mrkdwn(slack, true);
             check_push(fl_json_get_str(slack, "text"));
             check_telegram_outside(telegram);
+            check_injected_batch(&m.card);
             slack_read(&read[0], slack);
             telegram_read(&read[1], telegram);
             for (int k = 0; k < 2; k++) { /* and it is all there, as text */

@@ -262,6 +262,41 @@ static void test_what_is_said_beside_a_card(void)
     check_message("stray", &d);
 }
 
+static void test_what_a_grant_is_offered_for(void)
+{
+    struct fl_card_facts f = waiting();
+    struct made m = make(&f, fl_channel_slack.whole_max);
+    struct fl_chat_drawing d = drawing_of(&m.card);
+    d.may_grant = true;
+    check_message("grant_offered", &d);
+    d.asks_grant = true;
+    check_message("grant_asked", &d);
+    drop(&m);
+}
+
+static void check_batch(const char *name, struct fl_chat_drawing *items, bool is_short)
+{
+    check_golden("slack", name, draw_batch(&fl_channel_slack, items, 3, is_short));
+    check_golden("telegram", name, draw_batch(&fl_channel_telegram, items, 3, is_short));
+}
+
+static void test_several_cards_in_one_message(void)
+{
+    struct fl_card_facts f[3] = { refund(), refund(), over(FL_APPROVAL_REJECTED) };
+    struct made m[3];
+    struct fl_chat_drawing items[3];
+    f[1].arguments = FL_STR("{\"amount\":\"7.50\",\"currency\":\"EUR\",\"customer\":{\"id\":"
+                            "\"cus_7\"}}");
+    for (size_t i = 0; i < 3; i++) {
+        m[i] = make(&f[i], fl_channel_slack.whole_max);
+        items[i] = drawing_of(&m[i].card);
+    }
+    check_batch("batch", items, false);
+    check_batch("batch_short", items, true);
+    for (size_t i = 0; i < 3; i++)
+        drop(&m[i]);
+}
+
 static void test_slack_forms(void)
 {
     struct fl_slack_meta meta = { FL_STR("yAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), FL_STR("C1OPS"),
@@ -280,6 +315,8 @@ static const struct fl_test tests[] = {
     T(what_is_decided_or_over),
     T(what_is_read_page_by_page),
     T(what_is_said_beside_a_card),
+    T(what_a_grant_is_offered_for),
+    T(several_cards_in_one_message),
     T(slack_forms),
 };
 TEST_MAIN(tests)
