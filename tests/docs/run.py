@@ -28,6 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "scenario"))
 from harness import BUILD, ROOT, wait_for  # noqa: E402
 from mcp_client import McpWs, text_of  # noqa: E402
+import runbooks  # noqa: E402
 
 LIMIT_S = 90    # of one block
 COMMANDS = r"(flopinio|sudo|cmake|curl|make|cc|c\+\+|apt-get|systemctl|examples/\S+|tests/\S+|[A-Z_]+=\S* +flopinio)(\s|$)"
@@ -119,6 +120,7 @@ class Shell:
                     "HOME": base + "/home", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
         self.env.update({k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")})
         self.seen, self.answered, self.held, self.clients = b"", 0, [], []
+        self.id = self.hold
         ask, self.ask = os.pipe()
         self.told, tell = os.pipe()
         self.pid, self.tty = pty.fork()
@@ -140,7 +142,7 @@ class Shell:
 
     def run(self, text, line=1, limit_s=LIMIT_S):
         """Line numbers of errors are those of the page."""
-        for name, value in (("ID", self.hold), ("fla_...", self.credential)):
+        for name, value in (("ID", lambda: self.id()), ("fla_...", self.credential)):
             text = re.sub(r"(?<![\w-])%s(?!\w)" % re.escape(name), lambda _, v=value: v(), text)
         path = self.base + "/block"
         with open(path, "w") as f:
@@ -278,6 +280,7 @@ PAGES = {   # page: directory, before it, behind it
     "docs/cli.md": ("", cli, None),
     "docs/operator.md": ("", operator, None),
     "docs/plugins.md": ("", plugins, plugins_end),
+    "docs/runbooks.md": ("", runbooks.begin, runbooks.end),
     "examples/plugin/README.md": ("examples/plugin", None, None),
 }
 # A PostgreSQL of one's own, db.example.com, that takes any password.
@@ -316,11 +319,13 @@ def run_page(page):
     wrong = unmarked(found)
     assert not wrong, "\n".join(wrong)
     commands = [b for b in found if b.language == "sh"]
-    directory, before, behind = PAGES.get(page, ("", None, None))
+    is_runbook = os.path.basename(page) == "runbooks.md"
+    directory, before, behind = PAGES.get("docs/runbooks.md" if is_runbook else page, ("", None, None))
     sh = Shell(alone(), directory)
     counts = [0, 0]
+    hooks = runbooks.HOOKS if is_runbook else []
     try:
-        if not any("cmake --install" in b.text for b in commands):
+        if is_runbook or not any("cmake --install" in b.text for b in commands):
             sh.run("(cd %s/page && cmake --install build/release >/dev/null)\n" % sh.base)
         if before:
             before(sh)
@@ -333,8 +338,15 @@ def run_page(page):
                 text = block.text
                 for what, other in INSTEAD.items():
                     text = re.sub(what, other, text, flags=re.M)
+                now = [h for h in hooks if h[0] in block.text]
+                hooks = [h for h in hooks if h not in now]
+                for before_it in [h[1] for h in now if h[1]]:
+                    before_it(sh)
                 sh.run(text, block.line)
+                for behind_it in [h[2] for h in now if h[2]]:
+                    behind_it(sh)
             counts[bool(block.skip)] += 1
+        assert not hooks, "no block has %r" % hooks[0][0]
         if behind:
             behind(sh)
     except BaseException:
@@ -353,7 +365,7 @@ def inside(page):
             status = 0
         except BaseException as e:  # noqa: everything is a failure
             import traceback
-            print("%s: %s" % (page, e if type(e) is AssertionError else traceback.format_exc()))
+            print("%s: %s" % (page, e if type(e) is AssertionError and str(e) else traceback.format_exc()))
         finally:
             sys.stdout.flush()
             os._exit(status)
@@ -381,9 +393,9 @@ def main():
     args = parser.parse_args()
     if args.inside:
         return inside(args.page[0])
-    pages = args.page or subprocess.run(
+    pages = args.page or [p for p in subprocess.run(
         ["git", "-C", ROOT, "ls-files", "README.md", "docs/*.md", "examples/*/README.md"], check=True,
-        stdout=subprocess.PIPE, text=True).stdout.split()
+        stdout=subprocess.PIPE, text=True).stdout.split() if p != "docs/runbooks.md"]
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
         for page, (is_ok, text, seconds) in zip(pages, pool.map(outside, pages)):
