@@ -18,6 +18,7 @@ import os
 import sys
 
 from common import (INIT, JSON_HEADERS, WORK, Bench, Server, call, node, write)
+from decisions import PARTS as DECISION_PARTS
 from scale import PARTS as SCALE_PARTS
 
 
@@ -138,6 +139,7 @@ PARTS = {
     "http_read_many_connections": http_connections,
     "latency": latency,
     **SCALE_PARTS,
+    **DECISION_PARTS,
 }
 
 

@@ -100,7 +100,8 @@ class ManyChannels:
         sl.deliver = lambda payload: self.hooks[payload["channel"]["id"]](payload)
         self.ann = sl.user("U1ANN", "ann")
         rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) SELECT %s, "
-               "'slack', 'T1HOME/U1ANN', person_id FROM person WHERE name = %s", org.id, org.ann.name)
+               "'slack', 'T1HOME/U1ANN', person_id FROM person WHERE name = %s ON CONFLICT DO NOTHING",
+               org.id, org.ann.name)
         wait_for("the channels to know their workspace", lambda: all(
             c["facts"].get("team") for c in org.control("GET", "/channels")["items"]), 60)
         org.apply(json.dumps({"version": 1, "rules": rules}))
