@@ -24,12 +24,15 @@ static struct trusted {
     int64_t until_ms;
 } trusted[TRUSTED_COUNT];
 
-static struct trusted *slot(struct fl_str team, struct fl_str user, char account[96])
+static struct trusted *slot(const struct fl_channel *ch, struct fl_str team, struct fl_str user,
+                            char account[96])
 {
     uint32_t hash = 2166136261u;
     int n = snprintf(account, 96, "%.*s/%.*s", FL_STR_ARG(team), FL_STR_ARG(user));
     for (int i = 0; i < n && i < 95; i++)
         hash = (hash ^ (unsigned char)account[i]) * 16777619u;
+    for (size_t i = 0; i < sizeof ch->id.b; i++)
+        hash = (hash ^ ch->id.b[i]) * 16777619u;
     return &trusted[hash % TRUSTED_COUNT];
 }
 
@@ -41,14 +44,14 @@ static bool is_of(const struct trusted *t, const struct fl_channel *ch, const ch
 bool fl_slack_is_trusted(const struct fl_channel *ch, struct fl_str team, struct fl_str user)
 {
     char account[96];
-    const struct trusted *t = slot(team, user, account);
+    const struct trusted *t = slot(ch, team, user, account);
     return is_of(t, ch, account) && t->until_ms > fl_mono_ms();
 }
 
 void fl_slack_trust(const struct fl_channel *ch, struct fl_str team, struct fl_str user)
 {
     char account[96];
-    struct trusted *t = slot(team, user, account);
+    struct trusted *t = slot(ch, team, user, account);
     memcpy(t->account, account, sizeof account);
     t->channel = ch->id;
     t->until_ms = fl_mono_ms() + TRUSTED_MS;
@@ -57,7 +60,7 @@ void fl_slack_trust(const struct fl_channel *ch, struct fl_str team, struct fl_s
 void fl_slack_distrust(const struct fl_channel *ch, struct fl_str team, struct fl_str user)
 {
     char account[96];
-    struct trusted *t = slot(team, user, account);
+    struct trusted *t = slot(ch, team, user, account);
     if (is_of(t, ch, account))
         t->until_ms = 0;
 }

@@ -11,7 +11,7 @@ from slack import ManyChannels
 CHANNELS = 40   # each takes a message a second, as Slack wants it
 RATE = 20       # cards a second over all of them
 CARDS = 400
-CLICKS = 240
+CLICKS, CLICK_CHANNELS = 192, 16
 PENDING = 100000
 
 
@@ -62,17 +62,17 @@ def forget(ours, house):
 
 def click_answered(b):
     """From the click's first byte on its way to the answer at the agent; a tool that does nothing, two
-    workers, whichever of them gets the click."""
+    workers, whichever of them gets the click. Each asks Slack who somebody is every 30 s."""
     ours = chats(b)
     with FakeSlack() as sl:
-        house = ManyChannels(ours.rt, sl, CHANNELS, ours.org, "b__put", "text")
+        house = ManyChannels(ours.rt, sl, CLICK_CHANNELS, ours.org, "b__put", "text")
         agents = [McpWs(ours.rt, house.org.credential) for _ in range(4)]
         times = []
-        for round_ in range(0, CLICKS, CHANNELS):
+        for round_ in range(0, CLICKS, CLICK_CHANNELS):
             calls = {}
-            for n in range(round_, round_ + CHANNELS):
+            for n in range(round_, round_ + CLICK_CHANNELS):
                 calls[house.text(n)] = house.ask(n, agent=agents[n % len(agents)])
-            wait_for("the cards", lambda: house.known() == round_ + CHANNELS, 60)
+            wait_for("the cards", lambda: house.known() == round_ + CLICK_CHANNELS, 60)
             for card in house.cards()[round_:]:
                 call = next(c for t, c in calls.items() if t in sl.text(card))
                 element = sl.element(card, "Approve")
