@@ -20,12 +20,12 @@ def spread(pendings):
 
 
 def ask(house, first, count):
-    """`count` calls, RATE a second whatever becomes of them; every fourth one is urgent."""
+    """`count` calls, RATE a second whatever becomes of them; every fourth one of a channel is urgent."""
     pendings, start = [], time.monotonic()
     for n in range(count):
         time.sleep(max(0, start + n / RATE - time.monotonic()))
         sent_at = time.monotonic()
-        pending = house.ask(first + n, urgent=n % 4 == 0)
+        pending = house.ask(first + n, urgent=(first + n) // CHANNELS % 4 == 3)
         pending.sent_at = sent_at
         pendings.append(pending)
     for p in pendings:
@@ -55,6 +55,7 @@ def away(rt, seconds):
             for i in range(CHANNELS):
                 posted = ["urgent" in sl.text(m) for m in cards
                           if m["channel"] == "C%02d" % i and m["ts"] not in before]
+                assert any(posted) and not all(posted), (i, posted)
                 first = posted[:sum(posted)]
                 # The one that was tried while Slack was away waits for its own time.
                 assert first.count(False) <= 1, "C%02d: %s" % (i, posted)
