@@ -85,7 +85,9 @@
     X(APPROVAL_REOPENED, "approval.reopened", "the agent may ask again for what was rejected")     \
     X(APPROVAL_EDITED, "approval.edited", "a person changed the arguments of what waited")         \
     X(APPROVAL_GLASS, "approval.glass_broken", "an owner approved it alone; a review is due")      \
-    X(APPROVAL_REVIEWED, "approval.reviewed", "a broken glass was reviewed")
+    X(APPROVAL_REVIEWED, "approval.reviewed", "a broken glass was reviewed")                       \
+    X(IDENTITY_SIGNED_IN, "identity.signed_in",                                                    \
+      "a person signed in by a mailed link, for one approval")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

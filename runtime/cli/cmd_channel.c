@@ -237,15 +237,16 @@ static const struct fl_cli_flag manifest_flags[] = {
         "disclose", "full|summary", "summary: no arguments leave for it, and no Approve there", 0  \
     }
 
-static const struct fl_cli_flag add_flags[] = {
-    { "kind", "telegram|slack", "what it is", FL_FLAG_REQUIRED }, COMMON_FLAGS, { .name = NULL }
-};
+static const struct fl_cli_flag add_flags[] = { { "kind", "telegram|slack|mail", "what it is",
+                                                  FL_FLAG_REQUIRED },
+                                                COMMON_FLAGS,
+                                                { .name = NULL } };
 static const struct fl_cli_flag set_flags[] = { COMMON_FLAGS,
                                                 { "enabled", "yes|no", "whether it is used", 0 },
                                                 { .name = NULL } };
 
 const struct fl_cli_command fl_cmd_channel[] = {
-    { "channel add", "NAME", "adds a chat to which cards go",
+    { "channel add", "NAME", "adds a chat, or mail, to which cards go",
       "Secrets are stored encrypted and never printed. Without chats in its settings, cards go to "
       "each person's own chat.\n"
       "  flopinio channel add ops-telegram --kind telegram --secret token=/etc/flopinio/bot-token",

@@ -135,10 +135,17 @@ static int user_link(struct fl_cli *cli)
     json_t *answer = NULL, *body = json_object();
     const char *name = fl_cli_arg(cli, 0);
     fl_cli_put_flag(cli, body, "channel", "channel");
+    fl_cli_put_flag(cli, body, "address", "address");
     const char *path = is_own(cli, name) ? fl_cli_path(cli, "/orgs/{org}/links")
                                          : fl_cli_path(cli, "/orgs/{org}/people/{}/links", name);
     int status = fl_cli_ask(cli, "POST", path, body, &answer);
-    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+    const char *mailed = status == FL_EXIT_DONE ? fl_cli_member(cli, answer, "mailed_to") : "";
+    if (*mailed && !fl_cli_printed_json(cli)) {
+        fl_cli_say(cli,
+                   "a link was mailed to %s: opened there within 24 hours, it links the "
+                   "address to %s",
+                   mailed, fl_cli_text(cli, name));
+    } else if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         const char *url = fl_cli_member(cli, answer, "url");
         fl_cli_say(cli, "for %s alone, once, within 10 minutes:", fl_cli_text(cli, name));
         if (*url)
@@ -197,6 +204,7 @@ static const struct fl_cli_flag set_flags[] = {
 };
 static const struct fl_cli_flag link_flags[] = {
     { "channel", "NAME", "the channel whose bot they will speak to", FL_FLAG_REQUIRED },
+    { "address", "ADDRESS", "of a mail channel: which address; else the one that is recorded", 0 },
     { .name = NULL }
 };
 static const struct fl_cli_flag offboard_flags[] = {
@@ -223,7 +231,7 @@ const struct fl_cli_command fl_cmd_user[] = {
       FL_CLI_ORG, offboard_flags, user_offboard },
     { "user link", "NAME", "prints a code that links a chat account to a person",
       "With --as and the same name it is your own account. Whoever sends the code to the bot acts as "
-      "that person there.",
+      "that person there. A mail channel mails the link, and shows no code.",
       FL_CLI_ORG, link_flags, user_link },
     { "user unlink", "NAME", "ends all chat accounts of a person", NULL, FL_CLI_ORG, NULL,
       user_unlink },

@@ -113,6 +113,21 @@ void fl_wiring_reload(struct fl_wiring *w, const struct fl_config *c, struct fl_
     fl_wiring_site(w, c, site);
 }
 
+/* Those that the operator named, and our own: the review page's forms come from there. */
+static const char *const *origins_of(struct fl_arena *arena, const struct fl_config *c)
+{
+    size_t n = length(c->allowed_origins);
+    const char **origins = fl_arena_array(arena, n + 2, sizeof *origins);
+    const char *url = c->public_url, *host = strstr(url, "://");
+    FL_ASSERT(origins);
+    memcpy(origins, c->allowed_origins, n * sizeof *origins);
+    if (host)
+        origins[n++] =
+            fl_arena_strndup(arena, url, (size_t)(host + 3 - url) + strcspn(host + 3, "/"));
+    origins[n] = NULL;
+    return origins;
+}
+
 static struct fl_http_proxies proxies_of(struct fl_arena *arena, const struct fl_config *c)
 {
     size_t n = length(c->trusted_proxies);
@@ -148,7 +163,7 @@ void fl_wiring_site(struct fl_wiring *w, const struct fl_config *c, struct fl_si
         hosts[n++] = host_of_url(arena, c->public_url);
     hosts[n] = NULL;
     ret->hosts = hosts;
-    ret->origins = c->allowed_origins;
+    ret->origins = origins_of(arena, c);
     ret->proxies = proxies_of(arena, c);
 }
 

@@ -20,6 +20,7 @@
 #include "runtime/cli/known.h"
 #include "runtime/cli/stats.h"
 #include "runtime/cli/wiring.h"
+#include "runtime/console/review.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/notify/notify.h"
 #include "runtime/store/migrate.h"
@@ -43,6 +44,7 @@ struct worker {
     struct fl_endpoint *endpoint;
     struct fl_api_server *api;
     struct fl_notify *notify;
+    struct fl_review_server *review;
     struct fl_tls *tls;
     struct fl_config reloaded; /* the latest; zero: none */
     struct fl_wiring wiring;
@@ -527,6 +529,8 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
     if (code == FL_OK)
         code = fl_api_new(&w->core, w->people, &api, &w->api, err);
     if (code == FL_OK)
+        code = fl_review_new(&w->core, w->people, c->public_url, &w->review, err);
+    if (code == FL_OK)
         code = fl_wiring_tls(&w->wiring, c, &w->tls, err);
     return code;
 }
@@ -538,6 +542,7 @@ static void open_sites(struct worker *w)
     fl_site_add(&w->main_site, "/mcp/ws", false, &fl_endpoint_ws, w->endpoint);
     fl_site_add(&w->main_site, "/api/v1", true, &fl_api_http, w->api);
     fl_site_add(&w->main_site, "/hooks", true, &fl_notify_hooks, w->notify);
+    fl_site_add(&w->main_site, "/review", true, &fl_review_http, w->review);
     w->peer_site.is_local = true;
     fl_site_add(&w->peer_site, "/mcp", false, &fl_endpoint_http, w->endpoint);
     w->control_site.is_local = true;
@@ -562,6 +567,7 @@ static void close_parts(struct worker *w)
     for (int i = 0; i < 10; i++)
         uv_run(&w->loop.uv, UV_RUN_NOWAIT);
     fl_api_free(&w->api);
+    fl_review_free(&w->review);
     fl_people_free(&w->people);
     if (w->arena)
         fl_tx_fini(&w->tx);

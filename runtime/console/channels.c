@@ -149,8 +149,13 @@ static void start_create(struct fl_api *a)
     }
     if (!r->kind) {
         fl_api_error(a, FL_BAD_PARAMS,
-                     "there is no kind of channel '%.*s'; there are telegram and slack",
+                     "there is no kind of channel '%.*s'; there are telegram, slack and mail",
                      (int)(kind.n > 40 ? 40 : kind.n), kind.p);
+        return;
+    }
+    if (r->kind->is_mail && !fl_notify_public_url(fl_api_notify(a))[0]) {
+        fl_api_error(a, FL_BAD_PARAMS,
+                     "a mail channel needs the setting public_url: its mails link there");
         return;
     }
     json_t *none = json_object();
@@ -360,9 +365,10 @@ static void on_read_to_test(struct fl_api *a)
         r->places[r->place_count++] = fl_arena_str(a->arena, fl_cell(a->q[1], i, 1));
     const char *text = fl_arena_printf(
         a->arena,
-        "Flopinio: a test of the channel %.*s of %.*s. Press the button to see whether "
+        "Flopinio: a test of the channel %.*s of %.*s. Press the button%s to see whether "
         "decisions arrive.",
-        FL_STR_ARG(r->name), FL_STR_ARG(a->organization));
+        FL_STR_ARG(r->name), FL_STR_ARG(a->organization),
+        r->kind->is_mail ? " behind the link" : "");
     struct fl_chat_drawing drawing = { .notice = fl_str_of(text ? text : "test"),
                                        .card_id = r->id };
     if (r->kind->draw(&drawing, a->arena, &r->drawn, &err) != FL_OK) {

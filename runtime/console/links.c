@@ -1,13 +1,16 @@
 /* Chat accounts of people: linked by a one-time code that the person sends from there. A code for
  * somebody else lets its holder act as them, so that it takes what a reset of their passphrase
- * takes. */
+ * takes. A mail address is linked by a link that is mailed to it, and that nobody else sees. */
 #include "flopinio/base/clock.h"
 #include "runtime/console/change.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/crypto/token.h"
-#include "runtime/notify/channel.h"
+#include "runtime/io/smtp.h"
+#include "runtime/notify/mail.h"
+#include "runtime/notify/notify.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/vote.h"
 
 #define CODE_MS INT64_C(600000) /* 10 minutes */
 
@@ -19,6 +22,12 @@ struct link_request {
     char code[FL_TOKEN_BYTES];
     uint8_t digest[FL_SHA256_BYTES];
     struct fl_query *q;
+    /* of mail */
+    bool is_mail;
+    struct fl_str address;
+    struct fl_query *q_people;
+    struct fl_channel opened;
+    struct fl_mail_send mail;
 };
 
 static void on_listed(struct fl_api *a)
@@ -46,7 +55,8 @@ static struct link_request *new_request(struct fl_api *a, bool needs_channel)
     a->user = r;
     if (!needs_channel)
         return r;
-    if (!fl_api_text(a, "channel", true, &r->channel))
+    if (!fl_api_text(a, "channel", true, &r->channel) ||
+        !fl_api_text(a, "address", false, &r->address))
         return NULL;
     if (fl_token_new(FL_TOKEN_LINK, r->code, r->digest, &err) != FL_OK) {
         fl_api_error(a, err.code, "%s", err.text);
@@ -67,6 +77,11 @@ static bool find_channel(struct fl_api *a, struct link_request *r)
         json_t *facts = fl_json_parse(fl_cell(r->q, i, 7), &err);
         r->channel_id = fl_cell_uuid(r->q, i, 0);
         r->chat = kind ? kind->name : "";
+        r->is_mail = kind && kind->is_mail;
+        if (!r->is_mail && r->address.p) {
+            fl_api_error(a, FL_BAD_PARAMS, "'address' is for a mail channel");
+            return false;
+        }
         if (kind && kind->link_url && facts)
             r->url = kind->link_url(facts, r->code, a->arena);
         json_decref(facts);
@@ -94,14 +109,123 @@ static void answer_code(struct fl_api *a)
     fl_api_created(a, &out);
 }
 
+/* ---------------------------------------------------------------- by mail */
+static void answer_mailed(struct fl_api *a)
+{
+    struct link_request *r = a->user;
+    struct fl_buf out = FL_BUF_INIT;
+    char at[FL_TIME_BYTES];
+    fl_buf_puts(&out, "{\"person\":");
+    fl_buf_json_str(&out, r->person_name);
+    fl_buf_puts(&out, ",\"kind\":\"mail\",\"mailed_to\":");
+    fl_buf_json_str(&out, r->address);
+    fl_buf_printf(&out, ",\"expires_at\":\"%s\"}",
+                  fl_time_format_s(fl_real_ms() + FL_MAIL_INVITE_MS, at));
+    fl_api_created(a, &out);
+}
+
+static void on_mailed(struct fl_op *op)
+{
+    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
+    struct link_request *r = a->user;
+    fl_channel_fini(&r->opened);
+    fl_cleanse(r->code, sizeof r->code);
+    if (op->code && op->code != FL_FORBIDDEN)
+        op->code = FL_UNAVAILABLE;
+    if (fl_api_flow_done(a))
+        answer_mailed(a);
+}
+
+static void send_mail(struct fl_api *a)
+{
+    struct link_request *r = a->user;
+    const char *text = fl_arena_printf(
+        a->arena,
+        "%.*s invites you to link this address to %.*s in the organization %.*s of flopinio.\n"
+        "Calls of agents that wait for a decision are then mailed to it, and what is decided by "
+        "their links is decided by %.*s. If you do not know what this is, do nothing.\n",
+        FL_STR_ARG(fl_api_by(a)), FL_STR_ARG(r->person_name), FL_STR_ARG(a->organization),
+        FL_STR_ARG(r->person_name));
+    r->mail = (struct fl_mail_send){ .channel = &r->opened,
+                                     .arena = a->arena,
+                                     .kind = FL_MAIL_ADDRESS,
+                                     .to = r->address,
+                                     .subject = FL_STR("link this address"),
+                                     .title = FL_STR("Link this address"),
+                                     .text = fl_str_of(text ? text : ""),
+                                     .token = r->code };
+    a->op = (struct fl_op){ .done = on_mailed };
+    if (fl_mail_send_start(&a->op, &r->mail) != FL_OK) {
+        fl_channel_fini(&r->opened);
+        fl_api_error(a, FL_NOMEM, "out of memory");
+    }
+}
+
+/* The row of the channel is read, and the link recorded. */
+static void on_channel_read(struct fl_api *a)
+{
+    struct link_request *r = a->user;
+    struct fl_notify *n = fl_api_notify(a);
+    struct fl_err err;
+    r->opened = (struct fl_channel){ .core = a->core,
+                                     .http = fl_notify_http(n),
+                                     .organization = a->organization_id,
+                                     .id = r->channel_id,
+                                     .organization_name = a->organization,
+                                     .public_url = fl_str_of(fl_notify_public_url(n)) };
+    enum fl_code code = fl_channel_read(&r->opened, r->q, &err);
+    if (code)
+        fl_api_error(a, code, "%s", err.text);
+    else
+        send_mail(a);
+}
+
+static void on_code_kept(struct fl_api *a)
+{
+    struct link_request *r = a->user;
+    if (!r->is_mail) {
+        answer_code(a);
+        return;
+    }
+    r->q = fl_store_channel_get(fl_api_tx(a), &r->channel_id);
+    fl_api_submit(a, false, on_channel_read);
+}
+
+/* The one that was said, or the one that is recorded of the person. False: answered. */
+static bool take_address(struct fl_api *a, struct link_request *r, struct fl_str recorded)
+{
+    struct fl_str text = r->address.p ? r->address : recorded;
+    if (!fl_smtp_is_address(text)) {
+        fl_api_error(a, FL_BAD_PARAMS, "%s",
+                     r->address.p ? "'address' is no mail address"
+                                  : "no mail address is recorded of them; give 'address'");
+        return false;
+    }
+    r->address = fl_mail_address(a->arena, text);
+    if (!r->address.p)
+        fl_api_error(a, FL_NOMEM, "out of memory");
+    return r->address.p != NULL;
+}
+
 static void append_code(struct fl_api *a, const struct link_request *r)
 {
     struct fl_audit_event e;
-    fl_store_chat_code(&a->tx, fl_bytes(r->digest, sizeof r->digest), &r->channel_id, &r->person,
-                       CODE_MS);
+    struct fl_str hash = fl_bytes(r->digest, sizeof r->digest);
+    const struct fl_mail_link_row row = { .hash = hash,
+                                          .channel = r->channel_id,
+                                          .purpose = "address",
+                                          .person = r->person,
+                                          .place = r->address,
+                                          .for_ms = FL_MAIL_INVITE_MS };
+    if (r->is_mail)
+        fl_store_mail_link_put(&a->tx, &row);
+    else
+        fl_store_chat_code(&a->tx, hash, &r->channel_id, &r->person, CODE_MS);
     fl_api_event(a, &e, FL_AUDIT_IDENTITY_CODE, "person", &r->person);
     fl_audit_text(&e, "person", r->person_name);
     fl_audit_text(&e, "channel", r->channel);
+    if (r->is_mail)
+        fl_audit_text(&e, "external", r->address);
     fl_audit_append(&e, &a->tx);
 }
 
@@ -109,6 +233,18 @@ static void read_channels(struct fl_api *a)
 {
     struct link_request *r = a->user;
     r->q = fl_store_channels(&a->tx);
+    r->q_people = fl_store_people(&a->tx);
+}
+
+/* Columns of fl_store_people: person_id, name, role, is_active, groups, display_name, email. */
+static struct fl_str email_of(const struct fl_api *a, const struct link_request *r)
+{
+    for (int i = 0; i < fl_rows(r->q_people); i++) {
+        struct fl_uuid id = fl_cell_uuid(r->q_people, i, 0);
+        if (fl_uuid_cmp(&id, &a->auth.id) == 0)
+            return fl_cell(r->q_people, i, 6);
+    }
+    return FL_STR("");
 }
 
 static void decide_code(struct fl_api *a)
@@ -119,8 +255,10 @@ static void decide_code(struct fl_api *a)
         return;
     r->person = target->id;
     r->person_name = target->name;
+    if (r->is_mail && !take_address(a, r, target->email))
+        return;
     append_code(a, r);
-    fl_change_commit(a, answer_code);
+    fl_change_commit(a, on_code_kept);
 }
 
 /* For somebody else. */
@@ -147,9 +285,11 @@ static void on_own_channels(struct fl_api *a)
         return;
     r->person = a->auth.id;
     r->person_name = a->auth.person;
+    if (r->is_mail && !take_address(a, r, email_of(a, r)))
+        return;
     fl_api_tx(a);
     append_code(a, r);
-    fl_api_submit(a, true, answer_code);
+    fl_api_submit(a, true, on_code_kept);
 }
 
 static void start_own_code(struct fl_api *a)
@@ -217,10 +357,10 @@ static void start_own_unlink(struct fl_api *a)
 
 const struct fl_api_route fl_api_links[] = {
     { FL_HTTP_GET, "/orgs/{org}/links", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_list },
-    { FL_HTTP_POST, "/orgs/{org}/links", FL_NEED_PERSON, 0, start_own_code, "channel" },
+    { FL_HTTP_POST, "/orgs/{org}/links", FL_NEED_PERSON, 0, start_own_code, "channel address" },
     { FL_HTTP_DELETE, "/orgs/{org}/links", FL_NEED_PERSON, 0, start_own_unlink },
     { FL_HTTP_POST, "/orgs/{org}/people/{person}/links", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
-      start_code, "channel" },
+      start_code, "channel address" },
     { FL_HTTP_DELETE, "/orgs/{org}/people/{person}/links", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE,
       start_unlink },
     { .pattern = NULL }

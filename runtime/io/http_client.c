@@ -12,6 +12,7 @@
 
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/io/smtp.h"
 
 #define TIMEOUT_MS INT64_C(15000)
 #define CONNECT_MS 5000L
@@ -80,7 +81,10 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
         call->is_refused = true;
         return CURL_SOCKET_BAD;
     }
-    return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+    int fd = socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+    if (fd >= 0 && call->smtp)
+        fl_smtp_opened(call->smtp, fd);
+    return fd;
 }
 
 enum fl_code fl_http_client_check_url(struct fl_str url, bool may_be_local, struct fl_err *err)
@@ -106,6 +110,8 @@ static void drop(struct fl_http_call *call)
         curl_easy_cleanup(call->easy);
         curl_slist_free_all(call->list);
         call->easy = call->list = NULL;
+        if (call->smtp)
+            fl_smtp_fini(call->smtp);
     }
     fl_list_remove(&call->link);
     fl_loop_post_cancel(call->client->loop, &call->post);
@@ -117,6 +123,9 @@ static enum fl_code explain(const struct fl_http_call *call, CURLcode rc, struct
         return fl_err_set(err, FL_TOO_LARGE, "the answer is too long");
     if (call->is_refused)
         return fl_err_set(err, FL_CONFIG, "its address is on this host or in a private network");
+    enum fl_code code = call->smtp ? fl_smtp_explain(call, rc, err) : FL_OK;
+    if (code)
+        return code;
     switch (rc) {
     case CURLE_OUT_OF_MEMORY: return fl_err_code(err, FL_NOMEM);
     case CURLE_COULDNT_CONNECT: return fl_err_set(err, FL_UNAVAILABLE, "nobody answers there");
@@ -359,11 +368,16 @@ static bool set_up(struct fl_http_client *c, struct fl_http_call *call)
     SET(CURLOPT_OPENSOCKETDATA, call);
     SET(CURLOPT_HTTPHEADER, (struct curl_slist *)call->list);
     SET(CURLOPT_USERAGENT, "flopinio/" FL_VERSION);
-    SET(CURLOPT_CUSTOMREQUEST, call->method);
     if (c->may_be_local)
         SET(CURLOPT_NOPROXY, "*");
     if (c->ca_file)
         SET(CURLOPT_CAINFO, c->ca_file);
+    if (call->smtp) {
+        SET(CURLOPT_READFUNCTION, on_read);
+        SET(CURLOPT_READDATA, call);
+        return fl_smtp_set_up(call) && is_fine;
+    }
+    SET(CURLOPT_CUSTOMREQUEST, call->method);
     if (call->is_connect_only) {
         SET(CURLOPT_CONNECT_ONLY, 1L);
         SET(CURLOPT_SSL_ENABLE_ALPN, 0L);
@@ -402,7 +416,8 @@ enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
                                 struct fl_http_call *call)
 {
     enum fl_code code =
-        fl_http_client_check_url(fl_str_of(call->url), client->may_be_local, &op->err);
+        call->smtp ? FL_OK /* by fl_smtp_check_url, before the name was put behind it */
+                   : fl_http_client_check_url(fl_str_of(call->url), client->may_be_local, &op->err);
     if (code)
         return code;
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
@@ -429,6 +444,8 @@ enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
     if (call->easy)
         curl_easy_cleanup(call->easy);
     curl_slist_free_all(list);
+    if (call->smtp)
+        fl_smtp_fini(call->smtp);
     call->easy = call->list = NULL;
     return fl_err_code(&op->err, FL_NOMEM);
 }

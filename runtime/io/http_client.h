@@ -11,6 +11,7 @@
 #include "runtime/io/loop.h"
 
 struct fl_http_client;
+struct fl_smtp;
 
 struct fl_http_client_config {
     bool may_be_local;   /* this host and private networks too, there also without TLS */
@@ -31,6 +32,7 @@ struct fl_http_call {
     struct fl_str body;         /* p NULL: none */
     int64_t timeout_ms;         /* for the whole; 0: 15 s */
     size_t max_bytes;           /* of the answer; 0: 1 MiB */
+    struct fl_smtp *smtp;       /* not HTTP: `body` is a mail (smtp.h); NULL else */
     bool is_connect_only;       /* FL_OK: connected, and with TLS if the address says so; nothing
                                  * was sent. Until fl_http_call_close: fl_http_call_send and
                                  * _receive, and the socket is the caller's to watch. */
@@ -49,9 +51,10 @@ struct fl_http_call {
     bool is_over, is_refused, is_cancelled, is_connected;
 };
 
-/* FL_OK with any status. FL_CONFIG: the address is none, or may not be reached by this client;
- * FL_UNAVAILABLE: nothing was sent; FL_AMBIGUOUS: it may have been taken; FL_TIMEOUT; FL_TOO_LARGE;
- * FL_IO (TLS). May be cancelled. The call must be zeroed but for its inputs, or finished before. */
+/* FL_OK with any status (a mail: it was taken). FL_CONFIG: the address is none, or may not be
+ * reached by this client; FL_UNAVAILABLE: nothing was sent; FL_AMBIGUOUS: it may have been taken;
+ * FL_TIMEOUT; FL_TOO_LARGE; FL_IO (TLS). May be cancelled. The call must be zeroed but for its
+ * inputs, or finished before. */
 enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
                                 struct fl_http_call *call) FL_MUST_CHECK;
 /* Of a connected call. Bytes that were taken, or came; *ret_n 0: not now. FL_CLOSED: it is over. */

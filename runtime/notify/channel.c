@@ -3,7 +3,8 @@
 
 #include "flopinio/base/mem.h"
 
-static const struct fl_channel_kind *const kinds[] = { &fl_channel_telegram, &fl_channel_slack };
+static const struct fl_channel_kind *const kinds[] = { &fl_channel_telegram, &fl_channel_slack,
+                                                       &fl_channel_mail };
 
 const struct fl_channel_kind *fl_channel_kind(struct fl_str name)
 {

@@ -72,6 +72,7 @@ struct fl_chat_drawing {
 struct fl_chat_drawn {
     struct fl_str bytes; /* what is sent, but for where; in the arena */
     struct fl_str after; /* what a kind says once beneath a card that is over; p NULL: nothing */
+    struct fl_str key;   /* what must change for it to be sent again; p NULL: the bytes */
     bool is_last_page;
 };
 
@@ -81,6 +82,8 @@ struct fl_chat_send {
     struct fl_arena *arena;
     struct fl_str place, message; /* message p NULL: a new one */
     struct fl_str bytes, after;   /* of a drawing */
+    struct fl_str key;            /* as drawn */
+    struct fl_uuid card;          /* zero: a test */
     /* ---- outputs ---- */
     struct fl_str posted; /* the message's id; in the arena */
     int64_t retry_ms;     /* with FL_TOO_MANY */
@@ -190,6 +193,8 @@ struct fl_channel_kind {
     size_t whole_max;        /* bytes of the longest card text that is shown whole, over pages */
     const char *how_to_link; /* for whoever is not linked: where the code goes */
     const char *help;
+    bool is_mail; /* what was sent stays as it is: later ones answer it. Cards have links, not
+                   * buttons; whoever is linked opened a link that was mailed to the address */
     /* Would this work? `secret` NULL: it is not known yet. FL_BAD_PARAMS with one sentence in the
      * administrator's terms. */
     enum fl_code (*check)(const json_t *config, const json_t *secret, bool may_be_local,
@@ -235,6 +240,6 @@ struct fl_channel_kind {
 /* Is every member one of `known` (names between blanks)? FL_BAD_PARAMS. For `check`. */
 enum fl_code fl_channel_check_members(const json_t *object, const char *kind, const char *known,
                                       const char *what, struct fl_err *err) FL_MUST_CHECK;
-extern const struct fl_channel_kind fl_channel_telegram, fl_channel_slack;
+extern const struct fl_channel_kind fl_channel_telegram, fl_channel_slack, fl_channel_mail;
 
 #endif

@@ -381,7 +381,7 @@ static int64_t pace(struct fl_sender *s, struct fl_str place)
 /* What is drawn is sent, unless it stands there, was never told, or has to wait. */
 static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
-    fl_sha256(s->drawn.bytes, s->digest);
+    fl_sha256(s->drawn.key.p ? s->drawn.key : s->drawn.bytes, s->digest);
     if (c->message.p && fl_str_eq(c->shown, fl_bytes(s->digest, sizeof s->digest))) {
         s->card_at++;
         return &S_next_card;
@@ -427,6 +427,11 @@ FL_STEP(draw)
                                        .asks_grant = c->asks_grant,
                                        .is_erased = s->due[s->due_at].is_erasing };
     struct fl_err err;
+    if (c->is_withdrawn && s->channel->kind->is_mail) { /* nothing is written over there */
+        begin(s);
+        fl_store_card_drop(&s->tx, &c->id);
+        return fl_await(f, &S_recorded, fl_tx_submit(&f->op, &s->tx));
+    }
     if (!c->is_withdrawn && (c->is_host || !fl_uuid_is_zero(&c->host)))
         return &S_draw_many;
     if (c->is_withdrawn)
@@ -494,7 +499,9 @@ FL_STEP(send)
                                      .place = c->place,
                                      .message = c->message,
                                      .bytes = s->drawn.bytes,
-                                     .after = s->drawn.after };
+                                     .after = s->drawn.after,
+                                     .key = s->drawn.key,
+                                     .card = c->id };
     enum fl_code code = s->channel->kind->send_start(&f->op, &s->send);
     if (code == FL_OK)
         return fl_await(f, &S_sent, FL_OK);

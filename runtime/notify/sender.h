@@ -57,6 +57,7 @@ struct fl_sender {
     bool is_posted; /* a card of it stands somewhere */
     bool has_grant; /* one was made from it */
     bool has_failed;
+    bool is_not_taken; /* a place did not take a card; others may have */
     bool is_fail_noted;
     bool is_unsent;           /* the card at work was certainly not posted */
     struct fl_str stray_from; /* the copy that stays */

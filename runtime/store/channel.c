@@ -38,7 +38,9 @@ static struct fl_sql sql_update = {
     "WITH moved AS (UPDATE channel SET config = coalesce($9::jsonb, config), secret = "
     "coalesce($10::bytea, secret), disclose = coalesce($11, disclose), is_enabled = "
     "coalesce($12::boolean, is_enabled), revision = revision + 1, failures = 0, paused_until = "
-    "NULL, trouble = '' WHERE " HERE " AND name = $8 RETURNING channel_id), " NOTED_FIRST
+    "NULL, trouble = '' WHERE " HERE " AND name = $8 RETURNING channel_id), again AS (UPDATE "
+    "outbox o SET next_at = now(), tries = 0 FROM moved m WHERE o.organization_id = (SELECT org()) "
+    "AND o.channel_id = m.channel_id AND o.tries > 0 AND o.done < o.wanted), " NOTED_FIRST
     "SELECT channel_id FROM moved",
     0
 };
@@ -133,6 +135,7 @@ struct fl_query *fl_store_channel_update(struct fl_tx *tx, struct fl_str name,
                                          struct fl_str disclose, int is_enabled,
                                          const struct fl_audit_row *audit)
 {
+    tx->is_alone = true; /* locks rows of the outbox */
     struct fl_query *q = audited(tx, &sql_update, audit, name);
     fl_bind_text(tx, q, config_json);
     fl_bind_bytes(tx, q, secret);

@@ -24,7 +24,8 @@ struct fl_query *fl_store_channel_create(struct fl_tx *tx, const struct fl_uuid 
                                          struct fl_str name, struct fl_str kind,
                                          struct fl_str config_json, struct fl_str secret,
                                          struct fl_str disclose, const struct fl_audit_row *audit);
-/* p NULL leaves that as it is; is_enabled < 0 too. Returns channel_id. Whatever paused it is over.
+/* p NULL leaves that as it is; is_enabled < 0 too. Returns channel_id. Whatever paused it is over,
+ * and what failed there is tried at once. Alone in its transaction, as it locks rows of the outbox.
  */
 struct fl_query *fl_store_channel_update(struct fl_tx *tx, struct fl_str name,
                                          struct fl_str config_json, struct fl_str secret,

@@ -86,7 +86,9 @@ enum fl_code fl_recover_identities(struct pg_conn *pg, const char *kept, struct 
     enum fl_code code =
         fl_admin_exec(pg,
                       "DELETE FROM flopinio.chat_link WHERE organization_id = flopinio.org(); "
-                      "DELETE FROM flopinio.chat_prompt WHERE organization_id = flopinio.org()",
+                      "DELETE FROM flopinio.chat_prompt WHERE organization_id = flopinio.org(); "
+                      "DELETE FROM flopinio.mail_link WHERE organization_id = flopinio.org(); "
+                      "DELETE FROM flopinio.mail_session WHERE organization_id = flopinio.org()",
                       NULL, err);
     if (code)
         return code;

@@ -107,6 +107,7 @@ class Smtp(Server):
         self.messages = []
         self.refuses = {}        # at RCPT
         self.loses_answers = 0   # so many messages are taken, and the connection ends before the 250
+        self.keeps_silent_at_quit = False
         self.drops = 0           # so many are not taken, and the connection ends at the dot
         self._faults = []
         super().__init__(tls, user, password, certificate)
@@ -334,6 +335,8 @@ class Session:
         self.say(252, "2.0.0 send it and see")
 
     def do_quit(self, rest):
+        while self.server.keeps_silent_at_quit:
+            self.conn.fill()     # until the other side hangs up
         self.say(221, "2.0.0 bye")
         raise End
 

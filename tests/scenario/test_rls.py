@@ -82,6 +82,11 @@ def chat(rt, org):
             "INSERT INTO chat_link (organization_id, code_hash, channel_id, person_id, expires_at) "
             "SELECT organization_id, 'x', channel_id, person_id, now() FROM channel JOIN "
             "membership USING (organization_id) WHERE organization_id = %s LIMIT 1",
+            "INSERT INTO mail_link (organization_id, token_hash, channel_id, purpose, place, "
+            "expires_at) SELECT organization_id, 'x', channel_id, 'test', 'a@b', now() FROM channel "
+            "WHERE organization_id = %s",
+            "INSERT INTO mail_session (organization_id, token_hash, card_id, expires_at) SELECT "
+            "organization_id, 'x', card_id, now() FROM card_message WHERE organization_id = %s",
             "INSERT INTO chat_prompt (organization_id, channel_id, place, message, external_id, "
             "card_id, expires_at) SELECT organization_id, channel_id, '1', '1', '1', card_id, "
             "now() FROM card_message WHERE organization_id = %s"):

@@ -1,0 +1,177 @@
+/* SMTP by libcurl. Its own goodbye waits for the server's answer inside the loop, for as long as
+ * the server likes (QUIT, up to two minutes): so the line is cut as soon as the last answer that
+ * counts has come, and no goodbye is waited for. */
+#include "runtime/io/smtp.h"
+
+#include <curl/curl.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define ANSWER_S 20L /* for each of the server's answers */
+
+bool fl_smtp_is_address(struct fl_str s)
+{
+    size_t at = 0, signs = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= 0x20 || c >= 0x7f || strchr("<>()[]\\,;:\"", c))
+            return false;
+        if (c == '@') {
+            at = i;
+            signs++;
+        }
+    }
+    return signs == 1 && at > 0 && at <= 64 && at + 1 < s.n && s.n <= FL_SMTP_ADDRESS_MAX &&
+           s.p[at + 1] != '.' && s.p[at + 1] != '-';
+}
+
+enum fl_code fl_smtp_check_url(struct fl_str url, struct fl_err *err)
+{
+    size_t from = 0;
+    if (url.n > 7 && strncasecmp(url.p, "smtp://", 7) == 0)
+        from = 7;
+    else if (url.n > 8 && strncasecmp(url.p, "smtps://", 8) == 0)
+        from = 8;
+    bool is_fine = from > 0 && url.n < 256;
+    for (size_t i = from; is_fine && i < url.n; i++) {
+        char c = url.p[i];
+        is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '-' || c == ':' || c == '[' || c == ']';
+    }
+    if (is_fine)
+        return FL_OK;
+    return fl_err_set(err, FL_BAD_PARAMS,
+                      "'url' is smtp://HOST:PORT (with STARTTLS) or smtps://HOST:PORT");
+}
+
+/* ---------------------------------------------------------------- the line */
+/* A number of a descriptor may be another's by now; an inode is this socket's alone. */
+static uint64_t inode_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? (uint64_t)st.st_ino : 0;
+}
+
+void fl_smtp_opened(struct fl_smtp *m, int fd)
+{
+    size_t at = (size_t)m->socket_count++ % FL_COUNTOF(m->sockets);
+    m->sockets[at] = (struct fl_smtp_socket){ fd, inode_of(fd) };
+}
+
+static void hang_up(struct fl_smtp *m)
+{
+    for (int i = 0; i < m->socket_count && i < (int)FL_COUNTOF(m->sockets); i++) {
+        if (m->sockets[i].inode && inode_of(m->sockets[i].fd) == m->sockets[i].inode)
+            shutdown(m->sockets[i].fd, SHUT_RDWR);
+    }
+}
+
+static void keep_text(struct fl_smtp *m, const char *line, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 4; i < n && at < sizeof m->text - 1; i++) {
+        unsigned char c = (unsigned char)line[i];
+        if (c >= 0x20 && c < 0x7f)
+            m->text[at++] = (char)c;
+    }
+    m->text[at] = 0;
+}
+
+/* Each line of the server's. What it refuses is the end, and its answer to the whole mail is. */
+static size_t on_answer(char *line, size_t size, size_t count, void *ctx)
+{
+    struct fl_http_call *call = ctx;
+    struct fl_smtp *m = (struct fl_smtp *)call->smtp;
+    size_t n = size * count;
+    int code = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (n < 3 || line[i] < '0' || line[i] > '9')
+            return n;
+        code = code * 10 + line[i] - '0';
+    }
+    if (code >= 400 && !m->code) {
+        m->code = code;
+        keep_text(m, line, n);
+    }
+    bool is_last_line = n < 4 || line[3] != '-';
+    bool is_all_sent = call->sent == call->body.n;
+    if (is_last_line && (code >= 400 || is_all_sent))
+        hang_up(m);
+    return n;
+}
+
+bool fl_smtp_set_up(struct fl_http_call *call)
+{
+    struct fl_smtp *m = (struct fl_smtp *)call->smtp;
+    CURL *easy = call->easy;
+    bool is_fine = true;
+#define SET(option, value) is_fine = curl_easy_setopt(easy, option, value) == CURLE_OK && is_fine
+    m->code = m->socket_count = 0;
+    m->text[0] = 0;
+    m->recipients = curl_slist_append(NULL, m->to);
+    SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
+    SET(CURLOPT_FORBID_REUSE, 1L);
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
+    SET(CURLOPT_HEADERFUNCTION, on_answer);
+    SET(CURLOPT_HEADERDATA, call);
+    SET(CURLOPT_MAIL_FROM, m->from);
+    SET(CURLOPT_MAIL_RCPT, (struct curl_slist *)m->recipients);
+    if (m->user) {
+        SET(CURLOPT_USERNAME, m->user);
+        SET(CURLOPT_PASSWORD, m->password ? m->password : "");
+    }
+    SET(CURLOPT_UPLOAD, 1L);
+    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->body.n);
+#undef SET
+    return is_fine && m->recipients;
+}
+
+void fl_smtp_fini(struct fl_smtp *m)
+{
+    curl_slist_free_all(m->recipients);
+    m->recipients = NULL;
+}
+
+/* ---------------------------------------------------------------- what came of it */
+static enum fl_code refused(const struct fl_smtp *m, struct fl_err *err)
+{
+    if (m->code == 530 || m->code == 534 || m->code == 535 || m->code == 538)
+        return fl_err_set(err, FL_UNAUTHENTICATED,
+                          "the mail server does not take user and password: %d %s", m->code,
+                          m->text);
+    if (m->code < 500)
+        return fl_err_set(err, FL_UNAVAILABLE, "the mail server does not take it now: %d %s",
+                          m->code, m->text);
+    return fl_err_set(err, FL_FORBIDDEN, "the mail server refused it: %d %s", m->code, m->text);
+}
+
+enum fl_code fl_smtp_explain(const struct fl_http_call *call, int rc, struct fl_err *err)
+{
+    const struct fl_smtp *m = call->smtp;
+    bool is_all_sent = call->sent == call->body.n;
+    if (m->code)
+        return refused(m, err);
+    switch ((CURLcode)rc) {
+    case CURLE_USE_SSL_FAILED:
+        return fl_err_set(err, FL_CONFIG,
+                          "the mail server offers no TLS; nothing is sent in clear");
+    case CURLE_LOGIN_DENIED:
+        return fl_err_set(err, FL_UNAUTHENTICATED,
+                          "the mail server does not take user and password");
+    case CURLE_OPERATION_TIMEDOUT:
+        return fl_err_set(err, is_all_sent ? FL_TIMEOUT : FL_UNAVAILABLE,
+                          "the mail server did not answer in time");
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_PARTIAL_FILE:
+        return fl_err_set(err, is_all_sent ? FL_AMBIGUOUS : FL_UNAVAILABLE,
+                          "the mail server ended the connection before its answer");
+    default: return FL_OK; /* as for every other call */
+    }
+}
