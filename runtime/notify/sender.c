@@ -147,7 +147,7 @@ FL_STEP(next_row)
     fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
     s->later_ms = -1;
     s->trouble[0] = 0;
-    s->is_posted = s->has_failed = s->has_grant = false;
+    s->is_posted = s->has_failed = s->is_not_taken = s->has_grant = false;
     s->card_count = s->card_at = 0;
     s->look = (struct fl_look){ .core = s->channel->core,
                                 .organization = s->channel->organization,
@@ -555,7 +555,8 @@ FL_STEP(sent)
                                    fl_str_of(s->trouble), 0);
         s->works_at_ms = 0;
         if (!c->message.p && !s->is_posted)
-            wait_for(s, UNLINKED_MS * (c->tries + 1));
+            wait_for(s, UNLINKED_MS << (s->due[s->due_at].tries < 6 ? s->due[s->due_at].tries : 6));
+        s->is_not_taken = true;
         if (s->failed)
             (*s->failed)++;
     } else if (f->op.code) {
@@ -664,7 +665,8 @@ FL_STEP(row_done)
         fl_store_card_unsent(&s->tx, &s->cards[s->card_at].id);
     s->is_unsent = false;
     if (s->later_ms >= 0)
-        fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms, s->has_failed,
+        fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms,
+                              s->has_failed || s->is_not_taken,
                               s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 });
     else
         fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
