@@ -123,6 +123,22 @@ struct fl_str fl_channel_config(const struct fl_channel *ch, const char *name)
     return fl_json_get_str(ch->config, name);
 }
 
+int fl_channel_rate(const struct fl_channel *ch)
+{
+    const json_t *rate = json_object_get(ch->config, "cards_per_minute");
+    return rate ? (int)json_integer_value(rate) : FL_CARDS_A_MINUTE;
+}
+
+enum fl_code fl_channel_check_rate(const json_t *config, struct fl_err *err)
+{
+    const json_t *rate = json_object_get(config, "cards_per_minute");
+    if (!rate || (json_is_integer(rate) && json_integer_value(rate) >= 1 &&
+                  json_integer_value(rate) <= FL_CARDS_A_MINUTE_MAX))
+        return FL_OK;
+    return fl_err_set(err, FL_BAD_PARAMS, "'cards_per_minute' is a number from 1 to %d",
+                      FL_CARDS_A_MINUTE_MAX);
+}
+
 enum fl_code fl_channel_check_members(const json_t *object, const char *kind, const char *known,
                                       const char *what, struct fl_err *err)
 {

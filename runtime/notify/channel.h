@@ -50,24 +50,34 @@ struct fl_str fl_channel_config(const struct fl_channel *channel, const char *na
 enum fl_code fl_channel_seal(const struct fl_keyring *keys, const struct fl_uuid *organization,
                              const struct fl_uuid *id, const json_t *secret, struct fl_arena *arena,
                              struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;
+/* Calls a minute that get cards of their own there. */
+#define FL_CARDS_A_MINUTE     30
+#define FL_CARDS_A_MINUTE_MAX 10000
+int fl_channel_rate(const struct fl_channel *channel);
+/* For the kinds' check: the setting 'cards_per_minute'. */
+enum fl_code fl_channel_check_rate(const json_t *config, struct fl_err *err) FL_MUST_CHECK;
 /* NULL: there is no such kind. */
 const struct fl_channel_kind *fl_channel_kind(struct fl_str name);
 
 /* ---- drawing and sending ---- */
+struct fl_chat_key;
 struct fl_chat_drawing {
     const struct fl_card *card; /* NULL: only `notice` */
     struct fl_str notice;       /* a text of ours instead of a card, with the buttons of a test */
-    struct fl_uuid card_id;     /* goes into the buttons, */
-    struct fl_str binding;      /* with the first bytes of this (FL_CHAT_BINDING_BYTES) */
-    struct fl_str agent, tool;  /* for "Stop ...", and what a grant is for */
-    struct fl_str note;         /* a sentence of ours at the end; n 0: none */
-    int page;                   /* that was asked for */
-    bool is_read;               /* the last page was shown before */
-    bool asks_stop;             /* "stop the agent?" with yes and no */
-    bool may_grant;             /* a grant for such calls is offered */
-    bool asks_grant;            /* "let such calls run?" with yes and no */
-    bool is_erased;             /* arguments left it: show the digest of what it was about */
-    bool is_stray;              /* `notice` without buttons: an older copy of a card, an alert */
+    struct fl_str list;         /* lines beneath the notice, with names of others; n 0: none */
+    const struct fl_chat_key *keys; /* instead of a test's; with `binding` */
+    size_t key_count;
+    struct fl_uuid card_id;    /* goes into the buttons, */
+    struct fl_str binding;     /* with the first bytes of this (FL_CHAT_BINDING_BYTES) */
+    struct fl_str agent, tool; /* for "Stop ...", and what a grant is for */
+    struct fl_str note;        /* a sentence of ours at the end; n 0: none */
+    int page;                  /* that was asked for */
+    bool is_read;              /* the last page was shown before */
+    bool asks_stop;            /* "stop the agent?" with yes and no */
+    bool may_grant;            /* a grant for such calls is offered */
+    bool asks_grant;           /* "let such calls run?" with yes and no */
+    bool is_erased;            /* arguments left it: show the digest of what it was about */
+    bool is_stray;             /* `notice` without buttons: an older copy of a card, an alert */
 };
 struct fl_chat_drawn {
     struct fl_str bytes; /* what is sent, but for where; in the arena */
@@ -117,7 +127,11 @@ struct fl_chat_send {
     X(EDIT, 'e')      /* change its arguments: a form */                                           \
     X(GRANT_ASK, 'g') /* let calls like this one run, for a while? */                              \
     X(GRANT, 'G')                                                                                  \
-    X(GRANT_NOT, 'm')
+    X(GRANT_NOT, 'm')                                                                              \
+    X(CALL, 'c')     /* of a digest, as those below: show cards of this agent */                   \
+    X(HALT_ASK, 'h') /* stop this agent? */                                                        \
+    X(HALT, 'H')                                                                                   \
+    X(HALT_NOT, 'M')
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,
@@ -134,6 +148,14 @@ enum fl_chat_verb {
 #define FL_CHAT_GRANT_END                                                                          \
     " with exactly these arguments run without asking, by your standing approval. Other "          \
     "arguments ask."
+
+/* A button that is not a card's: of an agent, on a digest. */
+struct fl_chat_key {
+    enum fl_chat_verb verb;
+    struct fl_uuid id; /* in the place of the card's */
+    const char *text;
+    bool ends_row;
+};
 
 #define FL_CHAT_BINDING_BYTES 9
 /* "a" + 22 + 12 characters: verb, card, first bytes of the binding digest. */
@@ -166,8 +188,8 @@ struct fl_chat_event {
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_tx tx;
-    struct fl_query *q_person, *q_card, *q_prompt, *q_people, *q_list, *q_link;
-    struct fl_uuid person, approval, agent_id;
+    struct fl_query *q_person, *q_card, *q_prompt, *q_people, *q_list, *q_link, *q_digest;
+    struct fl_uuid person, approval, agent_id, digest;
     struct fl_str person_name, agent;
     struct fl_decide *decide;
     struct fl_stop_set *stop;

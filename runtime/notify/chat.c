@@ -10,10 +10,12 @@
 #include "runtime/approval/stop.h"
 #include "runtime/crypto/token.h"
 #include "runtime/notify/channel.h"
+#include "runtime/notify/digest.h"
 #include "runtime/notify/facts.h"
 #include "runtime/notify/show.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/flood.h"
 #include "runtime/store/outbox.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
@@ -31,6 +33,8 @@ FL_STEP_DECLARE(granted);
 FL_STEP_DECLARE(stop_permitted);
 FL_STEP_DECLARE(stopped);
 FL_STEP_DECLARE(listed);
+FL_STEP_DECLARE(asked_for);
+FL_STEP_DECLARE(called);
 FL_STEP_DECLARE(linked);
 FL_STEP_DECLARE(noted);
 FL_STEP_DECLARE(prompt_taken);
@@ -61,6 +65,11 @@ static bool has_card(const struct fl_chat_event *e)
            (e->verb >= FL_CHAT_GRANT_ASK && e->verb <= FL_CHAT_GRANT_NOT);
 }
 
+static bool has_digest(const struct fl_chat_event *e)
+{
+    return e->verb >= FL_CHAT_CALL && e->verb <= FL_CHAT_HALT_NOT;
+}
+
 /* ---------------------------------------------------------------- who, and about what */
 FL_STEP(identify)
 {
@@ -84,6 +93,8 @@ FL_STEP(identify)
     e->q_person = fl_store_chat_person(&e->tx, e->channel->kind->name, e->external);
     if (has_card(e))
         e->q_card = fl_store_card_get(&e->tx, &e->card, &e->channel->id);
+    if (has_digest(e)) /* whose button has an agent in the card's place */
+        e->q_digest = fl_store_digest_get(&e->tx, &e->channel->id, e->place, e->message, &e->card);
     return fl_await(f, &S_known, fl_tx_submit(&f->op, &e->tx));
 }
 
@@ -119,6 +130,22 @@ static bool read_card(struct fl_chat_event *e)
     e->asks_stop = fl_cell_bool(q, 0, 5);
     e->agent = fl_arena_str(e->arena, fl_cell(q, 0, 8));
     e->agent_id = fl_cell_uuid(q, 0, 9);
+    return true;
+}
+
+/* Columns of fl_store_digest_get: digest_id, agent name. False: answered. */
+static bool read_digest(struct fl_chat_event *e)
+{
+    const struct fl_query *q = e->q_digest;
+    struct fl_uuid id = fl_rows(q) == 1 ? fl_cell_uuid(q, 0, 0) : (struct fl_uuid){ { 0 } };
+    if (fl_rows(q) != 1 || fl_cell_is_null(q, 0, 1) ||
+        !fl_equal_secret(id.b, e->binding, sizeof e->binding)) {
+        say(e, true, "this button is not known here (any more); nothing was done");
+        return false;
+    }
+    e->digest = id;
+    e->agent_id = e->card;
+    e->agent = fl_arena_str(e->arena, fl_cell(q, 0, 1));
     return true;
 }
 
@@ -306,6 +333,8 @@ static fl_next ask_people(struct fl_chat_event *e)
     e->q_people = fl_store_people(&e->tx);
     if (e->verb == FL_CHAT_STOP_NAMED)
         e->q_list = fl_store_agents(&e->tx);
+    if (e->verb == FL_CHAT_CALL)
+        return fl_await(&e->flow, &S_asked_for, fl_tx_submit(&e->flow.op, &e->tx));
     if (e->verb != FL_CHAT_PENDING)
         return fl_await(&e->flow, &S_stop_permitted, fl_tx_submit(&e->flow.op, &e->tx));
     e->q_list = fl_store_approval_list(&e->tx, &filter);
@@ -361,6 +390,13 @@ FL_STEP(stop_permitted)
     return fl_await(f, &S_stopped, fl_stop_set_start(&f->op, s));
 }
 
+static fl_next ask_in_digest(struct fl_chat_event *e, const struct fl_uuid *agent)
+{
+    begin(e);
+    fl_store_digest_ask(&e->tx, &e->digest, agent);
+    return fl_await(&e->flow, &S_noted, fl_tx_submit(&e->flow.op, &e->tx));
+}
+
 FL_STEP(stopped)
 {
     struct fl_chat_event *e = event_of(f);
@@ -372,7 +408,35 @@ FL_STEP(stopped)
     snprintf(text, sizeof text, "%.*s is stopped; %zu of its calls had been sent before",
              FL_STR_ARG(e->agent), e->stop->in_flight_count);
     say(e, true, text);
+    if (e->verb == FL_CHAT_HALT)
+        return ask_in_digest(e, NULL);
     return e->verb == FL_CHAT_STOP ? turn(e, e->page, false) : &S_answered;
+}
+
+/* ---------------------------------------------------------------- cards out of a digest */
+FL_STEP(asked_for)
+{
+    struct fl_chat_event *e = event_of(f);
+    struct fl_err err;
+    if (f->op.code)
+        return fl_fail(f);
+    if (!may(e, FL_ACTION_DECIDE, &err))
+        return say(e, true, err.text);
+    begin(e);
+    e->q_list = fl_store_flood_call(&e->tx, &e->channel->id, &e->agent_id, FL_DIGEST_CALLED);
+    fl_store_digest_ask(&e->tx, &e->digest, NULL);
+    return fl_await(f, &S_called, fl_tx_submit(&f->op, &e->tx));
+}
+
+FL_STEP(called)
+{
+    struct fl_chat_event *e = event_of(f);
+    char text[100];
+    if (f->op.code)
+        return fl_fail(f);
+    snprintf(text, sizeof text, "%d card%s coming", fl_rows(e->q_list),
+             fl_rows(e->q_list) == 1 ? " is" : "s are");
+    return say(e, false, text);
 }
 
 static void put_shown(struct fl_buf *out, struct fl_str text)
@@ -472,7 +536,11 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_GRANT: return look_for_grant(e);
     case FL_CHAT_STOP_NAMED: e->agent = e->text; return ask_people(e);
     case FL_CHAT_STOP:
+    case FL_CHAT_HALT:
+    case FL_CHAT_CALL:
     case FL_CHAT_PENDING: return ask_people(e);
+    case FL_CHAT_HALT_ASK: return ask_in_digest(e, &e->agent_id);
+    case FL_CHAT_HALT_NOT: return ask_in_digest(e, NULL);
     case FL_CHAT_REPLY: return take_prompt(e);
     case FL_CHAT_TEST:
         begin(e);
@@ -499,11 +567,12 @@ FL_STEP(known)
     }
     e->person = fl_cell_uuid(e->q_person, 0, 0);
     e->person_name = fl_arena_str(e->arena, fl_cell(e->q_person, 0, 1));
-    bool is_posting = has_card(e) && fl_rows(e->q_card) == 1 && !fl_cell(e->q_card, 0, 2).p;
+    bool is_posting = (has_card(e) && fl_rows(e->q_card) == 1 && !fl_cell(e->q_card, 0, 2).p) ||
+                      (has_digest(e) && fl_rows(e->q_digest) != 1);
     if (is_posting && e->looks++ < LOOKS_MOST)
         return fl_await(f, &S_identify,
                         fl_sleep_start(&f->op, &e->sleep, e->channel->core->loop, LOOK_MS));
-    if (has_card(e) && !read_card(e))
+    if ((has_card(e) && !read_card(e)) || (has_digest(e) && !read_digest(e)))
         return &S_answered;
     return act(e);
 }

@@ -7,19 +7,23 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/flood.h"
 #include "runtime/store/outbox.h"
 
 #define REST_MS       1000
 #define UNLINKED_MS   5000 /* nobody to tell yet: look again */
 #define BACKOFF_MS    1000
 #define BACKOFF_MAX   300000
-#define BURST         8.0  /* messages that a place takes at once */
 #define PASSING_MS    400  /* approved and running are over in a moment, mostly */
 #define WORKS_MS      5000 /* between two notes that it works */
 #define BREAKER_AFTER 5    /* failures in a row, then the channel rests */
+#define COUNTED_MS    50   /* by then a call that was taken in is seen by whoever counts */
+#define FLOOD_MS      2000 /* of work on a batch, then what is most urgent is asked again */
 
 FL_STEP_DECLARE(ask);
 FL_STEP_DECLARE(told);
+FL_STEP_DECLARE(digest);
+FL_STEP_DECLARE(digested);
 FL_STEP_DECLARE(next_row);
 FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(plan);
@@ -74,8 +78,8 @@ FL_STEP(rest)
     if (s->is_stopping)
         return fl_end(f);
     s->is_nudged = false;
-    s->is_resting = paused_ms <= 0; /* a pause is not to be shortened */
-    ms = paused_ms > 0 ? paused_ms : ms;
+    s->is_resting = paused_ms <= 0 && !s->is_flooded; /* a pause is not to be shortened */
+    ms = paused_ms > 0 ? paused_ms : s->is_flooded ? REST_MS : ms;
     return fl_await(
         f, &S_rested,
         fl_sleep_start(&f->op, &s->sleep, s->channel->core->loop, ms > REST_MS ? REST_MS : ms));
@@ -105,10 +109,24 @@ FL_STEP(ask)
     if (!s->arena)
         return &S_rest;
     begin(s);
-    s->tx.is_read_only = true;
-    s->q = fl_store_outbox_due(&s->tx, &s->channel->id, FL_SENDER_BATCH);
+    /* What comes in while it is counted waits for the next round. */
+    if (s->is_flooded)
+        fl_store_flood_fold(&s->tx, &s->channel->id, fl_channel_rate(s->channel));
+    s->tx.is_read_only = !s->is_flooded;
+    s->q = fl_store_outbox_due(&s->tx, &s->channel->id, FL_SENDER_BATCH,
+                               s->is_flooded ? COUNTED_MS : -REST_MS);
     s->q_next = fl_store_outbox_next(&s->tx, &s->channel->id);
+    s->q_flood = fl_store_flood(&s->tx, &s->channel->id);
     return fl_await(f, &S_told, fl_tx_submit(&f->op, &s->tx));
+}
+
+/* Columns of fl_store_flood: how many wait to be told, how many were told in the last minute, does
+ * a digest stand. */
+static bool is_flood(const struct fl_sender *s)
+{
+    int64_t cards = fl_cell_int(s->q_flood, 0, 0) + fl_cell_int(s->q_flood, 0, 1);
+    return !s->channel->kind->is_mail &&
+           (cards > fl_channel_rate(s->channel) || fl_cell_bool(s->q_flood, 0, 2));
 }
 
 /* Columns of fl_store_outbox_due: approval_id, wanted, step, tries, is it delivered, did an earlier
@@ -118,6 +136,11 @@ FL_STEP(told)
     struct fl_sender *s = sender_of(f);
     if (f->op.code)
         return &S_rest; /* the log has it; the next round asks again */
+    bool was_flooded = s->is_flooded;
+    s->is_flooded = is_flood(s);
+    if (s->is_flooded && !was_flooded)
+        return &S_ask;
+    s->asked_ms = fl_mono_ms();
     s->due_count = fl_rows(s->q);
     s->due_at = 0;
     for (int i = 0; i < s->due_count; i++)
@@ -132,13 +155,43 @@ FL_STEP(told)
         s->next_ms = fl_cell_int(s->q_next, 0, 0);
     if (s->due_count)
         s->next_ms = 0;
-    return &S_next_row;
+    return s->is_flooded ? &S_digest : &S_next_row;
+}
+
+/* ---------------------------------------------------------------- more than anybody reads */
+FL_STEP(digest)
+{
+    struct fl_sender *s = sender_of(f);
+    s->flood.channel = s->channel;
+    s->flood.pace = &s->pace;
+    return fl_await(f, &S_digested, fl_digest_start(&f->op, &s->flood));
+}
+
+static int64_t rest_channel(struct fl_sender *s, enum fl_code code, int64_t retry_ms);
+
+FL_STEP(digested)
+{
+    struct fl_sender *s = sender_of(f);
+    enum fl_code code = f->op.code;
+    if (code == FL_OK)
+        return &S_next_row;
+    if (!s->flood.is_chat_fault)
+        return wait_a_round(s);
+    fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.err.text);
+    rest_channel(s, code, s->flood.retry_ms);
+    begin(s);
+    fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
+                           s->channel->paused_until_ms - fl_real_ms());
+    s->works_at_ms = 0;
+    return fl_await(f, &S_rest, fl_tx_submit(&f->op, &s->tx));
 }
 
 FL_STEP(next_row)
 {
     struct fl_sender *s = sender_of(f);
-    if (s->is_stopping || s->due_at == s->due_count || s->channel->paused_until_ms > fl_real_ms())
+    bool is_long = s->is_flooded && fl_mono_ms() - s->asked_ms > FLOOD_MS;
+    if (s->is_stopping || s->due_at == s->due_count || is_long ||
+        s->channel->paused_until_ms > fl_real_ms())
         return &S_rest;
     forget_row(s);
     s->arena = fl_arena_new(16384);
@@ -354,30 +407,6 @@ FL_STEP(put)
     return &S_draw;
 }
 
-/* A bucket for each place: chats take short bursts, and then about one message a second; groups (a
- * negative number) twenty a minute. */
-static int64_t pace(struct fl_sender *s, struct fl_str place)
-{
-    uint64_t hash = 0xcbf29ce484222325ULL;
-    int64_t now = fl_mono_ms();
-    for (size_t i = 0; i < place.n; i++)
-        hash = (hash ^ (unsigned char)place.p[i]) * 0x100000001b3ULL;
-    size_t at = hash % FL_SENDER_PLACES;
-    if (s->places[at].hash != hash) {
-        s->places[at].hash = hash;
-        s->places[at].tokens = BURST;
-        s->places[at].at_ms = now;
-    }
-    double each_ms = place.n && place.p[0] == '-' ? 3000 : 1000;
-    double more = s->places[at].tokens + (double)(now - s->places[at].at_ms) / each_ms;
-    s->places[at].tokens = more > BURST ? BURST : more;
-    s->places[at].at_ms = now;
-    if (s->places[at].tokens < 1)
-        return (int64_t)((1 - s->places[at].tokens) * each_ms) + 1;
-    s->places[at].tokens -= 1;
-    return 0;
-}
-
 /* What is drawn is sent, unless it stands there, was never told, or has to wait. */
 static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
@@ -391,7 +420,7 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
         s->card_at++; /* over before it was told: nothing stands there */
         return &S_next_card;
     }
-    int64_t wait_ms = pace(s, c->place);
+    int64_t wait_ms = fl_pace_take(&s->pace, c->place);
     if (wait_ms) {
         wait_for(s, wait_ms);
         s->card_at++;
@@ -511,8 +540,8 @@ FL_STEP(send)
 }
 
 /* The channel rests after failures in a row, longer and longer; a fault of ours or theirs that does
- * not pass by itself is seen in its list. */
-static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retry_ms)
+ * not pass by itself is seen in its list. Returns for how long. */
+static int64_t rest_channel(struct fl_sender *s, enum fl_code code, int64_t retry_ms)
 {
     struct fl_channel *ch = s->channel;
     int64_t pause_ms = BACKOFF_MS;
@@ -528,10 +557,16 @@ static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retr
         FL_LOG(WARN, "channel_rests", FL_KU("org", &ch->organization), FL_KV("channel", ch->name),
                FL_KS("reason", s->trouble));
     ch->paused_until_ms = fl_real_ms() + pause_ms;
-    s->has_failed = s->is_fail_noted = true;
-    wait_for(s, pause_ms);
     if (s->failed)
         (*s->failed)++;
+    return pause_ms;
+}
+
+static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retry_ms)
+{
+    int64_t pause_ms = rest_channel(s, code, retry_ms);
+    s->has_failed = s->is_fail_noted = true;
+    wait_for(s, pause_ms);
     return &S_row_done;
 }
 

@@ -8,10 +8,11 @@
 #include "runtime/approval/look.h"
 #include "runtime/notify/batch.h"
 #include "runtime/notify/channel.h"
+#include "runtime/notify/digest.h"
 #include "runtime/notify/facts.h"
 
 #define FL_SENDER_BATCH  16
-#define FL_SENDER_PLACES 64 /* whose pace is remembered */
+#define FL_SENDER_PLACES 64
 
 struct fl_sender_due {
     struct fl_uuid approval;
@@ -38,7 +39,7 @@ struct fl_sender {
     struct fl_sleep sleep;
     struct fl_arena *arena; /* of the round, or of one row's work */
     struct fl_tx tx;
-    struct fl_query *q, *q_next, *q_identities;
+    struct fl_query *q, *q_next, *q_flood, *q_identities;
     struct fl_sender_due due[FL_SENDER_BATCH];
     int due_count, due_at;
     int64_t next_ms;
@@ -63,12 +64,10 @@ struct fl_sender {
     struct fl_str stray_from; /* the copy that stays */
     int stray_at;             /* candidates for the copy of a card that was sent twice */
     int64_t works_at_ms;      /* when it was last noted that the channel works */
-    /* pace: when a place may be written to again */
-    struct {
-        uint64_t hash;
-        double tokens;
-        int64_t at_ms;
-    } places[FL_SENDER_PLACES];
+    struct fl_pace pace;
+    struct fl_digest flood;
+    bool is_flooded; /* rounds are a second apart, and each folds first */
+    int64_t asked_ms;
     bool is_resting, is_nudged, is_stopping, is_running;
     uint64_t *sent, *failed; /* figures */
 };

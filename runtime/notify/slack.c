@@ -49,6 +49,8 @@ static enum fl_code check_config(const json_t *config, bool may_be_local, struct
     }
     if (json_object_get(config, "batch") && !json_is_boolean(json_object_get(config, "batch")))
         return fl_err_set(err, FL_BAD_PARAMS, "'batch' is true or false");
+    if (fl_channel_check_rate(config, err) != FL_OK)
+        return FL_BAD_PARAMS;
     if (!json_object_get(config, "base_url"))
         return FL_OK;
     return fl_http_client_check_url(fl_json_get_str(config, "base_url"), may_be_local, err);
@@ -58,8 +60,8 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
                           struct fl_err *err)
 {
     bool is_socket = fl_str_is(fl_json_get_str(config, "mode"), "socket");
-    enum fl_code code =
-        fl_channel_check_members(config, "slack", "base_url batch channels mode", "setting", err);
+    enum fl_code code = fl_channel_check_members(
+        config, "slack", "base_url batch channels mode cards_per_minute", "setting", err);
     if (code == FL_OK)
         code = fl_channel_check_members(
             secret, "slack", "token signing_secret signing_secret_old app_token", "secret", err);

@@ -210,6 +210,21 @@ static void put_offer(struct fl_buf *out, const struct fl_chat_drawing *d)
     fl_buf_fini(&more);
 }
 
+/* Stopping is confirmed in Slack's own dialog. An action's id is to be the only one of its block.
+ */
+static void key(struct fl_buf *out, const struct fl_chat_drawing *d, const struct fl_chat_key *k,
+                size_t at)
+{
+    char data[FL_CHAT_BUTTON_CHARS + 1];
+    bool stops = k->verb == FL_CHAT_HALT_ASK;
+    fl_chat_button(stops ? FL_CHAT_HALT : k->verb, &k->id, d->binding, data);
+    separate(out);
+    fl_buf_printf(out, "{\"type\":\"button\",\"action_id\":\"%c%zu\",\"value\":\"%s\"%s,\"text\":",
+                  data[0], at, data, stops ? CONFIRM_STOP : "");
+    plain(out, fl_str_of(k->text));
+    fl_buf_putc(out, '}');
+}
+
 /* `has_review`: instead of Approve. */
 static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool has_review)
 {
@@ -218,8 +233,10 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool h
         return;
     separate(out);
     fl_buf_puts(out, "{\"type\":\"actions\",\"elements\":[");
-    if (!card)
+    if (!card && !d->key_count)
         button(out, d, FL_CHAT_TEST, "It works", "");
+    for (size_t i = 0; i < d->key_count; i++)
+        key(out, d, &d->keys[i], i);
     if (card && card->can_approve && !has_review)
         button(out, d, FL_CHAT_APPROVE, "Approve", ",\"style\":\"primary\"");
     if (has_review)
@@ -352,6 +369,8 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
     const struct fl_card_block *words = d->card ? fl_card_block(d->card, FL_CARD_AGENT) : NULL;
     if (!d->card)
         put(s, d->notice);
+    if (d->list.n)
+        put(s, d->list);
     if (d->is_erased && d->binding.n == FL_SHA256_BYTES) {
         snprintf(about, sizeof about, "What it was about: %s",
                  fl_hex(d->binding.p, d->binding.n, hex));

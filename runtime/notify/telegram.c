@@ -58,6 +58,8 @@ static enum fl_code check_config(const json_t *config, bool may_be_local, struct
     }
     if (json_object_get(config, "batch") && !json_is_boolean(json_object_get(config, "batch")))
         return fl_err_set(err, FL_BAD_PARAMS, "'batch' is true or false");
+    if (fl_channel_check_rate(config, err) != FL_OK)
+        return FL_BAD_PARAMS;
     if (!json_object_get(config, "base_url"))
         return FL_OK;
     return fl_http_client_check_url(base, may_be_local, err);
@@ -67,8 +69,8 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
                           struct fl_err *err)
 {
     struct fl_str hook = fl_json_get_str(secret, "webhook_secret");
-    enum fl_code code =
-        fl_channel_check_members(config, "telegram", "base_url batch chats mode", "setting", err);
+    enum fl_code code = fl_channel_check_members(
+        config, "telegram", "base_url batch chats mode cards_per_minute", "setting", err);
     if (code == FL_OK)
         code = fl_channel_check_members(secret, "telegram", "token webhook_secret", "secret", err);
     if (code == FL_OK)

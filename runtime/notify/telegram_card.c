@@ -180,15 +180,21 @@ static void row(struct keys *k)
     k->has_key = false;
 }
 
-static void key(struct keys *k, enum fl_chat_verb verb, struct fl_str text)
+static void key_of(struct keys *k, enum fl_chat_verb verb, const struct fl_uuid *id,
+                   struct fl_str text)
 {
     char data[FL_CHAT_BUTTON_CHARS + 1];
-    fl_chat_button(verb, &k->drawing->card_id, k->drawing->binding, data);
+    fl_chat_button(verb, id, k->drawing->binding, data);
     fl_buf_puts(k->out, k->has_key ? "," : k->has_row ? ",[" : "[");
     fl_buf_puts(k->out, "{\"text\":");
     fl_buf_json_str(k->out, text);
     fl_buf_printf(k->out, ",\"callback_data\":\"%s\"}", data);
     k->has_key = true;
+}
+
+static void key(struct keys *k, enum fl_chat_verb verb, struct fl_str text)
+{
+    key_of(k, verb, &k->drawing->card_id, text);
 }
 
 static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t page, size_t pages)
@@ -198,8 +204,13 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t
     bool is_open = card && card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
     bool is_read = d->is_read || page + 1 == pages;
     fl_buf_puts(out, ",\"reply_markup\":{\"inline_keyboard\":[");
-    if (!card && !d->is_stray)
+    if (!card && !d->is_stray && !d->key_count)
         key(&k, FL_CHAT_TEST, FL_STR("It works"));
+    for (size_t i = 0; i < d->key_count; i++) {
+        key_of(&k, d->keys[i].verb, &d->keys[i].id, fl_str_of(d->keys[i].text));
+        if (d->keys[i].ends_row)
+            row(&k);
+    }
     if (is_open && d->asks_stop) {
         key(&k, FL_CHAT_STOP, FL_STR("Yes, stop this agent"));
         key(&k, FL_CHAT_STOP_NOT, FL_STR("No"));
@@ -320,6 +331,10 @@ enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *
         put_block(&book, words);
     if (!d->card)
         put(&book, PLAIN, d->notice);
+    if (d->list.n) {
+        put(&book, PLAIN, FL_STR("\n"));
+        put(&book, PRE, d->list);
+    }
     if (!book.is_failed && book.count)
         put_page(&out, &book, d, ret);
     return finish(&book, &out, arena, ret, err);

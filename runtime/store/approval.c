@@ -11,8 +11,8 @@
     "a.state = 'pending' AND a.ask -> 'notify' <> '[\"inbox\"]' AND EXISTS (SELECT 1 FROM outbox o " \
     "WHERE o.organization_id = a.organization_id AND o.approval_id = a.approval_id AND "             \
     "o.created_at <= now() - interval '60 seconds') AND NOT EXISTS (SELECT 1 FROM outbox d WHERE "   \
-    "d.organization_id = a.organization_id AND d.approval_id = a.approval_id AND d.delivered_at "    \
-    "IS NOT NULL)"
+    "d.organization_id = a.organization_id AND d.approval_id = a.approval_id AND (d.delivered_at "   \
+    "IS NOT NULL OR d.digested_at IS NOT NULL))"
 
 /* X(kind of cell, member, SQL) in the order of the select list. */
 #define HEAD(X)                                                                                    \

@@ -7,15 +7,23 @@
 #define ROW  "WHERE " HERE " AND approval_id = $1 AND channel_id = $2"
 #define CARD "WHERE " HERE " AND card_id = $1"
 
+/* What nobody was told first, of agents that were told least in the last minute. */
 static struct fl_sql sql_due = {
     "outbox_due",
+    "WITH told AS (SELECT a.agent_id, count(*) AS n FROM outbox d JOIN approval a USING "
+    "(organization_id, approval_id) WHERE d.organization_id = (SELECT org()) AND d.channel_id = $1 "
+    "AND d.delivered_at > now() - interval '1 minute' GROUP BY 1) "
     "SELECT o.approval_id, o.wanted, o.step, o.tries, o.delivered_at IS NOT NULL, EXISTS (SELECT 1 "
     "FROM outbox e WHERE e.organization_id = o.organization_id AND e.approval_id = o.approval_id "
-    "AND e.step < o.step AND e.delivered_at IS NOT NULL), o.is_erased OR coalesce(o.erase_at <= "
-    "now(), false) FROM outbox o WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND "
-    "o.next_at <= now() AND (o.done < o.wanted OR o.erase_at <= now()) ORDER BY o.delivered_at IS "
-    "NOT NULL, o.done >= o.wanted, CASE WHEN o.delivered_at IS NULL THEN o.ends_at END, o.next_at "
-    "LIMIT $2",
+    "AND e.step < o.step AND (e.delivered_at IS NOT NULL OR e.digested_at IS NOT NULL)), "
+    "o.is_erased OR coalesce(o.erase_at <= now(), false) FROM outbox o WHERE o.organization_id = "
+    "(SELECT org()) AND o.channel_id = $1 AND o.folded_at IS NULL AND o.next_at <= now() AND (o.done "
+    "< o.wanted OR o.erase_at <= now()) AND (o.delivered_at IS NOT NULL OR o.created_at <= now() - " SPAN(
+        "$3") ") ORDER BY "
+              "o.delivered_at IS NOT NULL, o.done >= o.wanted, CASE WHEN o.delivered_at IS NULL THEN "
+              "coalesce((SELECT t.n FROM told t JOIN approval a USING (agent_id) WHERE a.organization_id = "
+              "o.organization_id AND a.approval_id = o.approval_id), 0) END, CASE WHEN o.delivered_at IS NULL "
+              "THEN o.ends_at END, o.next_at LIMIT $2",
     0
 };
 static struct fl_sql sql_next = {
@@ -23,7 +31,7 @@ static struct fl_sql sql_next = {
     "SELECT greatest(0, (extract(epoch FROM least(min(next_at) FILTER (WHERE done < wanted), "
     "min(greatest(erase_at, next_at)) FILTER (WHERE erase_at IS NOT NULL)) - now()) * "
     "1000)::bigint) FROM outbox WHERE " HERE
-    " AND channel_id = $1 AND (done < wanted OR erase_at IS NOT NULL) HAVING count(*) > 0",
+    " AND channel_id = $1 AND folded_at IS NULL AND (done < wanted OR erase_at IS NOT NULL) HAVING count(*) > 0",
     0
 };
 static struct fl_sql sql_done = {
@@ -154,10 +162,12 @@ static struct fl_query *one(struct fl_tx *tx, struct fl_sql *sql, const struct f
     return q;
 }
 
-struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most)
+struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most,
+                                     int64_t age_ms)
 {
     struct fl_query *q = one(tx, &sql_due, channel);
     fl_bind_int(tx, q, most);
+    fl_bind_int(tx, q, age_ms);
     return q;
 }
 

@@ -6,11 +6,13 @@
 
 #include "runtime/io/pg.h"
 
-/* What is due in this channel: what was never told first, what expires soonest before the rest;
- * then what has to be rewritten, the longest due first; last what is to be erased. Columns:
- * approval_id, wanted, step, tries, is it delivered, did an earlier step deliver, is it time to
- * erase (or was it). */
-struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most);
+/* What is due in this channel and not folded: what was never told first, of agents that were told
+ * least in the last minute, what expires soonest before the rest, and only if it is so old (a
+ * negative age: in any case); then what has to be rewritten, the longest due first; last what is to
+ * be erased. Columns: approval_id, wanted, step, tries, is it delivered, did an earlier step
+ * deliver, is it time to erase (or was it). */
+struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most,
+                                     int64_t age_ms);
 /* When something will be due next, ms from now; no row: nothing is waiting. */
 struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel);
 /* Everything up to `wanted` is shown. `is_delivered`: a card stands somewhere. `erase_ms`: from

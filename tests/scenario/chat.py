@@ -8,6 +8,7 @@ from mcp_client import McpError, McpWs
 
 APPEND = "s__append_line"
 LOCAL = dict(chat_may_be_local="true")
+PLENTY = 10000  # cards a minute: nothing is folded, but in the tests of that
 HOOK = "a-secret-of-the-webhook_0123456789"
 HEADER = "X-Telegram-Bot-Api-Secret-Token"
 
@@ -38,7 +39,8 @@ def policy(notify=("tg",), thresholds=({"approve": 1},), **ask):
 
 
 def add_channel(org, tg, name="tg", secret=None, disclose=None, **config):
-    body = {"name": name, "kind": "telegram", "config": dict({"base_url": tg.url}, **config),
+    config = dict({"base_url": tg.url, "cards_per_minute": PLENTY}, **config)
+    body = {"name": name, "kind": "telegram", "config": config,
             "secret": dict({"token": tg.token}, **(secret or {}))}
     if disclose:
         body["disclose"] = disclose
@@ -60,10 +62,10 @@ class House:
 
     def __init__(self, rt, tg, thresholds=({"approve": 1},), notify=("tg",), people=("ann", "bob"),
                  chats=None, secret=None, disclose=None, mode=None, files=False, batch=False,
-                 **ask):
+                 rate=None, **ask):
         self.rt, self.tg = rt, tg
         self.org = Org(rt, files=files, scenario=not files, policy=None)
-        config = {}
+        config = {"cards_per_minute": rate} if rate else {}
         if chats:
             config["chats"] = chats
         if mode:

@@ -1,7 +1,7 @@
 """An organization with a Slack channel, for the tests."""
 import json
 
-from chat import APPEND, policy
+from chat import APPEND, PLENTY, policy
 from fake_slack import APP_TOKEN, SECRET, TOKEN, Hooks
 from harness import Org, wait_for
 from mcp_client import TASKS, McpWs
@@ -14,7 +14,8 @@ def add_channel(org, sl, name="sl", mode="http", secret=None, disclose=None, **c
     secrets.update({"app_token": APP_TOKEN} if mode == "socket" else {"signing_secret": SECRET})
     secrets.update(secret or {})
     body = {"name": name, "kind": "slack", "secret": secrets,
-            "config": dict({"base_url": sl.url, "mode": mode}, **config)}
+            "config": dict({"base_url": sl.url, "mode": mode, "cards_per_minute": PLENTY},
+                           **config)}
     if disclose:
         body["disclose"] = disclose
     return org.control("POST", "/channels", body)
@@ -38,10 +39,10 @@ class SlackHouse:
 
     def __init__(self, rt, sl, thresholds=({"approve": 1},), people=("ann", "bob"),
                  channels=(OPS,), mode="http", notify=("sl",), secret=None, disclose=None, files=False,
-                 batch=False, **ask):
+                 batch=False, rate=None, **ask):
         self.rt, self.sl = rt, sl
         self.org = Org(rt, files=files, scenario=True, policy=None)
-        config = {}
+        config = {"cards_per_minute": rate} if rate else {}
         if channels:
             config["channels"] = [sl.channel(c) for c in channels]
         if batch:

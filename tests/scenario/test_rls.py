@@ -89,7 +89,10 @@ def chat(rt, org):
             "organization_id, 'x', card_id, now() FROM card_message WHERE organization_id = %s",
             "INSERT INTO chat_prompt (organization_id, channel_id, place, message, external_id, "
             "card_id, expires_at) SELECT organization_id, channel_id, '1', '1', '1', card_id, "
-            "now() FROM card_message WHERE organization_id = %s"):
+            "now() FROM card_message WHERE organization_id = %s",
+            "INSERT INTO digest_message (organization_id, digest_id, channel_id, place) SELECT "
+            "organization_id, gen_random_uuid(), channel_id, '1' FROM channel WHERE "
+            "organization_id = %s"):
         assert rt.sql(statement, org.id) == 1, statement
 
 
