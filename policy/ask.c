@@ -13,8 +13,8 @@ const char *const policy_disclose_names[FL_DISCLOSE_COUNT] = { "full", "summary"
 const char *const policy_risk_names[FL_RISK_COUNT] = { "low", "normal", "high" };
 
 const char *const policy_ask_keys[] = {
-    "thresholds",        "any",      "notify", "expires", "after_leave",       "second_factor",
-    "owner_may_approve", "disclose", "risk",   "undo",    "editor_may_approve"
+    "thresholds",        "any",      "notify", "expires", "after_leave",        "second_factor",
+    "owner_may_approve", "disclose", "risk",   "undo",    "editor_may_approve", "typed_confirmation"
 };
 const size_t policy_ask_key_count = FL_COUNTOF(policy_ask_keys);
 static const char *const threshold_keys[] = { "approve", "deny", "groups", "match", "where" };
@@ -168,6 +168,7 @@ static bool read_rest(struct policy_reader *r, const char *at, const json_t *obj
     is_ok &= policy_choice(r, at, object, "after_leave", policy_after_leave_names,
                            FL_AFTER_LEAVE_COUNT, &after_leave);
     is_ok &= policy_bool(r, at, object, "second_factor", &ask->needs_second_factor);
+    is_ok &= policy_bool(r, at, object, "typed_confirmation", &ask->needs_typed);
     is_ok &= policy_bool(r, at, object, "owner_may_approve", &ask->owner_may_approve);
     is_ok &= policy_bool(r, at, object, "editor_may_approve", &ask->editor_may_approve);
     is_ok &= policy_choice(r, at, object, "disclose", policy_disclose_names, FL_DISCLOSE_COUNT,
@@ -296,6 +297,10 @@ enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, st
         put_threshold(out, &ask->thresholds[i]);
     }
     fl_buf_putc(out, ']');
+    if (ask->needs_typed) {
+        fl_buf_putc(out, ',');
+        put_bool(out, "typed_confirmation", true);
+    }
     if (ask->undo_ms) {
         fl_buf_putc(out, ',');
         put_text(out, "undo", fl_duration_format(ask->undo_ms, expires));
@@ -348,7 +353,8 @@ enum fl_code fl_policy_ask_load(struct fl_str json, struct fl_ask **ret, struct 
      * the row may be missing. */
     for (size_t i = 0; !code && i < policy_ask_key_count; i++) {
         if (!json_object_get(tree, policy_ask_keys[i]) && strcmp(policy_ask_keys[i], "undo") != 0 &&
-            strcmp(policy_ask_keys[i], "editor_may_approve") != 0)
+            strcmp(policy_ask_keys[i], "editor_may_approve") != 0 &&
+            strcmp(policy_ask_keys[i], "typed_confirmation") != 0)
             code = fl_err_set(err, FL_BAD_PARAMS, "the stored ask has no '%s'", policy_ask_keys[i]);
     }
 out:

@@ -56,6 +56,7 @@ struct fl_ask {
     bool needs_second_factor;
     bool owner_may_approve;
     bool editor_may_approve; /* who changed the arguments of a call may decide it too */
+    bool needs_typed;        /* who approves types "approve TOOL" */
     enum fl_disclose disclose;
     enum fl_risk risk; /* shown on the card; nothing is decided by it */
     int64_t undo_ms;   /* so long an approval can be taken back before it runs; 0: not */

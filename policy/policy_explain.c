@@ -30,6 +30,7 @@ static void put_ask(const struct fl_ask *ask, struct fl_buf *out)
     char expires[FL_TIME_BYTES];
     fl_buf_puts(out, "   needs    ");
     fl_policy_ask_describe(ask, out);
+    fl_buf_puts(out, ask->needs_typed ? ", typed" : "");
     fl_buf_puts(out, ask->needs_second_factor ? ", with a second factor\n" : "\n");
     if (ask->owner_may_approve)
         fl_buf_puts(out, "            the agent's owner may approve\n");

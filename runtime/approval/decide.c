@@ -143,6 +143,24 @@ static enum fl_code check_review(const struct fl_decide *d, struct fl_err *err)
     return FL_OK;
 }
 
+void fl_decide_words(struct fl_str tool, char out[FL_DECIDE_WORDS])
+{
+    fl_utf8_format(out, FL_DECIDE_WORDS, "approve %.*s", FL_STR_ARG(tool));
+}
+
+/* A click is not enough for it. */
+static enum fl_code check_typed(const struct fl_decide *d, struct fl_err *err)
+{
+    char words[FL_DECIDE_WORDS];
+    fl_decide_words(d->row.tool, words);
+    if (fl_str_eq_nocase(fl_str_trim(d->typed), fl_str_of(words)))
+        return FL_OK;
+    return fl_err_set(err, FL_BAD_PARAMS,
+                      "approving it takes typing exactly '%s'; nothing was "
+                      "decided",
+                      words);
+}
+
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
 static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **ret_person,
                           struct fl_err *err)
@@ -179,6 +197,8 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
     if (code == FL_OK && d->verdict == FL_VERDICT_APPROVE && !d->binding.p)
         return fl_err_set(err, FL_BAD_PARAMS,
                           "an approval must say which call was shown: the 'binding' of its card");
+    if (code == FL_OK && d->verdict == FL_VERDICT_APPROVE && d->ask->needs_typed)
+        return check_typed(d, err);
     return code;
 }
 

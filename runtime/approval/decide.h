@@ -27,9 +27,10 @@ struct fl_decide {
     struct fl_str person_name;
     bool has_second_factor; /* proved with this decision */
     enum fl_verdict verdict;
-    struct fl_str reason;  /* p NULL: none; at most 2000 bytes */
-    bool may_ask_again;    /* with a rejection: the agent may repeat the call */
-    const char *via;       /* "cli", "api" */
+    struct fl_str reason; /* p NULL: none; at most 2000 bytes */
+    bool may_ask_again;   /* with a rejection: the agent may repeat the call */
+    const char *via;      /* "cli", "api" */
+    struct fl_str typed;  /* where the rule has typed_confirmation: fl_decide_words; p NULL: none */
     struct fl_str binding; /* digest that the person was shown, hex; p NULL: not said, which is
                             * enough to reject only */
     /* ---- outputs ---- */
@@ -56,6 +57,10 @@ struct fl_decide {
  * over, not what they were shown, or not what was asked for: then the audit says so),
  * FL_UNAVAILABLE. */
 enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST_CHECK;
+
+/* What somebody types to approve a call of this tool: "approve TOOL", cut to fit. */
+#define FL_DECIDE_WORDS 200
+void fl_decide_words(struct fl_str tool, char out[FL_DECIDE_WORDS]);
 
 /* ---- the same for many decisions in one transaction: `tx`, `arena` and the inputs are set ---- */
 enum fl_decide_end {

@@ -114,14 +114,19 @@ enum fl_code fl_secret_ask(const char *prompt, int fd, char out[FL_SECRET_LINE_M
     return code;
 }
 
-bool fl_confirm(const char *prompt)
+bool fl_ask_line(const char *prompt, char out[FL_SECRET_LINE_MAX])
 {
-    char line[FL_SECRET_LINE_MAX] = "";
     struct fl_err err;
     int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (tty < 0)
         return false;
-    enum fl_code code = ask_terminal(tty, prompt, true, line, &err);
+    enum fl_code code = ask_terminal(tty, prompt, true, out, &err);
     close(tty);
-    return code == FL_OK && (strcmp(line, "y") == 0 || strcmp(line, "yes") == 0);
+    return code == FL_OK;
+}
+
+bool fl_confirm(const char *prompt)
+{
+    char line[FL_SECRET_LINE_MAX] = "";
+    return fl_ask_line(prompt, line) && (strcmp(line, "y") == 0 || strcmp(line, "yes") == 0);
 }

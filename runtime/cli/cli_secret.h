@@ -16,6 +16,8 @@
  * A signal that ends the program restores the terminal first. `out` is the caller's to cleanse. */
 enum fl_code fl_secret_ask(const char *prompt, int fd, char out[FL_SECRET_LINE_MAX],
                            struct fl_err *err) FL_MUST_CHECK;
+/* Asks for a line that is no secret, on the terminal; false: there is none. */
+bool fl_ask_line(const char *prompt, char out[FL_SECRET_LINE_MAX]);
 /* "y" or "yes" to `prompt` on the terminal; without one: false. */
 bool fl_confirm(const char *prompt);
 

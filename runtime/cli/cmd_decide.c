@@ -43,6 +43,20 @@ void fl_decide_show_card(struct fl_cli *cli, const json_t *approval)
     fl_buf_fini(&text);
 }
 
+/* Where the rule asks for it: the words that are typed, or that --typed says. */
+static void take_words(struct fl_cli *cli, const json_t *approval, json_t *body)
+{
+    const char *words = fl_cli_member(cli, approval, "typed"), *typed = fl_cli_flag(cli, "typed");
+    char line[FL_SECRET_LINE_MAX] = "";
+    if (!*words)
+        return;
+    if (!typed && fl_cli_may_confirm(cli)) {
+        const char *prompt = fl_arena_printf(cli->arena, "To approve it, type '%s': ", words);
+        typed = prompt && fl_ask_line(prompt, line) ? line : NULL;
+    }
+    fl_cli_put(body, "typed", typed);
+}
+
 /* Not decidable, or not here: says why; 0: go on. */
 static int check(struct fl_cli *cli, const json_t *approval, bool is_approve)
 {
@@ -81,6 +95,8 @@ static int decide(struct fl_cli *cli, const char *verdict)
         fl_cli_put(body, "binding", json_string_value(json_object_get(approval, "binding")));
         if (fl_cli_has(cli, "may-ask-again"))
             json_object_set_new(body, "may_ask_again", json_true());
+        if (is_approve)
+            take_words(cli, approval, body);
         status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/decision", id),
                             body, &answer);
     }
@@ -113,6 +129,8 @@ static int choose(struct fl_cli *cli, const char *text, const char *verdict, jso
         fl_cli_put(one, "binding", json_string_value(json_object_get(approval, "binding")));
         if (!is_approve && fl_cli_has(cli, "may-ask-again"))
             json_object_set_new(one, "may_ask_again", json_true());
+        if (is_approve)
+            take_words(cli, approval, one);
         json_array_append_new(list, one);
     }
     json_decref(approval);
@@ -354,6 +372,11 @@ static int cancel(struct fl_cli *cli)
     return status;
 }
 
+static const struct fl_cli_flag approve_flags[] = {
+    { "reason", "TEXT", "why, for the record", 0 },
+    { "typed", "TEXT", "the words that a rule with typed_confirmation asks for", 0 },
+    { .name = NULL }
+};
 static const struct fl_cli_flag reason_flags[] = { { "reason", "TEXT", "why, for the record", 0 },
                                                    { .name = NULL } };
 static const struct fl_cli_flag reject_flags[] = {
@@ -386,7 +409,7 @@ const struct fl_cli_command fl_cmd_decide[] = {
       "and --as, FLOPINIO_TOKEN of the scope read may fetch the card, so that one code of the "
       "authenticator is enough. Of several each card is shown and asked about, and each is decided "
       "by itself: a line says what came of it.",
-      FL_CLI_ORG, reason_flags, approve },
+      FL_CLI_ORG, approve_flags, approve },
     { "approvals reject", "[ID...]", "rejects a call; the agent is told why",
       "  flopinio approvals reject 4f2a --reason \"not on a Friday\"\n"
       "  flopinio approvals reject --agent builder --all --reason \"it runs amok\"",

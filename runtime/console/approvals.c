@@ -304,7 +304,7 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     struct fl_approval_view view;
     struct fl_card card;
     struct fl_err err;
-    char hex[2 * FL_DIGEST_BYTES + 1], id[FL_UUID_TEXT];
+    char hex[2 * FL_DIGEST_BYTES + 1], id[FL_UUID_TEXT], words[FL_DECIDE_WORDS];
     const struct fl_approval *row = &look->row;
     enum fl_code code = fl_approval_view_read(&view, a->arena, row, &look->ballot, &err);
     if (code == FL_OK) {
@@ -325,6 +325,10 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     fl_buf_printf(&out, "\"policy_version\":%lld,\"asked_count\":%lld,\"result_bytes\":%lld,",
                   (long long)row->policy_version, (long long)row->asked_count,
                   (long long)row->result_bytes);
+    if (view.ask && view.ask->needs_typed) {
+        fl_decide_words(row->tool, words);
+        put_text(&out, "typed", fl_str_of(words));
+    }
     put_flag(&out, "is_standing", row->is_standing);
     if (!fl_uuid_is_zero(&row->grant_id))
         put_text(&out, "grant", fl_str_of(fl_uuid_format(&row->grant_id, id)));
@@ -491,6 +495,7 @@ static void start_decide(struct fl_api *a)
     struct fl_str reason, binding;
     struct fl_uuid id;
     enum fl_verdict verdict;
+    struct fl_str typed;
     bool may_ask_again;
     if (!d) {
         fl_api_error(a, FL_NOMEM, "out of memory");
@@ -498,7 +503,7 @@ static void start_decide(struct fl_api *a)
     }
     if (!read_id(a, &id) || !read_verdict(a, &verdict) ||
         !fl_api_text(a, "reason", false, &reason) || !fl_api_text(a, "binding", false, &binding) ||
-        !fl_api_flag(a, "may_ask_again", &may_ask_again))
+        !fl_api_text(a, "typed", false, &typed) || !fl_api_flag(a, "may_ask_again", &may_ask_again))
         return;
     d->decide = (struct fl_decide){ .core = a->core,
                                     .organization = a->organization_id,
@@ -509,6 +514,7 @@ static void start_decide(struct fl_api *a)
                                     .verdict = verdict,
                                     .reason = reason.n ? reason : NOTHING,
                                     .may_ask_again = may_ask_again,
+                                    .typed = typed,
                                     .via = a->is_control ? "cli" : "api",
                                     .binding = binding.n ? binding : NOTHING };
     a->user = d;
@@ -768,7 +774,7 @@ const struct fl_api_route fl_api_approvals[] = {
     { FL_HTTP_GET, "/orgs/{org}/approvals/{id}", FL_NEED_ROLE, FL_ACTION_READ_OWN_APPROVALS,
       start_get },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/decision", FL_NEED_DECIDER, FL_ACTION_DECIDE,
-      start_decide, "verdict reason may_ask_again binding" },
+      start_decide, "verdict reason may_ask_again binding typed" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/settle", FL_NEED_DECIDER, FL_ACTION_SETTLE_UNKNOWN,
       start_settle, "outcome reason" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/cancel", FL_NEED_DECIDER,

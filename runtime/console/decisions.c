@@ -141,7 +141,7 @@ static bool wrong(struct fl_api *a, size_t at, const char *text)
 
 static bool read_one(struct fl_api *a, struct many *m, size_t at, const json_t *item)
 {
-    static const char known[] = " id verdict reason may_ask_again binding ";
+    static const char known[] = " id verdict reason may_ask_again binding typed ";
     struct fl_decide *d = &m->ones[at].decide;
     struct fl_str reason = fl_json_get_str(item, "reason");
     struct fl_str binding = fl_json_get_str(item, "binding");
@@ -153,7 +153,7 @@ static bool read_one(struct fl_api *a, struct many *m, size_t at, const json_t *
         bool is_text = json_is_string(value) || value == again;
         if (!p || p == known || p[-1] != ' ' || p[strlen(key)] != ' ' || !is_text)
             return wrong(a, at,
-                         "has 'id', 'verdict', 'reason', 'binding' (texts) and "
+                         "has 'id', 'verdict', 'reason', 'binding', 'typed' (texts) and "
                          "'may_ask_again'");
     }
     if (!json_is_object(item) || !fl_uuid_parse(fl_json_get_str(item, "id"), &d->approval))
@@ -174,6 +174,7 @@ static bool read_one(struct fl_api *a, struct many *m, size_t at, const json_t *
     d->reason = reason.n ? reason : NOTHING;
     d->binding = binding.n ? binding : NOTHING;
     d->may_ask_again = json_is_true(again);
+    d->typed = fl_json_get_str(item, "typed");
     d->via = a->is_control ? "cli" : "api";
     return true;
 }

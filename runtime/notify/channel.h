@@ -74,6 +74,7 @@ struct fl_chat_drawing {
     int page;                  /* that was asked for */
     bool is_read;              /* the last page was shown before */
     bool asks_stop;            /* "stop the agent?" with yes and no */
+    bool is_typed;             /* approving takes typing words */
     bool may_grant;            /* a grant for such calls is offered */
     bool asks_grant;           /* "let such calls run?" with yes and no */
     bool is_erased;            /* arguments left it: show the digest of what it was about */
@@ -131,7 +132,8 @@ struct fl_chat_send {
     X(CALL, 'c')     /* of a digest, as those below: show cards of this agent */                   \
     X(HALT_ASK, 'h') /* stop this agent? */                                                        \
     X(HALT, 'H')                                                                                   \
-    X(HALT_NOT, 'M')
+    X(HALT_NOT, 'M')                                                                               \
+    X(TYPED, 'T') /* approve, once the words were typed */
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,
@@ -174,6 +176,7 @@ struct fl_chat_event {
     struct fl_str place, message;    /* where it was done; of REPLY: the message replied to */
     bool is_private;                 /* nobody else reads it there */
     struct fl_str text;              /* also the reason of REJECT, if it came along */
+    struct fl_str typed;             /* with APPROVE, if it came along */
     bool may_ask_again;              /* with REJECT */
     bool has_read;                   /* the kind has shown them the last page, and vouches for it */
     struct fl_uuid card;
@@ -182,6 +185,7 @@ struct fl_chat_event {
     char answer[FL_ERR_TEXT_BYTES]; /* for whoever did it; "" none */
     struct fl_str list;             /* a longer answer, lines of it; p NULL: none */
     bool is_alert;                  /* the answer is a refusal, or matters */
+    const char *words;              /* with wants_reason: these are to be typed; NULL: a reason */
     bool wants_reason;              /* ask for it, and tell fl_store_chat_prompt_put */
     bool is_stray;                  /* the message is not the card's: an older copy of it */
     struct fl_arena *arena;         /* of the outputs; freed by fl_chat_event_fini */

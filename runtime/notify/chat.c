@@ -62,7 +62,8 @@ static bool has_card(const struct fl_chat_event *e)
 {
     return (e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT) ||
            e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK || e->verb == FL_CHAT_EDIT ||
-           (e->verb >= FL_CHAT_GRANT_ASK && e->verb <= FL_CHAT_GRANT_NOT);
+           (e->verb >= FL_CHAT_GRANT_ASK && e->verb <= FL_CHAT_GRANT_NOT) ||
+           e->verb == FL_CHAT_TYPED;
 }
 
 static bool has_digest(const struct fl_chat_event *e)
@@ -170,6 +171,7 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
                              .reason = reason,
                              .may_ask_again = e->may_ask_again && verdict == FL_VERDICT_REJECT,
                              .via = e->channel->kind->via,
+                             .typed = e->typed,
                              .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)) };
     e->decide = d;
     return fl_await(&e->flow, &S_decided, fl_decide_start(&e->flow.op, d));
@@ -222,6 +224,7 @@ FL_STEP(prompt_taken)
         if (fl_rows(e->q_prompt) != 1)
             return say(e, true, "I did not ask you that, or too long ago; use the buttons");
         e->card = fl_cell_uuid(e->q_prompt, 0, 0);
+        e->typed = fl_cell_bool(e->q_prompt, 0, 1) ? e->text : e->typed;
         begin(e);
         e->q_card = fl_store_card_get(&e->tx, &e->card, &e->channel->id);
         return fl_await(f, &S_prompt_taken, fl_tx_submit(&f->op, &e->tx));
@@ -229,6 +232,10 @@ FL_STEP(prompt_taken)
     if (fl_rows(e->q_card) != 1 || !fl_str_eq(fl_cell(e->q_card, 0, 1), e->place))
         return say(e, true, "that card is not here any more; nothing was decided");
     e->approval = fl_cell_uuid(e->q_card, 0, 0);
+    if (e->typed.p) {
+        e->is_read = fl_cell_bool(e->q_card, 0, 4);
+        return decide(e, FL_VERDICT_APPROVE, (struct fl_str){ NULL, 0 });
+    }
     if (!e->text.n || e->text.n > 2000)
         return say(e, true, "a reason has 1 to 2000 characters; nothing was decided");
     return decide(e, FL_VERDICT_REJECT, e->text);
@@ -267,7 +274,8 @@ static enum fl_code check_grant(struct fl_chat_event *e, struct fl_err *err)
         return code;
     bool is_summary = e->channel->disclose == FL_DISCLOSE_SUMMARY || !view.ask ||
                       view.ask->disclose == FL_DISCLOSE_SUMMARY;
-    if (!fl_approval_may_grant(&view))
+    bool is_proved = view.ask && !view.ask->needs_second_factor && !view.ask->needs_typed;
+    if (!is_proved || !fl_approval_may_grant(&view))
         code = fl_err_set(err, FL_CONFLICT,
                           "nobody's approval of it can be made a grant; nothing was granted");
     else
@@ -511,6 +519,21 @@ FL_STEP(noted)
 }
 
 /* ---------------------------------------------------------------- what is done */
+static fl_next ask_words(struct fl_chat_event *e)
+{
+    char *words = fl_arena_alloc(e->arena, FL_DECIDE_WORDS);
+    if (!words)
+        return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
+    if (!fl_str_is(fl_cell(e->q_card, 0, 7), "pending"))
+        return say(e, true, "it is decided or over already");
+    if (!e->is_read && !e->has_read)
+        return say(e, true, "not all of it was shown here: read it to its last page first");
+    fl_decide_words(fl_cell(e->q_card, 0, 11), words);
+    e->words = words;
+    e->wants_reason = true;
+    return say(e, false, "");
+}
+
 static fl_next act(struct fl_chat_event *e)
 {
     struct fl_str nothing = { NULL, 0 };
@@ -531,6 +554,7 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_BACK: return turn(e, e->page - 1, e->asks_stop);
     case FL_CHAT_STOP_ASK: return turn(e, e->page, true);
     case FL_CHAT_STOP_NOT: return turn(e, e->page, false);
+    case FL_CHAT_TYPED: return ask_words(e);
     case FL_CHAT_GRANT_ASK: return turn(e, 0, false); /* the question stands at the top */
     case FL_CHAT_GRANT_NOT: return turn(e, e->page, false);
     case FL_CHAT_GRANT: return look_for_grant(e);

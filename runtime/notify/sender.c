@@ -374,7 +374,7 @@ FL_STEP(plan)
 /* ---------------------------------------------------------------- one card */
 static bool may_join(const struct fl_sender *s)
 {
-    return s->channel->kind->draw_many &&
+    return s->channel->kind->draw_many && !(s->view.ask && s->view.ask->needs_typed) &&
            json_is_true(json_object_get(s->channel->config, "batch"));
 }
 
@@ -437,7 +437,8 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 static bool may_grant(const struct fl_sender *s)
 {
     return !s->has_grant && s->card.is_whole && !is_summary(s) && s->view.ask &&
-           !s->view.ask->needs_second_factor && fl_approval_may_grant(&s->view);
+           !s->view.ask->needs_second_factor && !s->view.ask->needs_typed &&
+           fl_approval_may_grant(&s->view);
 }
 
 FL_STEP(draw)
@@ -452,6 +453,7 @@ FL_STEP(draw)
                                        .is_read = c->is_read,
                                        .asks_stop = c->asks_stop,
                                        .tool = s->look.row.tool,
+                                       .is_typed = s->view.ask && s->view.ask->needs_typed,
                                        .may_grant = may_grant(s),
                                        .asks_grant = c->asks_grant,
                                        .is_erased = s->due[s->due_at].is_erasing };
@@ -471,6 +473,8 @@ FL_STEP(draw)
     else if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
         drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
                               "approvals approve.");
+    else if (s->card.can_approve && drawing.is_typed)
+        drawing.note = FL_STR("Approving asks you to type a few words.");
     else if (s->has_grant && !s->due[s->due_at].is_erasing)
         drawing.note = FL_STR("A grant was made from it: flopinio grant list.");
     f->op.code = FL_OK;

@@ -147,6 +147,12 @@ static void button(struct fl_buf *out, const struct fl_chat_drawing *d, enum fl_
     fl_buf_putc(out, '}');
 }
 
+static void put_approve(struct fl_buf *out, const struct fl_chat_drawing *d)
+{
+    button(out, d, d->is_typed ? FL_CHAT_TYPED : FL_CHAT_APPROVE,
+           d->is_typed ? "Approve, typing" : "Approve", ",\"style\":\"primary\"");
+}
+
 static void one_tap(struct fl_buf *out, const struct fl_chat_drawing *d)
 {
     char data[FL_CHAT_BUTTON_CHARS + 1];
@@ -238,7 +244,7 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool h
     for (size_t i = 0; i < d->key_count; i++)
         key(out, d, &d->keys[i], i);
     if (card && card->can_approve && !has_review)
-        button(out, d, FL_CHAT_APPROVE, "Approve", ",\"style\":\"primary\"");
+        put_approve(out, d);
     if (has_review)
         button(out, d, FL_CHAT_REVIEW, "Review", ",\"style\":\"primary\"");
     if (card && card->can_reject) {
@@ -585,6 +591,27 @@ void fl_slack_view_text(struct fl_buf *out, struct fl_str text)
     fl_buf_puts(out, "]}");
 }
 
+void fl_slack_view_words(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    begin_view(out);
+    put_meta(out, meta);
+    fl_buf_puts(out, ",\"callback_id\":\"reason\",\"submit\":");
+    plain(out, FL_STR("Approve"));
+    fl_buf_puts(&text, "To approve it, type: ");
+    fl_show(&text, fl_str_of(words), FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    fl_buf_puts(out, ",\"blocks\":[");
+    section(out, text.is_failed ? FL_STR("") : fl_buf_view(&text));
+    fl_buf_puts(out, ",{\"type\":\"input\",\"block_id\":\"reason\",\"label\":");
+    plain(out, FL_STR("These words"));
+    fl_buf_printf(out,
+                  ",\"element\":{\"type\":\"plain_text_input\",\"action_id\":\"reason\","
+                  "\"min_length\":1,\"max_length\":%d}}]}",
+                  FL_SLACK_REASON_CHARS);
+    out->is_failed |= text.is_failed;
+    fl_buf_fini(&text);
+}
+
 void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, bool asks)
 {
     begin_view(out);
@@ -634,7 +661,7 @@ enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing
     if (!is_last)
         button(out, d, FL_CHAT_NEXT, "Next", ",\"style\":\"primary\"");
     if (is_last && d->card->can_approve)
-        button(out, d, FL_CHAT_APPROVE, "Approve", ",\"style\":\"primary\"");
+        put_approve(out, d);
     button(out, d, FL_CHAT_REJECT, "Reject", ",\"style\":\"danger\"");
     fl_buf_puts(out, "]}]}");
     return s->is_failed || out->is_failed ? fl_err_code(err, FL_NOMEM) : FL_OK;

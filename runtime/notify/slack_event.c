@@ -134,7 +134,8 @@ static enum fl_code put_review(struct fl_slack_event *s, struct fl_buf *out, str
     struct fl_card card;
     struct fl_chat_drawing drawing = { .card = &card,
                                        .card_id = s->event.card,
-                                       .binding = s->look.row.binding_digest };
+                                       .binding = s->look.row.binding_digest,
+                                       .is_typed = s->view.ask && s->view.ask->needs_typed };
     enum fl_code code =
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
                    s->channel->kind->whole_max, &card, err);
@@ -224,7 +225,9 @@ FL_STEP(looked)
     fl_buf_puts(&body, "{\"view_id\":");
     fl_buf_json_str(&body, s->view_id);
     fl_buf_puts(&body, ",\"view\":");
-    if (!s->is_review)
+    if (s->event.words)
+        fl_slack_view_words(&body, &s->meta, s->event.words);
+    else if (!s->is_review)
         fl_slack_view_reason(&body, &s->meta, s->asks);
     else
         code = put_review(s, &body, &err);

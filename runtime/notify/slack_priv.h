@@ -58,6 +58,7 @@ struct fl_slack_meta {
 bool fl_slack_meta_read(struct fl_str text, struct fl_slack_meta *ret);
 /* Views (modals). */
 void fl_slack_view_text(struct fl_buf *out, struct fl_str text);
+void fl_slack_view_words(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words);
 void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, bool asks);
 /* A page of the whole card, with its buttons; the page is put into its bounds. */
 enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing *drawing,

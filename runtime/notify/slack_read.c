@@ -100,9 +100,12 @@ static bool read_action(struct fl_slack_event *s)
     s->is_review |= e->verb == FL_CHAT_REVIEW;
     s->asks = e->verb == FL_CHAT_ASK;
     s->is_edit = e->verb == FL_CHAT_EDIT;
-    s->wants_modal = s->is_review || s->asks || s->is_edit || e->verb == FL_CHAT_WHY;
+    s->wants_modal =
+        s->is_review || s->asks || s->is_edit || e->verb == FL_CHAT_WHY || e->verb == FL_CHAT_TYPED;
     if (!view)
         s->meta = (struct fl_slack_meta){ value, e->place, e->message, 0, 0 };
+    else if (e->verb == FL_CHAT_TYPED)
+        s->meta.button = value; /* the form of the words is about that */
     return true;
 }
 
@@ -125,8 +128,14 @@ static bool read_submission(struct fl_slack_event *s)
         return read_edit(s, view);
     if (!fl_str_is(fl_json_get_str(view, "callback_id"), "reason") || !read_view(s, view) ||
         !fl_chat_button_read(s->meta.button, e) ||
-        (e->verb != FL_CHAT_WHY && e->verb != FL_CHAT_ASK))
+        (e->verb != FL_CHAT_WHY && e->verb != FL_CHAT_ASK && e->verb != FL_CHAT_TYPED))
         return false;
+    if (e->verb == FL_CHAT_TYPED) {
+        e->typed = fl_str_trim(fl_json_get_str(input, "value"));
+        e->has_read = s->meta.pages > 0 && s->meta.page + 1 == s->meta.pages;
+        e->verb = FL_CHAT_APPROVE;
+        return e->typed.n > 0;
+    }
     e->may_ask_again = e->verb == FL_CHAT_ASK;
     e->verb = FL_CHAT_REJECT;
     e->text = fl_str_trim(fl_json_get_str(input, "value"));

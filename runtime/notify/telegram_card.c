@@ -227,7 +227,8 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t
         key(&k, FL_CHAT_NEXT, FL_STR("Next \xe2\x96\xb6"));
     row(&k);
     if (card && card->can_approve && is_read)
-        key(&k, FL_CHAT_APPROVE, FL_STR("\xe2\x9c\x85 Approve"));
+        key(&k, d->is_typed ? FL_CHAT_TYPED : FL_CHAT_APPROVE,
+            d->is_typed ? FL_STR("\xe2\x9c\x85 Approve, typing") : FL_STR("\xe2\x9c\x85 Approve"));
     if (card && card->can_reject) {
         key(&k, FL_CHAT_REJECT, FL_STR("\xe2\x9b\x94 Reject"));
         row(&k);

@@ -6,6 +6,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/notify/show.h"
 #include "runtime/notify/telegram_priv.h"
 #include "runtime/store/chat.h"
 
@@ -199,6 +200,21 @@ FL_STEP(acted)
     return u->query.p ? answer_button(u) : answer_message(u);
 }
 
+static fl_next ask_words(struct fl_telegram_update *u)
+{
+    struct fl_buf body = FL_BUF_INIT, shown = FL_BUF_INIT;
+    fl_show(&shown, fl_str_of(u->event.words), FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    fl_buf_printf(&body, "{\"chat_id\":%.*s,", FL_STR_ARG(u->event.place));
+    fl_telegram_text(&body, FL_STR("To approve it, reply to this message within 10 minutes with:"),
+                     shown.is_failed ? FL_STR("") : fl_buf_view(&shown));
+    fl_buf_puts(&body, ",\"reply_markup\":{\"force_reply\":true,\"selective\":true}");
+    if (!u->event.is_private)
+        fl_buf_printf(&body, ",\"reply_parameters\":{\"message_id\":%.*s}",
+                      FL_STR_ARG(u->event.message));
+    fl_buf_fini(&shown);
+    return call(u, &S_asked, "sendMessage", &body);
+}
+
 /* Whether the answer arrived changes nothing: what was decided is decided, and cards tell. */
 FL_STEP(told)
 {
@@ -213,6 +229,8 @@ FL_STEP(told)
                          (struct fl_str){ NULL, 0 });
         return call(u, &S_strayed, "editMessageText", &body);
     }
+    if (u->event.words)
+        return ask_words(u);
     fl_telegram_text(&body,
                      FL_STR("Why is it rejected? Reply to this message within 10 minutes; "
                             "the agent is told."),
@@ -240,7 +258,7 @@ FL_STEP(asked)
     fl_tx_fini(&u->tx);
     fl_tx_init(&u->tx, u->channel->core->pg, u->arena, &u->channel->organization);
     fl_store_chat_prompt_put(&u->tx, &u->channel->id, e->place, posted, e->external, &e->card,
-                             REASON_MS);
+                             REASON_MS, e->words != NULL);
     return fl_await(f, &S_prompted, fl_tx_submit(&f->op, &u->tx));
 }
 

@@ -67,14 +67,17 @@ static struct fl_sql sql_withdraw = {
 static struct fl_sql sql_prompt_put = {
     "chat_prompt_put",
     "INSERT INTO chat_prompt (organization_id, channel_id, place, message, external_id, card_id, "
-    "expires_at) SELECT org(), $1, $2, $3, $4, $5, now() + " SPAN("$6") " ON CONFLICT DO NOTHING",
+    "expires_at, is_words) SELECT org(), $1, $2, $3, $4, $5, now() + " SPAN(
+        "$6") ", $7 ON CONFLICT DO "
+              "NOTHING",
     0
 };
 static struct fl_sql sql_prompt_take = {
     "chat_prompt_take",
     "WITH gone AS (DELETE FROM chat_prompt WHERE " HERE
     " AND channel_id = $1 AND ((place = $2 AND message = $3 AND external_id = $4) OR expires_at < "
-    "now() - interval '1 day') RETURNING place, message, card_id, expires_at) SELECT card_id FROM "
+    "now() - interval '1 day') RETURNING place, message, card_id, expires_at, is_words) SELECT "
+    "card_id, is_words FROM "
     "gone WHERE place = $2 AND message = $3 AND expires_at > now()",
     0
 };
@@ -139,7 +142,7 @@ struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *pe
 
 void fl_store_chat_prompt_put(struct fl_tx *tx, const struct fl_uuid *channel, struct fl_str place,
                               struct fl_str message, struct fl_str external,
-                              const struct fl_uuid *card, int64_t for_ms)
+                              const struct fl_uuid *card, int64_t for_ms, bool is_words)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_prompt_put);
     fl_bind_uuid(tx, q, channel);
@@ -148,6 +151,7 @@ void fl_store_chat_prompt_put(struct fl_tx *tx, const struct fl_uuid *channel, s
     fl_bind_text(tx, q, external);
     fl_bind_uuid(tx, q, card);
     fl_bind_int(tx, q, for_ms);
+    fl_bind_bool(tx, q, is_words);
 }
 
 struct fl_query *fl_store_chat_prompt_take(struct fl_tx *tx, const struct fl_uuid *channel,

@@ -26,8 +26,8 @@ struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *pe
 
 void fl_store_chat_prompt_put(struct fl_tx *tx, const struct fl_uuid *channel, struct fl_str place,
                               struct fl_str message, struct fl_str external,
-                              const struct fl_uuid *card, int64_t for_ms);
-/* Takes it away. Columns: card_id. */
+                              const struct fl_uuid *card, int64_t for_ms, bool is_words);
+/* Takes it away. Columns: card_id, is_words. */
 struct fl_query *fl_store_chat_prompt_take(struct fl_tx *tx, const struct fl_uuid *channel,
                                            struct fl_str place, struct fl_str message,
                                            struct fl_str external);

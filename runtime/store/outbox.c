@@ -134,7 +134,7 @@ static struct fl_sql sql_card_drop = { "card_drop", "DELETE FROM card_message " 
 static struct fl_sql sql_card_get = {
     "card_get",
     "SELECT m.approval_id, m.place, m.message, m.page, m.is_read, m.asks_stop, a.binding_digest, "
-    "a.state, g.name, g.agent_id, m.tries > 1 OR m.message IS NULL FROM card_message m JOIN "
+    "a.state, g.name, g.agent_id, m.tries > 1 OR m.message IS NULL, a.tool FROM card_message m JOIN "
     "approval a USING (organization_id, approval_id) JOIN agent g ON g.organization_id = "
     "a.organization_id AND g.agent_id = a.agent_id WHERE m.organization_id = (SELECT org()) AND "
     "m.card_id = $1 AND m.channel_id = $2",

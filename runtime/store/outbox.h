@@ -65,7 +65,7 @@ void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl
 /* Its place is gone: nothing is written there any more. */
 void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
 /* A card by what a button says. Columns: approval_id, place, message, page, is_read, asks_stop,
- * binding digest, state, agent name, agent_id, may it have been posted twice. */
+ * binding digest, state, agent name, agent_id, may it have been posted twice, tool. */
 struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *channel);
 void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop,
