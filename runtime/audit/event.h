@@ -87,7 +87,10 @@
     X(APPROVAL_GLASS, "approval.glass_broken", "an owner approved it alone; a review is due")      \
     X(APPROVAL_REVIEWED, "approval.reviewed", "a broken glass was reviewed")                       \
     X(IDENTITY_SIGNED_IN, "identity.signed_in",                                                    \
-      "a person signed in by a mailed link, for one approval")
+      "a person signed in by a mailed link, for one approval")                                     \
+    X(IDENTITY_DISABLED, "identity.disabled",                                                      \
+      "a linked chat account was deactivated there: it decides nothing")                           \
+    X(IDENTITY_ENABLED, "identity.enabled", "a deactivated chat account is one again")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

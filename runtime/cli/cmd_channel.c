@@ -212,16 +212,20 @@ static int channel_slack_manifest(struct fl_cli *cli)
         "\"should_escape\": false%s}]\n"
         "  },\n"
         "  \"oauth_config\": {\"scopes\": {\"bot\": [\"chat:write\", \"im:write\", "
-        "\"users:read\", \"commands\"]}},\n"
+        "\"users:read\", \"commands\", \"channels:read\", \"groups:read\"]}},\n"
         "  \"settings\": {\n"
         "    \"interactivity\": {\"is_enabled\": true%s},\n"
+        "    \"event_subscriptions\": {\"bot_events\": [\"channel_shared\", "
+        "\"channel_unshared\", \"channel_archive\", \"channel_unarchive\", "
+        "\"channel_deleted\", \"channel_left\", \"group_archive\", \"group_unarchive\", "
+        "\"group_deleted\", \"group_left\", \"user_change\"]%s},\n"
         "    \"socket_mode_enabled\": %s,\n"
         "    \"org_deploy_enabled\": false,\n"
         "    \"token_rotation_enabled\": false\n"
         "  }\n"
         "}",
         slack_url(cli, "url", base, path), slack_url(cli, "request_url", base, path),
-        base ? "false" : "true");
+        slack_url(cli, "request_url", base, path), base ? "false" : "true");
     return FL_EXIT_DONE;
 }
 

@@ -100,7 +100,8 @@ FL_STEP(identify)
 }
 
 /* Columns of fl_store_card_get: approval_id, place, message, page, is_read, asks_stop, binding
- * digest, state, agent name, agent_id, may it have been posted twice. False: answered. */
+ * digest, state, agent name, agent_id, may it have been posted twice, tool, why its place is
+ * closed. False: answered. */
 static bool read_card(struct fl_chat_event *e)
 {
     const struct fl_query *q = e->q_card;
@@ -123,6 +124,13 @@ static bool read_card(struct fl_chat_event *e)
             : e->is_stray ? "this is an older copy of the card: use the newer one"
                           : "this button does not belong to that message; nothing was "
                             "decided");
+        return false;
+    }
+    struct fl_str closed = fl_cell(q, 0, 12);
+    if (closed.p) {
+        char text[160];
+        snprintf(text, sizeof text, "nothing is decided in this chat: %.*s", FL_STR_ARG(closed));
+        say(e, true, text);
         return false;
     }
     e->approval = fl_cell_uuid(q, 0, 0);

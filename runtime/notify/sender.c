@@ -9,6 +9,7 @@
 #include "runtime/store/chat.h"
 #include "runtime/store/flood.h"
 #include "runtime/store/outbox.h"
+#include "runtime/store/place.h"
 
 #define REST_MS       1000
 #define UNLINKED_MS   5000 /* nobody to tell yet: look again */
@@ -92,7 +93,7 @@ static void forget_row(struct fl_sender *s)
     fl_approval_view_fini(&s->view);
     fl_look_fini(&s->look);
     s->view = (struct fl_approval_view){ 0 };
-    s->q = s->q_next = s->q_identities = NULL;
+    s->q = s->q_next = s->q_identities = s->q_closed = NULL;
     fl_arena_free(&s->arena);
 }
 
@@ -200,7 +201,7 @@ FL_STEP(next_row)
     fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
     s->later_ms = -1;
     s->trouble[0] = 0;
-    s->is_posted = s->has_failed = s->is_not_taken = s->has_grant = false;
+    s->is_posted = s->has_failed = s->is_not_taken = s->has_grant = s->is_lost = false;
     s->card_count = s->card_at = 0;
     s->look = (struct fl_look){ .core = s->channel->core,
                                 .organization = s->channel->organization,
@@ -225,6 +226,7 @@ FL_STEP(looked)
     s->tx.is_read_only = true;
     s->q = fl_store_cards(&s->tx, &s->look.row.id, &s->channel->id);
     s->q_identities = fl_store_chat_identities(&s->tx, s->channel->kind->name);
+    s->q_closed = fl_store_places_closed(&s->tx, &s->channel->id);
     return fl_await(f, &S_plan, fl_tx_submit(&f->op, &s->tx));
 }
 
@@ -240,10 +242,22 @@ static void add_card(struct fl_sender *s, struct fl_str place, const struct fl_u
                                                          .is_new = true };
 }
 
+/* Why no card goes there now; p NULL: it may. */
+static struct fl_str why_closed(const struct fl_sender *s, struct fl_str place)
+{
+    for (int i = 0; i < fl_rows(s->q_closed); i++) {
+        if (fl_str_eq(fl_cell(s->q_closed, i, 0), place))
+            return fl_cell(s->q_closed, i, 1);
+    }
+    return (struct fl_str){ NULL, 0 };
+}
+
 /* Is it still one of the channel's groups, or the chat of somebody who is linked? */
 static bool may_see(struct fl_sender *s, const struct fl_sender_card *c)
 {
     struct fl_str place;
+    if (why_closed(s, c->place).p)
+        return false;
     if (fl_uuid_is_zero(&c->person)) {
         for (size_t at = 0; s->channel->kind->place(s->channel, at, &place); at++) {
             if (fl_str_eq(place, c->place))
@@ -291,24 +305,34 @@ static void read_cards(struct fl_sender *s)
 static void add_new_cards(struct fl_sender *s)
 {
     struct fl_uuid nobody = { { 0 } };
-    struct fl_str place;
+    struct fl_str place, closed = { NULL, 0 };
     struct fl_err err;
-    bool has_groups = false;
+    bool has_groups = false, has_any = false;
     for (size_t at = 0; at < FL_SENDER_PLACES && s->channel->kind->place(s->channel, at, &place);
          at++) {
         has_groups = true;
-        add_card(s, place, &nobody);
+        closed = why_closed(s, place);
+        if (!closed.p)
+            add_card(s, place, &nobody);
     }
     for (int i = 0; !has_groups && i < fl_rows(s->q_identities); i++) {
         struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
         if (fl_approval_may_vote(&s->view, &person, true, &err) == FL_OK)
             add_card(s, fl_cell(s->q_identities, i, 1), &person);
     }
-    if (s->card_count == 0) {
-        s->later_ms = UNLINKED_MS;
+    for (size_t i = 0; i < s->card_count; i++)
+        has_any |= !s->cards[i].is_withdrawn;
+    s->is_lost = !has_any;
+    s->is_closed = closed.p != NULL;
+    if (has_any)
+        return;
+    s->later_ms = UNLINKED_MS;
+    if (closed.p)
+        snprintf(s->trouble, sizeof s->trouble, "no card goes to its chat: %.*s",
+                 FL_STR_ARG(closed));
+    else
         snprintf(s->trouble, sizeof s->trouble,
                  "nobody who may decide it is linked to this channel");
-    }
 }
 
 static bool is_summary(const struct fl_sender *s)
@@ -703,6 +727,8 @@ FL_STEP(row_done)
     if (s->is_unsent)
         fl_store_card_unsent(&s->tx, &s->cards[s->card_at].id);
     s->is_unsent = false;
+    if (s->is_lost)
+        fl_store_outbox_lost(&s->tx, &due->approval, &s->channel->id, s->is_closed);
     if (s->later_ms >= 0)
         fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms,
                               s->has_failed || s->is_not_taken,

@@ -39,7 +39,7 @@ struct fl_sender {
     struct fl_sleep sleep;
     struct fl_arena *arena; /* of the round, or of one row's work */
     struct fl_tx tx;
-    struct fl_query *q, *q_next, *q_flood, *q_identities;
+    struct fl_query *q, *q_next, *q_flood, *q_identities, *q_closed;
     struct fl_sender_due due[FL_SENDER_BATCH];
     int due_count, due_at;
     int64_t next_ms;
@@ -57,6 +57,8 @@ struct fl_sender {
     char trouble[200];
     bool is_posted; /* a card of it stands somewhere */
     bool has_grant; /* one was made from it */
+    bool is_lost;   /* none can stand there, though it waits, */
+    bool is_closed; /* as its places are closed */
     bool has_failed;
     bool is_not_taken; /* a place did not take a card; others may have */
     bool is_fail_noted;

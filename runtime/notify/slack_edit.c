@@ -201,8 +201,8 @@ enum fl_code fl_slack_view_edit(struct fl_buf *out, const struct fl_slack_event 
     fl_buf_puts(out, ",\"blocks\":[");
     fl_slack_put_section(
         out, trouble ? fl_str_of(trouble)
-                     : FL_STR("What is changed is checked and asked about anew; this call is "
-                              "rejected, and the agent is told."));
+                     : FL_STR("What is changed is checked and asked about anew; the agent's call "
+                              "goes on with that, and it is told."));
     json_object_foreach (arguments, name, value) {
         argument(out, s, at, name, value, &inputs);
         at++;

@@ -42,6 +42,8 @@ FL_STEP(begin)
 {
     struct fl_slack_event *s = event_of(f);
     struct fl_buf body = FL_BUF_INIT;
+    if (fl_str_is(fl_json_get_str(s->payload, "type"), "event_callback"))
+        return fl_slack_notice(s);
     if (!fl_slack_event_read(s))
         return fl_end(f);
     if (!s->wants_modal || s->is_in_view)
@@ -86,7 +88,7 @@ FL_STEP(checked)
     if (why) {
         FL_LOG(INFO, "chat_stranger", FL_KU("org", &s->channel->organization),
                FL_KV("channel", s->channel->name), FL_KV("external", s->event.external));
-        return refuse(s, why);
+        return fl_slack_disable(s, refuse(s, why));
     }
     fl_slack_trust(s->channel, s->team, s->user);
     return &S_act;
@@ -293,6 +295,8 @@ static void on_ended(struct fl_flow *f)
     if (s->is_event_open)
         fl_chat_event_fini(&s->event);
     fl_slack_call_fini(&s->call);
+    fl_tx_fini(&s->tx);
+    fl_tx_fini(&s->noting);
     fl_arena_free(&s->arena);
     fl_op_finish(op, FL_OK);
 }

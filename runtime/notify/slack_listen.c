@@ -1,6 +1,7 @@
 /* Looking after a channel: asks Slack who the app is and where, and notes it in the channel's row;
- * nothing is believed before that, as it says whose workspace it is. In Socket Mode then: keeps a
- * line open. */
+ * nothing is believed before that, as it says whose workspace it is. Then whether the channel's
+ * places are still its own; what is told by events may get lost. In Socket Mode then: keeps a line
+ * open. */
 #include <stdio.h>
 
 #include "flopinio/base/log.h"
@@ -22,6 +23,8 @@ struct listener {
     struct fl_arena *arena;
     struct fl_tx tx;
     int64_t nap_ms;
+    size_t place_at;
+    struct fl_str place; /* that is being asked about */
     struct fl_slack_lines lines;
     bool is_stopping, is_silent, is_napping;
     struct fl_post post;
@@ -30,6 +33,9 @@ struct listener {
 
 FL_STEP_DECLARE(named);
 FL_STEP_DECLARE(noted);
+FL_STEP_DECLARE(place);
+FL_STEP_DECLARE(placed);
+FL_STEP_DECLARE(put);
 FL_STEP_DECLARE(open);
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(end);
@@ -114,7 +120,56 @@ FL_STEP(noted)
         return wait(l, AGAIN_MS);
     l->is_silent = false;
     l->nap_ms = LOOK_MS;
-    return fl_slack_is_socket(l->channel) ? &S_open : &S_nap;
+    l->place_at = 0;
+    return &S_place;
+}
+
+/* ---------------------------------------------------------------- places */
+FL_STEP(place)
+{
+    struct listener *l = listener_of(f);
+    struct fl_buf body = FL_BUF_INIT;
+    if (l->is_stopping)
+        return &S_end;
+    if (!l->channel->kind->place(l->channel, l->place_at, &l->place))
+        return fl_slack_is_socket(l->channel) && l->lines.wants_line ? &S_open : &S_nap;
+    l->place_at++;
+    fl_buf_puts(&body, "channel=");
+    fl_buf_str(&body, l->place);
+    fl_slack_call_fini(&l->call);
+    return fl_await(
+        f, &S_placed,
+        fl_slack_call_start(&f->op, &l->call, l->channel, "token", "conversations.info", &body));
+}
+
+/* What cannot be asked (an app of an older manifest, no such channel) stays as it was. */
+FL_STEP(placed)
+{
+    struct listener *l = listener_of(f);
+    if (l->is_stopping)
+        return &S_end;
+    if (f->op.code) {
+        FL_LOG(WARN, "slack_place_unknown", FL_KU("org", &l->channel->organization),
+               FL_KV("channel", l->channel->name), FL_KV("place", l->place),
+               FL_KS("reason", f->op.err.text));
+        f->op.code = FL_OK;
+        return &S_place;
+    }
+    fl_tx_fini(&l->tx);
+    fl_arena_free(&l->arena);
+    l->arena = fl_arena_new(0);
+    if (!l->arena)
+        return &S_place;
+    fl_tx_init(&l->tx, l->channel->core->pg, l->arena, &l->channel->organization);
+    fl_slack_put_place(&l->tx, l->channel, l->place,
+                       fl_slack_why_closed(json_object_get(l->call.answer, "channel")));
+    return fl_await(f, &S_put, fl_tx_submit(&f->op, &l->tx));
+}
+
+FL_STEP(put)
+{
+    FL_UNUSED(f);
+    return &S_place;
 }
 
 /* ---------------------------------------------------------------- a line */
@@ -154,8 +209,9 @@ FL_STEP(rested)
     if (l->is_stopping)
         return &S_end;
     if (!l->lines.wants_line && fl_slack_is_socket(l->channel)) {
+        l->place_at = 0;
         l->nap_ms = LOOK_MS;
-        return &S_nap;
+        return &S_place;
     }
     if (l->lines.failures && l->nap_ms == LOOK_MS) { /* it was up, or nearly: not at once again */
         int64_t ms = l->lines.failures > 5 ? MOST_MS : (int64_t)100 << (2 * l->lines.failures - 2);

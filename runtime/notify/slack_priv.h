@@ -1,8 +1,8 @@
 /* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
  * slack_card.c what cards and modals look like, slack_edit.c the form of a change, slack_read.c
- * what Slack says that people did, slack_who.c who they are, slack_event.c doing it, slack_hook.c
- * requests from Slack, slack_listen.c whoever looks after the channel, slack_socket.c Socket Mode.
- * Texts of others stand in plain_text objects only. */
+ * what Slack says that people did, slack_who.c who they are, slack_event.c doing it, slack_notice.c
+ * what Slack tells by itself, slack_hook.c requests from Slack, slack_listen.c whoever looks after
+ * the channel, slack_socket.c Socket Mode. Texts of others stand in plain_text objects only. */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
 
@@ -95,8 +95,15 @@ struct fl_slack_event {
     bool asks;      /* that reason is a question: it may be asked again */
     bool is_edit;   /* the modal asks for other arguments */
     bool is_submitted;
+    /* of what Slack tells by itself */
+    struct fl_tx tx, noting;
+    struct fl_query *q;
+    fl_next then;
+    bool is_disabled;
 };
 enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *event) FL_MUST_CHECK;
+/* Capital letters and digits, as Slack's ids are. */
+bool fl_slack_is_id(struct fl_str s);
 /* Who, what, where, into the event; false: it is dropped without a word. */
 bool fl_slack_event_read(struct fl_slack_event *event);
 /* What is answered at once, before anything is done; "" nothing. */
@@ -113,6 +120,18 @@ void fl_slack_distrust(const struct fl_channel *channel, struct fl_str team, str
 /* Why this account decides nothing, by Slack's user object; NULL: it may. */
 const char *fl_slack_why_not(const struct fl_channel *channel, struct fl_str team, struct fl_str id,
                              const json_t *user);
+
+/* ---- what Slack tells by itself (slack_notice.c) ---- */
+/* The first step of doing it, in the event's flow; it ends the flow. */
+fl_next fl_slack_notice(struct fl_slack_event *event);
+/* Notes that the account which did this decides nothing; then goes on. */
+fl_next fl_slack_disable(struct fl_slack_event *event, fl_next then);
+/* Is it among the channel's places? */
+bool fl_slack_has_place(const struct fl_channel *channel, struct fl_str place);
+/* By Slack's channel object: why no card goes there; NULL: it may. */
+const char *fl_slack_why_closed(const json_t *channel);
+void fl_slack_put_place(struct fl_tx *tx, const struct fl_channel *channel, struct fl_str place,
+                        const char *why);
 
 /* ---- the form of a change (slack_edit.c) ---- */
 /* The inputs, filled with the arguments as they are, or with what `values` has; `trouble` NULL, or

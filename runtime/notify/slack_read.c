@@ -3,7 +3,7 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/slack_priv.h"
 
-static bool is_id(struct fl_str s)
+bool fl_slack_is_id(struct fl_str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         if (!(s.p[i] >= 'A' && s.p[i] <= 'Z') && !(s.p[i] >= '0' && s.p[i] <= '9'))
@@ -26,7 +26,7 @@ static bool read_user(struct fl_slack_event *s)
     s->user = fl_json_get_str(user ? user : s->payload, user ? "id" : "user_id");
     s->team = user ? fl_json_get_str(user, "team_id") : team;
     s->team = s->team.n ? s->team : ours;
-    if (!ours.n || !is_id(s->user) || !is_id(s->team))
+    if (!ours.n || !fl_slack_is_id(s->user) || !fl_slack_is_id(s->team))
         return false;
     bool is_ours = team.n ? fl_str_eq(team, ours) : enterprise.n && fl_str_eq(grid, enterprise);
     if (!is_ours)

@@ -9,13 +9,14 @@ static struct fl_sql sql_person = {
     "chat_person",
     "SELECT i.person_id, p.name FROM chat_identity i JOIN membership m USING (organization_id, "
     "person_id) JOIN person p USING (person_id) WHERE i.organization_id = (SELECT org()) AND "
-    "i.kind = $1 AND i.external_id = $2 AND m.left_at IS NULL AND p.is_active",
+    "i.kind = $1 AND i.external_id = $2 AND i.disabled_at IS NULL AND m.left_at IS NULL AND "
+    "p.is_active",
     0
 };
 static struct fl_sql sql_identities = {
     "chat_identities",
     "SELECT person_id, external_id FROM chat_identity WHERE " HERE
-    " AND kind = $1 ORDER BY external_id",
+    " AND kind = $1 AND disabled_at IS NULL ORDER BY external_id",
     0
 };
 static struct fl_sql sql_links = {
@@ -46,7 +47,7 @@ static struct fl_sql sql_link = {
     "l.person_id AND m.left_at IS NULL AND p.person_id = l.person_id AND p.is_active RETURNING "
     "l.person_id, p.name), linked AS (INSERT INTO chat_identity (organization_id, kind, "
     "external_id, person_id, display) SELECT org(), $3, $4, person_id, $5 FROM used ON CONFLICT "
-    "(organization_id, kind, external_id) DO UPDATE SET display = excluded.display WHERE "
+    "(organization_id, kind, external_id) DO UPDATE SET display = excluded.display, disabled_at = NULL WHERE "
     "chat_identity.person_id = excluded.person_id RETURNING person_id) SELECT u.person_id, u.name, "
     "EXISTS (SELECT 1 FROM linked) FROM used u",
     0
@@ -56,6 +57,14 @@ static struct fl_sql sql_unlink = { "chat_unlink",
                                     " AND person_id = $1 AND ($2::text IS NULL OR kind = $2) "
                                     "RETURNING kind, external_id",
                                     0 };
+static struct fl_sql sql_disable = {
+    "chat_disable",
+    "UPDATE chat_identity i SET disabled_at = CASE WHEN $3 THEN now() END FROM person p WHERE "
+    "i.organization_id = (SELECT org()) AND i.kind = $1 AND i.external_id LIKE $2 AND "
+    "(i.disabled_at IS NULL) = $3 AND p.person_id = i.person_id RETURNING i.person_id, p.name, "
+    "i.external_id",
+    0
+};
 static struct fl_sql sql_withdraw = {
     "chat_withdraw",
     "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE "
@@ -130,10 +139,25 @@ struct fl_query *fl_store_chat_link(struct fl_tx *tx, struct fl_str code_hash,
     return q;
 }
 
+struct fl_query *fl_store_chat_disable(struct fl_tx *tx, const char *kind, struct fl_str pattern,
+                                       bool is_disabled)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_disable);
+    fl_bind_z(tx, q, kind);
+    fl_bind_text(tx, q, pattern);
+    fl_bind_bool(tx, q, is_disabled);
+    return q;
+}
+
+void fl_store_chat_withdraw(struct fl_tx *tx, const struct fl_uuid *person)
+{
+    fl_bind_uuid(tx, fl_tx_add(tx, &sql_withdraw), person);
+}
+
 struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *person,
                                       struct fl_str kind)
 {
-    fl_bind_uuid(tx, fl_tx_add(tx, &sql_withdraw), person);
+    fl_store_chat_withdraw(tx, person);
     struct fl_query *q = fl_tx_add(tx, &sql_unlink);
     fl_bind_uuid(tx, q, person);
     fl_bind_text(tx, q, kind);

@@ -4,9 +4,9 @@
 
 #include "runtime/io/pg.h"
 
-/* Active people only. Columns: person_id, name. */
+/* Active people and accounts only. Columns: person_id, name. */
 struct fl_query *fl_store_chat_person(struct fl_tx *tx, const char *kind, struct fl_str external);
-/* Everybody who is linked for this kind of channel. Columns: person_id, external_id. */
+/* Every active account that is linked for this kind of channel. Columns: person_id, external_id. */
 struct fl_query *fl_store_chat_identities(struct fl_tx *tx, const char *kind);
 /* Columns: person name, kind, external_id, display, linked_at ms. person NULL: of all. */
 struct fl_query *fl_store_chat_links(struct fl_tx *tx, const struct fl_uuid *person);
@@ -18,6 +18,12 @@ void fl_store_chat_code(struct fl_tx *tx, struct fl_str code_hash, const struct 
 struct fl_query *fl_store_chat_link(struct fl_tx *tx, struct fl_str code_hash,
                                     const struct fl_uuid *channel, const char *kind,
                                     struct fl_str external, struct fl_str display);
+/* The chat says that the accounts whose id is like `pattern` are not to be believed, or are again.
+ * Columns of those that changed: person_id, name, external_id. */
+struct fl_query *fl_store_chat_disable(struct fl_tx *tx, const char *kind, struct fl_str pattern,
+                                       bool is_disabled);
+/* Cards in the person's own chats are looked at again. */
+void fl_store_chat_withdraw(struct fl_tx *tx, const struct fl_uuid *person);
 /* kind p NULL: all of them. Returns a row each. Cards in the person's own chats are to be
  * withdrawn.
  */

@@ -50,6 +50,22 @@ static struct fl_sql sql_later = {
               "trouble) " ROW,
     0
 };
+static struct fl_sql sql_lost = {
+    "outbox_lost",
+    "WITH gone AS (UPDATE outbox SET delivered_at = NULL " ROW
+    " AND (delivered_at IS NOT NULL OR ($3 AND trouble = '')) RETURNING approval_id) UPDATE outbox o SET wanted = o.wanted + 1, "
+    "next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone WHERE "
+    "o.organization_id = (SELECT org()) AND o.approval_id = gone.approval_id AND o.channel_id <> $2",
+    0
+};
+static struct fl_sql sql_back = {
+    "outbox_back",
+    "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE "
+    "now() END FROM approval a, channel c WHERE o.organization_id = (SELECT org()) AND "
+    "a.organization_id = o.organization_id AND a.approval_id = o.approval_id AND a.state = 'pending' "
+    "AND c.organization_id = o.organization_id AND c.channel_id = o.channel_id AND c.kind = $1",
+    0
+};
 static struct fl_sql sql_again = {
     "outbox_again",
     "UPDATE outbox SET wanted = wanted + 1, next_at = CASE WHEN tries > 0 THEN next_at ELSE now() "
@@ -134,7 +150,9 @@ static struct fl_sql sql_card_drop = { "card_drop", "DELETE FROM card_message " 
 static struct fl_sql sql_card_get = {
     "card_get",
     "SELECT m.approval_id, m.place, m.message, m.page, m.is_read, m.asks_stop, a.binding_digest, "
-    "a.state, g.name, g.agent_id, m.tries > 1 OR m.message IS NULL, a.tool FROM card_message m JOIN "
+    "a.state, g.name, g.agent_id, m.tries > 1 OR m.message IS NULL, a.tool, (SELECT c.why FROM "
+    "closed_place c WHERE c.organization_id = m.organization_id AND c.channel_id = m.channel_id AND "
+    "c.place = m.place) FROM card_message m JOIN "
     "approval a USING (organization_id, approval_id) JOIN agent g ON g.organization_id = "
     "a.organization_id AND g.agent_id = a.agent_id WHERE m.organization_id = (SELECT org()) AND "
     "m.card_id = $1 AND m.channel_id = $2",
@@ -197,6 +215,19 @@ void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
     fl_bind_int(tx, q, in_ms);
     fl_bind_bool(tx, q, is_try);
     fl_bind_text(tx, q, trouble);
+}
+
+void fl_store_outbox_lost(struct fl_tx *tx, const struct fl_uuid *approval,
+                          const struct fl_uuid *channel, bool is_closed)
+{
+    tx->is_alone = true;
+    fl_bind_bool(tx, row(tx, &sql_lost, approval, channel), is_closed);
+}
+
+void fl_store_outbox_back(struct fl_tx *tx, const char *kind)
+{
+    tx->is_alone = true;
+    fl_bind_z(tx, fl_tx_add(tx, &sql_back), kind);
 }
 
 void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,

@@ -25,6 +25,13 @@ void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel, int64_t in_ms, bool is_try,
                            struct fl_str trouble);
+/* No card of it stands in this channel any more, though one did, or (`is_closed`) none can: the
+ * others in the rule's list are asked at once whether it is their turn. Before its trouble is
+ * noted. */
+void fl_store_outbox_lost(struct fl_tx *tx, const struct fl_uuid *approval,
+                          const struct fl_uuid *channel, bool is_closed);
+/* Somebody can be told again in this kind of channel: what waits is looked at. */
+void fl_store_outbox_back(struct fl_tx *tx, const char *kind);
 /* The cards of the approval are to be drawn again (a page was turned). */
 void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel);
@@ -65,7 +72,8 @@ void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl
 /* Its place is gone: nothing is written there any more. */
 void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
 /* A card by what a button says. Columns: approval_id, place, message, page, is_read, asks_stop,
- * binding digest, state, agent name, agent_id, may it have been posted twice, tool. */
+ * binding digest, state, agent name, agent_id, may it have been posted twice, tool, why its place
+ * is closed (null: it is not). */
 struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *channel);
 void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop,

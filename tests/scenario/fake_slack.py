@@ -36,6 +36,7 @@ TRIGGER_S = 3
 MEMBERS = {
     "auth.test": set(),
     "users.info": {"user"},
+    "conversations.info": {"channel"},
     "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media",
                          "mrkdwn"},
     "chat.update": {"channel", "ts", "text", "blocks"},
@@ -44,7 +45,7 @@ MEMBERS = {
     "views.publish": {"user_id", "view"},
     "apps.connections.open": set(),
 }
-FORM_ONLY = {"users.info"}  # the real one does not read their JSON
+FORM_ONLY = {"users.info", "conversations.info"}  # the real one does not read their JSON
 
 
 class Refuse(Exception):
@@ -156,7 +157,8 @@ class FakeSlack:
         return self.users[id]
 
     def channel(self, id):
-        self.members[id] = True
+        self.members.setdefault(id, {"id": id, "is_member": True, "is_archived": False,
+                                     "is_ext_shared": False})
         return id
 
     # ---- what people do
@@ -194,6 +196,21 @@ class FakeSlack:
 
     def send(self, payload):
         return self.deliver(payload)
+
+    # ---- what Slack tells by itself
+    def event(self, type, **more):
+        return self.send({"type": "event_callback", "token": "legacy", "team_id": self.team,
+                          "api_app_id": "A0FAKE", "event_id": "Ev%d" % next(self.serial),
+                          "event_time": int(time.time()), "event": dict(more, type=type)})
+
+    def place_event(self, type, channel, **info):
+        """The channel is so from now on, and that is told."""
+        self.members[channel].update(info)
+        self.event(type, channel=channel)
+
+    def user_changes(self, user, **json):
+        user.json.update(json)
+        self.event("user_change", user=dict(user.json))
 
     def click(self, user, message, text, wait=True, element=None, option=None, timeout=10):
         """Presses a button; the ephemeral answer's text."""
@@ -404,6 +421,11 @@ class FakeSlack:
             answer["enterprise_id"] = self.enterprise
         return answer
 
+    def do_conversations_info(self, args):
+        if args["channel"] not in self.members:
+            raise Refuse("channel_not_found")
+        return {"channel": self.members[args["channel"]]}
+
     def do_users_info(self, args):
         user = self.users.get(args["user"])
         if not user:
@@ -497,6 +519,8 @@ class FakeSlack:
             channel = "D" + channel[1:]
         elif channel not in self.members and not channel.startswith("D"):
             raise Refuse("channel_not_found")
+        if self.members.get(channel, {}).get("is_archived"):
+            raise Refuse("is_archived")
         with self.lock:
             ts = "%d.%06d" % (1700000000 + next(self.serial), 100)
             message = {"channel": channel, "ts": ts, "text": args["text"],
@@ -516,6 +540,8 @@ class FakeSlack:
             message = self.messages.get((args["channel"], args["ts"]))
             if not message:
                 raise Refuse("message_not_found")
+            if self.members.get(args["channel"], {}).get("is_archived"):
+                raise Refuse("is_archived")
             self.messages[(args["channel"], args["ts"])] = dict(
                 message, text=args["text"], blocks=args["blocks"], edits=message["edits"] + 1)
             self.lock.notify_all()
@@ -629,7 +655,8 @@ class Line:
 
     def deliver(self, payload):
         id = "env-%d" % next(self.fake.serial)
-        kind = "slash_commands" if "command" in payload else "interactive"
+        kind = ("slash_commands" if "command" in payload else
+                "events_api" if payload["type"] == "event_callback" else "interactive")
         self.say({"type": kind, "envelope_id": id, "accepts_response_payload": True,
                   "payload": payload})
         ack = wait_for("the acknowledgement", lambda: self.acks.get(id), TRIGGER_S)
@@ -662,12 +689,15 @@ class Hooks:
                 ("X-Slack-Signature", sign(secret or self.secret, at, body))]
 
     def body(self, payload):
+        if payload.get("type") == "event_callback":
+            return json.dumps(payload).encode()
         form = {"payload": json.dumps(payload)} if "command" not in payload else payload
         return urllib.parse.urlencode(form).encode()
 
     def __call__(self, payload):
         body = self.body(payload)
-        headers = self.headers(body)
+        is_event = payload.get("type") == "event_callback"
+        headers = self.headers(body, kind="application/json") if is_event else self.headers(body)
         self.sent.append((body, headers))
         status, answer = self.post(body, headers, self.timeout)
         assert status == 200, (status, answer)

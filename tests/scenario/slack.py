@@ -33,6 +33,14 @@ def link(org, sl, person, user, channel="sl"):
     return user
 
 
+def linked_by_hand(house, person, user):
+    """As if they had been linked while they were full members."""
+    house.rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) SELECT "
+                 "%s, 'slack', %s, person_id FROM person WHERE name = %s", house.org.id,
+                 "T1HOME/" + user.id, person.name)
+    return user
+
+
 class SlackHouse:
     """org with the channel `sl` in C1OPS (channels=None: everybody's own chat); ann and bob linked;
     an agent that waits."""
@@ -56,8 +64,9 @@ class SlackHouse:
             setattr(self, name, user)
             if name in people:
                 link(self.org, sl, getattr(self.org, name), user)
-        self.org.apply(policy(notify, thresholds, **ask))
-        self.org.sync()
+        if notify:
+            self.org.apply(policy(notify, thresholds, **ask))
+            self.org.sync()
         self.agent = McpWs(rt, self.org.credential)
 
     def ask(self, line="one", tool=APPEND, **more):

@@ -18,7 +18,7 @@ from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, Hooks, sign
 from fake_telegram import FakeTelegram
 from harness import Org, wait_for
 from mcp_client import text_of
-from slack import OPS, SlackHouse, facts
+from slack import OPS, SlackHouse, facts, linked_by_hand
 
 
 @case(limit=60, **LOCAL)
@@ -150,14 +150,6 @@ def certificate():
 
 
 CERT = certificate()
-
-
-def linked_by_hand(house, person, user):
-    """As if they had been linked while they were full members."""
-    house.rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) SELECT "
-                 "%s, 'slack', %s, person_id FROM person WHERE name = %s", house.org.id,
-                 "T1HOME/" + user.id, person.name)
-    return user
 
 
 @case(limit=90, **LOCAL)

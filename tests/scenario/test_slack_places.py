@@ -1,0 +1,146 @@
+"""Where cards may stand in Slack, and whose account counts: what Slack tells by itself."""
+import json
+
+from cases import case
+from chat import LOCAL, policy
+from chat import add_channel as add_telegram
+from chat import link as link_telegram
+from fake_slack import FakeSlack, User
+from fake_telegram import FakeTelegram
+from harness import wait_for
+from mcp_client import text_of
+from slack import OPS, SlackHouse, linked_by_hand
+
+
+def outbox(house, approval):
+    return house.rt.sql(
+        "SELECT c.name, o.trouble, o.delivered_at, o.done < o.wanted AS is_due FROM outbox o JOIN "
+        "channel c USING (organization_id, channel_id) WHERE o.approval_id = %s ORDER BY step",
+        approval)
+
+
+@case(limit=60, **LOCAL)
+def a_shared_channel_loses_its_cards_and_the_ladder_goes_on(rt):
+    """Strangers may read it from now on: the card there is a sentence without arguments or buttons,
+    finished ones too; the next in the rule's list is told at once; when it is over, cards come
+    back."""
+    with FakeSlack() as sl, FakeTelegram() as tg, SlackHouse(rt, sl, notify=None) as house:
+        add_telegram(house.org, tg)
+        ann = link_telegram(house.org, tg, house.org.ann, tg.user(71, "Ann"))
+        house.org.apply(policy(["sl", "tg"]))
+        house.org.sync()
+        call, approval = house.ask("finished-line")
+        done = sl.wait_message(OPS, "finished-line")
+        assert "rejected" in sl.click(house.ann, done, "Reject")
+        call.wait()
+        call, approval = house.ask("secret-line")
+        card = sl.wait_message(OPS, "secret-line")
+        approve = sl.element(card, "Approve")
+        assert not any("append_line" in m["text"] for m in tg.messages(ann.id))
+        sl.place_event("channel_shared", OPS, is_ext_shared=True)
+        wait_for("it to be closed", lambda: rt.sql(
+            "SELECT 1 FROM closed_place WHERE organization_id = %s", house.org.id))
+        said = sl.click(house.ann, card, "", element=approve)
+        assert "nothing is decided in this chat" in said or "not known here" in said, said
+        for old in (done, card):
+            now = sl.wait_text(old, "withdrawn")
+            assert "-line" not in sl.text(now) and sl.buttons(now) == [], now
+        other = tg.wait_message(ann.id, "secret-line")
+        assert tg.press(ann, other, "Approve").startswith("approved")
+        assert text_of(call.wait()) == "appended"
+        call, approval = house.ask("not-for-strangers")
+        tg.wait_message(ann.id, "not-for-strangers", other["message_id"])
+        assert "not-for-strangers" not in json.dumps(sl.calls)
+        sl.place_event("channel_unshared", OPS, is_ext_shared=False)
+        card = sl.wait_message(OPS, "not-for-strangers")
+        assert sl.click(house.ann, card, "Approve").startswith("approved")
+        call.wait()
+
+
+@case(limit=60, **LOCAL)
+def a_channel_that_was_shared_unseen_gets_no_card(rt):
+    """Nobody told us, by Socket Mode neither: it is looked at before the first card, and the list
+    says why nobody was reached; archived and back is told."""
+    with FakeSlack() as sl:
+        sl.channel(OPS)
+        sl.members[OPS]["is_ext_shared"] = True
+        with SlackHouse(rt, sl, mode="socket") as house:
+            wait_for("it to be closed", lambda: rt.sql(
+                "SELECT 1 FROM closed_place WHERE organization_id = %s", house.org.id))
+            call, approval = house.ask("one")
+            wait_for("the reason", lambda: "shared with another organization" in
+                     outbox(house, approval)[0]["trouble"])
+            assert sl.posted(OPS) == [] and outbox(house, approval)[0]["is_due"]
+            sl.place_event("channel_unshared", OPS, is_ext_shared=False)
+            card = sl.wait_message(OPS, "append_line")
+            sl.place_event("channel_archive", OPS, is_archived=True)
+            wait_for("the card to be given up", lambda: not rt.sql(
+                "SELECT 1 FROM card_message WHERE approval_id = %s", approval))
+            assert "not known here" in sl.click(house.ann, card, "Approve")
+            sl.place_event("channel_unarchive", OPS, is_archived=False)
+            card = sl.wait_message(OPS, "append_line", skip=[card["ts"]])
+            assert sl.click(house.ann, card, "Approve").startswith("approved")
+            assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, **LOCAL)
+def a_deactivated_account_counts_as_disabled(rt):
+    """From the moment that Slack says so, not only when it is pressed: its vote is gone, its own
+    chat's card withdrawn; somebody of that id elsewhere changes nothing; reactivated it is one
+    again."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, channels=None, thresholds=[{"approve": 2}]) as house:
+        org = house.org
+        call, approval = house.ask("one-line")
+        mine, his = sl.wait_message("D1ANN", "one-line"), sl.wait_message("D1BOB", "one-line")
+        assert "1 of 2" in sl.click(house.ann, mine, "Approve")
+        sl.wait_text(his, "1 of 2")
+        approve = sl.element(mine, "Approve")
+        sl.event("user_change", user={"id": "U1ANN", "team_id": "T9OTHER", "deleted": True})
+        sl.event("user_change", user=dict(house.ann.json, deleted=True))  # users.info lags behind
+        sl.wait_text(his, "0 of 2")
+        now = sl.wait_text(mine, "withdrawn")
+        assert "one-line" not in sl.text(now)
+        said = sl.click(house.ann, mine, "", element=approve)
+        assert "not linked" in said, said
+        (leaf,) = [e for e in rt.sql("SELECT kind FROM audit_event WHERE organization_id = %s AND "
+                                     "kind = 'identity.disabled'", org.id)]
+        assert "1 of 2" in sl.click(house.bob, his, "Approve")
+        sl.event("user_change", user=dict(house.ann.json))
+        mine = sl.wait_message("D1ANN", "one-line", skip=[mine["ts"]])
+        said = sl.click(house.ann, mine, "Approve")
+        assert said.startswith("approved"), said
+        assert text_of(call.wait()) == "appended"
+        # A guest by now, and no event said so: found out at the press.
+        adam = sl.user("U1ADAM", "adam", is_restricted=True)
+        linked_by_hand(house, org.adam, adam)
+        call, approval = house.ask("two-line")
+        his = sl.wait_message("D1ADAM", "two-line")
+        assert "guest" in sl.click(adam, his, "Approve")
+        assert "two-line" not in sl.text(sl.wait_text(his, "withdrawn"))
+        org.ann.reject(approval, "no")
+        call.wait()
+
+
+@case(limit=60, **LOCAL)
+def the_same_id_in_another_team_is_another_person(rt):
+    """On an Enterprise Grid: enterprise, team and user id together; a colleague of another workspace,
+    and a stranger, with Ann's id decide nothing, also right behind her own click."""
+    with FakeSlack(enterprise="E1GRID") as sl, SlackHouse(rt, sl, thresholds=[{"approve": 2}]) as house:
+        ids = {r["external_id"] for r in rt.sql("SELECT external_id FROM chat_identity WHERE "
+                                                "organization_id = %s", house.org.id)}
+        assert ids == {"E1GRID/T1HOME/U1ANN", "E1GRID/T1HOME/U1BOB"}, ids
+        call, approval = house.ask("one")
+        card = sl.wait_message(OPS, "append_line")
+        assert "1 of 2" in sl.click(house.ann, card, "Approve")
+        stranger = User("U1BOB", "bob", team="T9OTHER")
+        assert "another workspace" in sl.click(stranger, card, "Approve")
+        grid = {"enterprise_id": "E1GRID", "teams": ["T2SIDE"]}
+        colleague = User("U1BOB", "bob", team="T2SIDE", enterprise_user=grid)
+        real = sl.users["U1BOB"]
+        sl.users["U1BOB"] = colleague
+        assert "not linked" in sl.click(colleague, card, "Approve")
+        sl.event("user_change", user=dict(colleague.json, deleted=True, enterprise_user=dict(
+            grid, enterprise_id="E9ELSE")))
+        sl.users["U1BOB"] = real
+        assert sl.click(real, card, "Approve").startswith("approved")
+        assert text_of(call.wait()) == "appended"
