@@ -37,6 +37,7 @@ body { margin: 0; padding: 10px; display: flex; gap: %dpx; background: #888;
               padding-bottom: 6px; font-weight: 700 }
 .push { background: #ececf0; border-radius: 12px; padding: 8px 10px; margin: 8px; font-size: 13px;
         overflow-wrap: anywhere }
+.mail { padding: 12px } .mail h1 { font-size: 18px; overflow-wrap: anywhere }
 .telegram { background: #b9d3a4; padding: 8px }
 .telegram .bubble { background: #fff; border-radius: 10px; padding: 7px 10px; max-width: 330px;
                     white-space: pre-wrap; overflow-wrap: anywhere }
@@ -107,6 +108,11 @@ def telegram(card):
             '<div class="bubble">%s</div>%s</div>' % (first, text, rows))
 
 
+def mail(card):
+    return '<div class="push"><b>Mail</b><br>%s</div><div class="mail"><h1>%s</h1>%s</div>' % (
+        html.escape(card["subject"]), html.escape(card["title"]), card["html"])
+
+
 def chromium(*args):
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if not program:
@@ -138,7 +144,7 @@ def sheet(cards, draw, out):
 def main():
     out = sys.argv[1] if len(sys.argv) > 1 else ROOT + "/build/pictures"
     os.makedirs(out, exist_ok=True)
-    for channel, draw in (("slack", slack), ("telegram", telegram)):
+    for channel, draw in (("slack", slack), ("telegram", telegram), ("mail", mail)):
         cards = []
         for path in sorted(glob.glob("%s/tests/golden/%s/*.json" % (ROOT, channel))):
             name = os.path.basename(path)[:-5]

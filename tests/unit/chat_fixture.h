@@ -5,6 +5,7 @@
 
 #include "card_fixture.h"
 #include "flopinio/base/json.h"
+#include "runtime/notify/mail_priv.h"
 #include "runtime/notify/slack_priv.h"
 #include "runtime/notify/telegram_priv.h"
 
@@ -38,9 +39,10 @@ static inline json_t *draw_message(const struct fl_channel_kind *kind,
     struct fl_err err;
     *ret = (struct fl_chat_drawn){ .is_last_page = false };
     CHECK_OK(kind->draw(d, arena, ret, &err));
-    fl_buf_printf(&text, "{%.*s}", FL_STR_ARG(ret->bytes));
+    bool is_object = ret->bytes.p[0] == '{'; /* a mail; else the members of one */
+    fl_buf_printf(&text, is_object ? "%.*s" : "{%.*s}", FL_STR_ARG(ret->bytes));
     fl_arena_free(&arena);
-    ret->bytes = ret->after = (struct fl_str){ NULL, 0 }; /* they were the arena's */
+    ret->key = ret->bytes = ret->after = (struct fl_str){ NULL, 0 }; /* they were the arena's */
     return chat_parse(&text);
 }
 

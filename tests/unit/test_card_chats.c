@@ -319,6 +319,29 @@ static void check_push(struct fl_str push)
     }
 }
 
+/* A mail's parts: its HTML has the tags that a harmless card has, and each other '<' is escaped;
+ * its subject stays one line. */
+static void check_mail(const json_t *mail)
+{
+    static const char *const tags[] = { "h2", "/h2", "pre", "/pre", "p", "/p" };
+    struct fl_str html = fl_json_get_str(mail, "html"), subject = fl_json_get_str(mail, "subject");
+    size_t count = 0;
+    CHECK(subject.n && !memchr(subject.p, '\n', subject.n) && !memchr(subject.p, '\r', subject.n));
+    check_printable(subject);
+    for (size_t at = 0; at < html.n; at++) {
+        bool is_known = html.p[at] != '<';
+        for (size_t i = 0; i < FL_COUNTOF(tags) && !is_known; i++) {
+            struct fl_str rest = { html.p + at + 1, html.n - at - 1 };
+            size_t n = strlen(tags[i]);
+            is_known = fl_str_has_prefix(rest, fl_str_of(tags[i])) && rest.n > n &&
+                       (rest.p[n] == '>' || rest.p[n] == ' ');
+        }
+        CHECK_MSG(is_known, "%.*s", FL_STR_ARG(html));
+        count += html.p[at] == '<';
+    }
+    CHECK(count > 4);
+}
+
 /* The same beside another card in one message. */
 static void check_injected_batch(const struct fl_card *injected_card)
 {
@@ -356,6 +379,9 @@ static void test_300_injections_are_only_text(void)
             check_push(fl_json_get_str(slack, "text"));
             check_telegram_outside(telegram);
             check_injected_batch(&m.card);
+            json_t *mail = draw_message(&fl_channel_mail, &d, &drawn);
+            check_mail(mail);
+            json_decref(mail);
             slack_read(&read[0], slack);
             telegram_read(&read[1], telegram);
             for (int k = 0; k < 2; k++) { /* and it is all there, as text */

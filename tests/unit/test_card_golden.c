@@ -172,7 +172,9 @@ static void check_card(const char *name, struct fl_card_facts facts)
 {
     struct made m = make(&facts, fl_channel_slack.whole_max);
     struct fl_chat_drawing d = drawing_of(&m.card);
+    struct fl_chat_drawn drawn;
     check_message(name, &d);
+    check_golden("mail", name, draw_message(&fl_channel_mail, &d, &drawn));
     drop(&m);
 }
 
@@ -244,6 +246,9 @@ static void test_what_is_said_beside_a_card(void)
                     "approve.");
     m.card.can_approve = false;
     check_message("second_factor", &d);
+    d.note = (struct fl_str){ NULL, 0 };
+    m.card.can_approve = d.is_typed = true;
+    check_message("waiting_typed", &d);
     drop(&m);
     f = over(FL_APPROVAL_SUCCEEDED);
     f.disclose = FL_DISCLOSE_SUMMARY;
@@ -272,6 +277,23 @@ static void test_what_a_grant_is_offered_for(void)
     d.asks_grant = true;
     check_message("grant_asked", &d);
     drop(&m);
+}
+
+static void test_a_digest(void)
+{
+    struct fl_uuid agents[2] = { { { 1 } }, { { 2 } } };
+    const struct fl_chat_key keys[] = {
+        { FL_CHAT_CALL, agents[0], "Show cards of 1", false },
+        { FL_CHAT_HALT_ASK, agents[0], "Stop 1", true },
+        { FL_CHAT_CALL, agents[1], "Show cards of 2", false },
+        { FL_CHAT_HALT_ASK, agents[1], "Stop 2", true },
+    };
+    struct fl_chat_drawing d = drawing_of(NULL);
+    d.notice = FL_STR("More calls wait than this channel shows one by one.");
+    d.list = FL_STR("1. support-bot: 412 of shop__refund\n2. file-bot: 7 of files__write");
+    d.keys = keys;
+    d.key_count = FL_COUNTOF(keys);
+    check_message("digest", &d);
 }
 
 static void check_batch(const char *name, struct fl_chat_drawing *items, bool is_short)
@@ -306,6 +328,8 @@ static void test_slack_forms(void)
     check_golden("slack", "form_reason", chat_parse(&text));
     fl_slack_view_reason(&text, &meta, true);
     check_golden("slack", "form_question", chat_parse(&text));
+    fl_slack_view_words(&text, &meta, "120.00 EUR");
+    check_golden("slack", "form_words", chat_parse(&text));
     fl_slack_view_text(&text, FL_STR("rejected: wrong target"));
     check_golden("slack", "form_text", chat_parse(&text));
 }
@@ -317,6 +341,7 @@ static const struct fl_test tests[] = {
     T(what_is_said_beside_a_card),
     T(what_a_grant_is_offered_for),
     T(several_cards_in_one_message),
+    T(a_digest),
     T(slack_forms),
 };
 TEST_MAIN(tests)
