@@ -260,6 +260,7 @@ static bool read_fields(struct fl_review *r, struct fl_str form)
                                : fl_str_is(name, "binding")    ? &r->binding
                                : fl_str_is(name, "passphrase") ? &r->passphrase
                                : fl_str_is(name, "code")       ? &r->code
+                               : fl_str_is(name, "typed")      ? &r->typed
                                                                : NULL;
         if (field && field->p)
             return false; /* twice */

@@ -202,6 +202,7 @@ FL_STEP(decide)
                             .reason = r->reason.n ? r->reason : nothing,
                             .may_ask_again = r->may_ask_again && fl_str_is(r->verdict, "reject"),
                             .via = "mail",
+                            .typed = r->typed,
                             .binding = r->binding.n ? r->binding : nothing };
     return fl_await(f, &S_decided, fl_decide_start(&f->op, &r->decide));
 }

@@ -184,6 +184,13 @@ static void put_approve(struct fl_buf *out, const struct fl_review *r)
         fl_buf_puts(out, "<p>This takes a second factor.</p>");
         put_proof(out);
     }
+    if (r->view.ask && r->view.ask->needs_typed) {
+        char words[FL_DECIDE_WORDS];
+        fl_decide_words(r->look.row.tool, words);
+        fl_buf_puts(out, "<label>To approve it, type: ");
+        put_shown(out, fl_str_of(words));
+        fl_buf_puts(out, "<input type=\"text\" name=\"typed\" maxlength=\"200\" required></label>");
+    }
     end_form(out, "Approve", "");
 }
 

@@ -40,7 +40,7 @@ struct fl_review {
     bool has_card, is_post;
     struct fl_str from;  /* address of who asks */
     struct fl_str token; /* of a link */
-    struct fl_str again, verdict, reason, binding, passphrase, code;
+    struct fl_str again, verdict, reason, binding, passphrase, code, typed;
     bool may_ask_again;
     int64_t page;         /* from 0 */
     struct fl_str cookie; /* p NULL: none that could be ours */

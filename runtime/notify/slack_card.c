@@ -410,6 +410,7 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
 static void put_item(struct sections *to, const struct fl_chat_drawing *d,
                      const struct fl_card *first, size_t number, bool is_short)
 {
+    char hex[2 * FL_SHA256_BYTES + 1];
     struct fl_buf text = FL_BUF_INIT;
     fl_buf_printf(&text, "%zu. ", number);
     for (size_t i = 0; i < d->card->block_count; i++) {
@@ -424,6 +425,8 @@ static void put_item(struct sections *to, const struct fl_chat_drawing *d,
         fl_buf_puts(&text, i ? "\n" : "");
         write_block(&text, b);
     }
+    if (d->is_erased && d->binding.n == FL_SHA256_BYTES)
+        fl_buf_printf(&text, "\nWhat it was about: %s", fl_hex(d->binding.p, d->binding.n, hex));
     to->is_failed |= text.is_failed;
     if (!text.is_failed)
         put(to, fl_buf_view(&text));

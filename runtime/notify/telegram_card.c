@@ -260,8 +260,7 @@ static void put_page(struct fl_buf *out, struct book *b, const struct fl_chat_dr
     ret->is_last_page = page + 1 == b->count;
 }
 
-/* What is said beside a card; before the agent's own words, so that those are the end. */
-static void put_ours(struct book *b, const struct fl_chat_drawing *d)
+static void put_digest(struct book *b, const struct fl_chat_drawing *d)
 {
     char hex[2 * FL_SHA256_BYTES + 1];
     if (d->is_erased && d->binding.n == FL_SHA256_BYTES) {
@@ -270,6 +269,12 @@ static void put_ours(struct book *b, const struct fl_chat_drawing *d)
         put(b, CODE, fl_str_of(fl_hex(d->binding.p, d->binding.n, hex)));
         put(b, PLAIN, FL_STR("\n"));
     }
+}
+
+/* What is said beside a card; before the agent's own words, so that those are the end. */
+static void put_ours(struct book *b, const struct fl_chat_drawing *d)
+{
+    put_digest(b, d);
     if (d->note.n) {
         put(b, PLAIN, d->note);
         put(b, PLAIN, FL_STR("\n"));
@@ -359,6 +364,7 @@ static void put_item(struct book *b, const struct fl_chat_drawing *d, const stru
         if (is_head || (!is_short && !is_shared && !is_gone && block->kind != FL_CARD_AGENT))
             put_block(b, block);
     }
+    put_digest(b, d);
 }
 
 /* What the agent says of them stands behind all of them. */

@@ -154,6 +154,22 @@ def what_does_not_fit_has_its_own_message(rt):
         assert sorted(os.listdir(house.org.folder)) == ["a.txt", "c.txt", "d.txt"]
 
 
+@case(limit=60, card_retention="1s", **LOCAL)
+def arguments_leave_a_shared_message_too(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), batch=True) as house:
+        asked = [house.ask("planted-%s" % line) for line in LINES[:2]]
+        card = tg.wait_message(house.ann.id, "append_line")
+        tg.wait_text(card, "planted-two")
+        assert "planted-one" in tg.now(card)["text"]
+        for i, (call, _) in enumerate(asked):
+            tg.press(house.ann, card, "Reject %d" % (i + 1))
+            assert call.wait()["isError"]
+        wait_for("the arguments to leave", lambda: "planted" not in tg.now(card)["text"])
+        text = tg.now(card)["text"]
+        for _, approval in asked:
+            assert house.org.binding(approval) in text, text
+
+
 @case(limit=60, **LOCAL)
 def one_message_in_slack_and_each_decided(rt):
     with FakeSlack() as sl, SlackHouse(rt, sl, people=("ann", "bob"), batch=True) as house:

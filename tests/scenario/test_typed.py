@@ -2,9 +2,11 @@
 from cases import case
 from chat import LOCAL, House
 from cli import Cli
+from fake_mail import Smtp
 from fake_slack import FakeSlack
 from fake_telegram import FakeTelegram
 from harness import refused, wait_for
+from mail import MAIL, PASSWORD, USER, MailHouse
 from mcp_client import text_of
 from slack import OPS, SlackHouse
 from test_batch import decisions, verdict
@@ -103,3 +105,15 @@ def typed_in_slack(rt):
                                              any(b["type"] == "input" for b in v["blocks"])])[0]
         assert "approved" in sl.submit(house.bob, view, "approve files__write")
         assert not call.wait().get("isError")
+
+
+@case(limit=60, **MAIL)
+def typed_on_the_page_of_a_mail(rt):
+    with Smtp(user=USER, password=PASSWORD) as smtp, MailHouse(rt, smtp, **RULE) as house:
+        call, approval = house.ask("one")
+        browser = house.sign_in(house.card(house.org.ann))
+        assert WORDS in browser.page.text, browser.page.text
+        assert "typing exactly" in browser.press("Approve", typed="approve it").text
+        assert house.org.state(approval) == "pending"
+        assert "approved by" in browser.press("Approve", typed=WORDS).text
+        assert text_of(call.wait()) == "appended" and house.org.effects() == ["one"]
