@@ -172,8 +172,8 @@ FL_STEP(failed)
     FL_LOG(WARN, "review_failed", FL_KS("reason", f->first.text));
     r->location = r->set_cookie = NULL;
     return fl_review_say(r, 503, "Not now",
-                         "It could not be done now, and nothing was decided. "
-                         "Try again.");
+                         "It is not certain that this was done. Open this page again: it says what "
+                         "holds.");
 }
 
 static void cleanse(struct fl_str s)
