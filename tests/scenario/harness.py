@@ -470,13 +470,18 @@ def unique(stem):
     return "%s-%d-%s" % (stem, next(_serial), uuid.uuid4().hex[:6])
 
 
-def token_for(rt, name, kind="flp", scopes=("read", "decide")):
-    """A personal token written into the database: for many people at once, whose passphrases
-    would cost a hash each. Its form: runtime/crypto/token.h."""
+def new_token(kind):
+    """One that nobody knows yet. Its form: runtime/crypto/token.h."""
     def b64(data):
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
     body = "%s_%s" % (kind, b64(os.urandom(32)))
-    token = body + b64(hashlib.sha256(b"flopinio/token/1" + body.encode()).digest()[:5])[:6]
+    return body + b64(hashlib.sha256(b"flopinio/token/1" + body.encode()).digest()[:5])[:6]
+
+
+def token_for(rt, name, kind="flp", scopes=("read", "decide")):
+    """A personal token written into the database: for many people at once, whose passphrases
+    would cost a hash each."""
+    token = new_token(kind)
     rt.sql("INSERT INTO personal_token (token_id, person_id, name, token_hash, scopes, expires_at) "
            "SELECT gen_random_uuid(), person_id, 't', %s, %s, now() + interval '8 hours' FROM "
            "person WHERE name = %s", hashlib.sha256(token.encode()).digest(), list(scopes), name)

@@ -4,16 +4,20 @@ of the organization was refused.
 
 A cell is what is said; `+` in front: and the refusal is in the audit; None: there is no such account
 on that way. The last column is done last: the same button, command or request then decides."""
+import hashlib
 import json
 import os
 
 from cases import case
-from chat import APPEND, LOCAL
+from chat import APPEND
 from chat import add_channel as add_telegram
 from cli import Cli
+from fake_mail import Smtp
 from fake_slack import FakeSlack
 from fake_telegram import FakeTelegram
-from harness import Org, wait_for
+from harness import Org, new_token, wait_for
+from mail import MAIL, Browser, address_of
+from mail import add_channel as add_mail
 from mcp_client import TASKS, McpHttp, text_of
 from slack import OPS, Hooks, add_channel, facts
 
@@ -33,6 +37,8 @@ TABLE = {
                         "not for you", "approved"),
     "Telegram reply": (ROLE, OWNS, OWNS, LINK, LINK, None, "not in this chat", LINK, "not for you",
                        "rejected"),
+    "mail link": (ROLE, OWNS, OWNS, "not signed in", "not signed in", None, None,
+                  "Nobody is signed in", "from another page", "approved by"),
     "CLI": ("there is no such approval", OWNS, OWNS, "no such organization", "is not known", None, None,
             "that is no token",
             "agent's credential", "approved"),
@@ -44,7 +50,7 @@ TABLE = {
 }
 # What each way leads to when the last column has had its turn.
 ENDS = {"Slack button": "succeeded", "Slack modal": "rejected", "Telegram button": "succeeded",
-        "Telegram reply": "rejected", "CLI": "succeeded", "REST": "succeeded"}
+        "Telegram reply": "rejected", "mail link": "succeeded", "CLI": "succeeded", "REST": "succeeded"}
 
 
 def policy():
@@ -55,19 +61,21 @@ def policy():
     return json.dumps({"version": 1, "rules": [
         {"name": "reach", "tools": ["h__connect_loopback"], "effect": "allow", "standing": True},
         rule("in-slack", "Slack", ["sl"]), rule("in-telegram", "Telegram", ["tg"]),
+        rule("by-mail", "mail", ["ml"]),
         rule("elsewhere", "", ["inbox"])]})
 
 
 class Stage:
     """The organization, its two chats, and for each of WHO a person and their accounts."""
 
-    def __init__(self, rt, sl, tg):
-        self.rt, self.sl, self.tg = rt, sl, tg
+    def __init__(self, rt, sl, tg, smtp):
+        self.rt, self.sl, self.tg, self.smtp = rt, sl, tg, smtp
         org = self.org = Org(rt, files=False, scenario=True, policy=None)
         other = Org(rt, files=False, policy=None, own_people=True)
         add_channel(org, sl, channels=[sl.channel(OPS)])
         add_telegram(org, tg, chats=[tg.group(GROUP)])
         tg.group(ELSEWHERE)
+        add_mail(org, smtp)
         sl.deliver = Hooks(rt, "/hooks/slack/%s/sl" % org.name)
         wait_for("the channel to know its workspace", lambda: facts(org).get("team"))
         rt.install_plugin("hostile")
@@ -99,6 +107,7 @@ class Stage:
             self.link(place, "slack", "T1HOME/U1P%d" % i, people.get(who, org.ann))
             if who != "stranger":
                 self.link(place, "telegram", str(700 + i), people[who])
+                self.link(place, "mail", address_of(people[who]), people[who])
         self.telegram["bot"].json["is_bot"] = True
         org.control("POST", "/people/%s/offboard" % people["disabled"].name, {})
         self.link(org, "slack", "T1HOME/U1P%d" % WHO.index("disabled"), people["disabled"])
@@ -129,6 +138,8 @@ class Stage:
             self.card = self.tg.wait_message(GROUP, way)
             wait_for("its row", lambda: self.rt.sql(
                 "SELECT 1 FROM card_message WHERE message = %s", str(self.card["message_id"])))
+        if way == "mail link":
+            self.mail = self.smtp.wait_message(address_of(self.org.ann), "append_line")
         if way == "Slack modal":
             self.view = dict(self.sl.open_modal(self.slack["approver"], self.card,
                                                 "Reject, saying why"))
@@ -168,6 +179,44 @@ class Stage:
             "SELECT 1 FROM chat_prompt WHERE message = %s", str(prompt["message_id"])))
         self.telegram[who].says("not on a Friday", chat=GROUP, reply_to=prompt)
         return self.tg.wait_message(GROUP, "", prompt["message_id"])["text"]
+
+    def session(self, who):
+        """Signed in as if the card had been mailed to them while they might still decide: the path of
+        it, and a browser."""
+        browser, token, person = Browser(self.rt), new_token("fls"), self.people[who]
+        (card,) = self.rt.sql(
+            "INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place, "
+            "person_id, message, posted_at) SELECT organization_id, gen_random_uuid(), %s, "
+            "channel_id, %s, (SELECT person_id FROM person WHERE name = %s), 'x', now() FROM channel "
+            "WHERE organization_id = %s AND name = 'ml' ON CONFLICT (organization_id, "
+            "approval_id, channel_id, place) DO UPDATE SET page = 0 RETURNING card_id", self.approval,
+            address_of(person), person.name, self.org.id)
+        path = "/review/%s/ml/%s" % (self.org.name, card["card_id"])
+        if who != "other organization":  # theirs is not known in this one
+            self.rt.sql("INSERT INTO mail_session (organization_id, token_hash, card_id, expires_at) "
+                        "SELECT %s, %s, %s, now() + interval '1 hour'", self.org.id,
+                        hashlib.sha256(token.encode()).digest(), card["card_id"])
+        browser.cookies[("flopinio-review", path)] = token
+        return path, browser
+
+    def mail_link(self, who):
+        browser = Browser(self.rt)
+        if who == "approver":
+            browser.go(self.mail.links[0])
+            browser.press("Sign in")
+            return browser.press("Approve").text
+        if who == "bot":  # a scanner of mails, that looks and presses
+            form = browser.go(self.mail.links[0]).form("Sign in")
+            return browser.request("POST", form.action, form.fields, origin=None).text
+        if who == "stranger":
+            path = "/review/%s/ml/%s" % (self.org.name, self.rt.sql(
+                "SELECT card_id FROM card_message WHERE approval_id = %s LIMIT 1",
+                self.approval)[0]["card_id"])
+        else:
+            path, browser = self.session(who)
+        browser.request("GET", path)
+        return browser.request("POST", path, {
+            "verdict": "approve", "binding": self.org.binding(self.approval)}).text
 
     def cli_(self, who):
         said = self.cli("approvals", "approve", self.approval, token=self.tokens[who], status=None)
@@ -235,11 +284,11 @@ def cell(stage, way, who, wanted):
     return said
 
 
-@case(limit=180, **LOCAL)
+@case(limit=180, **MAIL)
 def authority_matrix(rt):
-    """Nine ways, ten kinds of people. It prints what each was told."""
-    with FakeTelegram() as tg, FakeSlack() as sl:
-        stage = Stage(rt, sl, tg)
+    """Ten ways, ten kinds of people. It prints what each was told."""
+    with FakeTelegram() as tg, FakeSlack() as sl, Smtp() as smtp:
+        stage = Stage(rt, sl, tg, smtp)
         assert all(len(row) == len(WHO) for row in TABLE.values())
         told = 0
         for way, row in TABLE.items():
@@ -251,8 +300,9 @@ def authority_matrix(rt):
                     continue
                 said = cell(stage, way, who, wanted)
                 told += 1
+                at = max(0, said.find(wanted.lstrip("+")) - 20)
                 print("  %-16s %-19s %s%s" % (way, who, "+ " if wanted.startswith("+") else "",
-                                              " ".join(said.split())[:90]))
+                                              " ".join(said[at:].split())[:80]))
             if way in ENDS:
                 stage.org.wait_state(stage.approval, ENDS[way])
                 verdict = "approve" if ENDS[way] == "succeeded" else "deny"
