@@ -488,20 +488,6 @@ def token_for(rt, name, kind="flp", scopes=("read", "decide")):
     return token
 
 
-def add_voters(org, count):
-    """Approvers without passphrases, made at once; their names. Tokens: token_for."""
-    stem = unique("v")
-    names = ["%s-%d" % (stem, i) for i in range(count)]
-    org.rt.sql("INSERT INTO person (person_id, name) SELECT gen_random_uuid(), n FROM "
-               "unnest(%s) AS n", names)
-    org.rt.sql("INSERT INTO membership (organization_id, person_id, role) SELECT %s, person_id, "
-               "'approver' FROM person WHERE name = ANY (%s)", org.id, names)
-    org.rt.sql("UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() "
-               "WHERE organization_id = %s", org.id)
-    org.sync()
-    return names
-
-
 class Person:
     """Somebody of an organization, with a personal token of the scope `decide`."""
 

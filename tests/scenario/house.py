@@ -66,6 +66,20 @@ class House:
         return [r["kind"] for r in rows]
 
 
+def add_voters(org, count):
+    """Approvers without passphrases, made at once; their names. Tokens: token_for."""
+    stem = unique("v")
+    names = ["%s-%d" % (stem, i) for i in range(count)]
+    org.rt.sql("INSERT INTO person (person_id, name) SELECT gen_random_uuid(), n FROM "
+               "unnest(%s) AS n", names)
+    org.rt.sql("INSERT INTO membership (organization_id, person_id, role) SELECT %s, person_id, "
+               "'approver' FROM person WHERE name = ANY (%s)", org.id, names)
+    org.rt.sql("UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() "
+               "WHERE organization_id = %s", org.id)
+    org.sync()
+    return names
+
+
 def code_of(secret, step=0):
     key = base64.b32decode(secret)
     mac = hmac.new(key, struct.pack(">Q", int(time.time()) // 30 + step), hashlib.sha1).digest()

@@ -5,7 +5,8 @@ import random
 import threading
 
 from cases import case
-from harness import LONG, Org, add_voters, refused, token_for, wait_for
+from harness import LONG, Org, refused, token_for, wait_for
+from house import add_voters
 from house import code_of
 from mcp_client import TASKS, McpHttp, McpWs, text_of
 

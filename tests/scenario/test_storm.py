@@ -10,8 +10,8 @@ from chat import add_channel as add_telegram
 from cli import Cli
 from fake_slack import FakeSlack, Hooks
 from fake_telegram import FakeTelegram
-from harness import LONG, Org, add_voters, token_for, wait_for
-from house import both
+from harness import LONG, Org, token_for, wait_for
+from house import add_voters, both
 from mcp_client import TASKS, McpHttp
 from slack import OPS, add_channel, facts
 
