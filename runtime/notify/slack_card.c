@@ -320,16 +320,20 @@ static bool put_card(struct sections *to, const struct fl_chat_drawing *d)
 
 /* What a locked screen shows, and readers of the screen say: the one text that Slack would read as
  * mrkdwn, so that its three characters are escaped as Slack's documentation says. */
-static struct fl_str push_of(const struct fl_card *card, struct fl_arena *arena)
+static struct fl_str push_of(const struct fl_chat_drawing *d, struct fl_arena *arena)
 {
+    struct fl_str push = d->card ? d->card->push : d->notice;
     struct fl_buf out = FL_BUF_INIT;
-    for (size_t i = 0; card && i < card->push.n; i++) {
-        char c = card->push.p[i];
+    size_t end = cut(push, FL_CARD_PUSH_CHARS - 1);
+    bool is_cut = fl_utf8_count(push) > FL_CARD_PUSH_CHARS;
+    for (size_t i = 0; i < (is_cut ? end : push.n); i++) {
+        char c = push.p[i];
         if (c == '&' || c == '<' || c == '>')
             fl_buf_puts(&out, c == '&' ? "&amp;" : c == '<' ? "&lt;" : "&gt;");
         else
             fl_buf_putc(&out, c);
     }
+    fl_buf_puts(&out, is_cut ? "\xe2\x80\xa6" : "");
     struct fl_str text = out.n ? fl_arena_str(arena, fl_buf_view(&out)) : FL_STR("Flopinio");
     fl_buf_fini(&out);
     return text.p ? text : FL_STR("Flopinio");
@@ -353,7 +357,7 @@ static void draw_outcome(const struct fl_chat_drawing *d, struct fl_arena *arena
         return;
     s->arena = arena;
     put_block(s, b);
-    members(&out, push_of(d->card, arena));
+    members(&out, push_of(d, arena));
     for (size_t i = 0; i < s->count && i < 4; i++)
         section(&out, s->items[i]);
     fl_buf_putc(&out, ']');
@@ -386,7 +390,7 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
         put(s, d->note);
     if (words && !d->is_erased) /* behind whatever is ours */
         put_block(s, words);
-    members(&out, push_of(d->card, arena));
+    members(&out, push_of(d, arena));
     for (size_t i = 0; i < s->count; i++) {
         if (i == 0 && d->card)
             header(&out, s->items[i]);
@@ -490,7 +494,7 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
         return fl_err_code(err, FL_NOMEM);
     s->arena = arena;
     snprintf(text, sizeof text, "%zu calls of one tool, each decided by itself", count);
-    members(&out, push_of(items[0].card, arena));
+    members(&out, push_of(&items[0], arena));
     header(&out, fl_str_of(text));
     for (size_t i = 0; i < FL_COUNTOF(shared) && !is_short; i++) {
         const struct fl_card_block *b = fl_card_block(items[0].card, shared[i]);

@@ -362,10 +362,22 @@ static void check_injected_batch(const struct fl_card *injected_card)
     drop(&m);
 }
 
+/* A notice of ours, an alert for instance, may have names in it. */
+static void check_injected_notice(struct fl_str text)
+{
+    struct fl_chat_drawing d = { .notice = text, .is_stray = true };
+    struct fl_chat_drawn drawn;
+    json_t *slack = draw_message(&fl_channel_slack, &d, &drawn);
+    check_no_mrkdwn(slack, true);
+    check_push(fl_json_get_str(slack, "text"));
+    json_decref(slack);
+}
+
 static void test_300_injections_are_only_text(void)
 {
     unsigned count = 0;
     for (size_t i = 0; i < FL_COUNTOF(injections); i++) {
+        check_injected_notice(fl_str_of(injections[i]));
         for (int where = 0; where < PLACES; where++, count++) {
             struct fl_buf arguments = FL_BUF_INIT, read[2] = { FL_BUF_INIT, FL_BUF_INIT };
             struct fl_card_vote vote;
