@@ -90,7 +90,8 @@
       "a person signed in by a mailed link, for one approval")                                     \
     X(IDENTITY_DISABLED, "identity.disabled",                                                      \
       "a linked chat account was deactivated there: it decides nothing")                           \
-    X(IDENTITY_ENABLED, "identity.enabled", "a deactivated chat account is one again")
+    X(IDENTITY_ENABLED, "identity.enabled", "a deactivated chat account is one again")             \
+    X(IDENTITY_DEAD, "identity.dead", "mail to a linked address came back for good")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

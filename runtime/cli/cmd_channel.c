@@ -94,7 +94,7 @@ static int channel_list(struct fl_cli *cli)
     return fl_cli_show_list(
         cli, fl_cli_path(cli, "/orgs/{org}/channels"),
         "NAME=name:k KIND=kind ENABLED=is_enabled WAITING=waiting TROUBLE=trouble "
-        "?DELIVERED=delivered_at:t ?PAUSED=paused_until:t ?DISCLOSE=disclose ?CONFIG=config",
+        "?DEAD=dead ?DELIVERED=delivered_at:t ?PAUSED=paused_until:t ?DISCLOSE=disclose ?CONFIG=config",
         "there is no channel yet, so that people look into the inbox: flopinio channel add NAME "
         "--kind telegram --secret token=FILE");
 }

@@ -180,7 +180,7 @@ static int user_links(struct fl_cli *cli)
 {
     return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/links"),
                             "PERSON=person:k KIND=kind ACCOUNT=external SHOWN_AS=display "
-                            "LINKED=linked_at:t",
+                            "LINKED=linked_at:t ?DEAD_SINCE=dead_at:t ?WHY=dead_why",
                             "nobody is linked to a chat yet: flopinio user link NAME --channel X");
 }
 

@@ -44,7 +44,7 @@ static void on_listed(struct fl_api *a)
     struct fl_buf out = FL_BUF_INIT;
     fl_api_rows(&out, a->q[0],
                 "- name:t kind:t config:j disclose:t is_enabled:b has_secret:b facts:j trouble:t "
-                "delivered_at:m paused_until:m waiting:i tested_at:m");
+                "delivered_at:m paused_until:m waiting:i tested_at:m dead:i");
     fl_api_ok(a, &out);
 }
 

@@ -33,7 +33,9 @@ struct link_request {
 static void on_listed(struct fl_api *a)
 {
     struct fl_buf out = FL_BUF_INIT;
-    fl_api_rows(&out, a->q[0], "person:t kind:t external:t display:t linked_at:m");
+    fl_api_rows(&out, a->q[0],
+                "person:t kind:t external:t display:t linked_at:m dead_at:m "
+                "dead_why:t");
     fl_api_ok(a, &out);
 }
 

@@ -12,6 +12,7 @@
 
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/io/imap.h"
 #include "runtime/io/smtp.h"
 
 #define TIMEOUT_MS INT64_C(15000)
@@ -83,7 +84,9 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
     }
     int fd = socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
     if (fd >= 0 && call->smtp)
-        fl_smtp_opened(call->smtp, fd);
+        fl_curl_line_opened(&call->smtp->line, fd);
+    if (fd >= 0 && call->imap)
+        fl_curl_line_opened(&call->imap->line, fd);
     return fd;
 }
 
@@ -123,7 +126,9 @@ static enum fl_code explain(const struct fl_http_call *call, CURLcode rc, struct
         return fl_err_set(err, FL_TOO_LARGE, "the answer is too long");
     if (call->is_refused)
         return fl_err_set(err, FL_CONFIG, "its address is on this host or in a private network");
-    enum fl_code code = call->smtp ? fl_smtp_explain(call, rc, err) : FL_OK;
+    enum fl_code code = call->smtp   ? fl_smtp_explain(call, rc, err)
+                        : call->imap ? fl_imap_explain(call, rc, err)
+                                     : FL_OK;
     if (code)
         return code;
     switch (rc) {
@@ -372,6 +377,8 @@ static bool set_up(struct fl_http_client *c, struct fl_http_call *call)
         SET(CURLOPT_NOPROXY, "*");
     if (c->ca_file)
         SET(CURLOPT_CAINFO, c->ca_file);
+    if (call->imap)
+        return fl_imap_set_up(call) && is_fine;
     if (call->smtp) {
         SET(CURLOPT_READFUNCTION, on_read);
         SET(CURLOPT_READDATA, call);
@@ -416,8 +423,9 @@ enum fl_code fl_http_call_start(struct fl_op *op, struct fl_http_client *client,
                                 struct fl_http_call *call)
 {
     enum fl_code code =
-        call->smtp ? FL_OK /* by fl_smtp_check_url, before the name was put behind it */
-                   : fl_http_client_check_url(fl_str_of(call->url), client->may_be_local, &op->err);
+        call->smtp || call->imap
+            ? FL_OK /* by fl_smtp_check_url, fl_imap_check_url, before more was put behind it */
+            : fl_http_client_check_url(fl_str_of(call->url), client->may_be_local, &op->err);
     if (code)
         return code;
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");

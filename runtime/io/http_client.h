@@ -12,6 +12,7 @@
 
 struct fl_http_client;
 struct fl_smtp;
+struct fl_imap;
 
 struct fl_http_client_config {
     bool may_be_local;   /* this host and private networks too, there also without TLS */
@@ -33,6 +34,7 @@ struct fl_http_call {
     int64_t timeout_ms;         /* for the whole; 0: 15 s */
     size_t max_bytes;           /* of the answer; 0: 1 MiB */
     struct fl_smtp *smtp;       /* not HTTP: `body` is a mail (smtp.h); NULL else */
+    struct fl_imap *imap;       /* not HTTP: a command (imap.h); NULL else */
     bool is_connect_only;       /* FL_OK: connected, and with TLS if the address says so; nothing
                                  * was sent. Until fl_http_call_close: fl_http_call_send and
                                  * _receive, and the socket is the caller's to watch. */

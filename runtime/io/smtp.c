@@ -6,8 +6,6 @@
 #include <curl/curl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 
 #define ANSWER_S 20L /* for each of the server's answers */
 
@@ -47,27 +45,6 @@ enum fl_code fl_smtp_check_url(struct fl_str url, struct fl_err *err)
 }
 
 /* ---------------------------------------------------------------- the line */
-/* A number of a descriptor may be another's by now; an inode is this socket's alone. */
-static uint64_t inode_of(int fd)
-{
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? (uint64_t)st.st_ino : 0;
-}
-
-void fl_smtp_opened(struct fl_smtp *m, int fd)
-{
-    size_t at = (size_t)m->socket_count++ % FL_COUNTOF(m->sockets);
-    m->sockets[at] = (struct fl_smtp_socket){ fd, inode_of(fd) };
-}
-
-static void hang_up(struct fl_smtp *m)
-{
-    for (int i = 0; i < m->socket_count && i < (int)FL_COUNTOF(m->sockets); i++) {
-        if (m->sockets[i].inode && inode_of(m->sockets[i].fd) == m->sockets[i].inode)
-            shutdown(m->sockets[i].fd, SHUT_RDWR);
-    }
-}
-
 static void keep_text(struct fl_smtp *m, const char *line, size_t n)
 {
     size_t at = 0;
@@ -98,7 +75,7 @@ static size_t on_answer(char *line, size_t size, size_t count, void *ctx)
     bool is_last_line = n < 4 || line[3] != '-';
     bool is_all_sent = call->sent == call->body.n;
     if (is_last_line && (code >= 400 || is_all_sent))
-        hang_up(m);
+        fl_curl_line_cut(&m->line);
     return n;
 }
 
@@ -108,7 +85,8 @@ bool fl_smtp_set_up(struct fl_http_call *call)
     CURL *easy = call->easy;
     bool is_fine = true;
 #define SET(option, value) is_fine = curl_easy_setopt(easy, option, value) == CURLE_OK && is_fine
-    m->code = m->socket_count = 0;
+    m->code = 0;
+    m->line = (struct fl_curl_line){ .count = 0 };
     m->text[0] = 0;
     m->recipients = curl_slist_append(NULL, m->to);
     SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");

@@ -4,6 +4,7 @@
 #ifndef FLOPINIO_IO_SMTP_H
 #define FLOPINIO_IO_SMTP_H
 
+#include "runtime/io/curl_line.h"
 #include "runtime/io/http_client.h"
 
 #define FL_SMTP_ADDRESS_MAX 254 /* RFC 5321, 4.5.3.1.3 */
@@ -16,11 +17,7 @@ struct fl_smtp {
     int code;       /* with which the server refused; 0: it did not say */
     char text[120]; /* what it said then, printable ASCII */
     /* ---- private ---- */
-    struct fl_smtp_socket {
-        int fd;
-        uint64_t inode;
-    } sockets[4]; /* that were opened for it */
-    int socket_count;
+    struct fl_curl_line line;
     void *recipients;
 };
 
@@ -30,7 +27,6 @@ bool fl_smtp_is_address(struct fl_str text);
 enum fl_code fl_smtp_check_url(struct fl_str url, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- for http_client.c ---- */
-void fl_smtp_opened(struct fl_smtp *smtp, int fd);
 bool fl_smtp_set_up(struct fl_http_call *call);
 void fl_smtp_fini(struct fl_smtp *smtp);
 /* FL_FORBIDDEN: refused for good; FL_UNAUTHENTICATED; FL_UNAVAILABLE: nothing was taken;

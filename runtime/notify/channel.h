@@ -246,6 +246,9 @@ struct fl_channel_kind {
     /* Takes events until it is cancelled (FL_CANCELLED) or cannot go on: it is started again
      * later. */
     enum fl_code (*listen_start)(struct fl_op *op, struct fl_channel *channel);
+    /* Does it read something else beside that, and how: as listen_start. NULL: it does not. */
+    bool (*reads)(const struct fl_channel *channel);
+    enum fl_code (*read_start)(struct fl_op *op, struct fl_channel *channel);
     /* A request to /hooks/KIND/ORGANIZATION/NAME; NULL: it has none. May it be believed? Before
      * anything of the body is read. */
     bool (*is_genuine)(const struct fl_channel *channel, const struct fl_http_exchange *ex,

@@ -47,11 +47,13 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
     struct fl_str password = fl_json_get_str(secret, "password");
     FL_UNUSED(may_be_local); /* of addresses, when they are known: http_client.c */
     enum fl_code code =
-        fl_channel_check_members(config, "mail", "url from user digest", "setting", err);
+        fl_channel_check_members(config, "mail", "url from user digest bounces", "setting", err);
     if (code == FL_OK)
-        code = fl_channel_check_members(secret, "mail", "password", "secret", err);
+        code = fl_channel_check_members(secret, "mail", "password imap_password", "secret", err);
     if (code == FL_OK)
         code = check_config(config, err);
+    if (code == FL_OK)
+        code = fl_mail_check_bounces(config, secret, err);
     if (code || !secret)
         return code;
     bool has_user = fl_json_get_str(config, "user").n > 0;
@@ -90,5 +92,7 @@ const struct fl_channel_kind fl_channel_mail = {
     .place = place,
     .draw = fl_mail_draw,
     .send_start = fl_mail_chat_send_start,
-    .listen_start = fl_mail_listen_start
+    .listen_start = fl_mail_listen_start,
+    .reads = fl_mail_has_bounces,
+    .read_start = fl_mail_bounces_start
 };

@@ -15,6 +15,11 @@ enum fl_code fl_mail_draw(const struct fl_chat_drawing *drawing, struct fl_arena
                           struct fl_chat_drawn *ret, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code fl_mail_chat_send_start(struct fl_op *op, struct fl_chat_send *send) FL_MUST_CHECK;
 enum fl_code fl_mail_listen_start(struct fl_op *op, struct fl_channel *channel) FL_MUST_CHECK;
+/* The mailbox of bounces, if the channel has one. */
+bool fl_mail_has_bounces(const struct fl_channel *channel);
+enum fl_code fl_mail_check_bounces(const json_t *config, const json_t *secret,
+                                   struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_mail_bounces_start(struct fl_op *op, struct fl_channel *channel) FL_MUST_CHECK;
 /* "08:30" -> minutes of the day; -1: it is none. */
 int fl_mail_minute(struct fl_str text);
 

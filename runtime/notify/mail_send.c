@@ -7,6 +7,7 @@
 #include "flopinio/base/clock.h"
 #include "flopinio/base/mem.h"
 #include "runtime/crypto/secret.h"
+#include "runtime/notify/bounce.h"
 #include "runtime/notify/mail_priv.h"
 
 FL_STEP_DECLARE(post);
@@ -77,15 +78,11 @@ static void make_id(struct fl_mail_send *s)
     fl_hex(random, sizeof random, hex);
     fl_uuid_format(&s->card, card);
     bool is_first = s->kind == FL_MAIL_CARD && !s->answers.n;
-    const char *id;
-    if (is_first)
-        id = fl_arena_printf(s->arena, "%s%.*s", card, (int)(from.p + from.n - at), at);
-    else if (s->tag.n)
-        id = fl_arena_printf(s->arena, "%.*s%.*s", FL_STR_ARG(s->tag), (int)(from.p + from.n - at),
-                             at);
-    else
-        id = fl_arena_printf(s->arena, "%s%.*s", hex, (int)(from.p + from.n - at), at);
-    s->id = fl_str_of(id);
+    struct fl_str tag = is_first ? fl_str_of(card) : s->tag.n ? s->tag : fl_str_of(hex);
+    char mac[FL_MAIL_MAC_CHARS + 1]; /* by which it is known when it comes back */
+    fl_mail_id_mac(s->channel->core->keys, &s->channel->organization, s->to, tag, mac);
+    s->id = fl_str_of(fl_arena_printf(s->arena, "%.*s.%s%.*s", FL_STR_ARG(tag), mac,
+                                      (int)(from.p + from.n - at), at));
 }
 
 static enum fl_code compose(struct fl_mail_send *s, struct fl_err *err)

@@ -35,26 +35,24 @@ static void begin(struct fl_notify *n, const struct fl_uuid *organization)
 }
 
 /* ---------------------------------------------------------------- one channel */
-static void listen_again(struct fl_timer *timer);
-
-static void listen_now(struct fl_notify_owner *o)
+static void listen_now(struct fl_notify_listener *l)
 {
-    if (o->is_ending || o->listen.is_pending)
+    if (!l->start || l->owner->is_ending || l->op.is_pending)
         return;
-    if (o->channel.kind->listen_start(&o->listen, &o->channel) != FL_OK)
-        fl_loop_timer(o->notify->core->loop, &o->again, LISTEN_AGAIN);
+    if (l->start(&l->op, &l->owner->channel) != FL_OK)
+        fl_loop_timer(l->owner->notify->core->loop, &l->again, LISTEN_AGAIN);
 }
 
 static void on_listened(struct fl_op *op)
 {
-    struct fl_notify_owner *o = FL_CONTAINER(op, struct fl_notify_owner, listen);
-    if (!o->is_ending)
-        fl_loop_timer(o->notify->core->loop, &o->again, LISTEN_AGAIN);
+    struct fl_notify_listener *l = FL_CONTAINER(op, struct fl_notify_listener, op);
+    if (!l->owner->is_ending)
+        fl_loop_timer(l->owner->notify->core->loop, &l->again, LISTEN_AGAIN);
 }
 
 static void listen_again(struct fl_timer *timer)
 {
-    listen_now(FL_CONTAINER(timer, struct fl_notify_owner, again));
+    listen_now(FL_CONTAINER(timer, struct fl_notify_listener, again));
 }
 
 static struct fl_notify_owner *find(struct fl_notify *n, const struct fl_uuid *id)
@@ -71,17 +69,20 @@ static void end_owner(struct fl_notify_owner *o)
 {
     o->is_ending = true;
     o->channel.has_stopped = true;
-    fl_loop_timer_cancel(o->notify->core->loop, &o->again);
+    for (size_t i = 0; i < FL_COUNTOF(o->listeners); i++)
+        fl_loop_timer_cancel(o->notify->core->loop, &o->listeners[i].again);
     if (o->sender.is_running)
         fl_sender_stop(&o->sender);
     if (o->alerts.is_running)
         fl_alerts_stop(&o->alerts);
-    fl_op_cancel(&o->listen);
+    for (size_t i = 0; i < FL_COUNTOF(o->listeners); i++)
+        fl_op_cancel(&o->listeners[i].op);
 }
 
 static bool is_ended(const struct fl_notify_owner *o)
 {
-    return o->is_ending && !o->sender.is_running && !o->alerts.is_running && !o->listen.is_pending;
+    return o->is_ending && !o->sender.is_running && !o->alerts.is_running &&
+           !o->listeners[0].op.is_pending && !o->listeners[1].op.is_pending;
 }
 
 static void drop_ended(struct fl_notify *n)
@@ -126,8 +127,11 @@ static struct fl_notify_owner *add(struct fl_notify *n, const struct fl_uuid *or
     o->organization = *organization;
     o->id = *id;
     o->revision = revision;
-    o->listen.done = on_listened;
-    fl_timer_init(&o->again, listen_again);
+    for (size_t i = 0; i < FL_COUNTOF(o->listeners); i++) {
+        o->listeners[i].owner = o;
+        o->listeners[i].op.done = on_listened;
+        fl_timer_init(&o->listeners[i].again, listen_again);
+    }
     fl_list_push_back(&n->owners, &o->link);
     return o;
 }
@@ -248,7 +252,11 @@ FL_STEP(opened)
     fl_sender_start(&o->sender);
     o->alerts.channel = &o->channel;
     fl_alerts_start(&o->alerts);
-    listen_now(o);
+    bool has_more = o->channel.kind->reads && o->channel.kind->reads(&o->channel);
+    o->listeners[0].start = o->channel.kind->listen_start;
+    o->listeners[1].start = has_more ? o->channel.kind->read_start : NULL;
+    listen_now(&o->listeners[0]);
+    listen_now(&o->listeners[1]);
     FL_LOG(INFO, "channel_opened", FL_KU("org", &o->organization),
            FL_KV("channel", o->channel.name));
     return &S_open_next;

@@ -6,6 +6,14 @@
 #include "runtime/notify/notify.h"
 #include "runtime/notify/sender.h"
 
+/* What runs beside the sender for as long as the channel is looked after, and is started again. */
+struct fl_notify_listener {
+    struct fl_op op;
+    struct fl_timer again;
+    struct fl_notify_owner *owner;
+    enum fl_code (*start)(struct fl_op *op, struct fl_channel *channel); /* NULL: nothing */
+};
+
 /* A channel that this worker looks after. */
 struct fl_notify_owner {
     struct fl_list link;
@@ -15,8 +23,7 @@ struct fl_notify_owner {
     struct fl_channel channel;
     struct fl_sender sender;
     struct fl_alerts alerts;
-    struct fl_op listen;
-    struct fl_timer again; /* starts the listener again */
+    struct fl_notify_listener listeners[2]; /* the kind's listen_start and read_start */
     bool is_open, is_ending, is_wanted;
     int64_t renewed_ms; /* fl_mono_ms of the last lease */
 };

@@ -13,7 +13,9 @@ static struct fl_sql sql_list = {
         "c.paused_until") " END, (SELECT count(*) FROM outbox o WHERE o.organization_id = "
                           "c.organization_id AND o.channel_id = c.channel_id AND o.done < "
                           "o.wanted), " MS(
-                              "c.tested_at") " FROM channel c WHERE "
+                              "c.tested_at") ", CASE WHEN c.kind = 'mail' THEN (SELECT nullif(count(*), 0) FROM "
+                                             "chat_identity i WHERE i.organization_id = c.organization_id AND i.kind = 'mail' AND "
+                                             "i.dead_at IS NOT NULL) END FROM channel c WHERE "
                                              "c.organization_id = (SELECT org()) ORDER BY c.name",
     0
 };
@@ -60,9 +62,10 @@ static struct fl_sql sql_fails = {
 };
 static struct fl_sql sql_tested = { "channel_tested", "UPDATE channel SET tested_at = now() " MINE,
                                     0 };
-static struct fl_sql sql_facts = {
-    "channel_facts", "UPDATE channel SET facts = $2::jsonb " MINE " AND facts <> $2::jsonb", 0
-};
+static struct fl_sql sql_facts = { "channel_facts",
+                                   "UPDATE channel SET facts = facts || $2::jsonb " MINE
+                                   " AND facts || $2::jsonb <> facts",
+                                   0 };
 static struct fl_sql sql_cursor = { "channel_cursor",
                                     "UPDATE channel SET cursor = greatest(cursor, $2) " MINE, 0 };
 static struct fl_sql sql_sweep = { "sweep_channels", "SELECT * FROM sweep_channels($1)", 0 };

@@ -10,7 +10,7 @@
 
 /* Columns: channel_id, name, kind, config, disclose, is_enabled, has a secret, facts, trouble,
  * delivered_at ms, paused_until ms (null: not paused), how many approvals wait to be told there,
- * tested_at ms. */
+ * tested_at ms, of mail: how many linked addresses take none any more (null: all do). */
 struct fl_query *fl_store_channels(struct fl_tx *tx);
 /* One, for whoever speaks for it. Columns: name, kind, config, disclose, is_enabled, secret, facts,
  * cursor, revision, paused_until ms (null: not now), failures. */
@@ -38,6 +38,7 @@ void fl_store_channel_works(struct fl_tx *tx, const struct fl_uuid *id);
 void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int failures,
                             struct fl_str trouble, int64_t pause_ms);
 void fl_store_channel_tested(struct fl_tx *tx, const struct fl_uuid *id);
+/* Members that `facts_json` has not stay as they are. */
 void fl_store_channel_facts(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str facts_json);
 /* Events before `cursor` were handled; never back. */
 void fl_store_channel_cursor(struct fl_tx *tx, const struct fl_uuid *id, int64_t cursor);

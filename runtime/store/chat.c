@@ -16,15 +16,15 @@ static struct fl_sql sql_person = {
 static struct fl_sql sql_identities = {
     "chat_identities",
     "SELECT person_id, external_id FROM chat_identity WHERE " HERE
-    " AND kind = $1 AND disabled_at IS NULL ORDER BY external_id",
+    " AND kind = $1 AND disabled_at IS NULL AND dead_at IS NULL ORDER BY external_id",
     0
 };
 static struct fl_sql sql_links = {
     "chat_links",
-    "SELECT p.name, i.kind, i.external_id, i.display, " MS(
-        "i.linked_at") " FROM chat_identity i JOIN person p USING (person_id) WHERE "
-                       "i.organization_id = (SELECT org()) AND ($1::uuid IS NULL OR i.person_id = "
-                       "$1) ORDER BY p.name, i.kind, i.external_id",
+    "SELECT p.name, i.kind, i.external_id, i.display, " MS("i.linked_at") ", " MS(
+        "i.dead_at") ", i.dead_why FROM chat_identity i JOIN person p USING (person_id) WHERE "
+                     "i.organization_id = (SELECT org()) AND ($1::uuid IS NULL OR i.person_id = "
+                     "$1) ORDER BY p.name, i.kind, i.external_id",
     0
 };
 static struct fl_sql sql_code_old = {

@@ -6,9 +6,11 @@
 
 /* Active people and accounts only. Columns: person_id, name. */
 struct fl_query *fl_store_chat_person(struct fl_tx *tx, const char *kind, struct fl_str external);
-/* Every active account that is linked for this kind of channel. Columns: person_id, external_id. */
+/* Every active account that is linked for this kind of channel, but for mail addresses that are
+ * dead. Columns: person_id, external_id. */
 struct fl_query *fl_store_chat_identities(struct fl_tx *tx, const char *kind);
-/* Columns: person name, kind, external_id, display, linked_at ms. person NULL: of all. */
+/* Columns: person name, kind, external_id, display, linked_at ms, dead_at ms (null: it
+ * is not), why. person NULL: of all. */
 struct fl_query *fl_store_chat_links(struct fl_tx *tx, const struct fl_uuid *person);
 /* A one-time code; earlier ones of the same person and channel are void. */
 void fl_store_chat_code(struct fl_tx *tx, struct fl_str code_hash, const struct fl_uuid *channel,

@@ -59,7 +59,7 @@ static struct fl_sql sql_address = {
     "l.person_id AND p.is_active RETURNING l.person_id, p.name, l.place), linked AS (INSERT INTO "
     "chat_identity (organization_id, kind, external_id, person_id, display) SELECT org(), 'mail', "
     "place, person_id, place FROM used ON CONFLICT (organization_id, kind, external_id) DO UPDATE "
-    "SET display = excluded.display WHERE chat_identity.person_id = excluded.person_id RETURNING "
+    "SET display = excluded.display, dead_at = NULL, dead_why = '' WHERE chat_identity.person_id = excluded.person_id RETURNING "
     "person_id) SELECT u.person_id, u.name, u.place, EXISTS (SELECT 1 FROM linked) FROM used u",
     0
 };
@@ -119,7 +119,7 @@ static struct fl_sql sql_events = {
 #define READERS                                                                                    \
     "FROM chat_identity i JOIN membership m USING (organization_id, person_id) JOIN person p "     \
     "USING (person_id) WHERE i.organization_id = (SELECT org()) AND i.kind = 'mail' AND "          \
-    "m.left_at IS NULL AND p.is_active "
+    "m.left_at IS NULL AND p.is_active AND i.dead_at IS NULL "
 static struct fl_sql sql_readers = {
     "mail_readers",
     "SELECT i.person_id, i.external_id, p.name, m.role, coalesce((SELECT string_agg(g.name, ',') "
