@@ -39,7 +39,7 @@ static bool is_code(enum fl_card_kind kind)
 static void close_block(struct writer *w)
 {
     if (w->is_open && w->page == w->wanted)
-        fl_buf_puts(w->out, "</pre>\n");
+        fl_buf_puts(w->out, "</div>\n");
     w->is_open = false;
 }
 
@@ -61,7 +61,7 @@ static void open_block(struct writer *w, bool goes_on)
                                                              : fl_str_of(w->block->label));
         fl_buf_puts(w->out, goes_on ? " (goes on)</h2>\n" : "</h2>\n");
     }
-    fl_buf_printf(w->out, "<pre%s dir=\"ltr\">\n", /* the line end is the parser's */
+    fl_buf_printf(w->out, "<div%s dir=\"ltr\">\n",
                   is_code(w->block->kind) ? w->look->code : w->look->text);
 }
 
@@ -74,15 +74,14 @@ static void put_line(struct writer *w, struct fl_str line, bool is_first)
             turn(w);
         if (!w->is_open)
             open_block(w, !is_first || is_parted);
-        else if (w->page == w->wanted)
-            fl_buf_putc(w->out, '\n');
         size_t room = w->page_bytes - w->used;
         size_t n = line.n <= room ? line.n : fl_utf8_cut(line, room);
         if (!n && line.n)
             n = line.n < 4 ? line.n : fl_utf8_cut(line, 4); /* one character goes on any page */
         if (w->page == w->wanted) {
-            fl_buf_puts(w->out, is_parted ? "&gt; " : "");
+            fl_buf_printf(w->out, "<div%s>%s", w->look->line, is_parted ? "&gt; " : "");
             fl_html_text(w->out, (struct fl_str){ line.p, n });
+            fl_buf_puts(w->out, "</div>\n");
         }
         w->used += n + 1;
         line = (struct fl_str){ line.p + n, line.n - n };

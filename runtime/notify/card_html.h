@@ -9,8 +9,10 @@
 /* Attributes of the elements: a class where a style sheet may be, a style where not. */
 struct fl_html_look {
     const char *label; /* of h2 */
-    const char *text;  /* of pre with sentences */
-    const char *code;  /* of pre with arguments, previews, words of others */
+    const char *text;  /* of the block of sentences */
+    const char *code;  /* of the block of arguments, previews, words of others */
+    const char *line;  /* of a line: rows of it behind the first are indented, so that no text can
+                        * be made to look like the next line */
 };
 
 /* Escaped for text and for attributes in double quotes. */

@@ -8,9 +8,10 @@
 
 static const struct fl_html_look look = {
     .label = " style=\"font-size:13px;color:#5f6368;margin:12px 0 2px\"",
-    .text = " style=\"white-space:pre-wrap;overflow-wrap:anywhere;margin:0;font:inherit\"",
-    .code = " style=\"white-space:pre-wrap;overflow-wrap:anywhere;margin:0;padding:8px;"
-            "background:#f1f3f4;font:14px/1.4 monospace\""
+    .text = "",
+    .code = " style=\"padding:8px;background:#f1f3f4;font:14px/1.4 monospace\"",
+    .line = " style=\"white-space:pre-wrap;overflow-wrap:anywhere;min-height:1.4em;"
+            "padding-left:2em;text-indent:-2em\""
 };
 #define MORE "The rest of it is on the page that the link opens."
 

@@ -1,4 +1,6 @@
 """Deciding by mail: cards as mails, one-time links, the review page, and what is mailed besides."""
+import base64
+import hashlib
 import re
 import time
 
@@ -58,6 +60,8 @@ def a_link_is_used_by_one_press_and_by_no_look(rt):
         policy = page.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; style-src 'sha256-") and \
             "frame-ancestors 'none'" in policy and "unsafe" not in policy, policy
+        style = re.search("<style>(.*)</style>", page.body, re.S)[1].encode()
+        assert base64.b64encode(hashlib.sha256(style).digest()).decode() in policy
         for origin in (None, "null", "http://evil.test", "http://approvals.test.evil.test"):
             answer = scanner.request("POST", form.action, form.fields, origin=origin)
             assert answer.status == 403 and not scanner.cookies, answer.text
