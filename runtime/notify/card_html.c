@@ -61,7 +61,7 @@ static void open_block(struct writer *w, bool goes_on)
                                                              : fl_str_of(w->block->label));
         fl_buf_puts(w->out, goes_on ? " (goes on)</h2>\n" : "</h2>\n");
     }
-    fl_buf_printf(w->out, "<div%s dir=\"ltr\">\n",
+    fl_buf_printf(w->out, "<div%s dir=\"ltr\">",
                   is_code(w->block->kind) ? w->look->code : w->look->text);
 }
 
@@ -79,9 +79,9 @@ static void put_line(struct writer *w, struct fl_str line, bool is_first)
         if (!n && line.n)
             n = line.n < 4 ? line.n : fl_utf8_cut(line, 4); /* one character goes on any page */
         if (w->page == w->wanted) {
-            fl_buf_printf(w->out, "<div%s>%s", w->look->line, is_parted ? "&gt; " : "");
+            fl_buf_puts(w->out, is_parted ? "<div>&gt; " : "<div>");
             fl_html_text(w->out, (struct fl_str){ line.p, n });
-            fl_buf_puts(w->out, "</div>\n");
+            fl_buf_puts(w->out, n ? "</div>" : "<br></div>");
         }
         w->used += n + 1;
         line = (struct fl_str){ line.p + n, line.n - n };

@@ -7,12 +7,12 @@
 #include "runtime/notify/card.h"
 
 /* Attributes of the elements: a class where a style sheet may be, a style where not. */
+/* Blocks keep blanks and indent each line's rows behind its first (white-space, padding-left,
+ * text-indent): no text can be made to look like the next line. */
 struct fl_html_look {
     const char *label; /* of h2 */
     const char *text;  /* of the block of sentences */
     const char *code;  /* of the block of arguments, previews, words of others */
-    const char *line;  /* of a line: rows of it behind the first are indented, so that no text can
-                        * be made to look like the next line */
 };
 
 /* Escaped for text and for attributes in double quotes. */

@@ -6,12 +6,13 @@
 #include "runtime/notify/card_text.h"
 #include "runtime/notify/mail_priv.h"
 
+#define LINES "white-space:pre-wrap;overflow-wrap:anywhere;text-indent:-2em;"
+
 static const struct fl_html_look look = {
     .label = " style=\"font-size:13px;color:#5f6368;margin:12px 0 2px\"",
-    .text = "",
-    .code = " style=\"padding:8px;background:#f1f3f4;font:14px/1.4 monospace\"",
-    .line = " style=\"white-space:pre-wrap;overflow-wrap:anywhere;min-height:1.4em;"
-            "padding-left:2em;text-indent:-2em\""
+    .text = " style=\"" LINES "padding-left:2em\"",
+    .code = " style=\"" LINES "padding:8px 8px 8px 2.5em;background:#f1f3f4;"
+            "font:14px/1.4 monospace\""
 };
 #define MORE "The rest of it is on the page that the link opens."
 
