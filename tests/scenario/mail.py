@@ -48,6 +48,8 @@ class Page(html.parser.HTMLParser):
     def handle_endtag(self, tag):
         if tag in ("style", "title"):
             self.is_hidden = False
+        if tag == "div":
+            self.text += "\n"
 
     def handle_data(self, data):
         if not self.is_hidden:
