@@ -20,9 +20,9 @@ FL_STEP_DECLARE(decided);
 FL_STEP_DECLARE(show);
 FL_STEP_DECLARE(shown);
 
-static const struct fl_html_look look_of_page = {
-    .label = "", .text = " class=\"text\"", .code = " class=\"code\"", .line = ""
-};
+static const struct fl_html_look look_of_page = { .label = "",
+                                                  .text = " class=\"text\"",
+                                                  .code = " class=\"code\"" };
 
 static struct fl_review *review_of(struct fl_flow *f)
 {

@@ -323,7 +323,7 @@ static void check_push(struct fl_str push)
  * its subject stays one line. */
 static void check_mail(const json_t *mail)
 {
-    static const char *const tags[] = { "h2", "/h2", "pre", "/pre", "p", "/p" };
+    static const char *const tags[] = { "h2", "/h2", "div", "/div", "br", "p", "/p" };
     struct fl_str html = fl_json_get_str(mail, "html"), subject = fl_json_get_str(mail, "subject");
     size_t count = 0;
     CHECK(subject.n && !memchr(subject.p, '\n', subject.n) && !memchr(subject.p, '\r', subject.n));
