@@ -6,8 +6,7 @@ import threading
 
 from cases import case
 from harness import LONG, Org, refused, token_for, wait_for
-from house import add_voters
-from house import code_of
+from house import add_voters, code_of
 from mcp_client import TASKS, McpHttp, McpWs, text_of
 
 APPEND = "s__append_line"
