@@ -165,6 +165,9 @@ struct fl_chat_key {
 void fl_chat_button(enum fl_chat_verb verb, const struct fl_uuid *card, struct fl_str binding,
                     char out[FL_CHAT_BUTTON_CHARS + 1]);
 
+/* A place that is nobody's chat: a list of what waits, whose buttons have an approval's id. */
+#define FL_CHAT_HOME "home"
+
 /* One thing that somebody did. Who did it is what the other side vouches for (an id for good, never
  * a name); everything else is untrusted and held against the rows. */
 struct fl_chat_event {

@@ -92,7 +92,9 @@ FL_STEP(identify)
     }
     e->tx.is_read_only = true;
     e->q_person = fl_store_chat_person(&e->tx, e->channel->kind->name, e->external);
-    if (has_card(e))
+    if (has_card(e) && fl_str_is(e->place, FL_CHAT_HOME))
+        e->q_card = fl_store_card_inbox(&e->tx, &e->card, &e->channel->id, e->place, e->message);
+    else if (has_card(e))
         e->q_card = fl_store_card_get(&e->tx, &e->card, &e->channel->id);
     if (has_digest(e)) /* whose button has an agent in the card's place */
         e->q_digest = fl_store_digest_get(&e->tx, &e->channel->id, e->place, e->message, &e->card);

@@ -42,8 +42,10 @@ FL_STEP(begin)
 {
     struct fl_slack_event *s = event_of(f);
     struct fl_buf body = FL_BUF_INIT;
-    if (fl_str_is(fl_json_get_str(s->payload, "type"), "event_callback"))
-        return fl_slack_notice(s);
+    if (fl_str_is(fl_json_get_str(s->payload, "type"), "event_callback")) {
+        fl_next notice = fl_slack_notice(s);
+        return s->is_home ? &S_check : notice;
+    }
     if (!fl_slack_event_read(s))
         return fl_end(f);
     if (!s->wants_modal || s->is_in_view)
@@ -98,6 +100,8 @@ FL_STEP(checked)
 FL_STEP(act)
 {
     struct fl_slack_event *s = event_of(f);
+    if (s->is_home)
+        return fl_slack_home(s);
     enum fl_code code = fl_chat_event_start(&f->op, &s->event);
     s->is_event_open = code == FL_OK;
     return fl_await(f, &S_acted, code);

@@ -203,6 +203,10 @@ fl_next fl_slack_notice(struct fl_slack_event *s)
     struct fl_str ours = fl_json_get_str(s->channel->facts, "team");
     if (!ours.n || !fl_str_eq(fl_json_get_str(s->payload, "team_id"), ours))
         return fl_end(&s->flow);
+    if (fl_str_is(type, "app_home_opened")) {
+        s->is_home = fl_slack_home_read(s, ev);
+        return s->is_home ? NULL : fl_end(&s->flow);
+    }
     if (fl_str_is(type, "user_change"))
         return user_event(s, json_object_get(ev, "user"));
     return fl_slack_is_id(place) && place.p[0] != 'D' ? place_event(s, type, place)

@@ -100,6 +100,8 @@ struct fl_slack_event {
     struct fl_query *q;
     fl_next then;
     bool is_disabled;
+    struct fl_slack_home *home;
+    bool is_home; /* it was opened */
 };
 enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *event) FL_MUST_CHECK;
 /* Capital letters and digits, as Slack's ids are. */
@@ -132,6 +134,12 @@ bool fl_slack_has_place(const struct fl_channel *channel, struct fl_str place);
 const char *fl_slack_why_closed(const json_t *channel);
 void fl_slack_put_place(struct fl_tx *tx, const struct fl_channel *channel, struct fl_str place,
                         const char *why);
+
+/* ---- the app's home (slack_home.c) ---- */
+/* Who opened it; false: dropped. */
+bool fl_slack_home_read(struct fl_slack_event *event, const json_t *what);
+/* The first step of publishing it, once Slack vouched for them; it ends the flow. */
+fl_next fl_slack_home(struct fl_slack_event *event);
 
 /* ---- the form of a change (slack_edit.c) ---- */
 /* The inputs, filled with the arguments as they are, or with what `values` has; `trouble` NULL, or

@@ -82,9 +82,12 @@ static bool read_action(struct fl_slack_event *s)
     const json_t *action = json_array_get(json_object_get(s->payload, "actions"), 0);
     struct fl_str value = fl_json_get_str(action, "value");
     struct fl_chat_event *e = &s->event;
-    if (view ? !read_view(s, view) : !fl_json_get_str(container, "message_ts").n)
+    if (fl_str_is(fl_json_get_str(view, "type"), "home")) {
+        view = NULL;
+        e->place = e->message = FL_STR(FL_CHAT_HOME);
+    } else if (view ? !read_view(s, view) : !fl_json_get_str(container, "message_ts").n)
         return false;
-    if (!view)
+    if (!view && !e->place.n)
         set_place(s, fl_json_get_str(container, "channel_id"),
                   fl_json_get_str(container, "message_ts"));
     if (!value.p) {

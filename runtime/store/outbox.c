@@ -158,6 +158,15 @@ static struct fl_sql sql_card_get = {
     "m.card_id = $1 AND m.channel_id = $2",
     0
 };
+static struct fl_sql sql_card_inbox = {
+    "card_inbox",
+    "SELECT a.approval_id, $3::text, $4::text, 0, false, false, a.binding_digest, a.state, g.name, "
+    "g.agent_id, false, a.tool, NULL FROM approval a JOIN agent g ON g.organization_id = "
+    "a.organization_id AND g.agent_id = a.agent_id WHERE a.organization_id = (SELECT org()) AND "
+    "a.approval_id = $1 AND EXISTS (SELECT 1 FROM outbox o WHERE o.organization_id = "
+    "a.organization_id AND o.approval_id = a.approval_id AND o.channel_id = $2)",
+    0
+};
 static struct fl_sql sql_card_turn = {
     "card_turn",
     "UPDATE card_message SET page = $2, asks_stop = $3, asks_grant = $4, changed_at = now() " CARD,
@@ -322,6 +331,16 @@ struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *channel)
 {
     return row(tx, &sql_card_get, card, channel);
+}
+
+struct fl_query *fl_store_card_inbox(struct fl_tx *tx, const struct fl_uuid *approval,
+                                     const struct fl_uuid *channel, struct fl_str place,
+                                     struct fl_str message)
+{
+    struct fl_query *q = row(tx, &sql_card_inbox, approval, channel);
+    fl_bind_text(tx, q, place);
+    fl_bind_text(tx, q, message);
+    return q;
 }
 
 void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop,

@@ -76,6 +76,10 @@ void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
  * is closed (null: it is not). */
 struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *channel);
+/* The same of an approval that this channel is told, without a card: from a list. */
+struct fl_query *fl_store_card_inbox(struct fl_tx *tx, const struct fl_uuid *approval,
+                                     const struct fl_uuid *channel, struct fl_str place,
+                                     struct fl_str message);
 void fl_store_card_turn(struct fl_tx *tx, const struct fl_uuid *card, int page, bool asks_stop,
                         bool asks_grant);
 

@@ -77,6 +77,7 @@ class FakeSlack:
         self.users, self.members = {}, {}
         self.messages = collections.OrderedDict()  # (channel, ts) -> message
         self.views = {}                            # id -> view as it stands
+        self.homes = {}                            # user -> view
         self.triggers = {}                         # id -> [made at, is it used]
         self.answers = {}                          # response id -> [bodies]
         self.calls, self.violations, self.bearers = [], [], set()
@@ -259,6 +260,25 @@ class FakeSlack:
         payload["view"] = dict(now, state={"values": {block["block_id"]: {
             block["element"]["action_id"]: {"type": "plain_text_input", "value": text}}}})
         return self.text(self.after_submit(now, payload, timeout))
+
+    def open_home(self, user, timeout=10):
+        """The home as it is once it was published anew."""
+        before = self.homes.get(user.id)
+        self.event("app_home_opened", user=user.id, channel="D" + user.id[1:], tab="home")
+        return wait_for("the home", lambda: self.homes.get(user.id) is not before and
+                        self.homes[user.id], timeout)
+
+    def open_from_home(self, user, element, timeout=10):
+        before = set(self.views)
+        payload = self.base(user, "block_actions")
+        payload.update(container={"type": "view", "view_id": "VH"},
+                       view=dict(self.homes[user.id], id="VH"),
+                       actions=[dict(action_id=element["action_id"], block_id="b", type="button",
+                                     value=element["value"], action_ts="1")])
+        self.send(payload)
+        return wait_for("a modal", lambda: [
+            v for id, v in self.views.items() if id not in before and
+            "Loading" not in self.text(v)], timeout)[0]
 
     def inputs(self, view):
         """What the form's inputs hold, by label."""
@@ -559,6 +579,14 @@ class FakeSlack:
         with self.lock:
             self.views[id] = dict(args["view"], id=id)
         return {"view": self.views[id]}
+
+    def do_views_publish(self, args):
+        self.check_blocks("views.publish", args["view"], 100)
+        if args["view"]["type"] != "home" or args["user_id"] not in self.users:
+            self.bad("no home", "views.publish", args)
+        with self.lock:
+            self.homes[args["user_id"]] = args["view"]
+        return {"view": args["view"]}
 
     def do_views_update(self, args):
         self.check_view("views.update", args["view"])

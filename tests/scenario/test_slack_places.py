@@ -144,3 +144,47 @@ def the_same_id_in_another_team_is_another_person(rt):
         sl.users["U1BOB"] = real
         assert sl.click(real, card, "Approve").startswith("approved")
         assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, **LOCAL)
+def the_home_lists_what_waits_for_whoever_opens_it(rt):
+    """What they may decide and this channel is told, in a sentence, with Review, which leads to the
+    same decision; nothing for who may not decide it, is a guest or not linked."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, people=("ann", "bob", "olga")) as house:
+        assert "Nothing waits" in sl.text(sl.open_home(house.ann))
+        call, approval = house.ask("first-line")
+        second, other = house.ask("second-line")
+        home = sl.open_home(house.ann)
+        text = sl.text(home)
+        assert text.count("append_line") == 2 and "Where: " not in text, text
+        assert "server s, environment test" in text and "agent bot of olga" in text, text
+        assert sl.buttons(home) == ["Review", "Review"], home
+        assert "Nothing waits" in sl.text(sl.open_home(house.olga))
+        assert "not linked" in sl.text(sl.open_home(sl.user("U1NEW", "new")))
+        sl.event("app_home_opened", user=sl.user("U1G", "g", is_restricted=True).id, tab="home")
+        for element in sl.elements(home):
+            view = sl.open_from_home(house.ann, element)
+            if "first-line" in sl.text(view):
+                break
+        assert "Approve" in sl.buttons(view), view
+        sl.open_home(house.bob)
+        forged = dict(element, value=element["value"][:23] + "A" * 12)
+        refused = sl.open_from_home(house.bob, forged)
+        assert "another call" in sl.text(refused), refused
+        refused = sl.open_from_home(house.olga, element)
+        assert "first-line" not in sl.text(refused), refused
+        view = sl.press_in_view(house.ann, view, "Approve")
+        assert text_of(call.wait()) == "appended", view
+        assert sl.text(sl.open_home(house.bob)).count("append_line") == 1
+        house.org.apply(policy(["inbox"]))
+        house.org.sync()
+        third, hidden = house.ask("not-told-here")
+        assert sl.text(sl.open_home(house.bob)).count("append_line") == 1
+        made_up = dict(element, value=element["value"])
+        assert "decided or over" in sl.text(sl.open_from_home(house.bob, made_up))
+        for id in (other, hidden):
+            house.org.bob.reject(id, "no")
+        second.wait()
+        third.wait()
+        assert "not-told-here" not in json.dumps([sl.calls, list(sl.homes.values())])
+        assert "U1G" not in sl.homes
