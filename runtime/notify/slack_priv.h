@@ -1,8 +1,9 @@
 /* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
  * slack_card.c what cards and modals look like, slack_edit.c the form of a change, slack_read.c
  * what Slack says that people did, slack_who.c who they are, slack_event.c doing it, slack_notice.c
- * what Slack tells by itself, slack_hook.c requests from Slack, slack_listen.c whoever looks after
- * the channel, slack_socket.c Socket Mode. Texts of others stand in plain_text objects only. */
+ * what Slack tells by itself, slack_home.c the home, slack_hook.c requests, slack_listen.c looks
+ * after the channel, slack_socket.c Socket Mode. Texts of others stand in plain_text objects only.
+ */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
 
