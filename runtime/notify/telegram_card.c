@@ -105,6 +105,13 @@ static void put(struct book *b, enum style style, struct fl_str text)
     }
 }
 
+/* On the page that is there, full or not: none is begun for a line's end. */
+static void end_line(struct book *b)
+{
+    if (last(b))
+        append(b, last(b), PLAIN, FL_STR("\n"));
+}
+
 static bool is_under(enum fl_card_kind kind)
 {
     return kind == FL_CARD_ARGS || kind == FL_CARD_PREVIEW || kind == FL_CARD_VOTES ||
@@ -126,7 +133,7 @@ static void put_block(struct book *b, const struct fl_card_block *block)
     b->is_failed |= lines.is_failed;
     if (!lines.is_failed)
         put(b, is_below ? PRE : CODE, fl_buf_view(&lines));
-    put(b, PLAIN, FL_STR("\n"));
+    end_line(b);
     fl_buf_fini(&lines);
 }
 
@@ -277,7 +284,7 @@ static void put_ours(struct book *b, const struct fl_chat_drawing *d)
     put_digest(b, d);
     if (d->note.n) {
         put(b, PLAIN, d->note);
-        put(b, PLAIN, FL_STR("\n"));
+        end_line(b);
     }
     if (d->card && d->asks_stop)
         put(b, PLAIN,

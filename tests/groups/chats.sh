@@ -1,5 +1,6 @@
 # shows: Slack's and Telegram's own libraries agree with our fakes and with our cards
 # budget: 60
+# limit: 400
 # order: 62
 # needs: python3-psycopg2
 # shellcheck shell=bash

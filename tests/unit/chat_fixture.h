@@ -133,6 +133,7 @@ static inline void telegram_read(struct fl_buf *out, const json_t *message)
     struct fl_str text = fl_json_get_str(message, "text");
     if (fl_str_has_prefix(text, FL_STR("(page "))) {
         const char *end = memchr(text.p, '\n', text.n);
+        CHECK_MSG(end, "a page without anything on it: %.*s", FL_STR_ARG(text));
         text = (struct fl_str){ end + 1, text.n - (size_t)(end + 1 - text.p) };
     }
     for (size_t i = text.n; text.n && text.p[text.n - 1] == ')' && i-- > 0;) {

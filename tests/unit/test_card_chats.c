@@ -538,6 +538,8 @@ static void test_every_size_can_be_decided_in_both_chats(void)
                 check_size((enum content)content, edges[i], true);
         }
     }
+    for (size_t bytes = 3100; bytes < 3200; bytes++) /* one of them ends with its page */
+        check_size(LETTERS, bytes, true);
     check_all_escapes((size_t)200 << 10);
     if (!is_long || strcmp(is_long, "1") != 0)
         return;
