@@ -251,7 +251,7 @@ class Bench:
         summary = {}
         for label in contestants:
             figures = [r[label] for r in rounds]
-            ratios = [r[label][what] / r[base][what] for r in rounds]
+            ratios = [r[label][what] / (r[base][what] or 1e-9) for r in rounds]
             middle = {k: statistics.median(f.get(k, 0) for f in figures)
                       for k in (what, "cpu_us", "db_cpu_us", "p50_us", "p99_us") + also}
             summary[label] = dict(middle, ratio=[statistics.median(ratios), min(ratios),
