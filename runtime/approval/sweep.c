@@ -178,7 +178,7 @@ FL_STEP(ask)
     fl_hub_waiting(s->core->hub, &organizations, &approvals, LOOK_MAX);
     s->q_look = fl_store_sweep_look(tx, &organizations, &approvals);
     s->q_orgs = fl_store_organizations_changed(tx, s->orgs_since_us);
-    s->q_lease = fl_store_lease(tx, LEASE, &s->core->worker, LEASE_MS);
+    s->q_lease = fl_store_lease(tx, LEASE, &s->core->worker, LEASE_MS, true);
     s->q_dispatched = fl_store_sweep_dispatched(tx, DISPATCH_MAX);
     /* Asked by every worker, acted on by the one that has the lease now. */
     s->q_due = fl_store_sweep_due(tx, DUE_MAX);

@@ -186,7 +186,7 @@ FL_STEP(told)
         char *name = fl_arena_printf(n->arena, FL_CHANNEL_LEASE "%s", fl_uuid_format(&o->id, text));
         n->leased[n->lease_count] = o;
         n->q_leases[n->lease_count++] =
-            fl_store_lease(&n->tx, name ? name : "", &n->core->worker, LEASE_MS);
+            fl_store_lease(&n->tx, name ? name : "", &n->core->worker, LEASE_MS, false);
     }
     return n->lease_count ? fl_await(f, &S_leased, fl_tx_submit(&f->op, &n->tx)) : &S_rest;
 }

@@ -76,8 +76,8 @@ static struct fl_sql sql_lease = {
     "INSERT INTO lease (name, owner, until) VALUES ($1, $2, now() + " SPAN(
         "$3") ") ON CONFLICT "
               "(name) DO UPDATE SET fence = lease.fence + CASE WHEN lease.owner = $2 THEN 0 ELSE 1 END, "
-              "owner = $2, until = excluded.until WHERE lease.owner = $2 OR lease.until <= now() RETURNING "
-              "fence",
+              "owner = $2, until = excluded.until WHERE lease.owner = $2 OR lease.until <= now() OR "
+              "($4 AND NOT " CONNECTED("lease.owner") ") RETURNING fence",
     0
 };
 static struct fl_sql sql_lease_drop = { "lease_drop", "DELETE FROM lease WHERE owner = $1", 0 };
@@ -169,12 +169,13 @@ void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id)
 }
 
 struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct fl_uuid *owner,
-                                int64_t for_ms)
+                                int64_t for_ms, bool is_inner)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_lease);
     fl_bind_z(tx, q, name);
     fl_bind_uuid(tx, q, owner);
     fl_bind_int(tx, q, for_ms);
+    fl_bind_bool(tx, q, is_inner);
     return q;
 }
 

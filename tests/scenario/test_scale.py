@@ -1,6 +1,7 @@
 """What stays as cheap with many: organizations, approvals that wait, servers. By the rows that the
 database reads, never by time."""
 import os
+import signal
 import sys
 import time
 
@@ -162,3 +163,15 @@ def a_start_keeps_no_organization_that_nobody_uses(rt):
     _rounds(rt, 15)
     read = _read(rt, "policy") - since
     assert read < 35, "%d policies of organizations that nobody uses were read again" % read
+
+
+@case(limit=120, breaks=True)
+def a_restart_sweeps_at_once(rt):
+    """What was overdue when a killed one was started again waited until the dead worker's lease had
+    run out."""
+    rt.stop(signal.SIGKILL)
+    dead = rt.sql("UPDATE lease SET until = now() + interval '1 hour' WHERE name = 'sweep' "
+                  "RETURNING owner")[0]["owner"]
+    rt.start()
+    wait_for("another worker to sweep", lambda: rt.sql(
+        "SELECT 1 FROM lease WHERE name = 'sweep' AND owner <> %s", dead), 30, 0.1)
