@@ -92,7 +92,8 @@ void fl_store_worker_beat(struct fl_tx *tx, const struct fl_uuid *id, const char
                           const char *version);
 void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id);
 /* Takes or renews; returns a row (fence) if it is ours now. is_inner: what it is for is done in the
- * database alone, so that an owner without any connection there does nothing: it is taken at once. */
+ * database alone, so that an owner without any connection there does nothing: it is taken at once.
+ */
 struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct fl_uuid *owner,
                                 int64_t for_ms, bool is_inner);
 void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner);

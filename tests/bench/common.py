@@ -124,10 +124,7 @@ class Ours:
 
     def __init__(self, in_process=False, agents=1, rules=0, tls=False, **settings):
         settings = dict(SETTINGS, plugins_in_process="true" if in_process else "false", **settings)
-        self.rt = Runtime(start=False, **settings)
-        if tls:
-            self._certify()
-        self.rt.start()
+        self.rt = Runtime(**settings)
         self.org = Org(self.rt, policy=None, files=False, hold="50s")
         self.org.add_server("b", "echo", {"limits": {"parallel_jobs": 64}})
         self.org.apply(policy_of(rules))
@@ -135,6 +132,10 @@ class Ours:
         for i in range(1, agents):
             tokens.append(self.org.add_agent("bot%d" % i)[1])
         self.use(tokens)
+        if tls:  # now that all is set up, over plain HTTP
+            self.rt.stop()
+            self._certify()
+            self.rt.start()
         self.port = self.rt.port
         self.extra_pids = []    # of ours, but not to be measured
 
