@@ -40,9 +40,31 @@ missing_packages() {
     done | sort -u
 }
 
+# What is installed for tests is not started as a service: tests start their own.
 apt() {
+    local rc policy=/usr/sbin/policy-rc.d made=no
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        made=yes
+    fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 \
         -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" >>"$FL_LOGS/packages.log" 2>&1
+    rc=$?
+    [ $made = no ] || as_root rm -f $policy
+    return $rc
+}
+
+# Nor at the next start of the machine.
+keep_off() { # keep_off PACKAGE... that were installed just now
+    local name
+    for name in "$@"; do
+        case $name in
+        postfix | dovecot-imapd)
+            [ ! -d /run/systemd/system ] || as_root systemctl -q disable "${name%-imapd}" || true
+            ;;
+        esac
+    done
 }
 
 install_packages() {
@@ -60,9 +82,14 @@ install_packages() {
         stop "could not install postgresql-common; apt's words are in build/test-logs/packages.log"
     grep -q '^ *create_main_cluster *= *false' $conf ||
         as_root sed -i -e '$a create_main_cluster = false' $conf
+    case " $missing " in
+    *" postfix "*) as_root debconf-set-selections <<<"postfix postfix/main_mailer_type select No configuration" ;;
+    esac
     # shellcheck disable=SC2086
     apt install --no-install-recommends $missing ||
         stop "could not install $missing; apt's words are in build/test-logs/packages.log"
+    # shellcheck disable=SC2086
+    keep_off $missing
 }
 
 # build_preset NAME [cmake argument...]: configures and builds build/NAME, quietly.

@@ -6,11 +6,17 @@ import email.message
 import email.policy
 import email.utils
 import imaplib
+import os
 import smtplib
 import ssl
 
-from cases import case
+from cases import Skip, case
+from chat import policy
 from fake_mail import Imap, Smtp, bounce
+from harness import Org, wait_for
+from mail import MAIL, Browser
+from mcp_client import McpWs, text_of
+from real_mail import RealMail
 
 USER, PASSWORD = "flopinio", "hunter2 =:\\"
 
@@ -223,3 +229,71 @@ def the_fake_imap_server_is_read_by_imaplib(rt):
         with contextlib.suppress(ssl.SSLCertVerificationError):
             imaplib.IMAP4("localhost", imap.port, 10).starttls(trusting(imap))
             raise AssertionError("its certificate was trusted")
+
+
+# ---------------------------------------------------------------- a real Postfix, a real Dovecot
+@case(limit=120, **MAIL)
+def mail_goes_through_postfix_and_comes_back_by_dovecot(rt):
+    """Cards of our channel are delivered by a real server, decided by their link, and what came of it
+    follows; what it cannot deliver is read out of a real mailbox, and marks the address."""
+    if os.getuid() != 0:
+        raise Skip("Postfix starts as root only")
+    with RealMail() as real:
+        org = Org(rt, scenario=True, policy=None)
+        org.control("POST", "/channels", {
+            "name": "ml", "kind": "mail",
+            "secret": {"password": real.PASSWORD, "imap_password": real.PASSWORD},
+            "config": {"url": "smtp://localhost:%d" % real.smtp_port, "user": real.USER,
+                       "from": "approvals@example.test",
+                       "bounces": {"url": "imap://localhost:%d/INBOX" % real.imap_port,
+                                   "user": real.USER, "every": 1}}})
+
+        def mail_to(name, having, answers=False):
+            def look():
+                found = [email.message_from_bytes(raw, policy=email.policy.default)
+                         for raw in real.mails(name)]
+                found = [m for m in found if bool(m["In-Reply-To"]) == answers and having in
+                         m["Subject"] + m.get_body(("plain",)).get_content()]
+                return found[-1] if found else None
+            return wait_for("a mail to %s with %r" % (name, having), look, 30)
+
+        def link_of(mail):
+            text = mail.get_body(("plain",)).get_content()
+            return [word for word in text.split() if word.startswith("http")][0]
+
+        for person, name in ((org.ann, "ann"), (org.bob, "bob")):
+            org.control("POST", "/people/%s/links" % person.name,
+                        {"channel": "ml", "address": name + "@example.test"})
+            browser = Browser(rt)
+            browser.go(link_of(mail_to(name, "ink this address")))
+            assert "linked now" in browser.press("Link this address").text
+        org.apply(policy(("ml",)))
+        org.sync()
+        with McpWs(rt, org.credential) as agent:
+            call = agent.call_start("s__append_line", {"line": "gr\u00fc\u00dfe"})
+            card = mail_to("ann", "append_line")
+            assert "gr\u00fc\u00dfe" in card.get_body(("html",)).get_content() and not card.defects
+            assert "with ESMTPSA" in card["Received"].replace("\n", " "), card["Received"]
+            browser = Browser(rt)
+            browser.go(link_of(card))
+            browser.press("Sign in")
+            browser.press("Approve")
+            assert text_of(call.wait()) == "appended"
+            assert mail_to("bob", "done", answers=True)["Subject"].startswith("Re: ")
+            # Bob's mailbox goes: the server says so, to the address that our mails are from.
+            rt.sql("UPDATE chat_identity SET external_id = 'gone@example.test' WHERE organization_id = "
+                   "%s AND external_id = 'bob@example.test'", org.id)
+            call = agent.call_start("s__append_line", {"line": "two"})
+
+            def dead():
+                return {i["external"]: i["dead_why"] for i in org.control("GET", "/links")["items"]
+                        if i["dead_at"]}
+            said = wait_for("the bounce", dead, 60)
+            assert list(said) == ["gone@example.test"], said
+            assert said["gone@example.test"].startswith("5.1.1"), said
+            (returned,) = real.mails("approvals")
+            assert b"multipart/report" in returned
+            org.ann.reject(wait_for("the call", lambda: [r["approval_id"] for r in org.rows()
+                                                         if r["state"] == "pending"])[0], "enough")
+            assert call.wait()["isError"]
+        org.control("PATCH", "/channels/ml", {"is_enabled": False})
