@@ -18,8 +18,10 @@
 
 #include "flopinio/base/clock.h"
 #include "flopinio/base/id.h"
+#include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/io/pg_admin.h"
+#include "runtime/store/cluster_orphans.h"
 #include "runtime/store/migrate.h"
 
 #define PATH_BYTES       512
@@ -525,6 +527,9 @@ static enum fl_code open_cluster(struct fl_cluster *c, const struct fl_cluster_c
     } else {
         if (c->progress)
             c->progress("starting the private database");
+        int killed = fl_cluster_end_orphans(c->data);
+        if (killed)
+            FL_LOG(WARN, "database_orphans_killed", FL_KI("count", killed));
         if ((code = write_configuration(c, err)) != FL_OK || (code = launch(c, err)) != FL_OK)
             return code;
     }

@@ -83,7 +83,7 @@ class Field:
     def __init__(self, rt, lanes=2, program=None, url=None):
         self.rt = self.calm = rt
         self.org = Org(rt, files=False, scenario=True)
-        self.agents = queue.Queue()
+        self.agents, self.named = queue.Queue(), AGENTS
         for i in range(AGENTS):
             self.agents.put(Agent(self.org, "a%d" % i))
         self.lanes = [Node(rt, program, url, **TIMES) for _ in range(lanes)]
@@ -266,12 +266,16 @@ class Field:
                 time.sleep(0.1)
 
     def release(self, call):
-        """Its agent may have another call now; of one that waits on, it may not."""
+        """Its agent may have another call now; that of one that waits on may not."""
         rows = call.rows()
         if len(rows) != 1:
             self.problem(call, "%d approvals: %s" % (len(rows), [r["state"] for r in rows]))
         call.ids = [r["approval_id"] for r in rows]
-        if call.is_left:
+        if call.is_left:    # another one comes in its place
+            with self.lock:
+                self.named += 1
+                name = "a%d" % self.named
+            self.agents.put(Agent(self.org, name))
             return
         call.agent.known.update(call.ids)
         self.agents.put(call.agent)

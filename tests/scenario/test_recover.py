@@ -7,7 +7,7 @@ import signal
 import time
 
 from cases import case
-from harness import Org, RestError, refused, wait_for
+from harness import Org, RestError, is_alive, refused, wait_for
 from mcp_client import TASKS, Gone, McpError, McpHttp, McpWs, text_of
 
 APPEND = "s__append_line"
@@ -466,6 +466,24 @@ def database_crashed(rt):
         vote(org, approval)
         assert text_of(call.wait(20)) == "appended"
     assert org.effects() == ["done", "later"]
+
+
+@case(limit=90)
+def a_database_whose_orphan_stands_still_comes_back(rt):
+    """The first process is killed while another one cannot see that: what that one holds would keep
+    the next server from starting, for ever."""
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        call, approval = held(org, agent)
+        since = rt.log_size()
+        backend = rt.sql("SELECT pg_backend_pid() AS pid")[0]["pid"]
+        os.kill(backend, signal.SIGSTOP)
+        os.kill(rt.postmaster(), signal.SIGKILL)
+        wait_for("the database", lambda: "database_restarted" in rt.log(since) and rt.is_ready(), 60)
+        assert "database_orphans_killed" in rt.log(since) and not is_alive(backend)
+        vote(org, approval)
+        assert text_of(call.wait(20)) == "appended"
+    assert org.effects() == ["one"]
 
 
 def state_if_up(org, approval):
