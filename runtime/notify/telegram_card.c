@@ -105,11 +105,11 @@ static void put(struct book *b, enum style style, struct fl_str text)
     }
 }
 
-/* On the page that is there, full or not: none is begun for a line's end. */
-static void end_line(struct book *b)
+/* On the page that is there, full or not: none is begun for a colon or a line's end. */
+static void end_with(struct book *b, const char *text)
 {
     if (last(b))
-        append(b, last(b), PLAIN, FL_STR("\n"));
+        append(b, last(b), PLAIN, fl_str_of(text));
 }
 
 static bool is_under(enum fl_card_kind kind)
@@ -124,7 +124,7 @@ static void put_block(struct book *b, const struct fl_card_block *block)
     bool is_below = is_under(block->kind) || block->line_count > 1;
     if (block->kind != FL_CARD_TITLE) {
         put(b, BOLD, fl_str_of(block->label));
-        put(b, PLAIN, is_below ? FL_STR(":\n") : FL_STR(": "));
+        end_with(b, is_below ? ":\n" : ": ");
     }
     for (size_t i = 0; i < block->line_count; i++) {
         fl_buf_puts(&lines, i ? "\n" : "");
@@ -133,7 +133,7 @@ static void put_block(struct book *b, const struct fl_card_block *block)
     b->is_failed |= lines.is_failed;
     if (!lines.is_failed)
         put(b, is_below ? PRE : CODE, fl_buf_view(&lines));
-    end_line(b);
+    end_with(b, "\n");
     fl_buf_fini(&lines);
 }
 
@@ -284,7 +284,7 @@ static void put_ours(struct book *b, const struct fl_chat_drawing *d)
     put_digest(b, d);
     if (d->note.n) {
         put(b, PLAIN, d->note);
-        end_line(b);
+        end_with(b, "\n");
     }
     if (d->card && d->asks_stop)
         put(b, PLAIN,
