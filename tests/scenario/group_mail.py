@@ -291,8 +291,8 @@ def mail_goes_through_postfix_and_comes_back_by_dovecot(rt):
             said = wait_for("the bounce", dead, 60)
             assert list(said) == ["gone@example.test"], said
             assert said["gone@example.test"].startswith("5.1.1"), said
-            (returned,) = real.mails("approvals")
-            assert b"multipart/report" in returned
+            returned = real.mails("approvals")      # the card's; a notice's, too, if it came that late
+            assert returned and all(b"multipart/report" in mail for mail in returned), returned
             org.ann.reject(wait_for("the call", lambda: [r["approval_id"] for r in org.rows()
                                                          if r["state"] == "pending"])[0], "enough")
             assert call.wait()["isError"]
