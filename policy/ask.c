@@ -12,10 +12,20 @@ const char *const policy_after_leave_names[FL_AFTER_LEAVE_COUNT] = { "wait", "ca
 const char *const policy_disclose_names[FL_DISCLOSE_COUNT] = { "full", "summary" };
 const char *const policy_risk_names[FL_RISK_COUNT] = { "low", "normal", "high" };
 
-const char *const policy_ask_keys[] = {
-    "thresholds",        "any",      "notify", "expires", "after_leave",        "second_factor",
-    "owner_may_approve", "disclose", "risk",   "undo",    "editor_may_approve", "typed_confirmation"
-};
+const char *const policy_ask_keys[] = { "thresholds",
+                                        "any",
+                                        "notify",
+                                        "expires",
+                                        "after_leave",
+                                        "second_factor",
+                                        "owner_may_approve",
+                                        "disclose",
+                                        "risk",
+                                        "undo",
+                                        "editor_may_approve",
+                                        "typed_confirmation",
+                                        "remind",
+                                        "urgent" };
 const size_t policy_ask_key_count = FL_COUNTOF(policy_ask_keys);
 static const char *const threshold_keys[] = { "approve", "deny", "groups", "match", "where" };
 
@@ -153,6 +163,15 @@ static bool read_undo(struct policy_reader *r, const char *at, const json_t *obj
     return true;
 }
 
+/* Members that are younger than rows which do not have them; written when they are not the default.
+ */
+static bool is_younger(const char *key)
+{
+    return strcmp(key, "undo") == 0 || strcmp(key, "editor_may_approve") == 0 ||
+           strcmp(key, "typed_confirmation") == 0 || strcmp(key, "remind") == 0 ||
+           strcmp(key, "urgent") == 0;
+}
+
 /* All but the thresholds, from one object, over what *ask already says. */
 static bool read_rest(struct policy_reader *r, const char *at, const json_t *object,
                       struct fl_ask *ask)
@@ -171,6 +190,8 @@ static bool read_rest(struct policy_reader *r, const char *at, const json_t *obj
     is_ok &= policy_bool(r, at, object, "typed_confirmation", &ask->needs_typed);
     is_ok &= policy_bool(r, at, object, "owner_may_approve", &ask->owner_may_approve);
     is_ok &= policy_bool(r, at, object, "editor_may_approve", &ask->editor_may_approve);
+    is_ok &= policy_bool(r, at, object, "remind", &ask->reminds);
+    is_ok &= policy_bool(r, at, object, "urgent", &ask->is_urgent);
     is_ok &= policy_choice(r, at, object, "disclose", policy_disclose_names, FL_DISCLOSE_COUNT,
                            &disclose);
     is_ok &= policy_choice(r, at, object, "risk", policy_risk_names, FL_RISK_COUNT, &risk);
@@ -189,6 +210,7 @@ bool policy_ask_read(struct policy_reader *r, const char *at, const json_t *ask,
     *ret = (struct fl_ask){ .notify = &inbox,
                             .notify_count = 1,
                             .expires_ms = FL_ASK_EXPIRES_DEFAULT_MS,
+                            .reminds = true,
                             .risk = FL_RISK_NORMAL };
     bool is_ok = !defaults || read_rest(r, defaults_at, defaults, ret);
     is_ok &= !ask || read_rest(r, at, ask, ret);
@@ -278,7 +300,7 @@ enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, st
     fl_buf_putc(out, ',');
     put_text(out, "disclose", policy_disclose_names[ask->disclose]);
     fl_buf_putc(out, ',');
-    if (ask->editor_may_approve) { /* younger than rows that do not have it, as is `undo` */
+    if (ask->editor_may_approve) { /* see is_younger */
         put_bool(out, "editor_may_approve", true);
         fl_buf_putc(out, ',');
     }
@@ -288,6 +310,10 @@ enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, st
     fl_buf_putc(out, ',');
     put_bool(out, "owner_may_approve", ask->owner_may_approve);
     fl_buf_putc(out, ',');
+    if (!ask->reminds) {
+        put_bool(out, "remind", false);
+        fl_buf_putc(out, ',');
+    }
     put_text(out, "risk", policy_risk_names[ask->risk]);
     fl_buf_putc(out, ',');
     put_bool(out, "second_factor", ask->needs_second_factor);
@@ -304,6 +330,10 @@ enum fl_code fl_policy_ask_dump(const struct fl_ask *ask, struct fl_buf *out, st
     if (ask->undo_ms) {
         fl_buf_putc(out, ',');
         put_text(out, "undo", fl_duration_format(ask->undo_ms, expires));
+    }
+    if (ask->is_urgent) {
+        fl_buf_putc(out, ',');
+        put_bool(out, "urgent", true);
     }
     fl_buf_putc(out, '}');
     return fl_buf_code(out, err);
@@ -352,9 +382,7 @@ enum fl_code fl_policy_ask_load(struct fl_str json, struct fl_ask **ret, struct 
     /* A default must not stand in for what was lost from a row: only a member that is younger than
      * the row may be missing. */
     for (size_t i = 0; !code && i < policy_ask_key_count; i++) {
-        if (!json_object_get(tree, policy_ask_keys[i]) && strcmp(policy_ask_keys[i], "undo") != 0 &&
-            strcmp(policy_ask_keys[i], "editor_may_approve") != 0 &&
-            strcmp(policy_ask_keys[i], "typed_confirmation") != 0)
+        if (!json_object_get(tree, policy_ask_keys[i]) && !is_younger(policy_ask_keys[i]))
             code = fl_err_set(err, FL_BAD_PARAMS, "the stored ask has no '%s'", policy_ask_keys[i]);
     }
 out:

@@ -59,6 +59,8 @@ struct fl_ask {
     bool needs_typed;        /* who approves types "approve TOOL" */
     enum fl_disclose disclose;
     enum fl_risk risk; /* shown on the card; nothing is decided by it */
+    bool reminds;      /* at half of the time to decide, and near its end */
+    bool is_urgent;    /* people are told in their quiet hours too */
     int64_t undo_ms;   /* so long an approval can be taken back before it runs; 0: not */
 };
 

@@ -1,4 +1,5 @@
 /* People of an organization. */
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/cli/cli_commands.h"
@@ -184,6 +185,42 @@ static int user_links(struct fl_cli *cli)
                             "nobody is linked to a chat yet: flopinio user link NAME --channel X");
 }
 
+/* ---------------------------------------------------------------- quiet hours */
+static int quiet_list(struct fl_cli *cli)
+{
+    return fl_cli_show_list(cli, fl_cli_path(cli, "/orgs/{org}/quiet"),
+                            "PERSON=person:k FROM=from TO=to ZONE=zone NOW=is_quiet",
+                            "nobody has quiet hours");
+}
+
+static int user_quiet(struct fl_cli *cli)
+{
+    const char *name = fl_cli_arg(cli, 0), *hours = fl_cli_arg(cli, 1);
+    const char *dash = hours ? strchr(hours, '-') : NULL;
+    bool ends = fl_cli_has(cli, "off");
+    if (!name)
+        return ends ? fl_cli_wrong(cli, "whose quiet hours are to end?") : quiet_list(cli);
+    if (ends == (hours != NULL) || (hours && (!dash || !fl_cli_has(cli, "zone"))))
+        return fl_cli_wrong(cli, "say hours and --zone, as in 22:00-07:00 --zone Europe/Berlin, or "
+                                 "--off");
+    const char *path = fl_cli_path(cli, "/orgs/{org}/people/{}/quiet", name);
+    json_t *body = ends ? NULL : json_object();
+    if (!ends) {
+        char from[16];
+        snprintf(from, sizeof from, "%.*s", (int)(dash - hours), hours);
+        fl_cli_put(body, "from", from);
+        fl_cli_put(body, "to", dash + 1);
+        fl_cli_put_flag(cli, body, "zone", "zone");
+    }
+    int status = fl_cli_ask(cli, ends ? "DELETE" : "POST", path, body, NULL);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+        fl_cli_say(cli,
+                   ends ? "%s may be told at any time"
+                        : "%s is not told in their own chats at that time, but of what is urgent",
+                   fl_cli_text(cli, name));
+    return status;
+}
+
 #define ROLES "owner|admin|approver|auditor|member"
 
 static const struct fl_cli_flag create_flags[] = {
@@ -205,6 +242,11 @@ static const struct fl_cli_flag set_flags[] = {
 static const struct fl_cli_flag link_flags[] = {
     { "channel", "NAME", "the channel whose bot they will speak to", FL_FLAG_REQUIRED },
     { "address", "ADDRESS", "of a mail channel: which address; else the one that is recorded", 0 },
+    { .name = NULL }
+};
+static const struct fl_cli_flag quiet_flags[] = {
+    { "zone", "ZONE", "the time zone of the hours, for instance Europe/Berlin", 0 },
+    { "off", NULL, "no quiet hours any more", 0 },
     { .name = NULL }
 };
 static const struct fl_cli_flag offboard_flags[] = {
@@ -236,5 +278,11 @@ const struct fl_cli_command fl_cmd_user[] = {
     { "user unlink", "NAME", "ends all chat accounts of a person", NULL, FL_CLI_ORG, NULL,
       user_unlink },
     { "user links", "", "lists chat accounts", NULL, FL_CLI_ORG, NULL, user_links },
+    { "user quiet", "[NAME] [HOURS]", "sets when somebody is not to be disturbed, or lists that",
+      "In these hours no card and no reminder comes to their own chats, but by rules that say 'urgent'; "
+      "what still waits comes afterwards. Your own with --as.\n"
+      "  flopinio user quiet ana 22:00-07:00 --zone Europe/Berlin\n"
+      "  flopinio user quiet ana --off",
+      FL_CLI_ORG, quiet_flags, user_quiet },
     { .name = NULL }
 };

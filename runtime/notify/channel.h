@@ -92,6 +92,7 @@ struct fl_chat_send {
     struct fl_channel *channel;
     struct fl_arena *arena;
     struct fl_str place, message; /* message p NULL: a new one */
+    struct fl_str beneath;        /* of a new one: the message that it answers; p NULL: none */
     struct fl_str bytes, after;   /* of a drawing */
     struct fl_str key;            /* as drawn */
     struct fl_uuid card;          /* zero: a test */

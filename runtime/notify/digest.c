@@ -7,6 +7,7 @@
 #include "runtime/notify/show.h"
 #include "runtime/store/chat.h"
 #include "runtime/store/flood.h"
+#include "runtime/store/place.h"
 #include "runtime/store/vote.h"
 
 #define AGAIN_MS    10000 /* between two versions of the message, */
@@ -68,6 +69,7 @@ FL_STEP(looked)
     d->q_people = fl_store_people(&d->tx);
     d->q_votes = fl_store_votes(&d->tx, &none); /* the ballots are empty ones */
     d->q_identities = fl_store_chat_identities(&d->tx, d->channel->kind->name);
+    d->q_closed = fl_store_places_closed(&d->tx, &d->channel->id);
     return fl_await(f, &S_counted, fl_tx_submit(&f->op, &d->tx));
 }
 
@@ -110,8 +112,20 @@ static bool may_vote(const struct fl_digest_group *g, const struct fl_uuid *pers
     return fl_approval_may_vote(&view, person, true, &err) == FL_OK;
 }
 
+/* Columns of fl_store_places_closed: place, why. */
+static bool is_closed(const struct fl_digest *d, struct fl_str place)
+{
+    for (int i = 0; i < fl_rows(d->q_closed); i++) {
+        if (fl_str_eq(fl_cell(d->q_closed, i, 0), place))
+            return true;
+    }
+    return false;
+}
+
 static void add_place(struct fl_digest *d, struct fl_str place, const struct fl_uuid *person)
 {
+    if (is_closed(d, place))
+        return;
     for (size_t i = 0; i < d->place_count; i++) {
         if (fl_str_eq(d->places[i].place, place)) {
             d->places[i].may_see = true;

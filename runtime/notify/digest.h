@@ -40,7 +40,7 @@ struct fl_digest {
     struct fl_post post;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_query *q_any, *q_digests, *q_counts, *q_people, *q_votes, *q_identities;
+    struct fl_query *q_any, *q_digests, *q_counts, *q_people, *q_votes, *q_identities, *q_closed;
     struct fl_digest_group *groups;
     struct fl_digest_place *places;
     size_t group_count, place_count, at;

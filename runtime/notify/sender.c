@@ -5,6 +5,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/notify/show.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
 #include "runtime/store/flood.h"
@@ -37,6 +38,9 @@ FL_STEP_DECLARE(parted);
 FL_STEP_DECLARE(send);
 FL_STEP_DECLARE(sent);
 FL_STEP_DECLARE(recorded);
+FL_STEP_DECLARE(remind);
+FL_STEP_DECLARE(reminded);
+FL_STEP_DECLARE(reminder_noted);
 FL_STEP_DECLARE(look_for_stray);
 FL_STEP_DECLARE(next_stray);
 FL_STEP_DECLARE(retired);
@@ -199,7 +203,8 @@ FL_STEP(next_row)
     if (!s->arena)
         return wait_a_round(s);
     fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
-    s->later_ms = -1;
+    s->later_ms = s->quiet_ms = -1;
+    s->stage = 0;
     s->trouble[0] = 0;
     s->is_posted = s->has_failed = s->is_not_taken = s->has_grant = s->is_lost = false;
     s->card_count = s->card_at = 0;
@@ -274,8 +279,40 @@ static bool may_see(struct fl_sender *s, const struct fl_sender_card *c)
     return false;
 }
 
+/* ---------------------------------------------------------------- how much of the time is over */
+static int64_t stage_ms(const struct fl_sender *s, int stage)
+{
+    const struct fl_approval *row = &s->look.row;
+    int64_t span_ms = row->expires_at_ms - row->created_at_ms;
+    return row->created_at_ms + (stage == 1 ? span_ms / 2 : span_ms / 10 * 9);
+}
+
+/* 0: less than half of the time to decide is over; 1; 2: at most a tenth is left. Time that stands
+ * still reminds nobody. */
+static int stage_of(const struct fl_sender *s)
+{
+    int64_t now_ms = fl_real_ms();
+    if (!s->view.ask || !s->view.ask->reminds || s->look.row.frozen_at_ms)
+        return 0;
+    return now_ms >= stage_ms(s, 2) ? 2 : now_ms >= stage_ms(s, 1) ? 1 : 0;
+}
+
+/* When the row is to be looked at again, though nothing of it has changed; -1: not. */
+static int64_t wake_ms(const struct fl_sender *s)
+{
+    int64_t ms = s->quiet_ms;
+    if (s->look.row.state != FL_APPROVAL_PENDING)
+        return -1;
+    if (!s->view.ask || !s->view.ask->reminds || s->look.row.frozen_at_ms || s->stage == 2)
+        return ms;
+    int64_t left_ms = stage_ms(s, s->stage + 1) - fl_real_ms();
+    left_ms = left_ms > 1 ? left_ms : 1;
+    return ms < 0 || left_ms < ms ? left_ms : ms;
+}
+
 /* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
- * shown, asks_grant, was a grant made from it, host, is it one. */
+ * shown, asks_grant, was a grant made from it, host, is it one, the last
+ * reminder sent, posted_at ms. */
 static void read_cards(struct fl_sender *s)
 {
     for (int i = 0; i < fl_rows(s->q); i++) {
@@ -293,7 +330,9 @@ static void read_cards(struct fl_sender *s)
                                      .shown = fl_cell_bytes(s->q, s->arena, i, 8),
                                      .asks_grant = fl_cell_bool(s->q, i, 9),
                                      .host = fl_cell_uuid(s->q, i, 11),
-                                     .is_host = fl_cell_bool(s->q, i, 12) };
+                                     .is_host = fl_cell_bool(s->q, i, 12),
+                                     .reminded = (int)fl_cell_int(s->q, i, 13),
+                                     .posted_ms = fl_cell_int(s->q, i, 14) };
         struct fl_sender_card *c = &s->cards[s->card_count - 1];
         c->is_withdrawn = !may_see(s, c);
         s->has_grant |= fl_cell_bool(s->q, i, 10);
@@ -301,7 +340,21 @@ static void read_cards(struct fl_sender *s)
     }
 }
 
-/* To the channel's groups; without any to each person's own place who may vote on it. */
+/* For how long whose place this is is not to be disturbed; 0: they may be. */
+static int64_t quiet_ms(const struct fl_sender *s, int identity)
+{
+    bool is_urgent = s->view.ask && s->view.ask->is_urgent;
+    return is_urgent ? 0 : fl_cell_int(s->q_identities, identity, 2);
+}
+
+static void wait_for_quiet(struct fl_sender *s, int64_t ms)
+{
+    if (s->quiet_ms < 0 || ms < s->quiet_ms)
+        s->quiet_ms = ms;
+}
+
+/* To the channel's groups; without any to each person's own place who may vote on it, but not in
+ * their quiet hours: then it is as if they were not there, and they have theirs afterwards. */
 static void add_new_cards(struct fl_sender *s)
 {
     struct fl_uuid nobody = { { 0 } };
@@ -317,7 +370,11 @@ static void add_new_cards(struct fl_sender *s)
     }
     for (int i = 0; !has_groups && i < fl_rows(s->q_identities); i++) {
         struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
-        if (fl_approval_may_vote(&s->view, &person, true, &err) == FL_OK)
+        if (fl_approval_may_vote(&s->view, &person, true, &err) != FL_OK)
+            continue;
+        if (quiet_ms(s, i))
+            wait_for_quiet(s, quiet_ms(s, i));
+        else
             add_card(s, fl_cell(s->q_identities, i, 1), &person);
     }
     for (size_t i = 0; i < s->card_count; i++)
@@ -326,13 +383,47 @@ static void add_new_cards(struct fl_sender *s)
     s->is_closed = closed.p != NULL;
     if (has_any)
         return;
-    s->later_ms = UNLINKED_MS;
+    s->later_ms = s->quiet_ms > 0 && s->quiet_ms < UNLINKED_MS ? s->quiet_ms : UNLINKED_MS;
     if (closed.p)
         snprintf(s->trouble, sizeof s->trouble, "no card goes to its chat: %.*s",
                  FL_STR_ARG(closed));
     else
-        snprintf(s->trouble, sizeof s->trouble,
-                 "nobody who may decide it is linked to this channel");
+        snprintf(s->trouble, sizeof s->trouble, "%s",
+                 s->quiet_ms < 0 ? "nobody who may decide it is linked to this channel"
+                                 : "it is quiet hours for everybody who may decide it here");
+}
+
+static bool has_voted(const struct fl_sender *s, const struct fl_uuid *person)
+{
+    for (size_t i = 0; i < s->look.ballot.vote_count; i++) {
+        if (fl_uuid_cmp(&s->look.ballot.votes[i].person, person) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Beneath every card that stood when this part of the time was over, once; not for whom there is
+ * nothing to do, and in quiet hours after them. */
+static void plan_reminders(struct fl_sender *s)
+{
+    struct fl_err err;
+    for (size_t i = 0; s->stage && i < s->card_count; i++) {
+        struct fl_sender_card *c = &s->cards[i];
+        if (!c->message.p || c->is_withdrawn || c->reminded >= s->stage ||
+            c->posted_ms >= stage_ms(s, s->stage))
+            continue;
+        c->wants_reminder = true;
+        if (fl_uuid_is_zero(&c->person))
+            continue;
+        c->wants_reminder = !has_voted(s, &c->person) &&
+                            fl_approval_may_vote(&s->view, &c->person, true, &err) == FL_OK;
+        for (int k = 0; c->wants_reminder && k < fl_rows(s->q_identities); k++) {
+            if (!fl_str_eq(fl_cell(s->q_identities, k, 1), c->place) || !quiet_ms(s, k))
+                continue;
+            c->wants_reminder = false;
+            wait_for_quiet(s, quiet_ms(s, k));
+        }
+    }
 }
 
 static bool is_summary(const struct fl_sender *s)
@@ -376,10 +467,12 @@ FL_STEP(plan)
     if (!s->cards)
         return wait_a_round(s);
     read_cards(s);
-    bool is_asked = s->look.row.state == FL_APPROVAL_PENDING &&
-                    (due->step == 0 || due->is_delivered || !due->is_told_earlier);
-    if (is_asked)
+    bool is_pending = s->look.row.state == FL_APPROVAL_PENDING;
+    s->stage = is_pending ? stage_of(s) : 0;
+    bool is_its_turn = s->stage >= (due->step < 2 ? due->step : 2);
+    if (is_pending && (due->is_delivered || !due->is_told_earlier || is_its_turn))
         add_new_cards(s);
+    plan_reminders(s);
     if (is_passing(s)) {
         s->card_at = s->card_count;
         wait_for(s, PASSING_MS);
@@ -435,10 +528,8 @@ FL_STEP(put)
 static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
     fl_sha256(s->drawn.key.p ? s->drawn.key : s->drawn.bytes, s->digest);
-    if (c->message.p && fl_str_eq(c->shown, fl_bytes(s->digest, sizeof s->digest))) {
-        s->card_at++;
-        return &S_next_card;
-    }
+    if (c->message.p && fl_str_eq(c->shown, fl_bytes(s->digest, sizeof s->digest)))
+        return &S_remind;
     bool is_over = s->look.row.state != FL_APPROVAL_PENDING || c->is_withdrawn;
     if (!c->message.p && c->tries == 0 && is_over) {
         s->card_at++; /* over before it was told: nothing stands there */
@@ -710,6 +801,88 @@ FL_STEP(recorded)
     struct fl_sender *s = sender_of(f);
     if (f->op.code == FL_UNAVAILABLE || f->op.code == FL_AMBIGUOUS)
         return wait_a_round(s);
+    return &S_remind;
+}
+
+/* ---------------------------------------------------------------- reminding */
+/* A message of its own, which pings; no buttons, and nothing in it that a decision makes untrue. */
+static enum fl_code draw_reminder(struct fl_sender *s)
+{
+    struct fl_buf list = FL_BUF_INIT;
+    struct fl_err err;
+    char until[FL_TIME_BYTES];
+    char *notice = fl_arena_printf(
+        s->arena,
+        "Reminder: %s of the time to decide this call was over when this was written, and it ends "
+        "at %s. How it stands is in its card.",
+        s->stage == 1 ? "half" : "nine tenths", fl_time_format_s(s->look.row.expires_at_ms, until));
+    fl_show(&list, s->look.row.tool, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    fl_buf_puts(&list, " for ");
+    fl_show(&list, s->look.row.agent, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
+    if (s->channel->kind->is_mail) /* which has one text */
+        notice = fl_arena_printf(s->arena, "%s (%.*s)", notice ? notice : "",
+                                 FL_STR_ARG(fl_buf_view(&list)));
+    struct fl_chat_drawing drawing = { .notice = fl_str_of(notice ? notice : ""),
+                                       .list = fl_buf_view(&list),
+                                       .is_stray = true };
+    s->drawn = (struct fl_chat_drawn){ .is_last_page = false };
+    enum fl_code code = list.is_failed || !notice
+                            ? FL_NOMEM
+                            : s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err);
+    fl_buf_fini(&list);
+    return code;
+}
+
+FL_STEP(remind)
+{
+    struct fl_sender *s = sender_of(f);
+    struct fl_sender_card *c = &s->cards[s->card_at];
+    int64_t ms;
+    f->op.code = FL_OK;
+    if (!c->wants_reminder) {
+        s->card_at++;
+        return &S_next_card;
+    }
+    if ((ms = fl_pace_take(&s->pace, c->place)) > 0) {
+        wait_for(s, ms);
+        s->card_at++;
+        return &S_next_card;
+    }
+    if (draw_reminder(s) != FL_OK)
+        return wait_a_round(s);
+    s->send = (struct fl_chat_send){ .channel = s->channel,
+                                     .arena = s->arena,
+                                     .place = c->place,
+                                     .beneath = c->message,
+                                     .bytes = s->drawn.bytes };
+    enum fl_code code = s->channel->kind->send_start(&f->op, &s->send);
+    if (code == FL_OK)
+        return fl_await(f, &S_reminded, FL_OK);
+    f->op.code = code;
+    f->op.err.code = code;
+    return &S_reminded;
+}
+
+/* A card that is gone there keeps nobody else from being reminded. */
+FL_STEP(reminded)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code && f->op.code != FL_NOT_FOUND && f->op.code != FL_FORBIDDEN) {
+        fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.err.text);
+        return fail_channel(s, f->op.code, s->send.retry_ms);
+    }
+    if (s->sent && !f->op.code)
+        (*s->sent)++;
+    begin(s);
+    fl_store_card_reminded(&s->tx, &s->cards[s->card_at].id, s->stage);
+    return fl_await(f, &S_reminder_noted, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(reminder_noted)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code)
+        return wait_a_round(s);
     s->card_at++;
     return &S_next_card;
 }
@@ -735,7 +908,7 @@ FL_STEP(row_done)
                               s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 });
     else
         fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
-                             erase_ms, due->is_erasing);
+                             erase_ms, due->is_erasing, wake_ms(s));
     if (s->is_fail_noted) {
         fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
                                s->channel->paused_until_ms - fl_real_ms());

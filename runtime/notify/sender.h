@@ -25,9 +25,11 @@ struct fl_sender_due {
 struct fl_sender_card {
     struct fl_uuid id, person;
     struct fl_str place, message, shown;
-    int64_t tries, page;
+    int64_t tries, page, posted_ms;
     struct fl_uuid host; /* not zero: the card in whose message it stands */
     bool is_host;        /* others stand in its message */
+    int reminded;        /* the last reminder beneath it */
+    bool wants_reminder;
     bool is_new, is_read, asks_stop, asks_grant;
     bool is_withdrawn; /* whose chat it is may not see it any more */
 };
@@ -54,6 +56,8 @@ struct fl_sender {
     struct fl_chat_send send;
     uint8_t digest[FL_SHA256_BYTES];
     int64_t later_ms; /* some of it has to wait for so long; -1: none */
+    int64_t quiet_ms; /* until somebody may be disturbed again; -1: nobody is waited for */
+    int stage;        /* how much of the time to decide is over; the number of the reminder */
     char trouble[200];
     bool is_posted; /* a card of it stands somewhere */
     bool has_grant; /* one was made from it */

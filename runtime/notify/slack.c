@@ -178,13 +178,28 @@ static bool locate(struct sending *w)
     for (const char *at = slash; at < s->place.p + s->place.n; at++)
         last = *at == '/' ? at : last;
     w->channel = (struct fl_str){ last + 1, s->place.n - (size_t)(last + 1 - s->place.p) };
-    const char *colon = s->message.p ? memchr(s->message.p, ':', s->message.n) : NULL;
+    struct fl_str known = s->message.p ? s->message : s->beneath;
+    const char *colon = known.p ? memchr(known.p, ':', known.n) : NULL;
     if (colon) {
-        w->channel = (struct fl_str){ s->message.p, (size_t)(colon - s->message.p) };
-        w->ts = (struct fl_str){ colon + 1, s->message.n - w->channel.n - 1 };
+        w->channel = (struct fl_str){ known.p, (size_t)(colon - known.p) };
+        w->ts = (struct fl_str){ colon + 1, known.n - w->channel.n - 1 };
     }
     struct fl_str of = { s->place.p, (size_t)(last - s->place.p) };
     return team.n && of.n >= team.n && memcmp(of.p + of.n - team.n, team.p, team.n) == 0;
+}
+
+/* In the card's thread, and in the channel too: nobody follows a thread who has not written there.
+ */
+static void put_thread(struct fl_buf *body, const struct fl_chat_send *s)
+{
+    struct fl_str ts = s->beneath;
+    const char *colon = ts.p ? memchr(ts.p, ':', ts.n) : NULL;
+    if (!ts.p)
+        return;
+    if (colon)
+        ts = (struct fl_str){ colon + 1, ts.n - (size_t)(colon + 1 - ts.p) };
+    fl_buf_puts(body, ",\"reply_broadcast\":true,\"thread_ts\":");
+    fl_buf_json_str(body, ts);
 }
 
 static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
@@ -203,6 +218,7 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
         fl_buf_json_str(&body, w->ts);
     } else {
         fl_buf_puts(&body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false");
+        put_thread(&body, s);
     }
     fl_buf_putc(&body, ',');
     fl_buf_str(&body, s->bytes);

@@ -253,7 +253,7 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
 {
     struct sending *w = FL_ARENA_NEW(s->arena, struct sending);
     struct fl_buf body = FL_BUF_INIT;
-    long long chat, message = 0;
+    long long chat, message = 0, beneath;
     if (!w)
         return fl_err_code(&op->err, FL_NOMEM);
     if (!fl_str_to_i64(s->place, &chat) || (s->message.p && !fl_str_to_i64(s->message, &message)))
@@ -261,6 +261,8 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
     fl_buf_printf(&body, "{\"chat_id\":%lld,", chat);
     if (s->message.p)
         fl_buf_printf(&body, "\"message_id\":%lld,", message);
+    else if (s->beneath.p && fl_str_to_i64(s->beneath, &beneath))
+        fl_buf_printf(&body, "\"reply_parameters\":{\"message_id\":%lld},", beneath);
     fl_buf_str(&body, s->bytes);
     fl_buf_putc(&body, '}');
     w->send = s;

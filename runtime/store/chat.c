@@ -15,8 +15,10 @@ static struct fl_sql sql_person = {
 };
 static struct fl_sql sql_identities = {
     "chat_identities",
-    "SELECT person_id, external_id FROM chat_identity WHERE " HERE
-    " AND kind = $1 AND disabled_at IS NULL AND dead_at IS NULL ORDER BY external_id",
+    "SELECT i.person_id, i.external_id, coalesce(quiet_left(q.from_time, q.to_time, q.zone, now()), "
+    "0) FROM chat_identity i LEFT JOIN quiet_hours q USING (organization_id, person_id) WHERE "
+    "i.organization_id = (SELECT org()) AND i.kind = $1 AND i.disabled_at IS NULL AND i.dead_at IS NULL "
+    "ORDER BY i.external_id",
     0
 };
 static struct fl_sql sql_links = {

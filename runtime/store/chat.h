@@ -7,7 +7,7 @@
 /* Active people and accounts only. Columns: person_id, name. */
 struct fl_query *fl_store_chat_person(struct fl_tx *tx, const char *kind, struct fl_str external);
 /* Every active account that is linked for this kind of channel, but for mail addresses that are
- * dead. Columns: person_id, external_id. */
+ * dead. Columns: person_id, external_id, for how many ms they are not to be disturbed now. */
 struct fl_query *fl_store_chat_identities(struct fl_tx *tx, const char *kind);
 /* Columns: person name, kind, external_id, display, linked_at ms, dead_at ms (null: it
  * is not), why. person NULL: of all. */

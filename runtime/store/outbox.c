@@ -18,7 +18,7 @@ static struct fl_sql sql_due = {
     "AND e.step < o.step AND (e.delivered_at IS NOT NULL OR e.digested_at IS NOT NULL)), "
     "o.is_erased OR coalesce(o.erase_at <= now(), false) FROM outbox o WHERE o.organization_id = "
     "(SELECT org()) AND o.channel_id = $1 AND o.folded_at IS NULL AND o.next_at <= now() AND (o.done "
-    "< o.wanted OR o.erase_at <= now()) AND (o.delivered_at IS NOT NULL OR o.created_at <= now() - " SPAN(
+    "< o.wanted OR o.erase_at <= now() OR o.wake_at <= now()) AND (o.delivered_at IS NOT NULL OR o.created_at <= now() - " SPAN(
         "$3") ") ORDER BY "
               "o.delivered_at IS NOT NULL, o.done >= o.wanted, CASE WHEN o.delivered_at IS NULL THEN "
               "coalesce((SELECT t.n FROM told t JOIN approval a USING (agent_id) WHERE a.organization_id = "
@@ -40,7 +40,8 @@ static struct fl_sql sql_done = {
     "delivered_at = CASE WHEN $4 THEN coalesce(delivered_at, now()) ELSE delivered_at END, "
     "erase_at = CASE WHEN $5::bigint >= 0 THEN coalesce(erase_at, now() + " SPAN(
         "$5") ") END, "
-              "is_erased = is_erased OR $6 " ROW,
+              "is_erased = is_erased OR $6, wake_at = CASE WHEN $7::bigint >= 0 THEN now() + " SPAN(
+                  "$7") " END " ROW,
     0
 };
 static struct fl_sql sql_later = {
@@ -88,7 +89,7 @@ static struct fl_sql sql_cards = {
     "asks_grant, EXISTS (SELECT 1 FROM call_grant k WHERE k.organization_id = "
     "card_message.organization_id AND k.approval_id = $1), host, EXISTS (SELECT 1 FROM "
     "card_message g WHERE g.organization_id = card_message.organization_id AND g.host = "
-    "card_message.card_id) FROM card_message " ROW " ORDER BY place",
+    "card_message.card_id), reminded, " MS("posted_at") " FROM card_message " ROW " ORDER BY place",
     0
 };
 static struct fl_sql sql_card_put = {
@@ -146,6 +147,8 @@ static struct fl_sql sql_card_shown = {
     "posted_at = coalesce(posted_at, now()), changed_at = now() " CARD,
     0
 };
+static struct fl_sql sql_card_reminded = { "card_reminded",
+                                           "UPDATE card_message SET reminded = $2 " CARD, 0 };
 static struct fl_sql sql_card_drop = { "card_drop", "DELETE FROM card_message " CARD, 0 };
 static struct fl_sql sql_card_get = {
     "card_get",
@@ -205,7 +208,7 @@ struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *ch
 
 void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
-                          int64_t erase_ms, bool is_erased)
+                          int64_t erase_ms, bool is_erased, int64_t wake_ms)
 {
     struct fl_query *q = row(tx, &sql_done, approval, channel);
     tx->is_alone = true;
@@ -213,6 +216,7 @@ void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
     fl_bind_bool(tx, q, is_delivered);
     fl_bind_int(tx, q, erase_ms);
     fl_bind_bool(tx, q, is_erased);
+    fl_bind_int(tx, q, wake_ms);
 }
 
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
@@ -320,6 +324,11 @@ void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl
     fl_bind_text(tx, q, message);
     fl_bind_bytes(tx, q, shown);
     fl_bind_bool(tx, q, is_read);
+}
+
+void fl_store_card_reminded(struct fl_tx *tx, const struct fl_uuid *card, int reminder)
+{
+    fl_bind_int(tx, one(tx, &sql_card_reminded, card), reminder);
 }
 
 void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card)

@@ -17,10 +17,11 @@ struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *cha
 struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel);
 /* Everything up to `wanted` is shown. `is_delivered`: a card stands somewhere. `erase_ms`: from
  * now until arguments are to leave, unless that is set already; -1: never, or they have left.
- * `is_erased`: they have, for good. Alone in its transaction, as it locks the row. */
+ * `is_erased`: they have, for good. `wake_ms`: until the row is to be looked at again
+ * whatever happens; -1: not. Alone in its transaction, as it locks the row. */
 void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
-                          int64_t erase_ms, bool is_erased);
+                          int64_t erase_ms, bool is_erased, int64_t wake_ms);
 /* It failed, or is not to be tried before; `is_try` counts it. */
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel, int64_t in_ms, bool is_try,
@@ -42,7 +43,8 @@ struct fl_query *fl_store_outbox_of(struct fl_tx *tx, const struct fl_uuid *appr
 struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx);
 
 /* Columns: card_id, place, person_id, message, tries, page, is_read, asks_stop, shown, asks_grant,
- * was a grant made from the approval, host (a card's id or null), is it a host of others. */
+ * was a grant made from the approval, host (a card's id or null), is it a host of others, the last
+ * reminder sent, posted_at ms. */
 struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval,
                                 const struct fl_uuid *channel);
 /* Columns: card_id (the new one, or that of the card which is there already), host, message.
@@ -69,6 +71,8 @@ struct fl_query *fl_store_cards_at(struct fl_tx *tx, const struct fl_uuid *chann
                                    struct fl_str place);
 void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,
                          struct fl_str shown, bool is_read);
+/* A reminder was sent beneath it: the first, or the second. */
+void fl_store_card_reminded(struct fl_tx *tx, const struct fl_uuid *card, int reminder);
 /* Its place is gone: nothing is written there any more. */
 void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
 /* A card by what a button says. Columns: approval_id, place, message, page, is_read, asks_stop,

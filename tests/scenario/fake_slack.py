@@ -38,7 +38,7 @@ MEMBERS = {
     "users.info": {"user"},
     "conversations.info": {"channel"},
     "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media",
-                         "mrkdwn"},
+                         "mrkdwn", "reply_broadcast"},
     "chat.update": {"channel", "ts", "text", "blocks"},
     "views.open": {"trigger_id", "view"},
     "views.update": {"view_id", "view"},

@@ -90,6 +90,9 @@ def chat(rt, org):
             "INSERT INTO chat_prompt (organization_id, channel_id, place, message, external_id, "
             "card_id, expires_at) SELECT organization_id, channel_id, '1', '1', '1', card_id, "
             "now() FROM card_message WHERE organization_id = %s",
+            "INSERT INTO quiet_hours (organization_id, person_id, from_time, to_time, zone) SELECT "
+            "organization_id, person_id, '22:00', '07:00', 'UTC' FROM membership WHERE "
+            "organization_id = %s LIMIT 1",
             "INSERT INTO digest_message (organization_id, digest_id, channel_id, place) SELECT "
             "organization_id, gen_random_uuid(), channel_id, '1' FROM channel WHERE "
             "organization_id = %s"):
