@@ -354,7 +354,8 @@ def _idle(b, name, count, **settings):
         r = b.load(ours, "ws", "/mcp/ws", message, conns=count, **options)
         rounds.append({"kib_each": (r["idle_kib"] - r["base_kib"]) / count,
                        "mib": r["idle_kib"] / 1024, "pings": r["pings"],
-                       "ping_us": (r["server_cpu_us"] - none["server_cpu_us"]) / max(1, r["pings"])})
+                       "ping_us": (r["server_cpu_us"] - none["server_cpu_us"]) / r["pings"]
+                       if r["pings"] else 0})
     middle = {k: statistics.median(r[k] for r in rounds) for k in rounds[0]}
     print("\n%s\n  %d agents, 2 workers: %.1f KiB each, %.0f MiB in all; %d pings, %.1f us of CPU each"
           % (name, count, middle["kib_each"], middle["mib"], middle["pings"], middle["ping_us"]))
