@@ -429,6 +429,12 @@ static void set_log(const struct fl_config *c)
     fl_log_init(level, strcmp(c->log_format, "json") == 0 ? FL_LOG_JSON : FL_LOG_TEXT);
 }
 
+static void set_operator(struct worker *w, const struct fl_config *c)
+{
+    fl_api_set_operator(w->api, strcmp(c->operator_authority, "always") == 0,
+                        strcmp(c->operator_authority, "never") == 0);
+}
+
 /* SIGHUP: what may change while connections stay open. Of the configuration that it was started
  * with there are lists in use; of one that came by a reload only until the next. */
 static void on_hangup(uv_signal_t *signal, int number)
@@ -444,6 +450,7 @@ static void on_hangup(uv_signal_t *signal, int number)
     set_log(&fresh);
     fl_wiring_reload(&w->wiring, &fresh, &w->core, &w->main_site);
     fl_notify_retention(w->notify, fresh.card_retention);
+    set_operator(w, &fresh);
     fl_config_fini(&w->reloaded);
     w->reloaded = fresh;
     fl_endpoint_reload(w->endpoint, fresh.progress_time, fresh.keepalive_time);
@@ -523,11 +530,11 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
                                        .retention_ms = c->card_retention };
     if (code == FL_OK)
         code = fl_notify_new(&w->core, &notify, &w->notify, err);
-    struct fl_api_config api = { .notify = w->notify,
-                                 .operator_always = strcmp(c->operator_authority, "always") == 0,
-                                 .operator_never = strcmp(c->operator_authority, "never") == 0 };
+    struct fl_api_config api = { .notify = w->notify };
     if (code == FL_OK)
         code = fl_api_new(&w->core, w->people, &api, &w->api, err);
+    if (code == FL_OK)
+        set_operator(w, c);
     if (code == FL_OK)
         code = fl_review_new(&w->core, w->people, c->public_url, &w->review, err);
     if (code == FL_OK)

@@ -47,6 +47,12 @@ enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
     return FL_OK;
 }
 
+void fl_api_set_operator(struct fl_api_server *server, bool always, bool never)
+{
+    server->config.operator_always = always;
+    server->config.operator_never = never;
+}
+
 void fl_api_free(struct fl_api_server **server)
 {
     if (*server)

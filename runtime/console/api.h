@@ -24,6 +24,8 @@ struct fl_api_server;
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
                         const struct fl_api_config *config, struct fl_api_server **ret,
                         struct fl_err *err) FL_MUST_CHECK;
+/* From now on, as a reload of the settings says. */
+void fl_api_set_operator(struct fl_api_server *server, bool always, bool never);
 void fl_api_free(struct fl_api_server **server);
 /* For the router, path "/api/v1", user a struct fl_api_server. `fl_api_control_http` is for the
  * control socket only. */

@@ -11,7 +11,7 @@ import threading
 import time
 
 from cases import Skip, case
-from harness import BUILD, Org, Runtime, check_audit, is_alive, wait_for
+from harness import BUILD, Org, Runtime, check_audit, is_alive, refused, wait_for
 from mcp_client import Gone, McpError, McpWs, text_of
 
 
@@ -238,9 +238,12 @@ def a_reload_changes_what_may_change(rt):
         wait_for("the refusal", lambda: "reload_refused" in own.log(), 10)
         assert "pending_max" in own.log() and own.is_ready()
         with open(config, "w") as f:
-            f.write("pending_max: 2\nworkers: 2\n")
+            f.write("pending_max: 2\nworkers: 2\noperator_authority: never\n")
+        own.control("POST", org.path("/groups"), {"name": "before"})
         own.process.send_signal(signal.SIGHUP)
         wait_for("the reload", lambda: own.log().count(" reloaded ") == 2, 10)
+        with refused(403, "the operator may not change anything"):
+            own.control("POST", org.path("/groups"), {"name": "after"})
         agent.call_start("files__write", {"path": "b", "content": "1"})
         org.wait_pending(2)
         assert "too many" in text_of(agent.call("files__write", {"path": "c", "content": "1"}))

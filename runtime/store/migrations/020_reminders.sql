@@ -48,6 +48,7 @@ BEGIN
 EXCEPTION WHEN invalid_parameter_value THEN
     RETURN 0;
 END $$;
+REVOKE ALL ON FUNCTION quiet_left(time, time, text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION quiet_left(time, time, text, timestamptz) TO flopinio_app;
 
 -- The next rungs are told at half of the time to decide, and at nine tenths of it, when nobody has
