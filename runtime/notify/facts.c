@@ -213,7 +213,7 @@ enum fl_code fl_card_check_grant(struct fl_arena *arena, const struct fl_approva
 {
     struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
                                        look->is_tampered, disclose };
-    struct fl_card card;
+    struct fl_card card = { .is_whole = false };
     enum fl_code code = fl_card_of(arena, view, &texts, look->core->keys, &look->organization,
                                    max_bytes, &card, err);
     if (code == FL_OK && !card.is_whole)
