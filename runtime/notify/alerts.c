@@ -7,7 +7,8 @@
 
 #define REST_MS    3000
 #define BACKOFF_MS 2000
-#define TRIES_MOST 12 /* doubled each time: more than two hours */
+#define TRIES_MOST 12      /* doubled each time: more than two hours; */
+#define GONE_MS    3600000 /* in a chat that is gone or shut: half a day */
 
 FL_STEP_DECLARE(ask);
 FL_STEP_DECLARE(told);
@@ -50,7 +51,7 @@ FL_STEP(ask)
     fl_arena_free(&a->arena);
     a->arena = fl_arena_new(0);
     a->rest_ms = REST_MS;
-    if (!a->arena)
+    if (!a->arena || a->channel->paused_until_ms > fl_real_ms())
         return &S_rest;
     begin(a, &a->tx);
     a->tx.is_read_only = true;
@@ -111,22 +112,23 @@ FL_STEP(sent)
     struct fl_alerts *a = alerts_of(f);
     struct fl_tx *tx = &a->tx;
     bool is_gone = f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN;
-    bool is_over = f->op.code == FL_OK || is_gone || a->tries >= TRIES_MOST;
+    bool is_over = f->op.code == FL_OK || a->tries >= TRIES_MOST;
     if (f->op.code)
         FL_LOG(WARN, "alert_not_taken", FL_KU("org", &a->channel->organization),
                FL_KV("channel", a->channel->name), FL_KU("person", &a->person),
                FL_KS("reason", f->op.err.text));
     struct fl_str place = fl_arena_str(a->arena, a->place);
-    int64_t later_ms = backoff_ms(a, f->op.code);
+    int64_t later_ms = is_gone ? GONE_MS : backoff_ms(a, f->op.code);
+    if (f->op.code == FL_TOO_MANY) /* cards wait for it too */
+        a->channel->paused_until_ms = fl_real_ms() + a->send.retry_ms;
     if (!place.p)
         return &S_rest;
     fl_tx_fini(tx);
     begin(a, tx);
-    if (is_over && !is_gone)
+    if (is_over)
         fl_store_alert_posted(tx, &a->alert, &a->person, &a->channel->id, place);
     else
-        fl_store_alert_later(tx, &a->alert, &a->person, &a->channel->id, place,
-                             is_gone ? INT64_C(3600000) : later_ms);
+        fl_store_alert_later(tx, &a->alert, &a->person, &a->channel->id, place, later_ms);
     return fl_await(f, &S_recorded, fl_tx_submit(&f->op, tx));
 }
 

@@ -1,6 +1,6 @@
 """What every owner hears, whatever the policy's `notify` says: in their own chats and in their list."""
 from cases import case
-from chat import LOCAL
+from chat import LOCAL, House
 from chat import add_channel as add_telegram
 from chat import link as link_telegram
 from cli import Cli
@@ -57,6 +57,33 @@ def every_owner_hears_of_a_broken_glass(rt):
         assert rt.rest("POST", org.path("/alerts/seen"), {}, mine)["seen"] == 1
         assert rt.rest("GET", org.path("/alerts"), None, mine)["items"] == []
         assert len(rt.rest("GET", org.path("/alerts?all=true"), None, mine)["items"]) == 1
+
+
+@case(limit=60, **LOCAL)
+def a_chat_that_is_shut_would_have_been_tried_each_hour_for_good(rt):
+    """After its last try the alert is done with there; the owner's list has it."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        org = house.org
+        opal = org.add_person("opal", "owner")
+        user = link_telegram(org, tg, opal, tg.user(75, "Opal"))
+        call, approval = house.ask("one")
+        card = tg.wait_message(house.ann.id, approval)
+        tg.refuses[user.id] = (403, "Forbidden: bot was blocked by the user")
+        rt.sql("UPDATE approval SET tool = 's__other' WHERE approval_id = %s", approval)
+        assert "digest" in tg.press(house.ann, card, "Approve")
+
+        def post(where):
+            return rt.sql("SELECT tries FROM alert_post WHERE organization_id = %s AND " + where,
+                          org.id)
+        (row,) = wait_for("a try", lambda: post("tries > 0 AND posted_at IS NULL AND next_at > now() "
+                                                "+ interval '50 minutes'"))
+        rt.sql("UPDATE alert_post SET tries = 12, next_at = now() WHERE organization_id = %s", org.id)
+        wait_for("it to be given up", lambda: post("posted_at IS NOT NULL"), 20)
+        assert not any("Alert" in m["text"] for m in tg.messages(user.id))
+        (item,) = rt.rest("GET", org.path("/alerts"), None, (opal.name, opal.passphrase))["items"]
+        assert item["approval"] == approval, item
+        org.ann.reject(approval, "no")
+        call.wait()
 
 
 @case(limit=60, **LOCAL)
