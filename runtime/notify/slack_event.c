@@ -90,7 +90,7 @@ FL_STEP(checked)
     if (why) {
         FL_LOG(INFO, "chat_stranger", FL_KU("org", &s->channel->organization),
                FL_KV("channel", s->channel->name), FL_KV("external", s->event.external));
-        return fl_slack_disable(s, refuse(s, why));
+        return fl_slack_disable(s, s->is_home ? fl_slack_home_refuse(s, why) : refuse(s, why));
     }
     fl_slack_trust(s->channel, s->team, s->user);
     return &S_act;

@@ -1,6 +1,7 @@
-/* The app's home: what waits for whoever opened it, a sentence, where, who and Review for each.
- * What a rule does not tell this channel is not there; what a channel or rule only summarizes is
- * summarized here too. Deciding goes by the same modal as from a card. */
+/* The app's home: what waits for whoever opened it, its tool, where, who and Review for each.
+ * What a rule does not tell this channel is not there. It stays as it is until it is opened again,
+ * also when a call is over: so no argument is on it. Deciding goes by the same modal as from a
+ * card. */
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/content.h"
@@ -156,10 +157,7 @@ static bool put_one(struct fl_buf *out, struct fl_slack_event *s, int at)
         return false;
     bool is_theirs =
         is_told_here(s, view.ask) && fl_approval_may_vote(&view, &h->person, true, &err) == FL_OK;
-    bool is_summary = s->channel->disclose == FL_DISCLOSE_SUMMARY || !view.ask ||
-                      view.ask->disclose == FL_DISCLOSE_SUMMARY;
-    struct fl_approval_texts texts = { .disclose =
-                                           is_summary ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL };
+    struct fl_approval_texts texts = { .disclose = FL_DISCLOSE_SUMMARY };
     enum fl_code code = !is_theirs || fl_rows(h->q_contents[at]) != 1
                             ? FL_NOT_FOUND
                             : fl_content_arguments(s->channel->core, &s->channel->organization, row,
@@ -194,6 +192,21 @@ FL_STEP(detailed)
     if (s->home->count == MOST)
         put_text(&out, FL_STR("There may be more: /flopinio pending, or flopinio approvals list."));
     return publish(s, &out);
+}
+
+/* What stood there before was for somebody who may see it. */
+FL_STEP(refused)
+{
+    struct fl_slack_event *s = event_of(f);
+    struct fl_buf out = FL_BUF_INIT;
+    put_text(&out, fl_str_of(s->event.answer));
+    return publish(s, &out);
+}
+
+fl_next fl_slack_home_refuse(struct fl_slack_event *s, const char *why)
+{
+    fl_utf8_format(s->event.answer, sizeof s->event.answer, "%s", why);
+    return &S_refused;
 }
 
 FL_STEP(published)

@@ -141,6 +141,8 @@ void fl_slack_put_place(struct fl_tx *tx, const struct fl_channel *channel, stru
 bool fl_slack_home_read(struct fl_slack_event *event, const json_t *what);
 /* The first step of publishing it, once Slack vouched for them; it ends the flow. */
 fl_next fl_slack_home(struct fl_slack_event *event);
+/* The step of publishing why there is nothing for them, instead. */
+fl_next fl_slack_home_refuse(struct fl_slack_event *event, const char *why);
 
 /* ---- the form of a change (slack_edit.c) ---- */
 /* The inputs, filled with the arguments as they are, or with what `values` has; `trouble` NULL, or

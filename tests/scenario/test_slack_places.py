@@ -161,7 +161,8 @@ def the_home_lists_what_waits_for_whoever_opens_it(rt):
         assert sl.buttons(home) == ["Review", "Review"], home
         assert "Nothing waits" in sl.text(sl.open_home(house.olga))
         assert "not linked" in sl.text(sl.open_home(sl.user("U1NEW", "new")))
-        sl.event("app_home_opened", user=sl.user("U1G", "g", is_restricted=True).id, tab="home")
+        guest = sl.open_home(sl.user("U1G", "g", is_restricted=True))
+        assert sl.text(guest) == "a guest of this workspace decides nothing", guest
         for element in sl.elements(home):
             view = sl.open_from_home(house.ann, element)
             if "first-line" in sl.text(view):
@@ -187,4 +188,22 @@ def the_home_lists_what_waits_for_whoever_opens_it(rt):
         second.wait()
         third.wait()
         assert "not-told-here" not in json.dumps([sl.calls, list(sl.homes.values())])
-        assert "U1G" not in sl.homes
+
+
+@case(limit=60, **LOCAL)
+def a_home_would_have_kept_arguments_for_who_may_not_see_them_any_more(rt):
+    """It stays as it was until it is opened: no argument is on it; and who was deactivated since
+    then finds why instead."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, files=True) as house:
+        call, approval = house.ask(tool="files__write", path="secret-name.txt", content="x")
+        assert "secret-name.txt" in sl.text(sl.wait_message(OPS, "secret-name.txt"))
+        home = sl.open_home(house.ann)
+        assert "files__write" in sl.text(home) and sl.buttons(home) == ["Review"], home
+        assert "secret-name" not in json.dumps(home), home
+        assert "secret-name" in sl.text(sl.open_from_home(house.ann, sl.elements(home)[0]))
+        sl.user_changes(house.ann, is_restricted=True)
+        home = sl.open_home(house.ann)
+        assert sl.text(home) == "a guest of this workspace decides nothing", home
+        assert sl.buttons(home) == [], home
+        house.org.bob.reject(approval, "no")
+        call.wait()
