@@ -208,6 +208,7 @@ struct fl_chat_event {
     struct fl_sleep sleep;
     int page, looks;
     bool is_read, asks_stop;
+    bool is_turning; /* another page than the row's stands there still */
 };
 /* Reads a button into verb, card and binding; false: it is none of ours. */
 bool fl_chat_button_read(struct fl_str data, struct fl_chat_event *event);

@@ -103,7 +103,7 @@ FL_STEP(identify)
 
 /* Columns of fl_store_card_get: approval_id, place, message, page, is_read, asks_stop, binding
  * digest, state, agent name, agent_id, may it have been posted twice, tool, why its place is
- * closed. False: answered. */
+ * closed, is its page not there yet. False: answered. */
 static bool read_card(struct fl_chat_event *e)
 {
     const struct fl_query *q = e->q_card;
@@ -139,6 +139,7 @@ static bool read_card(struct fl_chat_event *e)
     e->page = (int)fl_cell_int(q, 0, 3);
     e->is_read = fl_cell_bool(q, 0, 4);
     e->asks_stop = fl_cell_bool(q, 0, 5);
+    e->is_turning = fl_cell_bool(q, 0, 13);
     e->agent = fl_arena_str(e->arena, fl_cell(q, 0, 8));
     e->agent_id = fl_cell_uuid(q, 0, 9);
     return true;
@@ -264,6 +265,9 @@ static fl_next take_prompt(struct fl_chat_event *e)
 /* The card that was shown is made once more: only what stands on it whole is granted. */
 static fl_next look_for_grant(struct fl_chat_event *e)
 {
+    if (!e->is_read && !e->has_read)
+        return say(e, true,
+                   "not all of it was shown here: make the grant with flopinio grant create");
     e->look = FL_ARENA_NEW(e->arena, struct fl_look);
     if (!e->look)
         return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
@@ -560,7 +564,10 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_REVIEW:
         e->wants_reason = fl_str_is(fl_cell(e->q_card, 0, 7), "pending");
         return e->wants_reason ? say(e, false, "") : say(e, true, "it is decided or over already");
-    case FL_CHAT_NEXT: return turn(e, e->page + 1, e->asks_stop);
+    case FL_CHAT_NEXT: /* from the page that they see, or it would be passed over unseen */
+        if (e->is_turning)
+            return say(e, false, "the page is being turned just now: press again when it is there");
+        return turn(e, e->page + 1, e->asks_stop);
     case FL_CHAT_BACK: return turn(e, e->page - 1, e->asks_stop);
     case FL_CHAT_STOP_ASK: return turn(e, e->page, true);
     case FL_CHAT_STOP_NOT: return turn(e, e->page, false);

@@ -548,10 +548,10 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
     return fl_await(&s->flow, &S_send, fl_tx_submit(&s->flow.op, &s->tx));
 }
 
-/* Offered where the whole call can be seen, and nothing has to be proved beside. */
-static bool may_grant(const struct fl_sender *s)
+/* Offered where all of the call was shown, and nothing has to be proved beside. */
+static bool may_grant(const struct fl_sender *s, const struct fl_sender_card *c)
 {
-    return !s->has_grant && s->card.is_whole && !is_summary(s) && s->view.ask &&
+    return c->is_read && !s->has_grant && s->card.is_whole && !is_summary(s) && s->view.ask &&
            !s->view.ask->needs_second_factor && !s->view.ask->needs_typed &&
            fl_approval_may_grant(&s->view);
 }
@@ -569,7 +569,7 @@ FL_STEP(draw)
                                        .asks_stop = c->asks_stop,
                                        .tool = s->look.row.tool,
                                        .is_typed = s->view.ask && s->view.ask->needs_typed,
-                                       .may_grant = may_grant(s),
+                                       .may_grant = may_grant(s, c),
                                        .asks_grant = c->asks_grant,
                                        .is_erased = s->due[s->due_at].is_erasing };
     struct fl_err err;
@@ -642,6 +642,12 @@ FL_STEP(send)
     struct fl_sender_card *c = &s->cards[s->card_at];
     if (f->op.code)
         return wait_a_round(s);
+    if (s->is_stopping) { /* another looks after the channel, soon: nothing leaves any more */
+        begin(s);
+        if (!c->message.p)
+            fl_store_card_unsent(&s->tx, &c->id);
+        return c->message.p ? &S_rest : fl_await(f, &S_rest, fl_tx_submit(&f->op, &s->tx));
+    }
     s->send = (struct fl_chat_send){ .channel = s->channel,
                                      .arena = s->arena,
                                      .place = c->place,
@@ -689,6 +695,33 @@ static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retr
     return &S_row_done;
 }
 
+/* That place is gone, or not ours, or its message is: the others go on, and a call that waits has a
+ * card there again if that can be. A chat that takes none any more was told nothing. */
+static void not_taken(struct fl_sender *s, struct fl_sender_card *c)
+{
+    const struct fl_sender_due *due = &s->due[s->due_at];
+    bool is_waiting = !c->is_withdrawn && s->look.row.state == FL_APPROVAL_PENDING;
+    FL_LOG(WARN, "card_not_taken", FL_KU("org", &s->channel->organization),
+           FL_KV("channel", s->channel->name), FL_KU("call", &s->look.row.id),
+           FL_KS("reason", s->trouble));
+    bool is_batch = !c->is_withdrawn && (c->is_host || !fl_uuid_is_zero(&c->host));
+    if (c->message.p && is_batch)
+        fl_store_batch_gone(&s->tx, c->is_host ? &c->id : &c->host);
+    else if (c->message.p)
+        fl_store_card_drop(&s->tx, &c->id);
+    else
+        fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
+                               0);
+    if (c->message.p ? is_waiting : !s->is_posted)
+        wait_for(s, UNLINKED_MS << (due->tries < 6 ? due->tries : 6));
+    s->is_lost |= !c->message.p && is_waiting && due->is_delivered;
+    s->works_at_ms = 0;
+    s->is_not_taken = true;
+    c->wants_reminder = false;
+    if (s->failed)
+        (*s->failed)++;
+}
+
 FL_STEP(sent)
 {
     struct fl_sender *s = sender_of(f);
@@ -698,21 +731,7 @@ FL_STEP(sent)
                    f->op.code != FL_TIMEOUT && f->op.code != FL_CANCELLED;
     begin(s);
     if (f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN) {
-        /* That place is gone, or not ours: the others go on. */
-        FL_LOG(WARN, "card_not_taken", FL_KU("org", &s->channel->organization),
-               FL_KV("channel", s->channel->name), FL_KU("call", &s->look.row.id),
-               FL_KS("reason", s->trouble));
-        if (c->message.p)
-            fl_store_card_drop(&s->tx, &c->id);
-        else
-            fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures,
-                                   fl_str_of(s->trouble), 0);
-        s->works_at_ms = 0;
-        if (!c->message.p && !s->is_posted)
-            wait_for(s, UNLINKED_MS << (s->due[s->due_at].tries < 6 ? s->due[s->due_at].tries : 6));
-        s->is_not_taken = true;
-        if (s->failed)
-            (*s->failed)++;
+        not_taken(s, c);
     } else if (f->op.code) {
         return fail_channel(s, f->op.code, s->send.retry_ms);
     } else {
@@ -727,7 +746,7 @@ FL_STEP(sent)
                                  fl_bytes(s->digest, sizeof s->digest));
         else
             fl_store_card_shown(&s->tx, &c->id, s->send.posted,
-                                fl_bytes(s->digest, sizeof s->digest),
+                                fl_bytes(s->digest, sizeof s->digest), c->page,
                                 s->drawn.is_last_page && s->card.is_whole);
     }
     if (s->is_unsent)
@@ -771,7 +790,7 @@ FL_STEP(next_stray)
     struct fl_str at;
     struct fl_chat_drawn drawn;
     struct fl_err err;
-    if (f->op.code)
+    if (f->op.code || s->is_stopping)
         return &S_recorded;
     while (s->channel->kind->stray(s->stray_from, s->stray_at, s->arena, &at)) {
         s->stray_at++;
@@ -839,7 +858,7 @@ FL_STEP(remind)
     struct fl_sender_card *c = &s->cards[s->card_at];
     int64_t ms;
     f->op.code = FL_OK;
-    if (!c->wants_reminder) {
+    if (!c->wants_reminder || s->is_stopping) {
         s->card_at++;
         return &S_next_card;
     }
@@ -900,7 +919,7 @@ FL_STEP(row_done)
     if (s->is_unsent)
         fl_store_card_unsent(&s->tx, &s->cards[s->card_at].id);
     s->is_unsent = false;
-    if (s->is_lost)
+    if (s->is_lost && !s->is_posted)
         fl_store_outbox_lost(&s->tx, &due->approval, &s->channel->id, s->is_closed);
     if (s->later_ms >= 0)
         fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms,

@@ -143,19 +143,29 @@ static struct fl_sql sql_cards_at = {
 };
 static struct fl_sql sql_card_shown = {
     "card_shown",
-    "UPDATE card_message SET message = coalesce($2, message), shown = $3, is_read = is_read OR $4, "
-    "posted_at = coalesce(posted_at, now()), changed_at = now() " CARD,
+    "UPDATE card_message SET message = coalesce($2, message), shown = CASE WHEN page = $5 THEN "
+    "$3::bytea END, is_read = is_read OR $4, posted_at = coalesce(posted_at, now()), changed_at = now() " CARD,
     0
 };
 static struct fl_sql sql_card_reminded = { "card_reminded",
                                            "UPDATE card_message SET reminded = $2 " CARD, 0 };
+static struct fl_sql sql_batch_gone = {
+    "batch_gone",
+    "WITH gone AS (UPDATE card_message SET host = NULL, message = NULL, shown = NULL, tries = 0, changed_at = "
+    "now() WHERE " HERE
+    " AND (card_id = $1 OR host = $1) RETURNING approval_id, channel_id) UPDATE outbox o "
+    "SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone WHERE "
+    "o.organization_id = (SELECT org()) AND o.approval_id = gone.approval_id AND o.channel_id = "
+    "gone.channel_id",
+    0
+};
 static struct fl_sql sql_card_drop = { "card_drop", "DELETE FROM card_message " CARD, 0 };
 static struct fl_sql sql_card_get = {
     "card_get",
     "SELECT m.approval_id, m.place, m.message, m.page, m.is_read, m.asks_stop, a.binding_digest, "
     "a.state, g.name, g.agent_id, m.tries > 1 OR m.message IS NULL, a.tool, (SELECT c.why FROM "
     "closed_place c WHERE c.organization_id = m.organization_id AND c.channel_id = m.channel_id AND "
-    "c.place = m.place) FROM card_message m JOIN "
+    "c.place = m.place), m.shown IS NULL FROM card_message m JOIN "
     "approval a USING (organization_id, approval_id) JOIN agent g ON g.organization_id = "
     "a.organization_id AND g.agent_id = a.agent_id WHERE m.organization_id = (SELECT org()) AND "
     "m.card_id = $1 AND m.channel_id = $2",
@@ -164,7 +174,7 @@ static struct fl_sql sql_card_get = {
 static struct fl_sql sql_card_inbox = {
     "card_inbox",
     "SELECT a.approval_id, $3::text, $4::text, 0, false, false, a.binding_digest, a.state, g.name, "
-    "g.agent_id, false, a.tool, NULL FROM approval a JOIN agent g ON g.organization_id = "
+    "g.agent_id, false, a.tool, NULL, false FROM approval a JOIN agent g ON g.organization_id = "
     "a.organization_id AND g.agent_id = a.agent_id WHERE a.organization_id = (SELECT org()) AND "
     "a.approval_id = $1 AND EXISTS (SELECT 1 FROM outbox o WHERE o.organization_id = "
     "a.organization_id AND o.approval_id = a.approval_id AND o.channel_id = $2)",
@@ -172,7 +182,8 @@ static struct fl_sql sql_card_inbox = {
 };
 static struct fl_sql sql_card_turn = {
     "card_turn",
-    "UPDATE card_message SET page = $2, asks_stop = $3, asks_grant = $4, changed_at = now() " CARD,
+    "UPDATE card_message SET page = $2, shown = CASE WHEN page = $2 THEN shown END, asks_stop = $3, "
+    "asks_grant = $4, changed_at = now() " CARD,
     0
 };
 
@@ -318,12 +329,13 @@ struct fl_query *fl_store_cards_at(struct fl_tx *tx, const struct fl_uuid *chann
 }
 
 void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,
-                         struct fl_str shown, bool is_read)
+                         struct fl_str shown, int64_t page, bool is_read)
 {
     struct fl_query *q = one(tx, &sql_card_shown, card);
     fl_bind_text(tx, q, message);
     fl_bind_bytes(tx, q, shown);
     fl_bind_bool(tx, q, is_read);
+    fl_bind_int(tx, q, page);
 }
 
 void fl_store_card_reminded(struct fl_tx *tx, const struct fl_uuid *card, int reminder)
@@ -334,6 +346,12 @@ void fl_store_card_reminded(struct fl_tx *tx, const struct fl_uuid *card, int re
 void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card)
 {
     one(tx, &sql_card_drop, card);
+}
+
+void fl_store_batch_gone(struct fl_tx *tx, const struct fl_uuid *host)
+{
+    tx->is_alone = true;
+    one(tx, &sql_batch_gone, host);
 }
 
 struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,

@@ -69,15 +69,18 @@ void fl_store_card_unsent(struct fl_tx *tx, const struct fl_uuid *card);
 /* Which of a place's messages are cards, the newest. Columns: message. */
 struct fl_query *fl_store_cards_at(struct fl_tx *tx, const struct fl_uuid *channel,
                                    struct fl_str place);
+/* `page` stands there; `is_read`: it is the last. */
 void fl_store_card_shown(struct fl_tx *tx, const struct fl_uuid *card, struct fl_str message,
-                         struct fl_str shown, bool is_read);
+                         struct fl_str shown, int64_t page, bool is_read);
 /* A reminder was sent beneath it: the first, or the second. */
 void fl_store_card_reminded(struct fl_tx *tx, const struct fl_uuid *card, int reminder);
 /* Its place is gone: nothing is written there any more. */
 void fl_store_card_drop(struct fl_tx *tx, const struct fl_uuid *card);
+/* The message of this host is gone: each card of it is to have one of its own. */
+void fl_store_batch_gone(struct fl_tx *tx, const struct fl_uuid *host);
 /* A card by what a button says. Columns: approval_id, place, message, page, is_read, asks_stop,
  * binding digest, state, agent name, agent_id, may it have been posted twice, tool, why its place
- * is closed (null: it is not). */
+ * is closed (null: it is not), was its page turned and does not stand there yet. */
 struct fl_query *fl_store_card_get(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *channel);
 /* The same of an approval that this channel is told, without a card: from a list. */

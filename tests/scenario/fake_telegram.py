@@ -172,6 +172,17 @@ class FakeTelegram:
         self.push(update)
         return self.wait_answer(id, timeout) if wait else id
 
+    def turn_page(self, user, message):
+        """Presses Next, once more if the page before it was not noted as shown yet."""
+        wait_for("the page to turn", lambda: "press again" not in self.press(user, message, "Next"))
+
+    def delete(self, message):
+        """Somebody deletes it from the chat."""
+        with self.lock:
+            chat = self.chats[message["chat"]["id"]]
+            chat["sent"].remove(message["message_id"])
+            del chat["messages"][message["message_id"]]
+
     def wait_answer(self, id, timeout=10):
         wait_for("an answer to the button", lambda: id in self.answers, timeout)
         return self.answers[id].get("text", "")

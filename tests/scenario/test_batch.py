@@ -154,6 +154,24 @@ def what_does_not_fit_has_its_own_message(rt):
         assert sorted(os.listdir(house.org.folder)) == ["a.txt", "c.txt", "d.txt"]
 
 
+@case(limit=60, **LOCAL)
+def a_deleted_message_would_have_taken_several_waiting_calls_with_it(rt):
+    """Found out when one of them is to be rewritten: each has a card of its own again."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), batch=True,
+                                     thresholds=[{"approve": 2}]) as house:
+        asked = [house.ask(line) for line in LINES[:2]]
+        shared = tg.wait_message(house.ann.id, LINES[0])
+        tg.wait_text(shared, LINES[1])
+        wait_for("both to be told", lambda: not rt.sql(
+            "SELECT 1 FROM outbox WHERE organization_id = %s AND done < wanted", house.org.id))
+        tg.delete(shared)
+        house.org.bob.approve(asked[0][1])
+        for call, approval in asked:
+            fresh = tg.wait_message(house.ann.id, approval, shared["message_id"], 30)
+            assert "rejected" in tg.press(house.ann, fresh, "Reject")
+            assert call.wait()["isError"]
+
+
 @case(limit=60, card_retention="1s", **LOCAL)
 def arguments_leave_a_shared_message_too(rt):
     with FakeTelegram() as tg, House(rt, tg, people=("ann",), batch=True) as house:

@@ -126,4 +126,43 @@ def where_no_grant_is_offered(rt):
         tg.wait_text(card, "done")
         assert tg.buttons(card) == [], tg.buttons(card)
         said = tg.press(house.adam, card, "", data="G" + data[1:])
-        assert "no grant can be made from it" in said and grants(org) == [], said
+        assert "not all of it was shown here" in said and grants(org) == [], said
+
+
+@case(limit=60, **LOCAL)
+def a_grant_would_have_covered_arguments_that_nobody_was_shown(rt):
+    """Nobody turned the pages, and it was approved elsewhere: no offer, a made-up button is refused;
+    behind the last page there is one, and it is as good as any."""
+    text = "".join("%05d\n" % i for i in range(900))
+    with FakeTelegram() as tg, House(rt, tg, people=("adam",), files=True) as house:
+        org = house.org
+        call, approval = house.ask(tool="files__write", arguments={"path": "a", "content": text})
+        card = tg.wait_message(house.adam.id, "(page 1 of")
+        data = tg.button(card, "Reject")
+        org.adam.approve(approval)
+        assert not call.wait().get("isError")
+        tg.wait_text(card, "done")
+        assert not tg.button(card, OFFER), tg.buttons(card)
+        said = tg.press(house.adam, card, "", data="G" + data[1:])
+        assert "not all of it was shown here" in said and grants(org) == [], said
+        page = 1
+        while tg.button(card, "Next"):
+            page += 1
+            tg.turn_page(house.adam, card)
+            tg.wait_text(card, "(page %d of" % page)
+        tg.press(house.adam, card, "", data="g" + data[1:])
+        yes = wait_for("the question", lambda: tg.button(card, "Yes, allow that"))
+        assert "allowed for 1 h" in tg.press(house.adam, card, "", data=yes)
+        assert len(grants(org)) == 1
+    with FakeSlack() as sl, SlackHouse(rt, sl, people=("adam",), files=True) as house:
+        org = house.org
+        call, approval = house.ask(tool="files__write", path="b", content=text * 6)
+        card = sl.wait_message(OPS, "too long for a message")
+        reject = sl.element(card, "Reject")
+        org.adam.approve(approval)
+        assert not call.wait().get("isError")
+        sl.wait_text(card, "done")
+        assert sl.buttons(card) == [], sl.buttons(card)
+        made_up = dict(reject, action_id="G", value="G" + reject["value"][1:])
+        said = sl.click(house.adam, card, "", element=made_up)
+        assert "not all of it was shown here" in said and grants(org) == [], said

@@ -152,6 +152,43 @@ def the_next_channel_when_nobody_took_it(rt):
 
 
 @case(limit=60, **LOCAL)
+def a_deleted_message_would_have_left_a_waiting_call_without_a_card(rt):
+    """Found out when the card is to be rewritten: a new one comes, and decides."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), thresholds=[{"approve": 2}]) as house:
+        call, approval = house.ask("one")
+        card = tg.wait_message(house.ann.id, approval)
+        settled(house)
+        tg.delete(card)
+        house.org.bob.approve(approval)
+        fresh = tg.wait_message(house.ann.id, "1 of 2", card["message_id"], 30)
+        assert tg.press(house.ann, fresh, "Approve").startswith("approved")
+        assert text_of(call.wait()) == "appended"
+        tg.wait_text(fresh, "done")
+
+
+@case(limit=60, **LOCAL)
+def a_chat_that_shut_us_out_would_have_counted_as_told(rt):
+    """Its card cannot be rewritten and no other goes there: the next in the rule's list is told."""
+    with FakeTelegram() as tg, FakeTelegram(token="8" + "1" * 8 + ":" + "B" * 35) as second:
+        with House(rt, tg, people=("ann",), thresholds=[{"approve": 2}]) as house:
+            org = house.org
+            add_channel(org, second, "second")
+            second.user(71)
+            org.apply(policy(("tg", "second"), [{"approve": 2}]))
+            org.sync()
+            call, approval = house.ask("one")
+            tg.wait_message(house.ann.id, approval)
+            wait_for("it to be noted", lambda: rt.sql(
+                "SELECT 1 FROM outbox WHERE approval_id = %s AND step = 0 AND delivered_at IS NOT "
+                "NULL AND done >= wanted", approval))
+            tg.refuses[house.ann.id] = (403, "Forbidden: bot was blocked by the user")
+            org.bob.approve(approval)
+            card = second.wait_message(71, approval, timeout=40)
+            assert second.press(second.user(71), card, "Approve").startswith("approved")
+            assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, **LOCAL)
 def nobody_reached_is_counted(rt):
     with FakeTelegram() as tg, House(rt, tg, people=()) as house:
         call, approval = house.ask("one")

@@ -224,7 +224,7 @@ def long_arguments_are_read_page_by_page(rt):
         while tg.button(card, "Next"):
             pages += 1
             assert pages < 20
-            tg.press(house.ann, card, "Next")
+            tg.turn_page(house.ann, card)
             now = tg.wait_text(card, "(page %d of" % pages)
             seen += now["text"]
         assert "Approve" in " ".join(tg.buttons(card))
@@ -235,6 +235,28 @@ def long_arguments_are_read_page_by_page(rt):
         assert "Approve" in " ".join(tg.buttons(card))  # it was read
         assert tg.press(house.ann, card, "Approve").startswith("approved")
         assert not call.wait().get("isError") and house.org.read("a") == text
+
+
+@case(limit=60, **LOCAL)
+def approve_would_have_stood_behind_pages_that_nobody_saw(rt):
+    """Next, pressed again and again before the next page is there, turns one page: each stands there
+    before Approve does."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), files=True) as house:
+        text = "".join("%05d\n" % i for i in range(1500))
+        call, approval = house.ask(tool="files__write", arguments={"path": "a", "content": text})
+        card = tg.wait_message(house.ann.id, "(page 1 of")
+        tg.refuses[house.ann.id] = (500, "Internal Server Error")  # nothing is rewritten for now
+        tg.turn_page(house.ann, card)
+        for _ in range(5):
+            said = tg.press(house.ann, card, "Next")
+            assert "press again" in said, said
+        tg.refuses.clear()
+        tg.wait_text(card, "(page 2 of", 20)
+        assert "Approve" not in " ".join(tg.buttons(card)), tg.buttons(card)
+        tg.turn_page(house.ann, card)
+        tg.wait_text(card, "(page 3 of")
+        house.org.ann.reject(approval, "no")
+        call.wait()
 
 
 @case(limit=60, **LOCAL)
