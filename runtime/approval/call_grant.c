@@ -65,6 +65,8 @@ static const char *objection(const struct fl_call *c, const struct fl_org_grant 
         return "was for the tool's server as it was configured before";
     if (!fl_str_eq(g->rule, c->verdict.rule->name) || !fl_str_eq(g->ask, ask))
         return "was made when the policy asked otherwise";
+    if (c->verdict.ask->needs_typed)
+        return "cannot stand for an approval that is typed";
     if (!is_enough(c, g))
         return "is by somebody whose approval alone is not enough any more";
     if (!has_pinned(c, g))

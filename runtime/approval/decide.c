@@ -116,24 +116,6 @@ static bool is_open(const struct fl_decide *d)
     return state == FL_APPROVAL_PENDING || (d->verdict == FL_VERDICT_WITHDRAW && can_undo);
 }
 
-/* Alone, so with all that can be asked of one person; rules lift nothing here. */
-static enum fl_code check_glass(const struct fl_decide *d, const struct fl_quorum_person *person,
-                                struct fl_err *err)
-{
-    enum fl_code code = fl_role_require(person->role, FL_ACTION_BREAK_GLASS, err);
-    if (code)
-        return code;
-    if (fl_ballot_is_excluded(&d->ballot, &d->person))
-        return fl_err_set(err, FL_FORBIDDEN,
-                          "you own the agent, or changed the call: somebody else breaks the glass");
-    if (!d->has_second_factor)
-        return fl_err_set(err, FL_FORBIDDEN, "breaking the glass takes your second factor");
-    if (!d->reason.n || !d->binding.p)
-        return fl_err_set(err, FL_BAD_PARAMS,
-                          "breaking the glass takes a 'reason' and the 'binding' of the card");
-    return FL_OK;
-}
-
 static enum fl_code check_review(const struct fl_decide *d, struct fl_err *err)
 {
     if (fl_uuid_cmp(&d->row.broken_by, &d->person) == 0 ||
@@ -159,6 +141,24 @@ static enum fl_code check_typed(const struct fl_decide *d, struct fl_err *err)
                       "approving it takes typing exactly '%s'; nothing was "
                       "decided",
                       words);
+}
+
+/* Alone, so with all that can be asked of one person; rules lift nothing here. */
+static enum fl_code check_glass(const struct fl_decide *d, const struct fl_quorum_person *person,
+                                struct fl_err *err)
+{
+    enum fl_code code = fl_role_require(person->role, FL_ACTION_BREAK_GLASS, err);
+    if (code)
+        return code;
+    if (fl_ballot_is_excluded(&d->ballot, &d->person))
+        return fl_err_set(err, FL_FORBIDDEN,
+                          "you own the agent, or changed the call: somebody else breaks the glass");
+    if (!d->has_second_factor)
+        return fl_err_set(err, FL_FORBIDDEN, "breaking the glass takes your second factor");
+    if (!d->reason.n || !d->binding.p)
+        return fl_err_set(err, FL_BAD_PARAMS,
+                          "breaking the glass takes a 'reason' and the 'binding' of the card");
+    return d->ask->needs_typed ? check_typed(d, err) : FL_OK;
 }
 
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */

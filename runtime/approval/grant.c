@@ -167,6 +167,9 @@ static enum fl_code ask_policy(struct fl_grant_make *m, const struct fl_org_tool
                           m->verdict.text);
     if (m->verdict.effect != FL_EFFECT_ASK)
         return fl_err_set(err, FL_CONFLICT, "by the policy such calls run without asking");
+    if (m->verdict.ask->needs_typed)
+        return fl_err_set(err, FL_CONFLICT,
+                          "the rule wants each approval typed: no grant is made from it");
     return FL_OK;
 }
 

@@ -248,6 +248,7 @@ static int break_glass(struct fl_cli *cli)
         body = json_object();
         fl_cli_put_flag(cli, body, "reason", "reason");
         fl_cli_put(body, "binding", json_string_value(json_object_get(approval, "binding")));
+        take_words(cli, approval, body);
         status =
             fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/approvals/{}/break-glass", id),
                        body, &answer);
@@ -388,6 +389,7 @@ static const struct fl_cli_flag reject_flags[] = {
 };
 static const struct fl_cli_flag glass_flags[] = {
     { "reason", "TEXT", "why; it is in the audit and on the card", FL_FLAG_REQUIRED },
+    { "typed", "TEXT", "the words that a rule with typed_confirmation asks for", 0 },
     { .name = NULL }
 };
 static const struct fl_cli_flag edit_flags[] = {

@@ -582,14 +582,15 @@ static void start_reject(struct fl_api *a)
 static bool start_verdict(struct fl_api *a, enum fl_verdict verdict)
 {
     struct deciding *d = FL_ARENA_NEW(a->arena, struct deciding);
-    struct fl_str reason, binding = NOTHING;
+    struct fl_str reason, binding = NOTHING, typed = NOTHING;
     struct fl_uuid id;
     if (!d) {
         fl_api_error(a, FL_NOMEM, "out of memory");
         return false;
     }
     if (!read_id(a, &id) || !fl_api_text(a, "reason", false, &reason) ||
-        (verdict == FL_VERDICT_BREAK_GLASS && !fl_api_text(a, "binding", true, &binding)))
+        (verdict == FL_VERDICT_BREAK_GLASS &&
+         (!fl_api_text(a, "binding", true, &binding) || !fl_api_text(a, "typed", false, &typed))))
         return false;
     d->decide = (struct fl_decide){ .core = a->core,
                                     .organization = a->organization_id,
@@ -600,6 +601,7 @@ static bool start_verdict(struct fl_api *a, enum fl_verdict verdict)
                                     .verdict = verdict,
                                     .reason = reason.n ? reason : NOTHING,
                                     .binding = binding,
+                                    .typed = typed,
                                     .via = a->is_control ? "cli" : "api" };
     a->user = d;
     return true;
@@ -784,7 +786,7 @@ const struct fl_api_route fl_api_approvals[] = {
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/reopen", FL_NEED_DECIDER, FL_ACTION_DECIDE,
       start_reopen, "reason" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/break-glass", FL_NEED_DECIDER,
-      FL_ACTION_BREAK_GLASS, start_break, "reason binding" },
+      FL_ACTION_BREAK_GLASS, start_break, "reason binding typed" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/review", FL_NEED_DECIDER, FL_ACTION_DECIDE,
       start_review, "reason" },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/edit", FL_NEED_DECIDER, FL_ACTION_DECIDE,

@@ -3,6 +3,7 @@ and somebody else reviews it."""
 import json
 
 from cases import case
+from cli import Cli
 from harness import Org, refused
 from house import code_of
 from mcp_client import McpWs, text_of
@@ -100,6 +101,20 @@ def not_without_a_reason(rt):
     with refused(400, "reason"):
         g.break_it(reason="")
     assert g.org.state(g.approval) == "pending"
+
+
+@case()
+def a_glass_is_not_broken_by_a_click_where_approving_is_typed(rt):
+    g = Glass(rt, policy(typed_confirmation=True))
+    with refused(400, "typing exactly 'approve s__append_line'"):
+        g.break_it(typed="approve")
+    assert g.org.state(g.approval) == "pending" and g.org.effects() == []
+    rt.sql("UPDATE person SET totp_last_step = 0 WHERE name = %s", g.opal.name)  # the code again
+    said = Cli(rt, g.org)("approvals", "break-glass", g.approval, "--reason", "the site is down",
+                          "--typed", "approve s__append_line", as_=g.opal,
+                          secrets=[code_of(g.secret, 1)])
+    assert "approved by you alone" in said.out, said
+    assert text_of(g.call.wait()) == "appended"
 
 
 @case()

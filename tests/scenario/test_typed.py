@@ -11,6 +11,7 @@ from mcp_client import text_of
 from slack import OPS, SlackHouse
 from test_batch import decisions, verdict
 from test_edit import policy, waiting
+from test_grants import Granted, grant
 
 WORDS = "approve s__append_line"
 RULE = dict(typed_confirmation=True)
@@ -35,6 +36,30 @@ def by_rest_and_the_command_line(rt):
     org, _, call, approval = waiting(rt, policy(**RULE))
     org.ann.reject(approval, "no")
     assert call.wait()["isError"]
+
+
+@case()
+def no_grant_lets_it_run_untyped(rt):
+    """Neither one that is made by REST or the command line, nor one that is there already."""
+    org, _, call, approval = waiting(rt, policy(**RULE))
+    with refused(409, "typed: no grant"):
+        grant(org.adam, approval)
+    said = Cli(rt, org)("grant", "create", "--from", approval, "--for", "1h", "--uses", "5",
+                        token=org.adam.token, status=None)
+    assert said.status and "typed: no grant" in said.err, said
+    assert org.adam.rest("GET", org.path("/grants"))["items"] == []
+    g = Granted(rt, document=policy())
+    g.org.apply(policy(**RULE))
+    g.org.sync()
+    g.asks("was made when the policy asked otherwise")
+    # As an earlier version made them.
+    rt.sql("UPDATE call_grant SET ask = left(ask, -1) || ',\"typed_confirmation\":true}' WHERE "
+           "grant_id = %s", g.made["id"])
+    rt.sql("UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() "
+           "WHERE organization_id = %s", g.org.id)
+    g.org.sync()
+    g.asks("cannot stand for an approval that is typed")
+    assert g.org.effects() == ["one"] and g.state()["used"] == 0
 
 
 @case(limit=60, **LOCAL)
