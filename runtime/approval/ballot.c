@@ -36,6 +36,33 @@ static enum fl_code read_people(struct fl_ballot *b, struct fl_arena *arena,
     return FL_OK;
 }
 
+static void exclude(struct fl_ballot *b, struct fl_uuid person, enum fl_exclusion why)
+{
+    b->excluded[b->excluded_count++] = (struct fl_quorum_excluded){ person, why };
+}
+
+static enum fl_code read_excluded(struct fl_ballot *b, struct fl_arena *arena,
+                                  const struct fl_approval *row, struct fl_err *err)
+{
+    struct fl_str editors = row->earlier_editors;
+    struct fl_uuid editor;
+    b->excluded = fl_arena_array(arena, 4 + editors.n / FL_UUID_TEXT, sizeof *b->excluded);
+    if (!b->excluded)
+        return fl_err_code(err, FL_NOMEM);
+    /* Who answers for the agent today is no better judge of it than who did when it asked. */
+    exclude(b, row->owner_id, FL_EXCLUDED_OWNER);
+    if (fl_uuid_cmp(&row->owner_id, &row->agent_owner_id) != 0)
+        exclude(b, row->agent_owner_id, FL_EXCLUDED_OWNER);
+    if (!fl_uuid_is_zero(&row->editor_id))
+        exclude(b, row->editor_id, FL_EXCLUDED_EDITOR);
+    /* Nor who changed it before somebody changed it again. */
+    for (size_t at = 0; at < editors.n; at += FL_UUID_TEXT) {
+        FL_ASSERT(fl_uuid_parse((struct fl_str){ editors.p + at, FL_UUID_TEXT - 1 }, &editor));
+        exclude(b, editor, FL_EXCLUDED_EDITOR);
+    }
+    return FL_OK;
+}
+
 enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
                             const struct fl_query *people, const struct fl_query *votes,
                             const struct fl_approval *row, struct fl_err *err)
@@ -62,16 +89,7 @@ enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
         b->votes[b->vote_count++] =
             (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor };
     }
-    /* Who answers for the agent today is no better judge of it than who did when it asked. */
-    b->excluded[b->excluded_count++] =
-        (struct fl_quorum_excluded){ row->owner_id, FL_EXCLUDED_OWNER };
-    if (fl_uuid_cmp(&row->owner_id, &row->agent_owner_id) != 0)
-        b->excluded[b->excluded_count++] =
-            (struct fl_quorum_excluded){ row->agent_owner_id, FL_EXCLUDED_OWNER };
-    if (!fl_uuid_is_zero(&row->editor_id))
-        b->excluded[b->excluded_count++] =
-            (struct fl_quorum_excluded){ row->editor_id, FL_EXCLUDED_EDITOR };
-    return FL_OK;
+    return read_excluded(b, arena, row, err);
 }
 
 bool fl_ballot_is_owner(const struct fl_ballot *b, const struct fl_uuid *person)

@@ -18,12 +18,12 @@ struct fl_ballot {
     struct fl_ballot_vote *voters; /* in the order of time */
     struct fl_quorum_vote *votes;  /* the same, as the quorum counts; room for one more */
     size_t vote_count;
-    struct fl_quorum_excluded excluded[3];
+    struct fl_quorum_excluded *excluded;
     size_t excluded_count;
 };
 
-/* From fl_store_people and fl_store_votes. Excluded is who owned the agent when it asked, and who
- * owns it now. FL_NOMEM. */
+/* From fl_store_people and fl_store_votes. Excluded is who owned the agent when it asked, who owns
+ * it now, and everybody who changed the call. FL_NOMEM. */
 enum fl_code fl_ballot_read(struct fl_ballot *ballot, struct fl_arena *arena,
                             const struct fl_query *people, const struct fl_query *votes,
                             const struct fl_approval *row, struct fl_err *err) FL_MUST_CHECK;

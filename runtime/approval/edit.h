@@ -1,7 +1,7 @@
 /* Editing: a person changes the arguments of a call that waits (never its tool). The changed call
  * is an approval of its own, with schema and policy asked again; the old one is rejected, naming
- * it, and whoever waits for it goes on with the new one (call.c: follow). The editor does not
- * decide it, unless the rule says so. Loop thread only. */
+ * it, and whoever waits for it goes on with the new one (call.c: follow). Nobody who changed it
+ * decides it, unless the rule says so. Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_EDIT_H
 #define FLOPINIO_APPROVAL_EDIT_H
 

@@ -14,6 +14,13 @@
     "d.organization_id = a.organization_id AND d.approval_id = a.approval_id AND (d.delivered_at "   \
     "IS NOT NULL OR d.digested_at IS NOT NULL))"
 
+/* Who changed the calls that it took the place of. */
+#define EARLIER_EDITORS                                                                            \
+    "CASE WHEN a.edit_of IS NOT NULL THEN (WITH RECURSIVE b AS (SELECT a.edit_of AS id UNION ALL " \
+    "SELECT o.edit_of FROM b JOIN approval o ON o.organization_id = a.organization_id AND "        \
+    "o.approval_id = b.id WHERE o.edit_of IS NOT NULL) SELECT string_agg(o.editor_id::text, ',') " \
+    "FROM b JOIN approval o ON o.organization_id = a.organization_id AND o.approval_id = b.id) END"
+
 /* X(kind of cell, member, SQL) in the order of the select list. */
 #define HEAD(X)                                                                                    \
     X(uuid, id, "a.approval_id")                                                                   \
@@ -46,6 +53,7 @@
     X(number, reviewed_at_ms, MS("a.reviewed_at"))                                                 \
     X(uuid, edit_of, "a.edit_of")                                                                  \
     X(uuid, editor_id, "a.editor_id")                                                              \
+    X(text, earlier_editors, EARLIER_EDITORS)                                                      \
     X(uuid, edited_to, "a.edited_to")                                                              \
     X(uuid, retry_of, "a.retry_of")                                                                \
     X(flag, is_isolated, "a.is_isolated")                                                          \

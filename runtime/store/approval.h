@@ -23,6 +23,7 @@ struct fl_approval {
     struct fl_uuid grant_id;           /* zero, or the grant by which it was approved */
     struct fl_uuid broken_by;          /* zero, or who approved it alone, by breaking the glass */
     struct fl_uuid edit_of, editor_id; /* zero, or whose arguments this person changed */
+    struct fl_str earlier_editors;     /* ids, a comma between: who changed it before that one */
     struct fl_uuid edited_to;          /* zero, or the changed call in which it goes on */
     struct fl_uuid agent_owner_id;     /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;

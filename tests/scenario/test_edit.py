@@ -93,6 +93,22 @@ def edited_twice_is_followed_twice(rt):
 
 
 @case()
+def an_editor_does_not_decide_their_change_behind_the_next_one(rt):
+    """Somebody else's small change on top would let one person's arguments run by their own vote."""
+    org, agent, call, old = waiting(rt)
+    between = edit(org.ann, old, {"line": "two"})
+    new = edit(org.bob, between, {"line": "two "})
+    for editor in (org.ann, org.bob):
+        with refused(403, "you changed the arguments"):
+            editor.approve(new)
+    with refused(403, "you changed the arguments"):
+        edit(org.ann, new, {"line": "two"})
+    assert org.state(new) == "pending" and org.effects() == []
+    assert org.adam.approve(new)["is_decided"]
+    told(call.wait(), '{"line":"two "}')
+
+
+@case()
 def whoever_asks_for_the_old_one_finds_the_new_one(rt):
     """approval_status and approval_wait with the id that the agent was told first, by another
     connection; the caller of the old one is gone."""
