@@ -202,20 +202,43 @@ static struct fl_sql sql_recheck = {
 
 /* Nobody waits for it: its caller has left (or the worker that held the caller is dead), or a
  * person asked for it once more. */
-#define UNCLAIMED                                                                                  \
-    "(e.wait_mode = 'left' OR e.retry_of IS NOT NULL OR (e.wait_mode = 'held' AND NOT EXISTS "     \
-    "(SELECT 1 FROM worker h WHERE h.id = e.holder AND h.seen_at > now() - interval '10 "          \
-    "seconds' AND " CONNECTED("h.id") ")))"
+#define UNCLAIMED(e)                                                                               \
+    "(" e ".wait_mode = 'left' OR " e ".retry_of IS NOT NULL OR (" e ".wait_mode = 'held' AND "    \
+    "NOT EXISTS (SELECT 1 FROM worker h WHERE h.id = " e ".holder AND h.seen_at > now() - "        \
+    "interval '10 seconds' AND " CONNECTED("h.id") ")))"
 /* Nobody came for its outcome: for a task three times as long as its client waits between two looks
  * (mcp/tasks.c). */
-#define UNFETCHED                                                                                  \
-    "e.settled_at < now() - CASE WHEN e.wait_mode <> 'task' THEN interval '5 seconds' WHEN "       \
-    "e.created_at > now() - interval '2 minutes' THEN interval '6 seconds' WHEN e.created_at > "   \
-    "now() - interval '10 minutes' THEN interval '15 seconds' ELSE interval '45 seconds' END"
+#define UNFETCHED(e)                                                                               \
+    e ".settled_at < now() - CASE WHEN " e                                                         \
+      ".wait_mode <> 'task' THEN interval '5 seconds' WHEN " e                                     \
+      ".created_at > now() - interval '2 minutes' THEN interval '6 seconds' WHEN " e               \
+      ".created_at > now() - interval '10 minutes' THEN interval '15 seconds' ELSE interval "      \
+      "'45 seconds' END"
 /* "It did not happen, run it again" was said of it: the newer one answers. */
-#define RETRIED                                                                                    \
+#define RETRIED(e)                                                                                 \
     "EXISTS (SELECT 1 FROM approval r WHERE r.organization_id = $1 AND r.agent_id = $3 AND "       \
-    "r.fingerprint = $16 AND r.retry_of = e.approval_id)"
+    "r.fingerprint = " e ".fingerprint AND r.retry_of = " e ".approval_id)"
+/* It goes on and nobody waits for it, or it is over and nobody has had its outcome. */
+#define IS_OWED(e)                                                                                 \
+    "((" e ".state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED( \
+        e) ") OR (" e ".state IN ('succeeded', 'failed') AND " e ".delivered_at IS NULL AND " e    \
+           ".settled_at > now() - interval '24 hours' AND NOT " RETRIED(e) " AND (" UNCLAIMED(     \
+               e) " OR " UNFETCHED(e) ")))"
+/* A person said no, and it holds. */
+#define IS_REFUSED(e)                                                                              \
+    "(" e ".state = 'rejected' AND NOT " e ".may_ask_again AND " e ".decided_at > now() - "        \
+    "interval '15 minutes' AND " e ".definition_digest = $10 AND " e ".policy_version = $22)"
+/* A person changed it, and so for the last one that came of it; once that has run, its arguments as
+ * they were stay refused. */
+#define IS_CHANGED                                                                                 \
+    "(e.edited_to IS NOT NULL AND NOT e.may_ask_again AND EXISTS (WITH RECURSIVE b AS (SELECT "    \
+    "e.edited_to AS id UNION ALL SELECT c.edited_to FROM b JOIN approval c ON c.organization_id "  \
+    "= $1 AND c.approval_id = b.id WHERE c.edited_to IS NOT NULL) SELECT 1 FROM b JOIN approval "  \
+    "n ON n.organization_id = $1 AND n.approval_id = b.id WHERE n.edited_to IS NULL AND "          \
+    "(" IS_OWED("n") " OR " IS_REFUSED(                                                            \
+        "n") " OR (n.state IN ('succeeded', 'failed') AND " IS_REFUSED("e") "))))"
+#define IS_REPEAT                                                                                  \
+    "((e.edited_to IS NULL AND (" IS_OWED("e") " OR " IS_REFUSED("e") ")) OR " IS_CHANGED ")"
 
 /* What was asked before is found by its key or its fingerprint, each by an index of its own: joined
  * by OR, one reads all that the agent ever asked for.
@@ -249,13 +272,8 @@ static struct fl_sql sql_intake = {
               "SELECT e.approval_id, e.created_at, e.fingerprint <> $16 AS is_other FROM approval e WHERE "
               "e.organization_id = $1 AND e.agent_id = $3 AND e.idempotency_key = $17 UNION ALL "
               "SELECT e.approval_id, e.created_at, false FROM approval e WHERE e.organization_id = $1 "
-              "AND e.agent_id = $3 AND e.fingerprint = $16 AND $17::text IS NULL AND "
-              "((e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED
-              ") OR (e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > now() - "
-              "interval '24 hours' AND NOT " RETRIED " AND (" UNCLAIMED " OR " UNFETCHED ")) OR "
-              "(e.state = 'rejected' AND NOT e.may_ask_again "
-              "AND e.decided_at > now() - interval '15 minutes' AND e.definition_digest = $10 AND "
-              "e.policy_version = $22))) e WHERE $36::uuid IS NULL AND $51::uuid IS NULL "
+              "AND e.agent_id = $3 AND e.fingerprint = $16 AND $17::text IS NULL AND " IS_REPEAT
+              ") e WHERE $36::uuid IS NULL AND $51::uuid IS NULL "
               "ORDER BY e.created_at DESC LIMIT 1), "
               "used AS ("
               "UPDATE call_grant u SET used = u.used + 1 FROM facts f WHERE u.organization_id = $1 AND "

@@ -6,6 +6,7 @@ from cases import case
 from cli import Cli
 from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
+from test_repeat import left
 
 APPEND = "s__append_line"
 
@@ -106,6 +107,54 @@ def an_editor_does_not_decide_their_change_behind_the_next_one(rt):
     assert org.state(new) == "pending" and org.effects() == []
     assert org.adam.approve(new)["is_decided"]
     told(call.wait(), '{"line":"two "}')
+
+
+@case()
+def a_repeat_of_a_changed_call_makes_no_second_effect(rt):
+    """Long after the change and with the caller gone: as long as the changed call waits, the repeat
+    waits for it; when its outcome is had, the call is a new one."""
+    org, agent, call, old = waiting(rt)
+    agent.drop()
+    left(org, old)
+    new = edit(org.bob, edit(org.ann, old, {"line": "two"}), {"line": "three"})
+    rt.sql("UPDATE approval SET decided_at = decided_at - interval '15 minutes 1 second' WHERE "
+           "organization_id = %s AND state = 'rejected'", org.id)
+    with McpWs(rt, org.credential) as second:
+        call = second.call_start(APPEND, {"line": "one"})
+        wait_for("the repeat to wait for it", lambda: org.row(new)["wait_mode"] == "held" or
+                 len(org.rows()) > 3)
+        assert org.wait_pending() == new
+        # Beside it the same call of a live caller is another wish, as of any call that is held.
+        other = second.call_start(APPEND, {"line": "one"})
+        beside = next(a for a in org.wait_pending(2) if a != new)
+        org.bob.reject(beside, "once is enough", may_ask_again=True)
+        assert "once is enough" in text_of(other.wait())
+        org.adam.approve(new)
+        told(call.wait(), '{"line":"three"}')
+        wait_for("the outcome to be delivered", lambda: org.row(new)["delivered_at"])
+        second.call_start(APPEND, {"line": "one"})
+        assert org.row(org.wait_pending())["edit_of"] is None
+    assert org.effects() == ["three"]
+
+
+@case()
+def a_change_that_nobody_rejected_keeps_nobody_from_asking(rt):
+    """It expired, or may be asked again: the agent is not held off for 15 minutes."""
+    org, agent, call, old = waiting(rt)
+    new = edit(org.ann, old, {"line": "two"})
+    wait_for("the call to wait for it", lambda: org.row(new)["wait_mode"] == "held")
+    rt.sql("UPDATE approval SET expires_at = now() - interval '1 second' WHERE approval_id = %s",
+           new)
+    assert call.wait()["isError"] and org.state(new) == "expired"
+    call = agent.call_start(APPEND, {"line": "one"})
+    new = edit(org.ann, org.wait_pending(), {"line": "two"})
+    org.bob.reject(new, "not now", may_ask_again=True)
+    assert "not now" in text_of(call.wait())
+    call = agent.call_start(APPEND, {"line": "one"})
+    org.bob.reject(edit(org.ann, org.wait_pending(), {"line": "two"}), "never")
+    assert "never" in text_of(call.wait())
+    again = agent.call(APPEND, {"line": "one"})  # that one was refused
+    assert again["isError"] and not org.approvals("pending"), again
 
 
 @case()
