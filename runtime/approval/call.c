@@ -468,7 +468,8 @@ static fl_next over(struct fl_call *c)
 }
 
 /* A person changed its arguments: from now on the changed call is waited for, which nobody holds
- * yet. A repeat of the old one gets that one's outcome as long as nobody has had it. */
+ * yet. A repeat of the old one gets that one's outcome as long as nobody has had it; under its
+ * idempotency key for ever. */
 static fl_next follow(struct fl_call *c)
 {
     bool is_repeat = fl_uuid_is_zero(&c->wait_for) && !c->is_held_here;
@@ -514,7 +515,7 @@ FL_STEP(looked)
     c->is_deliverable = fl_state_is_final(row->state);
     if (!fl_uuid_is_zero(&row->edited_to))
         return follow(c);
-    if (!fl_uuid_is_zero(&c->edited_from) && row->delivered_at_ms)
+    if (!fl_uuid_is_zero(&c->edited_from) && row->delivered_at_ms && !c->idempotency_key.n)
         return follow_no_further(c);
     if (!fl_uuid_is_zero(&row->edit_of) && !c->edited.p)
         c->edited = fl_edit_told(c->arena, &c->look);

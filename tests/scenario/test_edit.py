@@ -6,7 +6,7 @@ from cases import case
 from cli import Cli
 from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
-from test_repeat import left
+from test_repeat import KEY, left
 
 APPEND = "s__append_line"
 
@@ -155,6 +155,24 @@ def a_change_that_nobody_rejected_keeps_nobody_from_asking(rt):
     assert "never" in text_of(call.wait())
     again = agent.call(APPEND, {"line": "one"})  # that one was refused
     assert again["isError"] and not org.approvals("pending"), again
+
+
+@case()
+def a_keyed_repeat_of_what_ran_changed_is_not_told_that_it_did_not_run(rt):
+    """An idempotency key names the call: its outcome, however often it is asked for."""
+    org = Org(rt, files=False, scenario=True, policy=policy())
+    meta = {KEY: "order-17"}
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"}, meta)
+        new = edit(org.ann, org.wait_pending(), {"line": "two"})
+        org.bob.approve(new)
+        first = call.wait()
+        told(first, '{"line":"two"}')
+        wait_for("the outcome to be delivered", lambda: org.row(new)["delivered_at"])
+        for _ in range(2):
+            again = agent.call(APPEND, {"line": "one"}, meta)
+            assert not again.get("isError") and text_of(again) == text_of(first), again
+    assert org.effects() == ["two"] and len(org.rows()) == 2
 
 
 @case()
