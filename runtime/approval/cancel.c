@@ -49,6 +49,11 @@ FL_STEP(locked)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (!is_read || !is_theirs(c, &row))
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
+    if (c->actor == FL_ACTOR_AGENT && !fl_uuid_is_zero(&row.edited_to)) {
+        c->id = row.edited_to; /* an edit was quicker: what goes on is not wanted either */
+        c->q = fl_store_approval_lock(&c->tx, &c->id);
+        return fl_await(f, &S_locked, fl_tx_round(&f->op, &c->tx));
+    }
     c->state = row.state;
     c->is_cancelled = fl_state_may_move(row.state, FL_APPROVAL_CANCELLED);
     bool is_late = row.state == FL_APPROVAL_DISPATCHED || row.state == FL_APPROVAL_UNKNOWN;

@@ -12,7 +12,8 @@ struct fl_cancel {
     struct fl_flow flow;
     /* ---- inputs ---- */
     struct fl_core *core;
-    struct fl_uuid organization, id;
+    struct fl_uuid organization;
+    struct fl_uuid id; /* for an agent, whatever it was changed into: it is the last one then */
     enum fl_actor actor;
     struct fl_uuid actor_id;
     struct fl_uuid only_agent; /* zero, or whose approval it must be */

@@ -1,11 +1,14 @@
 """Edit and approve: a person changes the arguments of what waits. The changed call is another
 approval, which its editor does not decide; the waiting call gets that one's outcome, and is told."""
+import contextlib
 import json
+import threading
 
 from cases import case
 from cli import Cli
 from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
+from test_recover import locked
 from test_repeat import KEY, left
 
 APPEND = "s__append_line"
@@ -173,6 +176,51 @@ def a_keyed_repeat_of_what_ran_changed_is_not_told_that_it_did_not_run(rt):
             again = agent.call(APPEND, {"line": "one"}, meta)
             assert not again.get("isError") and text_of(again) == text_of(first), again
     assert org.effects() == ["two"] and len(org.rows()) == 2
+
+
+@contextlib.contextmanager
+def beside_an_edit(rt, org, old):
+    """What the block starts stands in the queue for the row behind an edit; made[0] is the id of
+    the new one when the block has ended."""
+    made, binding = [], org.binding(old)
+    person = threading.Thread(target=lambda: made.append(
+        edit(org.ann, old, {"line": "two"}, binding=binding)))
+    with locked(rt, "SELECT 1 FROM flopinio.approval WHERE approval_id = '%s' FOR UPDATE" % old):
+        person.start()
+        wait_for("the edit to wait for the row", lambda: rt.sql(
+            "SELECT 1 FROM pg_stat_activity w JOIN pg_stat_activity l ON l.pid = ANY "
+            "(pg_blocking_pids(w.pid)) WHERE strpos(l.query, %s) > 0", old), every=0.005)
+        yield made
+        wait_for("another behind it", lambda: rt.sql(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'tuple' AND relation = "
+            "'flopinio.approval'::regclass"), every=0.005)
+    person.join()
+    assert made, "it could not be changed"
+
+
+@case()
+def a_call_that_is_cancelled_beside_an_edit_does_not_run_changed(rt):
+    org, agent, call, old = waiting(rt)
+    with beside_an_edit(rt, org, old) as made:
+        agent.cancel(call)
+    org.wait_state(made[0], "cancelled")
+    assert org.state(old) == "rejected" and org.effects() == []
+
+
+@case()
+def a_task_that_is_cancelled_beside_an_edit_does_not_run_changed(rt):
+    org = Org(rt, files=False, scenario=True, policy=policy())
+    agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+    task = agent.call(APPEND, {"line": "one"})["taskId"]
+    old = org.wait_pending()
+    with beside_an_edit(rt, org, old) as made:
+        asked = agent.start("tasks/cancel", {"taskId": task})
+    asked.wait()
+    assert org.state(made[0]) == "cancelled"
+    assert agent.request("tasks/get", {"taskId": task})["status"] == "cancelled"
+    with refused(409):
+        org.bob.approve(made[0])
+    assert org.effects() == []
 
 
 @case()
