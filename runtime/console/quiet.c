@@ -4,6 +4,7 @@
 
 #include "policy/zone.h"
 #include "runtime/console/api.h"
+#include "runtime/store/outbox.h"
 
 struct quiet_request {
     struct fl_uuid person;
@@ -106,6 +107,7 @@ static void start_put(struct fl_api *a)
     if (!seal(a, r, &e))
         return;
     a->q[0] = fl_store_quiet_put(tx, &r->person, r->from, r->to, r->zone, &e.row);
+    fl_store_outbox_wake(tx);
     fl_api_submit(a, true, on_put);
 }
 
@@ -127,6 +129,7 @@ static void start_drop(struct fl_api *a)
     if (!seal(a, r, &e))
         return;
     a->q[0] = fl_store_quiet_drop(tx, &r->person, &e.row);
+    fl_store_outbox_wake(tx);
     fl_api_submit(a, true, on_dropped);
 }
 

@@ -7,6 +7,9 @@
 #define ROW  "WHERE " HERE " AND approval_id = $1 AND channel_id = $2"
 #define CARD "WHERE " HERE " AND card_id = $1"
 
+/* What nobody could be told last time, though no chat failed: it comes again and again. */
+#define IN_VAIN "delivered_at IS NULL AND tries = 0 AND trouble <> ''"
+
 /* What nobody was told first, of agents that were told least in the last minute. */
 static struct fl_sql sql_due = {
     "outbox_due",
@@ -19,7 +22,7 @@ static struct fl_sql sql_due = {
     "o.is_erased OR coalesce(o.erase_at <= now(), false) FROM outbox o WHERE o.organization_id = "
     "(SELECT org()) AND o.channel_id = $1 AND o.folded_at IS NULL AND o.next_at <= now() AND (o.done "
     "< o.wanted OR o.erase_at <= now() OR o.wake_at <= now()) AND (o.delivered_at IS NOT NULL OR o.created_at <= now() - " SPAN(
-        "$3") ") ORDER BY "
+        "$3") ") ORDER BY " IN_VAIN ", "
               "o.delivered_at IS NOT NULL, o.done >= o.wanted, CASE WHEN o.delivered_at IS NULL THEN "
               "coalesce((SELECT t.n FROM told t JOIN approval a USING (agent_id) WHERE a.organization_id = "
               "o.organization_id AND a.approval_id = o.approval_id), 0) END, CASE WHEN o.delivered_at IS NULL "
@@ -31,7 +34,8 @@ static struct fl_sql sql_next = {
     "SELECT greatest(0, (extract(epoch FROM least(min(next_at) FILTER (WHERE done < wanted), "
     "min(greatest(erase_at, next_at)) FILTER (WHERE erase_at IS NOT NULL)) - now()) * "
     "1000)::bigint) FROM outbox WHERE " HERE
-    " AND channel_id = $1 AND folded_at IS NULL AND (done < wanted OR erase_at IS NOT NULL) HAVING count(*) > 0",
+    " AND channel_id = $1 AND folded_at IS NULL AND next_at < now() + interval '1 second' AND (done < wanted OR "
+    "erase_at < now() + interval '1 second') HAVING count(*) > 0",
     0
 };
 static struct fl_sql sql_done = {
@@ -51,6 +55,12 @@ static struct fl_sql sql_later = {
               "trouble) " ROW,
     0
 };
+static struct fl_sql sql_lost_lock = {
+    "outbox_lost_lock",
+    "SELECT 1 FROM outbox WHERE " HERE " AND approval_id = $1 AND EXISTS (SELECT 1 FROM outbox " ROW
+    " AND (delivered_at IS NOT NULL OR ($3 AND trouble = ''))) ORDER BY channel_id FOR UPDATE",
+    0
+};
 static struct fl_sql sql_lost = {
     "outbox_lost",
     "WITH gone AS (UPDATE outbox SET delivered_at = NULL " ROW
@@ -65,6 +75,13 @@ static struct fl_sql sql_back = {
     "now() END FROM approval a, channel c WHERE o.organization_id = (SELECT org()) AND "
     "a.organization_id = o.organization_id AND a.approval_id = o.approval_id AND a.state = 'pending' "
     "AND c.organization_id = o.organization_id AND c.channel_id = o.channel_id AND c.kind = $1",
+    0
+};
+static struct fl_sql sql_wake = {
+    "outbox_wake",
+    "UPDATE outbox SET next_at = now() WHERE " HERE
+    " AND (approval_id, channel_id) IN (SELECT approval_id, channel_id FROM outbox WHERE " HERE
+    " AND done < wanted AND next_at > now() AND " IN_VAIN " FOR UPDATE SKIP LOCKED)",
     0
 };
 static struct fl_sql sql_again = {
@@ -245,6 +262,8 @@ void fl_store_outbox_lost(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, bool is_closed)
 {
     tx->is_alone = true;
+    /* In the order in which a decision takes them, or each might wait for the other. */
+    fl_bind_bool(tx, row(tx, &sql_lost_lock, approval, channel), is_closed);
     fl_bind_bool(tx, row(tx, &sql_lost, approval, channel), is_closed);
 }
 
@@ -252,6 +271,12 @@ void fl_store_outbox_back(struct fl_tx *tx, const char *kind)
 {
     tx->is_alone = true;
     fl_bind_z(tx, fl_tx_add(tx, &sql_back), kind);
+}
+
+void fl_store_outbox_wake(struct fl_tx *tx)
+{
+    tx->is_alone = true;
+    fl_tx_add(tx, &sql_wake);
 }
 
 void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,

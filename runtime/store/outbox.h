@@ -8,12 +8,12 @@
 
 /* What is due in this channel and not folded: what was never told first, of agents that were told
  * least in the last minute, what expires soonest before the rest, and only if it is so old (a
- * negative age: in any case); then what has to be rewritten, the longest due first; last what is to
- * be erased. Columns: approval_id, wanted, step, tries, is it delivered, did an earlier step
- * deliver, is it time to erase (or was it). */
+ * negative age: in any case); then what has to be rewritten, the longest due first; then what is to
+ * be erased; last what nobody could be told the last time. Columns: approval_id, wanted, step,
+ * tries, is it delivered, did an earlier step deliver, is it time to erase (or was it). */
 struct fl_query *fl_store_outbox_due(struct fl_tx *tx, const struct fl_uuid *channel, int most,
                                      int64_t age_ms);
-/* When something will be due next, ms from now; no row: nothing is waiting. */
+/* When something will be due next, ms from now; no row: nothing within a second. */
 struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *channel);
 /* Everything up to `wanted` is shown. `is_delivered`: a card stands somewhere. `erase_ms`: from
  * now until arguments are to leave, unless that is set already; -1: never, or they have left.
@@ -33,6 +33,9 @@ void fl_store_outbox_lost(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, bool is_closed);
 /* Somebody can be told again in this kind of channel: what waits is looked at. */
 void fl_store_outbox_back(struct fl_tx *tx, const char *kind);
+/* Somebody may be disturbed again: what nobody could be told is looked at. Alone in its
+ * transaction. */
+void fl_store_outbox_wake(struct fl_tx *tx);
 /* The cards of the approval are to be drawn again (a page was turned). */
 void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel);

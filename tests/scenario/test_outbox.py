@@ -1,5 +1,6 @@
 """The outbox: what has to be told is a row of the change; chats may be away, slow, or forget to
 answer."""
+import json
 import os
 import signal
 import time
@@ -8,7 +9,7 @@ from cases import case
 from chat import APPEND, LOCAL, House, add_channel, policy
 from fake_telegram import FakeTelegram
 from harness import wait_for
-from mcp_client import McpWs, text_of
+from mcp_client import TASKS, McpHttp, McpWs, text_of
 
 
 def behind(house):
@@ -149,6 +150,40 @@ def the_next_channel_when_nobody_took_it(rt):
             card = second.wait_message(71, approval)
             assert second.press(second.user(71), card, "Approve").startswith("approved")
             assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, pending_max="100", **LOCAL)
+def who_can_be_told_does_not_wait_for_whoever_cannot(rt):
+    """So many that nobody can be told that they are due again and again: they expire sooner, and were
+    first each time."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        org = house.org
+        org.control("POST", "/groups", {"name": "others", "title": "Others", "members": [org.bob.name]})
+        org.apply(json.dumps({"version": 1, "rules": [
+            {"name": "bobs", "tools": [APPEND], "when": 'args.line.startsWith("bob")', "effect": "ask",
+             "ask": {"thresholds": [{"approve": 1, "groups": ["others"]}], "notify": ["tg"],
+                     "expires": "1h"}},
+            {"name": "writes", "tools": [APPEND], "effect": "ask",
+             "ask": {"thresholds": [{"approve": 1}], "notify": ["tg"], "expires": "4h"}}]}))
+        org.sync()
+        rt.sql("CREATE FUNCTION flopinio.test_again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+               "NEW.next_at := least(NEW.next_at, now()); RETURN NEW; END $$")
+        rt.sql("GRANT EXECUTE ON FUNCTION flopinio.test_again() TO PUBLIC")
+        rt.sql("CREATE TRIGGER test_again BEFORE UPDATE ON outbox FOR EACH ROW WHEN (NEW.trouble <> '' "
+               "AND NEW.organization_id = '%s') EXECUTE FUNCTION flopinio.test_again()" % org.id)
+        try:
+            agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+            for i in range(20):
+                agent.call(APPEND, {"line": "bob %d" % i})
+            wait_for("all to be tried", lambda: len(rt.sql(
+                "SELECT 1 FROM outbox WHERE organization_id = %s AND trouble <> ''", org.id)) == 20, 20)
+            agent.call(APPEND, {"line": "hear me"})
+            card = tg.wait_message(house.ann.id, "hear me", timeout=20)
+            tg.press(house.ann, card, "Reject", timeout=20)
+            tg.wait_text(card, "rejected", 20)
+        finally:
+            rt.sql("DROP TRIGGER test_again ON outbox")
+            rt.sql("DROP FUNCTION flopinio.test_again()")
 
 
 @case(limit=60, **LOCAL)
