@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "flopinio/base/log.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/notify/show.h"
+#include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
 #include "runtime/store/flood.h"
 #include "runtime/store/place.h"
@@ -12,6 +14,9 @@
 
 #define AGAIN_MS    10000 /* between two versions of the message, */
 #define FIRST_MS    1000  /* but the first ones, which are nearly always behind */
+#define BARRED_MS   10000 /* until it is looked again whether somebody can be told, */
+#define REFUSED_MS  60000 /* or whether who did not take it does */
+#define PLACES_ONCE 16    /* are drawn, then others have their turn */
 #define GROUPS_MOST 200
 #define AGENTS_MOST 8    /* that are named, with buttons */
 #define LIST_BYTES  2400 /* of the lines with counts */
@@ -20,6 +25,7 @@
 FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(counted);
 FL_STEP_DECLARE(next);
+FL_STEP_DECLARE(rested);
 FL_STEP_DECLARE(send);
 FL_STEP_DECLARE(sent);
 FL_STEP_DECLARE(noted);
@@ -59,7 +65,8 @@ FL_STEP(looked)
         is_due |= fl_cell_bool(d->q_digests, i, 5);
     if (!fl_rows(d->q_digests))
         d->again_ms = FIRST_MS;
-    if (!is_due || (!is_any && !fl_rows(d->q_digests)))
+    bool is_barred = d->barred_ms && fl_mono_ms() - d->barred_ms < BARRED_MS;
+    if (!is_due || (!fl_rows(d->q_digests) && (!is_any || is_barred)))
         return fl_end(f);
     struct fl_uuid none = { { 0 } };
     begin(d);
@@ -74,7 +81,7 @@ FL_STEP(looked)
 }
 
 /* Columns of fl_store_flood_counts: agent name, agent_id, tool, ask, owner_id (then), owner_id
- * (now), how many, how many of them no digest has counted. */
+ * (now), how many, how many of them no digest has counted, when this was so (us). */
 static enum fl_code read_groups(struct fl_digest *d, struct fl_err *err)
 {
     const struct fl_query *q = d->q_counts;
@@ -93,6 +100,8 @@ static enum fl_code read_groups(struct fl_digest *d, struct fl_err *err)
                                        .agent_owner_id = fl_cell_uuid(q, i, 5) };
         g->count = fl_cell_int(q, i, 6);
         g->uncounted = fl_cell_int(q, i, 7);
+        g->at_us = fl_cell_int(q, i, 8);
+        g->ask_json = fl_arena_str(d->arena, fl_cell(q, i, 3));
         code = fl_policy_ask_load(fl_cell(q, i, 3), &g->ask, err);
         if (code == FL_BAD_PARAMS) { /* nobody can decide what cannot be read */
             code = FL_OK;
@@ -122,22 +131,27 @@ static bool is_closed(const struct fl_digest *d, struct fl_str place)
     return false;
 }
 
-static void add_place(struct fl_digest *d, struct fl_str place, const struct fl_uuid *person)
+static void add_place(struct fl_digest *d, struct fl_str place, const struct fl_uuid *person,
+                      bool is_quiet)
 {
     if (is_closed(d, place))
         return;
     for (size_t i = 0; i < d->place_count; i++) {
         if (fl_str_eq(d->places[i].place, place)) {
             d->places[i].may_see = true;
+            d->places[i].is_quiet = is_quiet;
             return;
         }
     }
-    if (d->group_count)
+    if (d->refused_ms && fl_mono_ms() - d->refused_ms < REFUSED_MS)
+        d->is_barred = true;
+    else if (d->group_count)
         d->places[d->place_count++] =
             (struct fl_digest_place){ .id = fl_uuid_new(),
                                       .person = *person,
                                       .place = fl_arena_str(d->arena, place),
                                       .is_new = true,
+                                      .is_quiet = is_quiet,
                                       .may_see = true };
 }
 
@@ -168,10 +182,11 @@ static bool read_places(struct fl_digest *d)
                                       .shown = fl_cell_bytes(q, d->arena, i, 6) };
     }
     for (size_t i = 0; i < groups && ch->kind->place(ch, i, &place); i++)
-        add_place(d, place, &nobody);
+        add_place(d, place, &nobody, false);
     for (int i = 0; !groups && i < fl_rows(d->q_identities); i++) {
         struct fl_uuid person = fl_cell_uuid(d->q_identities, i, 0);
-        add_place(d, fl_cell(d->q_identities, i, 1), &person);
+        add_place(d, fl_cell(d->q_identities, i, 1), &person,
+                  fl_cell_int(d->q_identities, i, 2) > 0);
     }
     return true;
 }
@@ -191,13 +206,15 @@ FL_STEP(counted)
 }
 
 /* ---------------------------------------------------------------- one place */
-/* Everything in a group's, in a person's own what they may vote on. */
+/* Everything in a group's, in a person's own what they may vote on; in quiet hours that tells them
+ * of what is urgent. */
 static int64_t see(struct fl_digest *d, const struct fl_digest_place *p)
 {
     int64_t total = 0;
     for (size_t i = 0; i < d->group_count; i++) {
         struct fl_digest_group *g = &d->groups[i];
         g->is_seen = p->may_see && (fl_uuid_is_zero(&p->person) || may_vote(g, &p->person));
+        g->is_told = g->is_seen && (!p->is_quiet || g->ask->is_urgent);
         total += g->is_seen ? g->count : 0;
     }
     return total;
@@ -327,13 +344,45 @@ static enum fl_code draw(struct fl_digest *d, const struct fl_digest_place *p)
     return code;
 }
 
+/* Is there something to tell whose the place at work is; which no digest has counted? */
+static bool tells(const struct fl_digest *d, bool is_uncounted)
+{
+    for (size_t i = 0; i < d->group_count; i++) {
+        if (d->groups[i].is_told && (d->groups[i].uncounted || !is_uncounted))
+            return true;
+    }
+    return false;
+}
+
+static void note_told(struct fl_digest *d)
+{
+    for (size_t i = 0; i < d->group_count; i++) {
+        struct fl_digest_group *g = &d->groups[i];
+        if (g->is_told && g->uncounted)
+            fl_store_flood_counted(
+                &d->tx, &d->channel->id, &g->row.agent_id, g->row.tool, g->ask_json,
+                fl_uuid_is_zero(&g->row.owner_id) ? NULL : &g->row.owner_id, g->at_us);
+        g->uncounted = g->is_told ? 0 : g->uncounted;
+    }
+}
+
+FL_STEP(rested)
+{
+    return f->op.code ? fl_fail(f) : &S_next;
+}
+
 FL_STEP(next)
 {
     struct fl_digest *d = digest_of(f);
     if (d->at == d->place_count) {
         d->written_ms = d->is_late ? 0 : fl_mono_ms();
+        d->barred_ms = d->is_barred && !d->is_standing && !d->is_late ? fl_mono_ms() : 0;
         d->again_ms = d->again_ms * 2 < AGAIN_MS ? d->again_ms * 2 : AGAIN_MS;
         return fl_end(f);
+    }
+    if (d->at >= d->rest_at + PLACES_ONCE) {
+        d->rest_at = d->at;
+        return fl_await(f, &S_rested, fl_sleep_start(&f->op, &d->sleep, d->channel->core->loop, 0));
     }
     struct fl_digest_place *p = &d->places[d->at];
     d->drawn = (struct fl_chat_drawn){ .is_last_page = false };
@@ -342,16 +391,20 @@ FL_STEP(next)
     fl_sha256(d->drawn.bytes, d->digest);
     begin(d);
     bool is_same = p->message.p && fl_str_eq(p->shown, fl_bytes(d->digest, sizeof d->digest));
-    if (is_same && !p->is_stale) {
+    bool has_nobody = !p->message.p && !tells(d, false) && (p->is_new || !d->is_over);
+    d->is_standing |= p->message.p && !d->is_over;
+    d->is_barred |= has_nobody && p->is_quiet;
+    if (has_nobody || (is_same && !p->is_stale && !tells(d, true))) {
         d->at++;
         return &S_next;
     }
     if (is_same || (d->is_over && !p->message.p)) {
-        if (d->is_over && !p->is_new)
+        if (d->is_over)
             fl_store_digest_drop(&d->tx, &p->id); /* nothing stands there */
-        else if (is_same)
+        else
             fl_store_digest_shown(&d->tx, &p->id, p->message, p->shown);
-        return d->tx.first ? fl_await(f, &S_noted, fl_tx_submit(&f->op, &d->tx)) : &S_noted;
+        note_told(d);
+        return fl_await(f, &S_noted, fl_tx_submit(&f->op, &d->tx));
     }
     if (fl_pace_take(d->pace, p->place)) {
         d->is_late = true;
@@ -389,6 +442,7 @@ FL_STEP(sent)
 {
     struct fl_digest *d = digest_of(f);
     const struct fl_digest_place *p = &d->places[d->at];
+    char why[200];
     bool is_gone = f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN;
     if (f->op.code && !is_gone) {
         d->is_chat_fault = f->op.code != FL_CANCELLED;
@@ -399,17 +453,19 @@ FL_STEP(sent)
         FL_LOG(WARN, "digest_not_taken", FL_KU("org", &d->channel->organization),
                FL_KV("channel", d->channel->name), FL_KS("reason", f->op.err.text));
     begin(d);
+    if (is_gone && !p->message.p) {
+        fl_utf8_format(why, sizeof why, "%s", f->op.err.text);
+        fl_store_channel_fails(&d->tx, &d->channel->id, d->channel->failures, fl_str_of(why), 0);
+        d->refused_ms = fl_mono_ms();
+        d->is_barred = true;
+    }
     if (is_gone || d->is_over) {
         fl_store_digest_drop(&d->tx, &p->id);
         return fl_await(f, &S_noted, fl_tx_submit(&f->op, &d->tx));
     }
     fl_store_digest_shown(&d->tx, &p->id, d->send.posted, fl_bytes(d->digest, sizeof d->digest));
-    for (size_t i = 0; i < d->group_count; i++) {
-        struct fl_digest_group *g = &d->groups[i];
-        if (g->is_seen && g->uncounted)
-            fl_store_flood_counted(&d->tx, &d->channel->id, &g->row.agent_id, g->row.tool);
-        g->uncounted = g->is_seen ? 0 : g->uncounted;
-    }
+    note_told(d);
+    d->is_standing = true;
     return fl_await(f, &S_noted, fl_tx_submit(&f->op, &d->tx));
 }
 
@@ -458,9 +514,9 @@ enum fl_code fl_digest_start(struct fl_op *op, struct fl_digest *d)
     d->arena = fl_arena_new(8192);
     if (!d->arena)
         return fl_err_code(&op->err, FL_NOMEM);
-    d->is_chat_fault = d->is_late = d->is_over = false;
+    d->is_chat_fault = d->is_late = d->is_over = d->is_standing = d->is_barred = false;
     d->retry_ms = 0;
-    d->group_count = d->place_count = d->at = 0;
+    d->group_count = d->place_count = d->at = d->rest_at = 0;
     d->groups = NULL;
     d->places = NULL;
     fl_tx_init(&d->tx, d->channel->core->pg, d->arena, &d->channel->organization);

@@ -16,15 +16,19 @@ struct fl_digest_group {
     struct fl_approval row; /* who asks, as far as it says who may decide */
     struct fl_ballot ballot;
     struct fl_ask *ask;
-    int64_t count, uncounted; /* folded; of those, in no digest that was taken */
+    struct fl_str ask_json;
+    int64_t count, uncounted; /* folded; of those, in no digest that was taken, */
+    int64_t at_us;            /* then */
     bool is_seen;             /* in the place at work */
+    bool is_told;             /* to whom that is */
 };
 
 struct fl_digest_place {
     struct fl_uuid id, person, asks_stop;
     struct fl_str place, message, shown;
     bool is_new, is_stale;
-    bool may_see; /* still a place of the channel */
+    bool is_quiet; /* whose it is may be disturbed by what is urgent only */
+    bool may_see;  /* still a place of the channel */
 };
 
 struct fl_digest {
@@ -38,18 +42,23 @@ struct fl_digest {
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_post post;
+    struct fl_sleep sleep;
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q_any, *q_digests, *q_counts, *q_people, *q_votes, *q_identities, *q_closed;
     struct fl_digest_group *groups;
     struct fl_digest_place *places;
-    size_t group_count, place_count, at;
+    size_t group_count, place_count, at, rest_at;
     struct fl_chat_drawn drawn;
     struct fl_chat_send send;
     uint8_t digest[FL_SHA256_BYTES];
     bool is_over;       /* of the place at work: it is written for the last time */
     bool is_cut;        /* there are more groups than were read */
     bool is_late;       /* some place could not be written to yet */
+    bool is_standing;   /* in some place, */
+    bool is_barred;     /* in some other it cannot be posted now */
+    int64_t barred_ms;  /* fl_mono_ms when it was, and stood nowhere; 0: that was not so */
+    int64_t refused_ms; /* when a place did not take it; 0: each did */
     int64_t written_ms; /* fl_mono_ms of the last time that all were up to date */
     int64_t again_ms;   /* until the next time */
 };

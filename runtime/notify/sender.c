@@ -13,16 +13,20 @@
 #include "runtime/store/place.h"
 
 #define REST_MS       1000
-#define UNLINKED_MS   5000 /* nobody to tell yet: look again */
+#define UNLINKED_MS   5000  /* nobody to tell yet: look again */
+#define QUIET_MS      60000 /* the same in quiet hours */
 #define BACKOFF_MS    1000
 #define BACKOFF_MAX   300000
-#define PASSING_MS    400  /* approved and running are over in a moment, mostly */
-#define WORKS_MS      5000 /* between two notes that it works */
-#define BREAKER_AFTER 5    /* failures in a row, then the channel rests */
-#define COUNTED_MS    50   /* by then a call that was taken in is seen by whoever counts */
+#define PASSING_MS    400   /* approved and running are over in a moment, mostly */
+#define WORKS_MS      5000  /* between two notes that it works */
+#define BREAKER_AFTER 5     /* failures in a row, then the channel rests */
+#define COUNTED_MS    50    /* by then a call that was taken in is seen by whoever counts */
+#define MANY          20000 /* wait to be told: they are folded each MANY_MS only */
+#define MANY_MS       5000
 #define FLOOD_MS      2000 /* of work on a batch, then what is most urgent is asked again */
 
 FL_STEP_DECLARE(ask);
+FL_STEP_DECLARE(due);
 FL_STEP_DECLARE(told);
 FL_STEP_DECLARE(digest);
 FL_STEP_DECLARE(digested);
@@ -114,19 +118,31 @@ FL_STEP(ask)
     if (!s->arena)
         return &S_rest;
     begin(s);
-    /* What comes in while it is counted waits for the next round. */
-    if (s->is_flooded)
-        fl_store_flood_fold(&s->tx, &s->channel->id, fl_channel_rate(s->channel));
-    s->tx.is_read_only = !s->is_flooded;
+    f->op.code = FL_OK;
+    if (!s->is_flooded || fl_mono_ms() - s->folded_ms < s->fold_ms)
+        return &S_due;
+    s->folded_ms = fl_mono_ms();
+    fl_store_flood_fold(&s->tx, &s->channel->id, fl_channel_rate(s->channel));
+    return fl_await(f, &S_due, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(due)
+{
+    struct fl_sender *s = sender_of(f);
+    if (f->op.code)
+        s->folded_ms = fl_mono_ms(); /* what cannot be folded, or not in time, is told */
+    begin(s);
+    s->tx.is_read_only = true;
+    /* What came in since it was counted waits for the next time. */
     s->q = fl_store_outbox_due(&s->tx, &s->channel->id, FL_SENDER_BATCH,
-                               s->is_flooded ? COUNTED_MS : -REST_MS);
+                               s->is_flooded ? fl_mono_ms() - s->folded_ms + COUNTED_MS : -REST_MS);
     s->q_next = fl_store_outbox_next(&s->tx, &s->channel->id);
     s->q_flood = fl_store_flood(&s->tx, &s->channel->id);
     return fl_await(f, &S_told, fl_tx_submit(&f->op, &s->tx));
 }
 
 /* Columns of fl_store_flood: how many wait to be told, how many were told in the last minute, does
- * a digest stand. */
+ * a digest stand, or is anything folded. */
 static bool is_flood(const struct fl_sender *s)
 {
     int64_t cards = fl_cell_int(s->q_flood, 0, 0) + fl_cell_int(s->q_flood, 0, 1);
@@ -143,6 +159,7 @@ FL_STEP(told)
         return &S_rest; /* the log has it; the next round asks again */
     bool was_flooded = s->is_flooded;
     s->is_flooded = is_flood(s);
+    s->fold_ms = fl_cell_int(s->q_flood, 0, 0) > MANY ? MANY_MS : 0;
     if (s->is_flooded && !was_flooded)
         return &S_ask;
     s->asked_ms = fl_mono_ms();
@@ -178,10 +195,8 @@ FL_STEP(digested)
 {
     struct fl_sender *s = sender_of(f);
     enum fl_code code = f->op.code;
-    if (code == FL_OK)
+    if (!s->flood.is_chat_fault) /* else what is due fails as well */
         return &S_next_row;
-    if (!s->flood.is_chat_fault)
-        return wait_a_round(s);
     fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.err.text);
     rest_channel(s, code, s->flood.retry_ms);
     begin(s);
@@ -383,7 +398,7 @@ static void add_new_cards(struct fl_sender *s)
     s->is_closed = closed.p != NULL;
     if (has_any)
         return;
-    s->later_ms = s->quiet_ms > 0 && s->quiet_ms < UNLINKED_MS ? s->quiet_ms : UNLINKED_MS;
+    s->later_ms = s->quiet_ms < 0 ? UNLINKED_MS : s->quiet_ms < QUIET_MS ? s->quiet_ms : QUIET_MS;
     if (closed.p)
         snprintf(s->trouble, sizeof s->trouble, "no card goes to its chat: %.*s",
                  FL_STR_ARG(closed));
