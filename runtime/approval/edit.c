@@ -316,7 +316,7 @@ static enum fl_code write_both(struct fl_edit *e, struct fl_err *err)
                                           e->person_name, fl_str_of(reason), false, 0);
     fl_store_approval_edited(&e->tx, &e->approval, &e->fresh.id);
     e->q_intake = fl_store_approval_intake(&e->tx, &e->fresh, &ev.row);
-    fl_store_approval_succeed(&e->tx, &e->approval, &e->fresh.id);
+    fl_store_approval_succeed(&e->tx, &e->approval, &e->fresh.id, e->core->times.leave_ms);
     event(e, &ev, FL_AUDIT_APPROVAL_REJECTED, &e->approval);
     fl_audit_z(&ev, "reason", reason);
     fl_audit_uuid(&ev, "edited_to", &e->fresh.id, e->arena);

@@ -161,10 +161,12 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
                                           struct fl_str reason, bool may_ask_again,
                                           int64_t undo_ms);
 /* `id` goes on in `to`: in front of the new row's intake, whose task is the old one's; and behind
- * it, so that the request is found there too, with the grace of a caller who is gone. */
+ * it, so that the request is found there too, with the grace of a caller who is gone. One who
+ * waits still takes the new one over at once; if they are lost before that, the break cancels as it
+ * would have: `leave_ms` is its grace. */
 void fl_store_approval_edited(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to);
-void fl_store_approval_succeed(struct fl_tx *tx, const struct fl_uuid *id,
-                               const struct fl_uuid *to);
+void fl_store_approval_succeed(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to,
+                               int64_t leave_ms);
 /* Of a rejected one: may_ask_again. */
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id);
 /* Beside the decision: who broke the glass, and the review that is due. */

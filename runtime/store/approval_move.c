@@ -88,9 +88,11 @@ static struct fl_sql sql_edited = {
 static struct fl_sql sql_succeed = {
     "approval_succeed",
     "UPDATE approval n SET mcp_session = o.mcp_session, mcp_request = o.mcp_request, mcp_stream = "
-    "o.mcp_stream, break_cancels = o.break_cancels, left_at = o.left_at, grace_until = "
-    "o.grace_until FROM approval o WHERE o.organization_id = (SELECT org()) AND o.approval_id = $1 "
-    "AND n.organization_id = o.organization_id AND n.approval_id = $2",
+    "o.mcp_stream, break_cancels = o.break_cancels, left_at = CASE WHEN o.wait_mode = 'held' THEN "
+    "clock_timestamp() ELSE o.left_at END, grace_until = CASE WHEN o.wait_mode <> 'held' THEN "
+    "o.grace_until WHEN o.break_cancels OR n.after_leave = 'cancel' THEN clock_timestamp() + " SPAN(
+        "$3") " END FROM approval o WHERE o.organization_id = (SELECT org()) AND o.approval_id = $1 "
+              "AND n.organization_id = o.organization_id AND n.approval_id = $2",
     0
 };
 static struct fl_sql sql_leave = {
@@ -197,12 +199,12 @@ struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid
     return q;
 }
 
-static void pair(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id,
-                 const struct fl_uuid *to)
+static struct fl_query *pair(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id,
+                             const struct fl_uuid *to)
 {
-    struct fl_query *q = fl_tx_add(tx, sql);
-    fl_bind_uuid(tx, q, id);
+    struct fl_query *q = mine(tx, sql, id);
     fl_bind_uuid(tx, q, to);
+    return q;
 }
 
 void fl_store_approval_edited(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to)
@@ -210,9 +212,10 @@ void fl_store_approval_edited(struct fl_tx *tx, const struct fl_uuid *id, const 
     pair(tx, &sql_edited, id, to);
 }
 
-void fl_store_approval_succeed(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to)
+void fl_store_approval_succeed(struct fl_tx *tx, const struct fl_uuid *id, const struct fl_uuid *to,
+                               int64_t leave_ms)
 {
-    pair(tx, &sql_succeed, id, to);
+    fl_bind_int(tx, pair(tx, &sql_succeed, id, to), leave_ms);
 }
 
 struct fl_query *fl_store_approval_reopen(struct fl_tx *tx, const struct fl_uuid *id)
