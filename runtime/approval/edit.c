@@ -4,6 +4,8 @@
 #include "flopinio/base/jcs.h"
 #include "flopinio/base/json.h"
 #include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
+#include "runtime/approval/alert.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/frozen.h"
 #include "runtime/approval/hub.h"
@@ -83,20 +85,36 @@ static enum fl_code check(struct fl_edit *e, struct fl_err *err)
     return fl_quorum_may_vote(&facts, person, &vote, err);
 }
 
-/* The old arguments, and the tool if it is the one that was called; NULL: err. */
+/* The old arguments. */
+static enum fl_code open_before(struct fl_edit *e, struct fl_content_call *ret, struct fl_err *err)
+{
+    struct fl_err why;
+    uint64_t failures = fl_mem_failures();
+    struct fl_str sealed = fl_cell_bytes(e->q_content, e->arena, 0, 0);
+    enum fl_code code =
+        fl_content_arguments(e->core, &e->organization, &e->row, sealed, e->arena, ret, &why);
+    if (code == FL_OK) {
+        e->before = ret->arguments;
+        return FL_OK;
+    }
+    if (fl_mem_failures() != failures)
+        return fl_err_code(err, FL_NOMEM);
+    e->is_tampered = code == FL_CONFLICT || code == FL_BAD_KEY;
+    if (!e->is_tampered)
+        return fl_err_set(err, code, "%s", why.text);
+    FL_LOG(ERROR, "approval_tampered", FL_KU("org", &e->organization), FL_KU("call", &e->approval),
+           FL_KS("reason", why.text));
+    return fl_err_set(err, FL_CONFLICT, "it cannot be changed: %s", why.text);
+}
+
+/* The tool, if it is the one that was called; NULL: err. */
 static const struct fl_org_tool *find_tool(struct fl_edit *e, struct fl_err *err)
 {
     struct fl_content_call call;
     const struct fl_approval *old = &e->row;
     const struct fl_org_tool *tool = fl_org_tool(e->org, old->tool);
-    enum fl_code code =
-        fl_content_arguments(e->core, &e->organization, old,
-                             fl_cell_bytes(e->q_content, e->arena, 0, 0), e->arena, &call, err);
-    if (code == FL_BAD_KEY)
-        fl_err_set(err, FL_CONFLICT, "its arguments cannot be read");
-    if (code)
+    if (open_before(e, &call, err) != FL_OK)
         return NULL;
-    e->before = call.arguments;
     if (!tool || tool->state != FL_TOOL_ACCEPTED ||
         fl_uuid_cmp(&tool->server->id, &old->server_id) != 0 ||
         !fl_str_eq(tool->digest, old->definition_digest) ||
@@ -339,11 +357,14 @@ FL_STEP(locked)
     if (!fl_store_approval_read(e->q_row, 0, e->arena, &e->row))
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
     enum fl_code code = prepare(e, &e->refusal);
-    if (code == FL_FORBIDDEN) {
-        event(e, &ev, FL_AUDIT_APPROVAL_REFUSED, &e->approval);
+    if (code == FL_FORBIDDEN || e->is_tampered) {
+        event(e, &ev, e->is_tampered ? FL_AUDIT_APPROVAL_TAMPERED : FL_AUDIT_APPROVAL_REFUSED,
+              &e->approval);
         fl_audit_z(&ev, "what", "edit");
         fl_audit_z(&ev, "why", e->refusal.text);
         fl_audit_append(&ev, &e->tx);
+        if (e->is_tampered)
+            fl_alert_tampered(&e->tx, &e->row);
         return fl_await(f, &S_refused, fl_tx_commit(&f->op, &e->tx));
     }
     if (code == FL_OK)
@@ -469,14 +490,25 @@ struct fl_str fl_edit_told(struct fl_arena *arena, const struct fl_look *look)
     return told;
 }
 
+/* Of a JSON array's text. */
+static bool has_items(struct fl_str list)
+{
+    for (size_t i = 1; i + 1 < list.n; i++) {
+        if (!strchr(" \t\r\n", list.p[i]))
+            return true;
+    }
+    return false;
+}
+
 struct fl_str fl_edit_before(struct fl_arena *arena, struct fl_str told, struct fl_str content)
 {
+    bool has_more = has_items(content);
     struct fl_buf out = FL_BUF_INIT;
     struct fl_str both = { NULL, 0 };
     fl_buf_puts(&out, "[{\"type\":\"text\",\"text\":");
     fl_buf_json_str(&out, told);
-    fl_buf_puts(&out, content.n > 2 ? "}," : "}]");
-    if (content.n > 2)
+    fl_buf_puts(&out, has_more ? "}," : "}]");
+    if (has_more)
         fl_buf_str(&out, (struct fl_str){ content.p + 1, content.n - 1 });
     if (!out.is_failed)
         both = fl_arena_str(arena, fl_buf_view(&out));

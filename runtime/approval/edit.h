@@ -35,12 +35,14 @@ struct fl_edit {
     struct fl_ask *ask;
     struct fl_policy_verdict verdict;
     struct fl_str before, after; /* canonical */
+    bool is_tampered;            /* the row is not what was stored */
     struct fl_err refusal;
     struct fl_post post;
 };
 
 /* FL_BAD_PARAMS (the schema, nothing changed), FL_NOT_FOUND, FL_FORBIDDEN (noted in the audit),
- * FL_CONFLICT (decided, not what was shown, the policy does not ask about it), FL_UNAVAILABLE. */
+ * FL_CONFLICT (decided, not what was shown, the policy does not ask about it; a row that somebody
+ * tampered with is noted in the audit, and told to the owners), FL_UNAVAILABLE. */
 enum fl_code fl_edit_start(struct fl_op *op, struct fl_edit *edit) FL_MUST_CHECK;
 
 /* For the agent: who changed the arguments of the call that was looked at (with wants_edited), and

@@ -357,6 +357,34 @@ def many_edits_at_once_make_one(rt):
 
 
 @case()
+def a_tampered_call_is_not_changed_in_silence(rt):
+    """A row that is not what was stored is no plain conflict: the audit and the owners have it."""
+    org, _, _, old = waiting(rt)
+    opal = org.add_person("opal", "owner")
+    rt.sql("UPDATE approval SET precondition = 'another' WHERE approval_id = %s", old)
+    for _ in range(2):
+        with refused(409, "does not match its digest"):
+            edit(org.ann, old, {"line": "two"})
+    assert org.state(old) == "pending" and len(org.rows()) == 1
+    assert org.audit(old, "approval.tampered")[0]["data"]["what"] == "edit"
+    (alert,) = rt.sql("SELECT a.kind, p.name FROM alert a JOIN person p USING (person_id) WHERE "
+                      "a.organization_id = %s", org.id)
+    assert alert == {"kind": "tampered", "name": opal.name}, alert
+
+
+@case(breaks=True)
+def a_caller_who_is_lost_at_the_change_takes_the_call_back(rt):
+    """The rule cancels what nobody waits for: the changed call too, which nobody came to hold."""
+    org, agent, _, old = waiting(rt, policy(after_leave="cancel"))
+    rt.kill_worker(rt.worker_of(agent.sock), wait=False)
+    new = edit(org.ann, old, {"line": "two"})
+    org.wait_state(new, "cancelled")
+    with refused(409):
+        org.bob.approve(new)
+    assert org.effects() == []
+
+
+@case()
 def a_changed_secret_is_not_on_the_card(rt):
     org = Org(rt, files=False, scenario=True, policy=policy())
     org.accept(APPEND, secrets=["/line"])
