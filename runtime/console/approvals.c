@@ -289,13 +289,13 @@ static void start_list(struct fl_api *a)
 }
 
 /* ---------------------------------------------------------------- one */
-static enum fl_code make_card(const struct fl_api *a, const struct fl_look *look,
-                              const struct fl_approval_view *view, struct fl_card *ret,
-                              struct fl_err *err)
+static enum fl_code make_card(const struct fl_api *a, struct fl_arena *arena,
+                              const struct fl_look *look, const struct fl_approval_view *view,
+                              struct fl_card *ret, struct fl_err *err)
 {
     struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
                                        look->is_tampered };
-    return fl_card_of(a->arena, view, &texts, a->core->keys, &a->organization_id, 0, ret, err);
+    return fl_card_of(arena, view, &texts, a->core->keys, &a->organization_id, 0, ret, err);
 }
 
 static void answer_one(struct fl_api *a, struct fl_look *look)
@@ -308,7 +308,7 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     const struct fl_approval *row = &look->row;
     enum fl_code code = fl_approval_view_read(&view, a->arena, row, &look->ballot, &err);
     if (code == FL_OK) {
-        code = make_card(a, look, &view, &card, &err);
+        code = make_card(a, a->arena, look, &view, &card, &err);
         if (code)
             fl_approval_view_fini(&view);
     }
@@ -414,20 +414,6 @@ static void on_decided(struct fl_op *op)
     fl_api_ok(a, &out);
 }
 
-bool fl_verdict_parse(struct fl_str text, enum fl_verdict *ret)
-{
-    static const char *const verdicts[] = { [FL_VERDICT_APPROVE] = "approve",
-                                            [FL_VERDICT_REJECT] = "reject",
-                                            [FL_VERDICT_WITHDRAW] = "withdraw" };
-    for (size_t i = 0; i < FL_COUNTOF(verdicts); i++) {
-        if (fl_str_is(text, verdicts[i])) {
-            *ret = (enum fl_verdict)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool read_verdict(struct fl_api *a, enum fl_verdict *ret)
 {
     struct fl_str text;
@@ -439,20 +425,26 @@ static bool read_verdict(struct fl_api *a, enum fl_verdict *ret)
     return false;
 }
 
-enum fl_code fl_api_check_whole(struct fl_api *a, const struct fl_look *look, struct fl_err *err)
+/* The card goes at once: a request may decide fifty, each of megabytes. */
+enum fl_code fl_api_check_whole(const struct fl_api *a, const struct fl_look *look,
+                                struct fl_err *err)
 {
     struct fl_approval_view view;
     struct fl_card card;
     if (look->is_tampered)
         return FL_OK;
-    enum fl_code code = fl_approval_view_read(&view, a->arena, &look->row, &look->ballot, err);
-    if (code)
-        return code;
-    code = make_card(a, look, &view, &card, err);
-    if (code == FL_OK && card.can_reject && !card.can_approve)
-        code =
-            fl_err_set(err, FL_CONFLICT, "it cannot be approved: %.*s", FL_STR_ARG(card.why_not));
-    fl_approval_view_fini(&view);
+    struct fl_arena *scratch = fl_arena_new(0);
+    if (!scratch)
+        return fl_err_code(err, FL_NOMEM);
+    enum fl_code code = fl_approval_view_read(&view, scratch, &look->row, &look->ballot, err);
+    if (code == FL_OK) {
+        code = make_card(a, scratch, look, &view, &card, err);
+        if (code == FL_OK && card.can_reject && !card.can_approve)
+            code = fl_err_set(err, FL_CONFLICT, "it cannot be approved: %.*s",
+                              FL_STR_ARG(card.why_not));
+        fl_approval_view_fini(&view);
+    }
+    fl_arena_free(&scratch);
     return code;
 }
 

@@ -133,6 +133,20 @@ static void next(struct fl_api *a)
 }
 
 /* ---------------------------------------------------------------- the request */
+bool fl_verdict_parse(struct fl_str text, enum fl_verdict *ret)
+{
+    static const char *const verdicts[] = { [FL_VERDICT_APPROVE] = "approve",
+                                            [FL_VERDICT_REJECT] = "reject",
+                                            [FL_VERDICT_WITHDRAW] = "withdraw" };
+    for (size_t i = 0; i < FL_COUNTOF(verdicts); i++) {
+        if (fl_str_is(text, verdicts[i])) {
+            *ret = (enum fl_verdict)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool wrong(struct fl_api *a, size_t at, const char *text)
 {
     fl_api_error(a, FL_BAD_PARAMS, "decision %zu: %s", at + 1, text);
