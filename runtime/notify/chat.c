@@ -35,6 +35,7 @@ FL_STEP_DECLARE(stopped);
 FL_STEP_DECLARE(listed);
 FL_STEP_DECLARE(asked_for);
 FL_STEP_DECLARE(called);
+FL_STEP_DECLARE(link);
 FL_STEP_DECLARE(linked);
 FL_STEP_DECLARE(noted);
 FL_STEP_DECLARE(prompt_taken);
@@ -77,7 +78,6 @@ FL_STEP(identify)
     struct fl_chat_event *e = event_of(f);
     begin(e);
     if (e->verb == FL_CHAT_LINK) {
-        uint8_t hash[FL_SHA256_BYTES];
         enum fl_token_kind kind;
         if (!e->is_private)
             return say(e, true,
@@ -85,10 +85,7 @@ FL_STEP(identify)
                        "another");
         if (!fl_token_parse(e->text, &kind) || kind != FL_TOKEN_LINK)
             return say(e, true, "that is no code of ours; copy it as a whole");
-        fl_token_digest(e->text, hash);
-        e->q_link = fl_store_chat_link(&e->tx, fl_bytes(hash, sizeof hash), &e->channel->id,
-                                       e->channel->kind->name, e->external, e->display);
-        return fl_await(f, &S_linked, fl_tx_submit(&f->op, &e->tx));
+        return fl_await(f, &S_link, fl_tx_open(&f->op, &e->tx));
     }
     e->tx.is_read_only = true;
     e->q_person = fl_store_chat_person(&e->tx, e->channel->kind->name, e->external);
@@ -495,6 +492,24 @@ FL_STEP(listed)
 }
 
 /* ---------------------------------------------------------------- linking */
+FL_STEP(link)
+{
+    struct fl_chat_event *e = event_of(f);
+    uint8_t hash[FL_SHA256_BYTES];
+    if (f->op.code)
+        return fl_fail(f);
+    fl_token_digest(e->text, hash);
+    e->q_link = fl_store_chat_link(&e->tx, fl_bytes(hash, sizeof hash), &e->channel->id,
+                                   e->channel->kind->name, e->external, e->display);
+    return fl_await(f, &S_linked, fl_tx_round(&f->op, &e->tx));
+}
+
+static fl_next end_link(struct fl_chat_event *e, bool is_alert, const char *text)
+{
+    say(e, is_alert, text);
+    return fl_await(&e->flow, &S_noted, fl_tx_commit(&e->flow.op, &e->tx));
+}
+
 FL_STEP(linked)
 {
     struct fl_chat_event *e = event_of(f);
@@ -503,18 +518,15 @@ FL_STEP(linked)
     if (f->op.code)
         return fl_fail(f);
     if (fl_rows(e->q_link) != 1)
-        return say(e, true,
-                   "that code is used, too old, or for another channel; ask for another: "
-                   "flopinio user link");
+        return end_link(e, true,
+                        "that code is used, too old, or for another channel; ask for another: "
+                        "flopinio user link");
     e->person = fl_cell_uuid(e->q_link, 0, 0);
     e->person_name = fl_arena_str(e->arena, fl_cell(e->q_link, 0, 1));
     if (!fl_cell_bool(e->q_link, 0, 2))
-        return say(e, true,
-                   "this account is linked to somebody else already; have that undone "
-                   "first");
-    snprintf(text, sizeof text, "you are %.*s here now", FL_STR_ARG(e->person_name));
-    say(e, false, text);
-    begin(e);
+        return end_link(e, true,
+                        "this account is linked to somebody else already; have that undone "
+                        "first");
     fl_audit_init(&a, &e->channel->organization, FL_AUDIT_IDENTITY_LINKED, FL_ACTOR_PERSON,
                   &e->person, "person", &e->person);
     fl_audit_text(&a, "person", e->person_name);
@@ -522,7 +534,8 @@ FL_STEP(linked)
     fl_audit_text(&a, "channel", e->channel->name);
     fl_audit_text(&a, "external", e->external);
     fl_audit_append(&a, &e->tx);
-    return fl_await(f, &S_noted, fl_tx_submit(&f->op, &e->tx));
+    snprintf(text, sizeof text, "you are %.*s here now", FL_STR_ARG(e->person_name));
+    return end_link(e, false, text);
 }
 
 FL_STEP(noted)
@@ -634,6 +647,7 @@ static void on_ended(struct fl_flow *f)
     struct fl_op *op = e->op;
     if (e->look)
         fl_look_fini(e->look);
+    fl_tx_abandon(&e->tx);
     fl_tx_fini(&e->tx);
     if (f->first.code)
         op->err = f->first;

@@ -299,6 +299,7 @@ static void on_ended(struct fl_flow *f)
     if (s->is_event_open)
         fl_chat_event_fini(&s->event);
     fl_slack_call_fini(&s->call);
+    fl_tx_abandon(&s->tx);
     fl_tx_fini(&s->tx);
     fl_tx_fini(&s->noting);
     fl_arena_free(&s->arena);

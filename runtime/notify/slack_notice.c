@@ -10,9 +10,16 @@
 #include "runtime/store/place.h"
 #include "runtime/store/vote.h"
 
+#define SET_TRIES    30
+#define SET_AGAIN_MS 1000
+
 FL_STEP_DECLARE(asked);
 FL_STEP_DECLARE(placed);
+FL_STEP_DECLARE(rested);
 FL_STEP_DECLARE(set);
+FL_STEP_DECLARE(opened);
+FL_STEP_DECLARE(written);
+FL_STEP_DECLARE(withdrawn);
 FL_STEP_DECLARE(noted);
 
 static struct fl_slack_event *event_of(struct fl_flow *f)
@@ -116,13 +123,21 @@ static fl_next place_event(struct fl_slack_event *s, struct fl_str type, struct 
 }
 
 /* ---------------------------------------------------------------- accounts */
-/* The accounts that `pattern` names (LIKE) decide nothing from now on, or again. */
+/* Set, audited and without their votes, all in one transaction: what Slack says once is not to be
+ * half done. */
+struct fl_slack_account {
+    struct fl_uuid person;
+    struct fl_str name, external;
+    struct fl_query *q_votes;
+    struct fl_uuid *approvals;
+    size_t count;
+};
+
 static fl_next set_accounts(struct fl_slack_event *s, struct fl_str pattern, bool is_disabled)
 {
-    begin(s);
+    s->accounts = pattern;
     s->is_disabled = is_disabled;
-    s->q = fl_store_chat_disable(&s->tx, s->channel->kind->name, pattern, is_disabled);
-    return fl_await(&s->flow, &S_set, fl_tx_submit(&s->flow.op, &s->tx));
+    return &S_set;
 }
 
 fl_next fl_slack_disable(struct fl_slack_event *s, fl_next then)
@@ -133,48 +148,129 @@ fl_next fl_slack_disable(struct fl_slack_event *s, fl_next then)
 
 static fl_next go_on(struct fl_slack_event *s)
 {
+    s->flow.op.code = FL_OK;
     return s->then ? s->then : fl_end(&s->flow);
 }
 
-/* Columns of fl_store_chat_disable: person_id, name, external_id. */
+/* Nothing of it is done: once more, a little later. */
+static fl_next not_set(struct fl_slack_event *s)
+{
+    struct fl_op *op = &s->flow.op;
+    bool goes_on = op->code != FL_CANCELLED && s->tries++ < SET_TRIES;
+    fl_tx_abandon(&s->tx);
+    FL_LOG(ERROR, "slack_account_not_set", FL_KU("org", &s->channel->organization),
+           FL_KI("tries", s->tries), FL_KS("reason", op->err.text));
+    if (!goes_on)
+        return go_on(s);
+    return fl_await(&s->flow, &S_rested,
+                    fl_sleep_start(op, &s->sleep, s->channel->core->loop, SET_AGAIN_MS));
+}
+
+FL_STEP(rested)
+{
+    struct fl_slack_event *s = event_of(f);
+    return f->op.code ? go_on(s) : &S_set;
+}
+
 FL_STEP(set)
 {
     struct fl_slack_event *s = event_of(f);
-    int count = f->op.code ? 0 : fl_rows(s->q);
-    if (!count) {
-        f->op.code = FL_OK;
-        return go_on(s);
-    }
-    struct fl_tx *tx = &s->noting;
-    fl_tx_init(tx, s->channel->core->pg, s->arena, &s->channel->organization);
-    for (int i = 0; i < count; i++) {
-        struct fl_audit_event a;
-        struct fl_uuid person = fl_cell_uuid(s->q, i, 0);
-        fl_audit_init(&a, &s->channel->organization,
-                      s->is_disabled ? FL_AUDIT_IDENTITY_DISABLED : FL_AUDIT_IDENTITY_ENABLED,
-                      FL_ACTOR_SYSTEM, &s->channel->core->worker, "person", &person);
-        fl_audit_text(&a, "person", fl_cell(s->q, i, 1));
-        fl_audit_z(&a, "kind", s->channel->kind->name);
-        fl_audit_text(&a, "channel", s->channel->name);
-        fl_audit_text(&a, "external", fl_cell(s->q, i, 2));
-        fl_audit_append(&a, tx);
-        fl_store_chat_withdraw(tx, &person);
+    begin(s);
+    return fl_await(f, &S_opened, fl_tx_open(&f->op, &s->tx));
+}
+
+FL_STEP(opened)
+{
+    struct fl_slack_event *s = event_of(f);
+    if (f->op.code)
+        return not_set(s);
+    s->q = fl_store_chat_disable(&s->tx, s->channel->kind->name, s->accounts, s->is_disabled);
+    return fl_await(f, &S_written, fl_tx_round(&f->op, &s->tx));
+}
+
+static void note_account(struct fl_slack_event *s, const struct fl_slack_account *account)
+{
+    struct fl_audit_event a;
+    fl_audit_init(&a, &s->channel->organization,
+                  s->is_disabled ? FL_AUDIT_IDENTITY_DISABLED : FL_AUDIT_IDENTITY_ENABLED,
+                  FL_ACTOR_SYSTEM, &s->channel->core->worker, "person", &account->person);
+    fl_audit_text(&a, "person", account->name);
+    fl_audit_z(&a, "kind", s->channel->kind->name);
+    fl_audit_text(&a, "channel", s->channel->name);
+    fl_audit_text(&a, "external", account->external);
+    fl_audit_append(&a, &s->tx);
+}
+
+/* Columns of fl_store_chat_disable: person_id, name, external_id. */
+FL_STEP(written)
+{
+    struct fl_slack_event *s = event_of(f);
+    struct fl_tx *tx = &s->tx;
+    if (f->op.code)
+        return not_set(s);
+    s->set_count = (size_t)fl_rows(s->q);
+    if (!s->set_count)
+        return fl_await(f, &S_noted, fl_tx_commit(&f->op, tx));
+    s->set = fl_arena_array(s->arena, s->set_count, sizeof *s->set);
+    if (!s->set)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    for (size_t i = 0; i < s->set_count; i++)
+        s->set[i] =
+            (struct fl_slack_account){ .person = fl_cell_uuid(s->q, (int)i, 0),
+                                       .name = fl_arena_str(s->arena, fl_cell(s->q, (int)i, 1)),
+                                       .external =
+                                           fl_arena_str(s->arena, fl_cell(s->q, (int)i, 2)) };
+    for (size_t i = 0; i < s->set_count; i++) {
+        struct fl_slack_account *account = &s->set[i];
+        note_account(s, account);
+        fl_store_chat_withdraw(tx, &account->person);
         if (s->is_disabled)
-            fl_store_vote_withdraw_via(tx, &person, s->channel->kind->via);
+            account->q_votes =
+                fl_store_vote_withdraw_via(tx, &account->person, s->channel->kind->via);
     }
     if (!s->is_disabled)
         fl_store_outbox_back(tx, s->channel->kind->name);
-    return fl_await(f, &S_noted, fl_tx_submit(&f->op, tx));
+    return fl_await(f, &S_withdrawn, fl_tx_round(&f->op, tx));
+}
+
+static void note_vote(struct fl_slack_event *s, const struct fl_slack_account *account,
+                      const struct fl_uuid *approval)
+{
+    struct fl_audit_event a;
+    fl_audit_init(&a, &s->channel->organization, FL_AUDIT_APPROVAL_WITHDRAWN, FL_ACTOR_SYSTEM,
+                  &s->channel->core->worker, "approval", approval);
+    fl_audit_text(&a, "person", account->name);
+    fl_audit_z(&a, "why", "the person's account was disabled");
+    fl_audit_append(&a, &s->tx);
+}
+
+/* Each approval that lost a vote says so; read as a whole before the results are forgotten. */
+FL_STEP(withdrawn)
+{
+    struct fl_slack_event *s = event_of(f);
+    if (f->op.code)
+        return not_set(s);
+    for (size_t i = 0; i < s->set_count; i++) {
+        struct fl_slack_account *account = &s->set[i];
+        account->count = account->q_votes ? (size_t)fl_rows(account->q_votes) : 0;
+        account->approvals =
+            fl_arena_array(s->arena, account->count + 1, sizeof *account->approvals);
+        if (!account->approvals)
+            return fl_fail_with(f, FL_NOMEM, "out of memory");
+        for (size_t k = 0; k < account->count; k++)
+            account->approvals[k] = fl_cell_uuid(account->q_votes, (int)k, 0);
+    }
+    for (size_t i = 0; i < s->set_count; i++) {
+        for (size_t k = 0; k < s->set[i].count; k++)
+            note_vote(s, &s->set[i], &s->set[i].approvals[k]);
+    }
+    return fl_await(f, &S_noted, fl_tx_commit(&f->op, &s->tx));
 }
 
 FL_STEP(noted)
 {
     struct fl_slack_event *s = event_of(f);
-    if (f->op.code)
-        FL_LOG(ERROR, "slack_account_not_noted", FL_KU("org", &s->channel->organization),
-               FL_KS("reason", f->op.err.text));
-    f->op.code = FL_OK;
-    return go_on(s);
+    return f->op.code ? not_set(s) : go_on(s);
 }
 
 /* Only of our own workspace or enterprise: ids of others say nothing about ours. */

@@ -100,7 +100,12 @@ struct fl_slack_event {
     struct fl_tx tx, noting;
     struct fl_query *q;
     fl_next then;
+    struct fl_str accounts; /* which are set: a pattern (LIKE) of their ids */
     bool is_disabled;
+    struct fl_slack_account *set; /* what they are now, and whose votes went with them */
+    size_t set_count;
+    struct fl_sleep sleep;
+    int tries;
     struct fl_slack_home *home;
     bool is_home; /* it was opened */
 };

@@ -32,7 +32,7 @@ static struct fl_sql sql_withdraw_via = {
     "UPDATE vote v SET withdrawn_at = clock_timestamp() FROM approval a WHERE v.organization_id = "
     "(SELECT org()) AND a.organization_id = v.organization_id AND a.approval_id = v.approval_id AND "
     "v.person_id = $1 AND v.via = $2 AND v.withdrawn_at IS NULL AND a.state IN ('pending', "
-    "'approved', 'claimed')",
+    "'approved', 'claimed') RETURNING v.approval_id",
     0
 };
 static struct fl_sql sql_votes = {
@@ -83,12 +83,14 @@ struct fl_query *fl_store_vote_withdraw_all(struct fl_tx *tx, const struct fl_uu
     return q;
 }
 
-void fl_store_vote_withdraw_via(struct fl_tx *tx, const struct fl_uuid *person, const char *via)
+struct fl_query *fl_store_vote_withdraw_via(struct fl_tx *tx, const struct fl_uuid *person,
+                                            const char *via)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_withdraw_via);
     tx->is_alone = true;
     fl_bind_uuid(tx, q, person);
     fl_bind_z(tx, q, via);
+    return q;
 }
 
 struct fl_query *fl_store_votes(struct fl_tx *tx, const struct fl_uuid *approval)

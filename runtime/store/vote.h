@@ -13,8 +13,10 @@ struct fl_query *fl_store_vote_withdraw(struct fl_tx *tx, const struct fl_uuid *
                                         const struct fl_uuid *person);
 /* Withdraws the person's votes on everything that was not dispatched yet (offboarding). */
 struct fl_query *fl_store_vote_withdraw_all(struct fl_tx *tx, const struct fl_uuid *person);
-/* The same of those that were cast by such a channel, whose account of theirs is void. */
-void fl_store_vote_withdraw_via(struct fl_tx *tx, const struct fl_uuid *person, const char *via);
+/* The same of those that were cast by such a channel, whose account of theirs is void. Columns of
+ * both: approval_id. */
+struct fl_query *fl_store_vote_withdraw_via(struct fl_tx *tx, const struct fl_uuid *person,
+                                            const char *via);
 /* Standing votes. Columns: person_id, verdict, second factor, reason, via, voted_at ms, name,
  * is_owner. */
 struct fl_query *fl_store_votes(struct fl_tx *tx, const struct fl_uuid *approval);

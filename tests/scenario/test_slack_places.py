@@ -10,6 +10,7 @@ from fake_telegram import FakeTelegram
 from harness import wait_for
 from mcp_client import text_of
 from slack import OPS, SlackHouse, linked_by_hand
+from test_rls import refusing
 
 
 def outbox(house, approval):
@@ -119,6 +120,47 @@ def a_deactivated_account_counts_as_disabled(rt):
         assert "two-line" not in sl.text(sl.wait_text(his, "withdrawn"))
         org.ann.reject(approval, "no")
         call.wait()
+
+
+@case(limit=60, **LOCAL)
+def a_deactivation_that_fails_leaves_no_vote_behind(rt):
+    """All of it or nothing, and then again: Slack says it once."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, channels=None, thresholds=[{"approve": 2}]) as house:
+        org = house.org
+        call, approval = house.ask("one-line")
+        mine, his = sl.wait_message("D1ANN", "one-line"), sl.wait_message("D1BOB", "one-line")
+        assert "1 of 2" in sl.click(house.ann, mine, "Approve")
+        sl.wait_text(his, "1 of 2")
+        since = rt.log_size()
+        with refusing(rt, "audit_event", org):
+            sl.event("user_change", user=dict(house.ann.json, deleted=True))
+            wait_for("it to be refused", lambda: " slack_account_not_" in rt.log(since))
+            assert rt.sql("SELECT count(disabled_at) AS n FROM chat_identity WHERE organization_id = "
+                          "%s", org.id) == [{"n": 0}]
+        wait_for("the vote to be withdrawn", lambda: "approval.withdrawn" in org.kinds(approval), 30)
+        sl.wait_text(his, "0 of 2")
+        assert "1 of 2" in sl.click(house.bob, his, "Approve")
+        assert org.state(approval) == "pending"
+        assert rt.sql("SELECT count(*) AS n FROM audit_event WHERE organization_id = %s AND kind = "
+                      "'identity.disabled'", org.id) == [{"n": 1}]
+        org.adam.reject(approval, "no")
+        call.wait()
+
+
+@case(limit=60, **LOCAL)
+def a_link_that_nobody_could_note_is_none(rt):
+    """Whoever decides in a chat is in the audit as linked; the code is good for another try."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, people=("ann",), notify=None) as house:
+        org = house.org
+        code = org.control("POST", "/people/%s/links" % org.bob.name, {"channel": "sl"})["code"]
+        with refusing(rt, "audit_event", org):
+            assert "here now" not in sl.command(house.bob, "link " + code)
+        told = "SELECT count(*) AS n FROM audit_event WHERE organization_id = %s AND kind = " \
+               "'identity.linked'"
+        linked = "SELECT count(*) AS n FROM chat_identity WHERE organization_id = %s"
+        assert rt.sql(linked, org.id) == rt.sql(told, org.id) == [{"n": 1}]
+        assert "here now" in sl.command(house.bob, "link " + code)
+        assert rt.sql(linked, org.id) == rt.sql(told, org.id) == [{"n": 2}]
 
 
 @case(limit=60, **LOCAL)
