@@ -81,6 +81,17 @@ FL_STEP(looked)
     return &S_next;
 }
 
+/* Does something wait that its card does not show whole? It is not among others. */
+static bool has_part(const struct fl_batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const struct fl_card *card = &b->items[i].card;
+        if (card->state == FL_APPROVAL_PENDING && !card->is_whole)
+            return true;
+    }
+    return false;
+}
+
 FL_STEP(draw)
 {
     struct fl_batch *b = batch_of(f);
@@ -97,9 +108,11 @@ FL_STEP(draw)
                                              .is_read = true,
                                              .asks_stop = b->items[i].asks_stop,
                                              .is_erased = b->items[i].is_erased };
+    if (has_part(b))
+        return fl_fail_with(f, FL_TOO_LARGE, "what waits is not shown whole");
     enum fl_code code =
         b->channel->kind->draw_many(items, b->count, false, b->arena, &b->drawn, &err);
-    if (code == FL_TOO_LARGE && b->is_short)
+    if (code == FL_TOO_LARGE)
         code = b->channel->kind->draw_many(items, b->count, true, b->arena, &b->drawn, &err);
     return code ? fl_fail_with(f, code, "%s", err.text) : fl_end(f);
 }

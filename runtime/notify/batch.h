@@ -1,7 +1,8 @@
 /* A message in which several cards stand: calls of one tool by one agent that arrived together
- * under one rule. Each is shown whole, with its own buttons, and is decided by itself; what does
- * not fit has a message of its own. One of the cards, the host, was there first; the others say so
- * in their rows (card_message.host). This reads them all and draws the message. Loop thread. */
+ * under one rule. Each that waits is shown whole, with its own buttons, and is decided by itself;
+ * what does not fit has a message of its own. One of the cards, the host, was there first; the
+ * others say so in their rows (card_message.host). This reads them all and draws the message. Loop
+ * thread. */
 #ifndef FLOPINIO_NOTIFY_BATCH_H
 #define FLOPINIO_NOTIFY_BATCH_H
 
@@ -26,7 +27,6 @@ struct fl_batch {
     const struct fl_channel *channel;
     struct fl_arena *arena; /* of the texts of the drawing */
     struct fl_uuid host;    /* its card */
-    bool is_short;          /* titles and states only, if it does not fit; else FL_TOO_LARGE */
     /* ---- outputs ---- */
     struct fl_chat_drawn drawn;
     /* ---- private ---- */
@@ -38,7 +38,8 @@ struct fl_batch {
     struct fl_post post;
 };
 
-/* FL_TOO_LARGE, FL_NOT_FOUND (no card is there any more), FL_UNAVAILABLE, FL_NOMEM. */
+/* FL_TOO_LARGE (what waits cannot be shown whole in it), FL_NOT_FOUND (no card is there any more),
+ * FL_UNAVAILABLE, FL_NOMEM. */
 enum fl_code fl_batch_start(struct fl_op *op, struct fl_batch *batch) FL_MUST_CHECK;
 /* When nothing of the drawing is needed any more. Zeroed ones too. */
 void fl_batch_fini(struct fl_batch *batch);

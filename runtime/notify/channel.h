@@ -237,7 +237,7 @@ struct fl_channel_kind {
     enum fl_code (*draw)(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
                          struct fl_chat_drawn *ret, struct fl_err *err);
     /* Several cards in one message, each whole with its own buttons. `is_short`: titles and states
-     * only, nothing to approve. FL_TOO_LARGE, FL_NOMEM. */
+     * only of what does not wait any more. FL_TOO_LARGE, FL_NOMEM. */
     enum fl_code (*draw_many)(const struct fl_chat_drawing *drawings, size_t count, bool is_short,
                               struct fl_arena *arena, struct fl_chat_drawn *ret,
                               struct fl_err *err);

@@ -620,26 +620,38 @@ FL_STEP(draw_many)
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
     bool is_guest = !fl_uuid_is_zero(&c->host);
-    bool may_part = is_guest && s->look.row.state == FL_APPROVAL_PENDING;
     fl_batch_fini(&s->batch);
     s->batch = (struct fl_batch){ .channel = s->channel,
                                   .arena = s->arena,
-                                  .host = is_guest ? c->host : c->id,
-                                  .is_short = !may_part };
+                                  .host = is_guest ? c->host : c->id };
     return fl_await(f, &S_drawn_many, fl_batch_start(&f->op, &s->batch));
+}
+
+/* They do not fit into one message: a guest has one of its own from now on, to be read from its
+ * beginning, and a host's guests each have. */
+static fl_next part(struct fl_sender *s, struct fl_sender_card *c)
+{
+    begin(s);
+    if (c->is_host) {
+        fl_store_batch_part(&s->tx, &c->id);
+        c->is_host = false;
+    } else {
+        fl_store_card_part(&s->tx, &c->id);
+        if (c->shown.n) /* in the host's message, which is to be without it */
+            fl_store_outbox_again(&s->tx, &s->batch.items[0].approval, &s->channel->id);
+        c->host = (struct fl_uuid){ { 0 } };
+        c->message = c->shown = (struct fl_str){ NULL, 0 };
+        c->is_read = false;
+    }
+    return fl_await(&s->flow, &S_parted, fl_tx_submit(&s->flow.op, &s->tx));
 }
 
 FL_STEP(drawn_many)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
-    if (f->op.code == FL_TOO_LARGE) { /* it has a message of its own, then */
-        begin(s);
-        fl_store_card_part(&s->tx, &c->id);
-        c->host = (struct fl_uuid){ { 0 } };
-        c->message = (struct fl_str){ NULL, 0 };
-        return fl_await(f, &S_parted, fl_tx_submit(&f->op, &s->tx));
-    }
+    if (f->op.code == FL_TOO_LARGE)
+        return part(s, c);
     if (f->op.code)
         return wait_a_round(s);
     s->drawn = s->batch.drawn;

@@ -410,6 +410,12 @@ enum fl_code fl_slack_draw(const struct fl_chat_drawing *d, struct fl_arena *are
 }
 
 /* ---------------------------------------------------------------- several cards in one message */
+/* With `is_short` too: nobody decides what they cannot read. */
+static bool is_cut(const struct fl_chat_drawing *d, bool is_short)
+{
+    return is_short && d->card->state != FL_APPROVAL_PENDING;
+}
+
 /* Title, state and all that is its own, in as few sections as it fits. */
 static void put_item(struct sections *to, const struct fl_chat_drawing *d,
                      const struct fl_card *first, size_t number, bool is_short)
@@ -424,7 +430,7 @@ static void put_item(struct sections *to, const struct fl_chat_drawing *d,
             (b->kind == FL_CARD_WHERE || b->kind == FL_CARD_WHO || b->kind == FL_CARD_RULE) &&
             fl_batch_is_same(first, d->card, b->kind);
         bool is_gone = d->is_erased && (b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW);
-        if (!is_head && (is_short || is_shared || is_gone || b->kind == FL_CARD_AGENT))
+        if (!is_head && (is_cut(d, is_short) || is_shared || is_gone || b->kind == FL_CARD_AGENT))
             continue;
         fl_buf_puts(&text, i ? "\n" : "");
         write_block(&text, b);
@@ -456,12 +462,13 @@ static void put_item_keys(struct fl_buf *out, const struct fl_chat_drawing *d, b
 }
 
 /* What the agent says of them stands behind all of them. */
-static void put_words(struct sections *to, const struct fl_chat_drawing *items, size_t count)
+static void put_words(struct sections *to, const struct fl_chat_drawing *items, size_t count,
+                      bool is_short)
 {
     for (size_t i = 0; i < count; i++) {
         const struct fl_card_block *b = fl_card_block(items[i].card, FL_CARD_AGENT);
         struct fl_buf text = FL_BUF_INIT;
-        if (b && !items[i].is_erased) {
+        if (b && !items[i].is_erased && !is_cut(&items[i], is_short)) {
             fl_buf_printf(&text, "%zu. ", i + 1);
             write_block(&text, b);
             to->is_failed |= text.is_failed;
@@ -489,14 +496,16 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
     struct sections *s = FL_ARENA_NEW(arena, struct sections);
     struct fl_buf out = FL_BUF_INIT;
     char text[80];
-    bool has_stop = false;
+    bool has_stop = false, waits = false;
     if (!s)
         return fl_err_code(err, FL_NOMEM);
+    for (size_t i = 0; i < count; i++)
+        waits |= !is_cut(&items[i], is_short);
     s->arena = arena;
     snprintf(text, sizeof text, "%zu calls of one tool, each decided by itself", count);
     members(&out, push_of(&items[0], arena));
     header(&out, fl_str_of(text));
-    for (size_t i = 0; i < FL_COUNTOF(shared) && !is_short; i++) {
+    for (size_t i = 0; i < FL_COUNTOF(shared) && waits; i++) {
         const struct fl_card_block *b = fl_card_block(items[0].card, shared[i]);
         if (b)
             put_block(s, b);
@@ -505,14 +514,14 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
     for (size_t i = 0; i < count; i++) {
         put_item(s, &items[i], items[0].card, i + 1, is_short);
         blocks += put_sections(&out, s) + 1;
-        if (!is_short)
-            put_item_keys(&out, &items[i], !has_stop);
+        if (is_cut(&items[i], is_short))
+            continue;
+        put_item_keys(&out, &items[i], !has_stop);
         has_stop |= is_open(items[i].card);
     }
     if (is_short)
         put(s, FL_STR("Too long for a message: flopinio approvals list."));
-    else
-        put_words(s, items, count);
+    put_words(s, items, count, is_short);
     blocks += put_sections(&out, s);
     fl_buf_putc(&out, ']');
     *ret = (struct fl_chat_drawn){ .is_last_page = true };

@@ -354,6 +354,20 @@ enum fl_code fl_telegram_draw(const struct fl_chat_drawing *d, struct fl_arena *
 }
 
 /* ---------------------------------------------------------------- several cards in one message */
+/* With `is_short` too: nobody decides what they cannot read. */
+static bool is_cut(const struct fl_chat_drawing *d, bool is_short)
+{
+    return is_short && d->card->state != FL_APPROVAL_PENDING;
+}
+
+static bool are_cut(const struct fl_chat_drawing *items, size_t count, bool is_short)
+{
+    bool all = true;
+    for (size_t i = 0; i < count; i++)
+        all &= is_cut(&items[i], is_short);
+    return all;
+}
+
 static void put_item(struct book *b, const struct fl_chat_drawing *d, const struct fl_card *first,
                      size_t number, bool is_short)
 {
@@ -368,7 +382,8 @@ static void put_item(struct book *b, const struct fl_chat_drawing *d, const stru
         bool is_shared = (block->kind == FL_CARD_WHERE || block->kind == FL_CARD_WHO ||
                           block->kind == FL_CARD_RULE) &&
                          fl_batch_is_same(first, d->card, block->kind);
-        if (is_head || (!is_short && !is_shared && !is_gone && block->kind != FL_CARD_AGENT))
+        if (is_head ||
+            (!is_cut(d, is_short) && !is_shared && !is_gone && block->kind != FL_CARD_AGENT))
             put_block(b, block);
     }
     put_digest(b, d);
@@ -382,7 +397,7 @@ static void put_all(struct book *b, const struct fl_chat_drawing *items, size_t 
     char text[80];
     snprintf(text, sizeof text, "%zu calls of one tool, each decided by itself\n", count);
     put(b, BOLD, fl_str_of(text));
-    for (size_t i = 0; i < FL_COUNTOF(shared) && !is_short; i++) {
+    for (size_t i = 0; i < FL_COUNTOF(shared) && !are_cut(items, count, is_short); i++) {
         const struct fl_card_block *block = fl_card_block(items[0].card, shared[i]);
         if (block)
             put_block(b, block);
@@ -391,10 +406,10 @@ static void put_all(struct book *b, const struct fl_chat_drawing *items, size_t 
         put_item(b, &items[i], items[0].card, i + 1, is_short);
     if (is_short)
         put(b, PLAIN, FL_STR("\nToo long for a message: flopinio approvals list."));
-    for (size_t i = 0; i < count && !is_short; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct fl_card_block *words = fl_card_block(items[i].card, FL_CARD_AGENT);
         snprintf(text, sizeof text, "\n%zu. ", i + 1);
-        if (words && !items[i].is_erased) {
+        if (words && !items[i].is_erased && !is_cut(&items[i], is_short)) {
             put(b, BOLD, fl_str_of(text));
             put_block(b, words);
         }
@@ -406,8 +421,7 @@ static bool is_going_on(const struct fl_card *card)
     return card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
 }
 
-static void put_all_keys(struct fl_buf *out, const struct fl_chat_drawing *items, size_t count,
-                         bool is_short)
+static void put_all_keys(struct fl_buf *out, const struct fl_chat_drawing *items, size_t count)
 {
     struct keys k = { .out = out };
     const struct fl_chat_drawing *open = NULL, *asks = NULL;
@@ -419,10 +433,10 @@ static void put_all_keys(struct fl_buf *out, const struct fl_chat_drawing *items
         open = open || !is_going_on(card) ? open : &items[i];
         asks = items[i].asks_stop ? &items[i] : asks;
         snprintf(text, sizeof text, "\xe2\x9c\x85 Approve %zu", i + 1);
-        if (card->can_approve && !is_short)
+        if (card->can_approve)
             key(&k, FL_CHAT_APPROVE, fl_str_of(text));
         snprintf(text, sizeof text, "\xe2\x9b\x94 Reject %zu", i + 1);
-        if (card->can_reject && !is_short)
+        if (card->can_reject)
             key(&k, FL_CHAT_REJECT, fl_str_of(text));
         row(&k);
     }
@@ -445,13 +459,13 @@ enum fl_code fl_telegram_draw_many(const struct fl_chat_drawing *items, size_t c
     struct book book = { .count = 0 };
     struct fl_buf out = FL_BUF_INIT;
     put_all(&book, items, count, is_short);
-    bool is_over = book.count > 1 || book.is_full;
-    if (!book.is_failed && book.count && (!is_over || is_short)) {
+    bool is_over = (book.count > 1 || book.is_full) && !are_cut(items, count, is_short);
+    if (!book.is_failed && book.count && !is_over) {
         put_message(&out, book.pages[0], FL_STR(""), FL_STR(""));
-        put_all_keys(&out, items, count, is_short);
+        put_all_keys(&out, items, count);
     }
     *ret = (struct fl_chat_drawn){ .is_last_page = true };
-    if (is_over && !is_short && !book.is_failed) {
+    if (is_over && !book.is_failed) {
         (void)!finish(&book, &out, arena, ret, err);
         return fl_err_set(err, FL_TOO_LARGE, "the calls do not fit into one message");
     }

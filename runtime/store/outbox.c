@@ -6,6 +6,10 @@
 #define HERE "organization_id = (SELECT org())"
 #define ROW  "WHERE " HERE " AND approval_id = $1 AND channel_id = $2"
 #define CARD "WHERE " HERE " AND card_id = $1"
+/* Nothing of it stands anywhere, and nobody has read it there. */
+#define PARTED                                                                                     \
+    "host = NULL, message = NULL, shown = NULL, is_read = false, posted_at = NULL, changed_at = "  \
+    "now() "
 
 /* What nobody could be told last time, though no chat failed: it comes again and again. */
 #define IN_VAIN "delivered_at IS NULL AND tries = 0 AND trouble <> ''"
@@ -126,8 +130,15 @@ static struct fl_sql sql_card_put = {
     "now() RETURNING card_id, host, message",
     0
 };
-static struct fl_sql sql_card_part = {
-    "card_part", "UPDATE card_message SET host = NULL, message = NULL, changed_at = now() " CARD, 0
+static struct fl_sql sql_card_part = { "card_part", "UPDATE card_message SET " PARTED CARD, 0 };
+static struct fl_sql sql_batch_part = {
+    "batch_part",
+    "WITH gone AS (UPDATE card_message SET " PARTED "WHERE " HERE
+    " AND host = $1 RETURNING approval_id, channel_id) UPDATE outbox o SET wanted = o.wanted + 1, "
+    "next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone WHERE "
+    "o.organization_id = (SELECT org()) AND o.approval_id = gone.approval_id AND o.channel_id = "
+    "gone.channel_id",
+    0
 };
 static struct fl_sql sql_batch = {
     "batch",
@@ -168,8 +179,7 @@ static struct fl_sql sql_card_reminded = { "card_reminded",
                                            "UPDATE card_message SET reminded = $2 " CARD, 0 };
 static struct fl_sql sql_batch_gone = {
     "batch_gone",
-    "WITH gone AS (UPDATE card_message SET host = NULL, message = NULL, shown = NULL, tries = 0, changed_at = "
-    "now() WHERE " HERE
+    "WITH gone AS (UPDATE card_message SET tries = 0, " PARTED "WHERE " HERE
     " AND (card_id = $1 OR host = $1) RETURNING approval_id, channel_id) UPDATE outbox o "
     "SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone WHERE "
     "o.organization_id = (SELECT org()) AND o.approval_id = gone.approval_id AND o.channel_id = "
@@ -320,6 +330,12 @@ struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
 void fl_store_card_part(struct fl_tx *tx, const struct fl_uuid *card)
 {
     one(tx, &sql_card_part, card);
+}
+
+void fl_store_batch_part(struct fl_tx *tx, const struct fl_uuid *host)
+{
+    tx->is_alone = true;
+    one(tx, &sql_batch_part, host);
 }
 
 struct fl_query *fl_store_batch(struct fl_tx *tx, const struct fl_uuid *host)

@@ -57,12 +57,15 @@ struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *approval, const struct fl_uuid *channel,
                                    struct fl_str place, const struct fl_uuid *person, bool may_join,
                                    int guests_most);
-/* It does not fit there: it has a message of its own from now on. */
+/* It does not fit there: it has a message of its own from now on, in which it has yet to be read.
+ */
 void fl_store_card_part(struct fl_tx *tx, const struct fl_uuid *card);
+/* The same of all others in a host's message; what waits of them is due. */
+void fl_store_batch_part(struct fl_tx *tx, const struct fl_uuid *host);
 /* The cards of a host's message, it first. Columns: card_id, approval_id, asks_stop, is it time to
  * erase. */
 struct fl_query *fl_store_batch(struct fl_tx *tx, const struct fl_uuid *host);
-/* As fl_store_card_shown, of all of them; each is shown whole. */
+/* As fl_store_card_shown, of all of them; each that waits is shown whole. */
 void fl_store_batch_shown(struct fl_tx *tx, const struct fl_uuid *host, struct fl_str message,
                           struct fl_str shown);
 /* It is being sent: until fl_store_card_shown says more it may stand there, or not. */

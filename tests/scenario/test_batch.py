@@ -172,6 +172,39 @@ def a_deleted_message_would_have_taken_several_waiting_calls_with_it(rt):
             assert call.wait()["isError"]
 
 
+def beside_a_long_refusal(house, name, reason):
+    """(message, call): of two in one message the first is rejected with many words."""
+    tg = house.tg
+    asked = [house.ask(tool="files__write", arguments={
+        "path": path, "content": "x" * n, "overwrite": True})
+        for path, n in (("first-" + name, 10), (name, 900))]
+    card = tg.wait_message(house.ann.id, "first-" + name)
+    tg.wait_text(card, "file " + name)
+    assert tg.button(card, "Approve 2"), tg.now(card)
+    house.org.bob.reject(asked[0][1], reason)
+    assert asked[0][0].wait()["isError"]
+    tg.wait_text(card, "rejected")
+    return card, asked[1][0]
+
+
+@case(limit=60, **LOCAL)
+def what_waits_keeps_its_buttons_beside_a_long_refusal(rt):
+    """Nobody could decide it in that chat any more: what is decided gives way, and if that is not
+    enough it has a message of its own."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), batch=True, files=True) as house:
+        card, call = beside_a_long_refusal(house, "cut.txt", "no " * 300)
+        text = tg.now(card)["text"]
+        assert "Too long" in text and "content: " + "x" * 900 in text, text
+        assert tg.press(house.ann, card, "Approve 2").startswith("approved")
+        assert not call.wait().get("isError")
+        card, call = beside_a_long_refusal(house, "parted.txt", "\u202e" * 150)  # 8 letters each
+        own = tg.wait_message(house.ann.id, "file parted.txt", card["message_id"])
+        wait_for("it to have left the other", lambda: "xxxxxxxxxxx" not in tg.now(card)["text"])
+        assert tg.buttons(card) == [] and "content: " + "x" * 900 in own["text"], (card, own)
+        assert tg.press(house.ann, own, "Approve").startswith("approved")
+        assert not call.wait().get("isError")
+
+
 @case(limit=60, card_retention="1s", **LOCAL)
 def arguments_leave_a_shared_message_too(rt):
     with FakeTelegram() as tg, House(rt, tg, people=("ann",), batch=True) as house:
