@@ -353,7 +353,8 @@ FL_STEP(wait_idle)
 {
     struct worker *w = worker_of(f);
     bool is_idle = fl_endpoint_is_idle(w->endpoint) && fl_registry_is_idle(w->core.registry) &&
-                   fl_notify_is_idle(w->notify);
+                   fl_notify_is_idle(w->notify) && fl_api_is_idle(w->api) &&
+                   fl_review_is_idle(w->review);
     for (size_t i = 0; i < w->server_count; i++)
         is_idle = is_idle && fl_http_server_is_drained(w->servers[i]);
     if (!is_idle && fl_mono_ms() < w->drain_until_ms)

@@ -53,6 +53,11 @@ void fl_api_set_operator(struct fl_api_server *server, bool always, bool never)
     server->config.operator_never = never;
 }
 
+bool fl_api_is_idle(const struct fl_api_server *s)
+{
+    return fl_list_is_empty(&s->requests);
+}
+
 void fl_api_free(struct fl_api_server **server)
 {
     if (*server)

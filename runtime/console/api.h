@@ -26,6 +26,8 @@ enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,
                         struct fl_err *err) FL_MUST_CHECK;
 /* From now on, as a reload of the settings says. */
 void fl_api_set_operator(struct fl_api_server *server, bool always, bool never);
+/* No request is on its way, not of a client either that is gone. */
+bool fl_api_is_idle(const struct fl_api_server *server);
 void fl_api_free(struct fl_api_server **server);
 /* For the router, path "/api/v1", user a struct fl_api_server. `fl_api_control_http` is for the
  * control socket only. */

@@ -25,10 +25,12 @@ static bool is_fine(struct fl_api *a, const struct fl_apply_channel *c, struct f
         return fl_apply_refuse(a, FL_BAD_PARAMS, "channel", c->name,
                                "there is no kind '%.*s'; there is telegram",
                                (int)(kind.n > 40 ? 40 : kind.n), kind.n ? kind.p : "");
+    struct fl_notify *n = fl_api_notify(a);
     json_t *config = c->config.p ? fl_json_parse(c->config, &err) : json_object();
-    enum fl_code code = config
-                            ? k->check(config, NULL, fl_notify_may_be_local(fl_api_notify(a)), &err)
-                            : fl_err_code(&err, FL_NOMEM);
+    enum fl_code code = config ? k->check(config, NULL, fl_notify_may_be_local(n), &err)
+                               : fl_err_code(&err, FL_NOMEM);
+    if (code == FL_OK)
+        code = fl_channel_check_public_url(k, fl_str_of(fl_notify_public_url(n)), &err);
     json_decref(config);
     return code == FL_OK || fl_apply_refuse(a, code, "channel", c->name, "%s", err.text);
 }

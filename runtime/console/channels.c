@@ -90,6 +90,16 @@ static bool check(struct fl_api *a, struct channel_request *r, const json_t *con
     return code == FL_OK;
 }
 
+static bool check_public_url(struct fl_api *a, struct channel_request *r)
+{
+    struct fl_err err;
+    struct fl_str url = fl_str_of(fl_notify_public_url(fl_api_notify(a)));
+    enum fl_code code = fl_channel_check_public_url(r->kind, url, &err);
+    if (code)
+        fl_api_error(a, code, "%s", err.text);
+    return code == FL_OK;
+}
+
 static bool seal(struct fl_api *a, struct channel_request *r, struct fl_audit_event *e,
                  struct fl_str *ret_secret)
 {
@@ -153,13 +163,9 @@ static void start_create(struct fl_api *a)
                      (int)(kind.n > 40 ? 40 : kind.n), kind.p);
         return;
     }
-    if (r->kind->is_mail && !fl_notify_public_url(fl_api_notify(a))[0]) {
-        fl_api_error(a, FL_BAD_PARAMS,
-                     "a mail channel needs the setting public_url: its mails link there");
-        return;
-    }
     json_t *none = json_object();
-    bool is_fine = check(a, r, r->config ? r->config : none, r->secret ? r->secret : none);
+    bool is_fine = check_public_url(a, r) &&
+                   check(a, r, r->config ? r->config : none, r->secret ? r->secret : none);
     json_decref(none);
     if (!is_fine)
         return;
@@ -224,10 +230,11 @@ static void on_read_to_change(struct fl_api *a)
         return;
     bool is_on = r->is_enabled >= 0 ? r->is_enabled : r->channel.is_enabled;
     bool has_secret = json_object_size(r->channel.secret) > 0;
-    bool is_fine = check(a, r, r->config ? r->config : r->channel.config,
-                         r->secret             ? r->secret
-                         : is_on || has_secret ? r->channel.secret
-                                               : NULL);
+    bool is_fine =
+        (!is_on || check_public_url(a, r)) && check(a, r, r->config ? r->config : r->channel.config,
+                                                    r->secret             ? r->secret
+                                                    : is_on || has_secret ? r->channel.secret
+                                                                          : NULL);
     close_channel(r);
     if (!is_fine)
         return;

@@ -2,6 +2,7 @@
 #include "runtime/console/review.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
@@ -29,10 +30,13 @@ static char *origin_of(const char *url)
 }
 
 /* What stands in front of our paths outside, behind a proxy; mostly nothing. */
-static const char *prefix_of(const char *url, const char *origin)
+static char *prefix_of(const char *url, const char *origin)
 {
     const char *path = url + strlen(origin);
-    return path[strspn(path, "/")] ? path : "";
+    size_t n = strlen(path);
+    while (n && path[n - 1] == '/')
+        n--;
+    return fl_strndup(path, n);
 }
 
 enum fl_code fl_review_new(struct fl_core *core, struct fl_people *people, const char *public_url,
@@ -41,7 +45,7 @@ enum fl_code fl_review_new(struct fl_core *core, struct fl_people *people, const
     struct fl_review_server *s = fl_calloc(1, sizeof *s);
     if (s) {
         s->origin = origin_of(public_url);
-        s->prefix = s->origin ? fl_strdup(prefix_of(public_url, s->origin)) : NULL;
+        s->prefix = s->origin ? prefix_of(public_url, s->origin) : NULL;
     }
     if (!s || !s->prefix) {
         if (s)
@@ -51,10 +55,15 @@ enum fl_code fl_review_new(struct fl_core *core, struct fl_people *people, const
     }
     s->core = core;
     s->people = people;
-    s->is_https = strncmp(s->origin, "https://", 8) == 0;
+    s->is_https = strncasecmp(s->origin, "https://", 8) == 0;
     fl_list_init(&s->requests);
     *ret = s;
     return FL_OK;
+}
+
+bool fl_review_is_idle(const struct fl_review_server *s)
+{
+    return fl_list_is_empty(&s->requests);
 }
 
 void fl_review_free(struct fl_review_server **server)
@@ -312,12 +321,13 @@ static bool is_form(const struct fl_http_exchange *ex)
 static bool is_ours(const struct fl_review_server *s, const struct fl_http_exchange *ex)
 {
     return fl_http_header_count(ex, "origin") == 1 &&
-           fl_str_is(fl_http_header_get(ex, "origin"), s->origin);
+           fl_str_eq_nocase(fl_http_header_get(ex, "origin"), fl_str_of(s->origin));
 }
 
 static bool read_request(struct fl_review *r, struct fl_http_exchange *ex, struct fl_str body)
 {
     r->is_post = ex->method == FL_HTTP_POST;
+    r->is_head = ex->method == FL_HTTP_HEAD;
     r->from = fl_arena_str(r->arena, fl_str_of(ex->client));
     struct fl_str form = r->is_post ? body : ex->query;
     if (!read_path(r, ex->path) || !read_fields(r, form) || !r->from.p)

@@ -14,6 +14,8 @@ struct fl_review_server;
 /* `public_url` is copied. */
 enum fl_code fl_review_new(struct fl_core *core, struct fl_people *people, const char *public_url,
                            struct fl_review_server **ret, struct fl_err *err) FL_MUST_CHECK;
+/* No request is on its way, not of a client either that is gone. */
+bool fl_review_is_idle(const struct fl_review_server *server);
 /* After fl_pg_free has completed every statement. */
 void fl_review_free(struct fl_review_server **server);
 /* For the router, path "/review", user a struct fl_review_server. */

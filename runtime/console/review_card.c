@@ -235,7 +235,8 @@ static struct fl_review_rights rights_of(struct fl_review *r)
     return rights;
 }
 
-/* A page is shown once those before it were; that it was is noted before it leaves. */
+/* A page is shown once those before it were; that it was is noted before it leaves, and not where
+ * it does not leave. */
 FL_STEP(show)
 {
     struct fl_review *r = review_of(f);
@@ -257,6 +258,8 @@ FL_STEP(show)
     fl_review_card_page(&r->body, r, pages, fl_buf_view(&html), &rights);
     r->body.is_failed |= html.is_failed;
     fl_buf_fini(&html);
+    if (r->is_head)
+        return fl_review_answer(r);
     fl_store_mail_pages(fl_review_tx(r), hash_of(r), r->page + 1, is_last);
     return fl_await(f, &S_shown, fl_tx_submit(&f->op, &r->tx));
 }

@@ -52,8 +52,9 @@ FL_STEP(asked_again)
         return fl_fail(f);
     if (fl_rows(r->q) != 1)
         return fl_review_say(r, 429, "Look into your mailbox",
-                             "The newest link was mailed less than a minute ago, or this one is "
-                             "not yours any more. Wait a little before you ask once more.");
+                             "The newest link is on its way or was mailed less than a minute ago: "
+                             "wait a little before you ask once more. Or this one is too old, is "
+                             "not yours any more, or what it was for is over.");
     return fl_review_say(r, 200, "Look into your mailbox", "Another link is on its way to you.");
 }
 

@@ -37,7 +37,7 @@ struct fl_review {
     /* ---- what was asked ---- */
     struct fl_str organization, channel; /* of the path */
     struct fl_uuid card;
-    bool has_card, is_post;
+    bool has_card, is_post, is_head;
     struct fl_str from;  /* address of who asks */
     struct fl_str token; /* of a link */
     struct fl_str again, verdict, reason, binding, passphrase, code, typed;

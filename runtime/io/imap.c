@@ -118,6 +118,12 @@ bool fl_imap_set_up(struct fl_http_call *call)
     return is_fine;
 }
 
+/* RFC 5530, 3: not the mail's or mailbox's fault. */
+static bool is_passing(const char *text)
+{
+    return strstr(text, "[UNAVAILABLE]") || strstr(text, "[INUSE]") || strstr(text, "[SERVERBUG]");
+}
+
 enum fl_code fl_imap_explain(const struct fl_http_call *call, int rc, struct fl_err *err)
 {
     const struct fl_imap *m = call->imap;
@@ -132,6 +138,8 @@ enum fl_code fl_imap_explain(const struct fl_http_call *call, int rc, struct fl_
                           m->text);
     case CURLE_QUOTE_ERROR:
     case CURLE_REMOTE_FILE_NOT_FOUND:
+        if (is_passing(m->text))
+            return fl_err_set(err, FL_UNAVAILABLE, "the mail server cannot do it now: %s", m->text);
         return fl_err_set(err, FL_NOT_FOUND, "the mail server refused it: %s", m->text);
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_GOT_NOTHING:

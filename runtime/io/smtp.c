@@ -79,6 +79,16 @@ static size_t on_answer(char *line, size_t size, size_t count, void *ctx)
     return n;
 }
 
+/* What is said to the server is seen here: which command its answer is to. */
+static int on_command(CURL *easy, curl_infotype type, char *data, size_t n, void *ctx)
+{
+    struct fl_smtp *m = (struct fl_smtp *)((struct fl_http_call *)ctx)->smtp;
+    FL_UNUSED(easy);
+    if (type == CURLINFO_HEADER_OUT && n > 5 && strncasecmp(data, "RCPT ", 5) == 0)
+        m->has_named = true;
+    return 0;
+}
+
 bool fl_smtp_set_up(struct fl_http_call *call)
 {
     struct fl_smtp *m = (struct fl_smtp *)call->smtp;
@@ -86,6 +96,7 @@ bool fl_smtp_set_up(struct fl_http_call *call)
     bool is_fine = true;
 #define SET(option, value) is_fine = curl_easy_setopt(easy, option, value) == CURLE_OK && is_fine
     m->code = 0;
+    m->has_named = false;
     m->line = (struct fl_curl_line){ .count = 0 };
     m->text[0] = 0;
     m->recipients = curl_slist_append(NULL, m->to);
@@ -96,6 +107,9 @@ bool fl_smtp_set_up(struct fl_http_call *call)
     SET(CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
     SET(CURLOPT_HEADERFUNCTION, on_answer);
     SET(CURLOPT_HEADERDATA, call);
+    SET(CURLOPT_DEBUGFUNCTION, on_command);
+    SET(CURLOPT_DEBUGDATA, call);
+    SET(CURLOPT_VERBOSE, 1L);
     SET(CURLOPT_MAIL_FROM, m->from);
     SET(CURLOPT_MAIL_RCPT, (struct curl_slist *)m->recipients);
     if (m->user) {
@@ -115,12 +129,25 @@ void fl_smtp_fini(struct fl_smtp *m)
 }
 
 /* ---------------------------------------------------------------- what came of it */
-static enum fl_code refused(const struct fl_smtp *m, struct fl_err *err)
+/* "4.2.2 mailbox full": RFC 3463, 2. Subjects 3 and 5 are the server's own trouble. Without such a
+ * code what answers RCPT is of the recipient; what answers the whole mail may be either. */
+static bool is_of_recipient(const struct fl_smtp *m, bool is_all_sent)
+{
+    bool has_subject = strncmp(m->text, "4.", 2) == 0 && m->text[2] && m->text[3] == '.';
+    if (!m->has_named || m->code < 450 || m->code > 452)
+        return false;
+    return has_subject ? m->text[2] != '3' && m->text[2] != '5' : !is_all_sent;
+}
+
+static enum fl_code refused(const struct fl_smtp *m, bool is_all_sent, struct fl_err *err)
 {
     if (m->code == 530 || m->code == 534 || m->code == 535 || m->code == 538)
         return fl_err_set(err, FL_UNAUTHENTICATED,
                           "the mail server does not take user and password: %d %s", m->code,
                           m->text);
+    if (is_of_recipient(m, is_all_sent))
+        return fl_err_set(err, FL_CONFLICT, "the mail server does not take it for them now: %d %s",
+                          m->code, m->text);
     if (m->code < 500)
         return fl_err_set(err, FL_UNAVAILABLE, "the mail server does not take it now: %d %s",
                           m->code, m->text);
@@ -132,7 +159,7 @@ enum fl_code fl_smtp_explain(const struct fl_http_call *call, int rc, struct fl_
     const struct fl_smtp *m = call->smtp;
     bool is_all_sent = call->sent == call->body.n;
     if (m->code)
-        return refused(m, err);
+        return refused(m, is_all_sent, err);
     switch ((CURLcode)rc) {
     case CURLE_USE_SSL_FAILED:
         return fl_err_set(err, FL_CONFIG,

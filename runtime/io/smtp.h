@@ -17,6 +17,7 @@ struct fl_smtp {
     int code;       /* with which the server refused; 0: it did not say */
     char text[120]; /* what it said then, printable ASCII */
     /* ---- private ---- */
+    bool has_named; /* RCPT was sent */
     struct fl_curl_line line;
     void *recipients;
 };
@@ -29,7 +30,8 @@ enum fl_code fl_smtp_check_url(struct fl_str url, struct fl_err *err) FL_MUST_CH
 /* ---- for http_client.c ---- */
 bool fl_smtp_set_up(struct fl_http_call *call);
 void fl_smtp_fini(struct fl_smtp *smtp);
-/* FL_FORBIDDEN: refused for good; FL_UNAUTHENTICATED; FL_UNAVAILABLE: nothing was taken;
+/* FL_FORBIDDEN: refused for good; FL_CONFLICT: not for this recipient now (a full mailbox, a
+ * greylist), which says nothing of others; FL_UNAUTHENTICATED; FL_UNAVAILABLE: nothing was taken;
  * FL_AMBIGUOUS, FL_TIMEOUT: it may have been; FL_CONFIG: no TLS there; FL_IO. `rc` is a CURLcode.
  */
 enum fl_code fl_smtp_explain(const struct fl_http_call *call, int rc, struct fl_err *err);

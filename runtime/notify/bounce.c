@@ -197,6 +197,17 @@ bool fl_bounce_read(struct fl_str mail, struct fl_bounce *ret)
     return has_failed && ret->message_id.p;
 }
 
+/* RFC 3463, 3.2 and 3.3; RFC 7505 (5.1.10). */
+bool fl_bounce_is_of_mailbox(const struct fl_bounce *b)
+{
+    static const char *const those[] = { "5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1" };
+    for (size_t i = 0; i < FL_COUNTOF(those); i++) {
+        if (strcmp(b->status, those[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---------------------------------------------------------------- our Message-IDs */
 /* Servers may write an address in other letters. */
 void fl_mail_id_mac(const struct fl_keyring *keys, const struct fl_uuid *organization,
@@ -229,4 +240,19 @@ bool fl_mail_id_is(const struct fl_keyring *keys, const struct fl_uuid *organiza
     fl_mail_id_mac(keys, organization, address, (struct fl_str){ id.p, n - FL_MAIL_MAC_CHARS - 1 },
                    wanted);
     return fl_equal_secret(wanted, id.p + n - FL_MAIL_MAC_CHARS, FL_MAIL_MAC_CHARS);
+}
+
+/* Ids of version 7 begin with their time. */
+bool fl_mail_id_about(struct fl_str id, struct fl_uuid *ret, int64_t *ret_ms)
+{
+    struct fl_uuid found;
+    if (id.n < FL_UUID_TEXT || id.p[FL_UUID_TEXT - 1] != '.' ||
+        !fl_uuid_parse((struct fl_str){ id.p, FL_UUID_TEXT - 1 }, &found) || found.b[6] >> 4 != 7)
+        return false;
+    int64_t ms = 0;
+    for (int i = 0; i < 6; i++)
+        ms = ms << 8 | found.b[i];
+    *ret = found;
+    *ret_ms = ms;
+    return true;
 }

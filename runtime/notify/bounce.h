@@ -25,13 +25,21 @@ struct fl_bounce {
  * about. */
 bool fl_bounce_read(struct fl_str mail, struct fl_bounce *ret);
 
+/* Does the status say that there is no such mailbox (any more)? The others are about this one mail
+ * (its content, its size, who sent it), which an agent can have a hand in, or about the server. */
+bool fl_bounce_is_of_mailbox(const struct fl_bounce *bounce);
+
 /* Our Message-IDs are TAG.MAC@DOMAIN: the MAC, in hex, of a mail's tag (what is the same mail has
- * the same one) and of the address that it goes to. */
+ * the same one) and of the address that it goes to. A tag begins with the id of what the mail is
+ * about: of a card, of an event; or with a fresh one. */
 void fl_mail_id_mac(const struct fl_keyring *keys, const struct fl_uuid *organization,
                     struct fl_str address, struct fl_str tag, char out[FL_MAIL_MAC_CHARS + 1]);
 /* Is it the Message-ID of one of this organization's mails to this address? With or without what is
  * behind the @. */
 bool fl_mail_id_is(const struct fl_keyring *keys, const struct fl_uuid *organization,
                    struct fl_str address, struct fl_str message_id);
+/* With which id it begins, and when that was made (milliseconds since 1970): not after the mail.
+ * False: with none. */
+bool fl_mail_id_about(struct fl_str message_id, struct fl_uuid *ret, int64_t *ret_ms);
 
 #endif

@@ -196,3 +196,41 @@ bool fl_chat_button_read(struct fl_str data, struct fl_chat_event *event)
     }
     return event->verb != FL_CHAT_NONE;
 }
+
+/* "localhost", "x.localhost", 127.0.0.1 and the like, [::1]. */
+static bool is_this_host(struct fl_str host)
+{
+    struct fl_str end = FL_STR(".localhost");
+    size_t n = host.n > end.n ? end.n : 0;
+    bool is_number = fl_str_has_prefix(host, FL_STR("127."));
+    for (size_t i = 0; i < host.n; i++)
+        is_number &= host.p[i] == '.' || (host.p[i] >= '0' && host.p[i] <= '9');
+    return is_number || fl_str_is(host, "[::1]") || fl_str_eq_nocase(host, FL_STR("localhost")) ||
+           (n && fl_str_eq_nocase((struct fl_str){ host.p + host.n - n, n }, end));
+}
+
+enum fl_code fl_channel_check_public_url(const struct fl_channel_kind *kind, struct fl_str url,
+                                         struct fl_err *err)
+{
+    struct fl_str tls = FL_STR("https://"), clear = FL_STR("http://");
+    if (!kind->is_mail)
+        return FL_OK;
+    if (!url.n)
+        return fl_err_set(err, FL_BAD_PARAMS,
+                          "a mail channel needs the setting public_url: its mails link there");
+    if (url.n > tls.n && fl_str_eq_nocase((struct fl_str){ url.p, tls.n }, tls))
+        return FL_OK;
+    if (url.n > clear.n && fl_str_eq_nocase((struct fl_str){ url.p, clear.n }, clear)) {
+        struct fl_str host = { url.p + clear.n, 0 };
+        size_t rest = url.n - clear.n;
+        bool is_v6 = host.p[0] == '[';
+        while (host.n < rest && host.p[host.n] != '/' && (is_v6 || host.p[host.n] != ':'))
+            is_v6 &= host.p[host.n++] != ']';
+        if (is_this_host(host))
+            return FL_OK;
+    }
+    return fl_err_set(
+        err, FL_BAD_PARAMS,
+        "a mail channel needs a public_url with https:// (or on this host): its links "
+        "sign people in");
+}

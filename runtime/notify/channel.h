@@ -50,6 +50,10 @@ struct fl_str fl_channel_config(const struct fl_channel *channel, const char *na
 enum fl_code fl_channel_seal(const struct fl_keyring *keys, const struct fl_uuid *organization,
                              const struct fl_uuid *id, const json_t *secret, struct fl_arena *arena,
                              struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;
+/* May links to `url` (n 0: there is none) be in what this kind of channel sends? Those of mails
+ * sign people in: with TLS, or on this host. FL_BAD_PARAMS. */
+enum fl_code fl_channel_check_public_url(const struct fl_channel_kind *kind, struct fl_str url,
+                                         struct fl_err *err) FL_MUST_CHECK;
 /* Calls a minute that get cards of their own there. */
 #define FL_CARDS_A_MINUTE     30
 #define FL_CARDS_A_MINUTE_MAX 10000
@@ -242,8 +246,9 @@ struct fl_channel_kind {
                               struct fl_arena *arena, struct fl_chat_drawn *ret,
                               struct fl_err *err);
     /* FL_TOO_MANY: later (retry_ms). FL_NOT_FOUND: the place or message is gone. FL_FORBIDDEN: not
-     * there. FL_UNAUTHENTICATED: the secret is wrong. FL_AMBIGUOUS, FL_TIMEOUT: it may have been
-     * posted. FL_UNAVAILABLE, FL_IO, FL_CONFIG: nothing was posted. */
+     * there. FL_CONFLICT: that place does not take it now; others do. FL_UNAUTHENTICATED: the
+     * secret is wrong. FL_AMBIGUOUS, FL_TIMEOUT: it may have been posted. FL_UNAVAILABLE, FL_IO,
+     * FL_CONFIG: nothing was posted. */
     enum fl_code (*send_start)(struct fl_op *op, struct fl_chat_send *send);
     /* A send's answer was lost, so that it was sent again: which message may be the first copy?
      * `at` counts up; false: no more. NULL: it cannot be found, and says so when it is pressed. */

@@ -25,7 +25,8 @@ struct fl_mail_send {
     struct fl_str to, subject, title, text, html; /* html n 0: made from the text */
     struct fl_uuid card;                          /* of CARD and OUTCOME */
     struct fl_str answers; /* Message-ID of the thread's first; n 0: it begins one */
-    struct fl_str tag;     /* makes the Message-ID: the same tag is the same mail; n 0: random */
+    struct fl_str tag;     /* makes the Message-ID: the same tag is the same mail (bounce.h); n 0:
+                            * a fresh one */
     const char *token;     /* of ADDRESS: its row is there already */
     /* ---- outputs ---- */
     struct fl_str id; /* Message-ID, in the arena */

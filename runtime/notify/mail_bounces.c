@@ -20,7 +20,7 @@
 #define MAILS_MOST  64     /* read in a row */
 #define MAIL_BYTES  262144 /* of each: a report stands in front of what came back */
 #define TIMEOUT_MS  30000
-#define COMMAND_MAX 80
+#define COMMAND_MAX 128
 
 struct reader {
     struct fl_flow flow;
@@ -51,6 +51,7 @@ FL_STEP_DECLARE(next_mail);
 FL_STEP_DECLARE(fetched);
 FL_STEP_DECLARE(match);
 FL_STEP_DECLARE(marked);
+FL_STEP_DECLARE(counted);
 FL_STEP_DECLARE(note);
 FL_STEP_DECLARE(noted);
 FL_STEP_DECLARE(nap);
@@ -313,6 +314,47 @@ FL_STEP(fetched)
     return fl_await(f, &S_match, fl_tx_submit(&f->op, &r->tx));
 }
 
+/* Whose address a Message-ID was made for costs a MAC for each: of another domain it is nobody's.
+ */
+static bool is_of_domain(const struct reader *r)
+{
+    struct fl_str from = fl_channel_config(r->channel, "from"), id = r->bounce.message_id;
+    const char *ours = from.n ? memchr(from.p, '@', from.n) : NULL, *its = memchr(id.p, '@', id.n);
+    return !ours || !its ||
+           fl_str_eq_nocase((struct fl_str){ ours, (size_t)(from.p + from.n - ours) },
+                            (struct fl_str){ its, (size_t)(id.p + id.n - its) });
+}
+
+static void begin(struct reader *r)
+{
+    fl_tx_fini(&r->tx);
+    fl_tx_init(&r->tx, r->channel->core->pg, r->arena, &r->channel->organization);
+}
+
+/* It is about that one mail, or about the server: an agent's words may have done it. */
+static fl_next count_card(struct reader *r, const struct fl_uuid *card, struct fl_str address,
+                          const char *said)
+{
+    const struct fl_channel *ch = r->channel;
+    const char *why = fl_arena_printf(r->arena, "a mail of it came back: %s", said);
+    if (!why)
+        return rest(r, AGAIN_MS);
+    FL_LOG(WARN, "mail_came_back", FL_KU("org", &ch->organization), FL_KV("channel", ch->name),
+           FL_KU("about", card), FL_KS("reason", r->bounce.status));
+    begin(r);
+    r->q = fl_store_card_bounced(&r->tx, card, address, fl_str_of(why));
+    return fl_await(&r->flow, &S_counted, fl_tx_submit(&r->flow.op, &r->tx));
+}
+
+FL_STEP(counted)
+{
+    struct reader *r = reader_of(f);
+    if (!f->op.code)
+        return &S_note;
+    r->next = r->found[r->at];
+    return rest(r, AGAIN_MS);
+}
+
 /* Not what the report calls its recipient counts (an address may be forwarded), but which one the
  * Message-ID was made for. Columns of fl_store_addresses: person_id, address, name. */
 FL_STEP(match)
@@ -320,15 +362,19 @@ FL_STEP(match)
     struct reader *r = reader_of(f);
     const struct fl_channel *ch = r->channel;
     struct fl_audit_event e;
+    struct fl_uuid about;
+    int64_t sent_ms;
     int at = 0;
     if (f->op.code) {
         r->next = r->found[r->at];
         return rest(r, AGAIN_MS);
     }
+    if (!is_of_domain(r))
+        at = fl_rows(r->q);
     while (at < fl_rows(r->q) && !fl_mail_id_is(ch->core->keys, &ch->organization,
                                                 fl_cell(r->q, at, 1), r->bounce.message_id))
         at++;
-    if (at == fl_rows(r->q)) {
+    if (at == fl_rows(r->q) || !fl_mail_id_about(r->bounce.message_id, &about, &sent_ms)) {
         FL_LOG(INFO, "bounce_of_nobody", FL_KU("org", &ch->organization),
                FL_KV("channel", ch->name));
         return &S_note;
@@ -337,6 +383,8 @@ FL_STEP(match)
     struct fl_str address = fl_arena_str(r->arena, fl_cell(r->q, at, 1));
     struct fl_str name = fl_arena_str(r->arena, fl_cell(r->q, at, 2));
     const char *why = fl_arena_printf(r->arena, "%s %s", r->bounce.status, r->bounce.said);
+    if (address.p && why && !fl_bounce_is_of_mailbox(&r->bounce))
+        return count_card(r, &about, address, why);
     fl_audit_init(&e, &ch->organization, FL_AUDIT_IDENTITY_DEAD, FL_ACTOR_SYSTEM, NULL, "person",
                   &person);
     fl_audit_text(&e, "person", name);
@@ -346,11 +394,10 @@ FL_STEP(match)
     fl_audit_z(&e, "status", r->bounce.status);
     if (!address.p || !name.p || !why || fl_audit_seal(&e, r->arena, &f->op.err) != FL_OK)
         return rest(r, AGAIN_MS);
-    FL_LOG(WARN, "address_is_dead", FL_KU("org", &ch->organization), FL_KV("channel", ch->name),
+    FL_LOG(WARN, "address_bounced", FL_KU("org", &ch->organization), FL_KV("channel", ch->name),
            FL_KU("person", &person), FL_KS("reason", r->bounce.status));
-    fl_tx_fini(&r->tx);
-    fl_tx_init(&r->tx, ch->core->pg, r->arena, &ch->organization);
-    fl_store_address_dead(&r->tx, address, fl_str_of(why), &e.row);
+    begin(r);
+    fl_store_address_dead(&r->tx, address, fl_str_of(why), sent_ms, &e.row);
     return fl_await(f, &S_marked, fl_tx_submit(&f->op, &r->tx));
 }
 

@@ -28,9 +28,8 @@ FL_STEP(begin)
 {
     struct fl_mail_send *s = send_of(f);
     uint8_t hash[FL_SHA256_BYTES];
-    if (!s->channel->public_url.n)
-        return fl_fail_with(f, FL_CONFIG,
-                            "mail needs the setting public_url: its links lead there");
+    if (fl_channel_check_public_url(&fl_channel_mail, s->channel->public_url, &f->op.err) != FL_OK)
+        return fl_fail_with(f, FL_CONFIG, "%s", f->op.err.text);
     if (!has_link(s) || s->token)
         return &S_post;
     if (fl_token_new(FL_TOKEN_LINK, s->fresh, hash, &f->op.err) != FL_OK)
@@ -72,13 +71,12 @@ static void make_id(struct fl_mail_send *s)
 {
     struct fl_str from = fl_channel_config(s->channel, "from");
     const char *at = memchr(from.p, '@', from.n);
-    uint8_t random[12];
-    char hex[2 * sizeof random + 1], card[FL_UUID_TEXT];
-    fl_random(random, sizeof random);
-    fl_hex(random, sizeof random, hex);
+    struct fl_uuid fresh = fl_uuid_new();
+    char other[FL_UUID_TEXT], card[FL_UUID_TEXT];
+    fl_uuid_format(&fresh, other);
     fl_uuid_format(&s->card, card);
     bool is_first = s->kind == FL_MAIL_CARD && !s->answers.n;
-    struct fl_str tag = is_first ? fl_str_of(card) : s->tag.n ? s->tag : fl_str_of(hex);
+    struct fl_str tag = is_first ? fl_str_of(card) : s->tag.n ? s->tag : fl_str_of(other);
     char mac[FL_MAIL_MAC_CHARS + 1]; /* by which it is known when it comes back */
     fl_mail_id_mac(s->channel->core->keys, &s->channel->organization, s->to, tag, mac);
     s->id = fl_str_of(fl_arena_printf(s->arena, "%.*s.%s%.*s", FL_STR_ARG(tag), mac,

@@ -12,6 +12,7 @@
 
 #define LOOK_MS       2000
 #define AGAIN_MS      10000 /* the mail server does not take them now */
+#define BUSY_TRIES    6     /* of an address that does not take them now; five minutes in all */
 #define EVENTS_MOST   200
 #define DIGEST_WINDOW 360 /* minutes behind its time in which a digest is still sent */
 #define DAY_MINUTES   1440
@@ -30,8 +31,11 @@ struct watch {
     int events, event_at, reader_at;
     struct fl_uuid event_id; /* that reader_at counts for */
     int digest_at;
-    char day[16];  /* of the digest that is due */
-    char told[16]; /* the last one that was sent */
+    struct fl_uuid busy; /* who did not take one last; given up, they are tried once a mail */
+    int busy_tries;
+    int64_t digest_ms; /* when the digest that is due was */
+    char day[16];      /* of the digest that is due */
+    char told[16];     /* the last one that was sent */
     int64_t nap_ms;
     bool is_stopping, is_silent;
 };
@@ -107,9 +111,13 @@ FL_STEP(looked)
            fl_cell_int(w->q_events, w->events - 1, 1) == fl_cell_int(w->q_events, n - 1, 1))
         w->events--;
     w->event_at = 0;
-    struct fl_uuid first = n ? fl_cell_uuid(w->q_events, 0, 0) : (struct fl_uuid){ { 0 } };
-    if (fl_uuid_cmp(&first, &w->event_id) != 0)
-        w->reader_at = 0;
+    while (w->event_at < w->events) {
+        struct fl_uuid id = fl_cell_uuid(w->q_events, w->event_at, 0);
+        if (fl_uuid_cmp(&id, &w->event_id) == 0)
+            return &S_next_event; /* where a mail that was not taken ended it */
+        w->event_at++;
+    }
+    w->event_at = w->reader_at = 0;
     return &S_next_event;
 }
 
@@ -194,13 +202,33 @@ FL_STEP(moved)
     return f->op.code ? rest(w, AGAIN_MS) : &S_next_event;
 }
 
-/* What one address does not take, it does not take: others are told. */
+/* Is this mail to be tried again, and when? What one address does not take for a while, it does not
+ * take: nobody else is to wait for it for ever. NULL: it is done with. */
+static fl_next again(struct watch *w, const struct fl_uuid *person)
+{
+    enum fl_code code = w->flow.op.code;
+    bool is_busy = fl_uuid_cmp(person, &w->busy) == 0;
+    if (code == FL_CONFLICT) {
+        w->busy = *person;
+        w->busy_tries = is_busy ? w->busy_tries + 1 : 1;
+        if (w->busy_tries < BUSY_TRIES)
+            return rest(w, (int64_t)AGAIN_MS << (w->busy_tries - 1));
+        w->busy_tries = BUSY_TRIES;
+    } else if (code && code != FL_FORBIDDEN && code != FL_AMBIGUOUS && code != FL_TIMEOUT) {
+        return rest(w, AGAIN_MS);
+    } else if (is_busy) {
+        w->busy = (struct fl_uuid){ { 0 } };
+    }
+    return NULL;
+}
+
 FL_STEP(told)
 {
     struct watch *w = watch_of(f);
-    if (f->op.code && f->op.code != FL_FORBIDDEN && f->op.code != FL_AMBIGUOUS &&
-        f->op.code != FL_TIMEOUT)
-        return rest(w, AGAIN_MS);
+    struct fl_uuid person = fl_cell_uuid(w->q_readers, w->reader_at, 0);
+    fl_next next = again(w, &person);
+    if (next)
+        return next;
     if (f->op.code)
         FL_LOG(WARN, "notice_not_taken", FL_KU("org", &w->channel->organization),
                FL_KV("channel", w->channel->name), FL_KS("reason", f->op.err.text));
@@ -219,9 +247,18 @@ static bool is_due(struct watch *w)
     if (at < 0)
         return false;
     int64_t since = ((now - at) % DAY_MINUTES + DAY_MINUTES) % DAY_MINUTES;
-    fl_time_format_s((now - since) * 60000, time);
+    w->digest_ms = (now - since) * 60000;
+    fl_time_format_s(w->digest_ms, time);
     snprintf(w->day, sizeof w->day, "%.10s", time);
     return since < DIGEST_WINDOW && strcmp(w->day, w->told) != 0;
+}
+
+/* Names a digest: of this person and day, of version 7 as theirs, from its time on. */
+static struct fl_uuid digest_id(const struct watch *w, struct fl_uuid person)
+{
+    for (int i = 0; i < 6; i++)
+        person.b[i] = (uint8_t)(w->digest_ms >> (40 - 8 * i));
+    return person;
 }
 
 FL_STEP(digest)
@@ -262,11 +299,11 @@ FL_STEP(next_digest)
                                          fl_cell_int(q, at, 6), fl_cell_int(q, at, 7) };
         struct fl_buf text = FL_BUF_INIT;
         char person[FL_UUID_TEXT];
-        struct fl_uuid id = fl_cell_uuid(q, at, 0);
+        struct fl_uuid id = digest_id(w, fl_cell_uuid(q, at, 0));
         if (!fl_mail_has_digest(&counts, fl_role_parse(fl_cell(q, at, 3))))
             continue;
         fl_mail_digest(&text, &counts, w->channel->organization_name);
-        const char *tag = fl_arena_printf(w->arena, "%s.%s", w->day, fl_uuid_format(&id, person));
+        const char *tag = fl_arena_strdup(w->arena, fl_uuid_format(&id, person));
         return mail(w, &S_digested, fl_cell(q, at, 1), "What waits today", &text, tag);
     }
     w->digest_at = 0;
@@ -282,9 +319,10 @@ FL_STEP(next_digest)
 FL_STEP(digested)
 {
     struct watch *w = watch_of(f);
-    if (f->op.code && f->op.code != FL_FORBIDDEN && f->op.code != FL_AMBIGUOUS &&
-        f->op.code != FL_TIMEOUT)
-        return rest(w, AGAIN_MS);
+    struct fl_uuid person = fl_cell_uuid(w->q_digest, w->digest_at, 0);
+    fl_next next = again(w, &person);
+    if (next)
+        return next;
     f->op.code = FL_OK;
     w->digest_at++;
     return &S_next_digest;

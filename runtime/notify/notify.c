@@ -300,6 +300,15 @@ static void on_changed(void *ctx)
 }
 
 /* ---------------------------------------------------------------- life */
+/* Paths are put behind it. */
+static size_t length_of_url(const char *url)
+{
+    size_t n = strlen(url);
+    while (n && url[n - 1] == '/')
+        n--;
+    return n;
+}
+
 enum fl_code fl_notify_new(struct fl_core *core, const struct fl_notify_config *config,
                            struct fl_notify **ret, struct fl_err *err)
 {
@@ -311,7 +320,7 @@ enum fl_code fl_notify_new(struct fl_core *core, const struct fl_notify_config *
     n->core = core;
     n->may_be_local = config->may_be_local;
     n->retention_ms = config->retention_ms;
-    n->public_url = fl_strdup(config->public_url);
+    n->public_url = fl_strndup(config->public_url, length_of_url(config->public_url));
     n->nudge.run = on_nudge;
     fl_list_init(&n->owners);
     fl_list_init(&n->hooks);

@@ -15,6 +15,8 @@
 #define REST_MS       1000
 #define UNLINKED_MS   5000  /* nobody to tell yet: look again */
 #define QUIET_MS      60000 /* the same in quiet hours */
+#define BUSY_MAX      3600000
+#define BUSY_END      86400000 /* a place that did not take it for so long does not take it */
 #define BACKOFF_MS    1000
 #define BACKOFF_MAX   300000
 #define PASSING_MS    400   /* approved and running are over in a moment, mostly */
@@ -327,7 +329,7 @@ static int64_t wake_ms(const struct fl_sender *s)
 
 /* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
  * shown, asks_grant, was a grant made from it, host, is it one, the last
- * reminder sent, posted_at ms. */
+ * reminder sent, posted_at ms, did its mail come back. */
 static void read_cards(struct fl_sender *s)
 {
     for (int i = 0; i < fl_rows(s->q); i++) {
@@ -351,7 +353,7 @@ static void read_cards(struct fl_sender *s)
         struct fl_sender_card *c = &s->cards[s->card_count - 1];
         c->is_withdrawn = !may_see(s, c);
         s->has_grant |= fl_cell_bool(s->q, i, 10);
-        s->is_posted |= message.p && !c->is_withdrawn;
+        s->is_posted |= message.p && !c->is_withdrawn && !fl_cell_bool(s->q, i, 15);
     }
 }
 
@@ -722,28 +724,41 @@ static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retr
     return &S_row_done;
 }
 
-/* That place is gone, or not ours, or its message is: the others go on, and a call that waits has a
- * card there again if that can be. A chat that takes none any more was told nothing. */
-static void not_taken(struct fl_sender *s, struct fl_sender_card *c)
+/* Is it this one place that does not take it, which will pass? It is asked again longer and longer;
+ * `tries` of the row do not count it, as what changes is told to the others at once. */
+static bool is_busy(struct fl_sender *s, enum fl_code code)
+{
+    int64_t ms = fl_real_ms() - s->look.row.changed_at_ms, wake = wake_ms(s);
+    if (code != FL_CONFLICT || ms > BUSY_END)
+        return false;
+    ms = ms < UNLINKED_MS ? UNLINKED_MS : ms > BUSY_MAX ? BUSY_MAX : ms;
+    wait_for(s, wake >= 0 && wake < ms ? wake : ms);
+    return true;
+}
+
+/* That place is gone, not ours, or busy, or its message is gone: the others go on, and a call that
+ * waits has a card there again if that can be. A chat that takes none any more was told nothing. */
+static void not_taken(struct fl_sender *s, struct fl_sender_card *c, enum fl_code code)
 {
     const struct fl_sender_due *due = &s->due[s->due_at];
     bool is_waiting = !c->is_withdrawn && s->look.row.state == FL_APPROVAL_PENDING;
     FL_LOG(WARN, "card_not_taken", FL_KU("org", &s->channel->organization),
            FL_KV("channel", s->channel->name), FL_KU("call", &s->look.row.id),
            FL_KS("reason", s->trouble));
+    bool passes = is_busy(s, code), is_gone = c->message.p && !passes;
     bool is_batch = !c->is_withdrawn && (c->is_host || !fl_uuid_is_zero(&c->host));
-    if (c->message.p && is_batch)
+    if (is_gone && is_batch)
         fl_store_batch_gone(&s->tx, c->is_host ? &c->id : &c->host);
-    else if (c->message.p)
+    else if (is_gone)
         fl_store_card_drop(&s->tx, &c->id);
     else
         fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
                                0);
-    if (c->message.p ? is_waiting : !s->is_posted)
+    if (!passes && (is_gone ? is_waiting : !s->is_posted))
         wait_for(s, UNLINKED_MS << (due->tries < 6 ? due->tries : 6));
     s->is_lost |= !c->message.p && is_waiting && due->is_delivered;
     s->works_at_ms = 0;
-    s->is_not_taken = true;
+    s->is_not_taken |= !passes;
     c->wants_reminder = false;
     if (s->failed)
         (*s->failed)++;
@@ -757,8 +772,8 @@ FL_STEP(sent)
     s->is_unsent = !c->message.p && f->op.code && f->op.code != FL_AMBIGUOUS &&
                    f->op.code != FL_TIMEOUT && f->op.code != FL_CANCELLED;
     begin(s);
-    if (f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN) {
-        not_taken(s, c);
+    if (f->op.code == FL_NOT_FOUND || f->op.code == FL_FORBIDDEN || f->op.code == FL_CONFLICT) {
+        not_taken(s, c, f->op.code);
     } else if (f->op.code) {
         return fail_channel(s, f->op.code, s->send.retry_ms);
     } else {
@@ -909,11 +924,12 @@ FL_STEP(remind)
     return &S_reminded;
 }
 
-/* A card that is gone there keeps nobody else from being reminded. */
+/* A card that is gone there, or not taken there now, keeps nobody else from being reminded. */
 FL_STEP(reminded)
 {
     struct fl_sender *s = sender_of(f);
-    if (f->op.code && f->op.code != FL_NOT_FOUND && f->op.code != FL_FORBIDDEN) {
+    if (f->op.code && f->op.code != FL_NOT_FOUND && f->op.code != FL_FORBIDDEN &&
+        f->op.code != FL_CONFLICT) {
         fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.err.text);
         return fail_channel(s, f->op.code, s->send.retry_ms);
     }
@@ -949,9 +965,9 @@ FL_STEP(row_done)
     if (s->is_lost && !s->is_posted)
         fl_store_outbox_lost(&s->tx, &due->approval, &s->channel->id, s->is_closed);
     if (s->later_ms >= 0)
-        fl_store_outbox_later(&s->tx, &due->approval, &s->channel->id, s->later_ms,
-                              s->has_failed || s->is_not_taken,
-                              s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 });
+        fl_store_outbox_later(
+            &s->tx, &due->approval, &s->channel->id, s->later_ms, s->has_failed || s->is_not_taken,
+            s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 }, s->is_posted);
     else
         fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
                              erase_ms, due->is_erasing, wake_ms(s));

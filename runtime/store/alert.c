@@ -36,7 +36,7 @@ static struct fl_sql sql_due = {
     "(organization_id, alert_id, person_id) WHERE d.organization_id = (SELECT org()) AND "
     "d.channel_id = $1 AND d.posted_at IS NULL AND d.next_at <= now() AND EXISTS (SELECT 1 FROM "
     "chat_identity i WHERE i.organization_id = d.organization_id AND i.person_id = d.person_id AND "
-    "i.external_id = d.place AND i.disabled_at IS NULL) AND NOT EXISTS (SELECT 1 FROM alert_post o WHERE o.organization_id = "
+    "i.external_id = d.place AND i.disabled_at IS NULL AND i.dead_at IS NULL) AND NOT EXISTS (SELECT 1 FROM alert_post o WHERE o.organization_id = "
     "d.organization_id AND o.alert_id = d.alert_id AND o.person_id = d.person_id AND o.place = "
     "d.place AND o.posted_at IS NOT NULL) ORDER BY a.created_at LIMIT $2",
     0

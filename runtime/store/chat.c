@@ -1,6 +1,7 @@
 /* Tables chat_identity, chat_link, chat_prompt. */
 #include "runtime/store/chat.h"
 
+#include "runtime/store/mail.h"
 #include "runtime/store/sql.h"
 
 #define HERE "organization_id = (SELECT org())"
@@ -160,6 +161,7 @@ struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *pe
                                       struct fl_str kind)
 {
     fl_store_chat_withdraw(tx, person);
+    fl_store_mail_sign_out(tx, person);
     struct fl_query *q = fl_tx_add(tx, &sql_unlink);
     fl_bind_uuid(tx, q, person);
     fl_bind_text(tx, q, kind);

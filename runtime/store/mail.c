@@ -44,7 +44,8 @@ static struct fl_sql sql_sign_in = {
     "l.organization_id AND c.card_id = l.card_id AND " IS_THEIRS(
         "c") " RETURNING c.card_id, "
              "c.approval_id, c.person_id), old AS (DELETE FROM mail_session WHERE " HERE
-             " AND expires_at < now() - interval '1 day'), opened AS (INSERT INTO mail_session "
+             " AND (expires_at < now() - interval '1 day' OR card_id IN (SELECT card_id FROM "
+             "used))), opened AS (INSERT INTO mail_session "
              "(organization_id, token_hash, card_id, expires_at) SELECT org(), $3, card_id, now() + " SPAN(
                  "$4") " FROM used) SELECT u.card_id, u.approval_id, u.person_id, p.name FROM used u JOIN "
                        "person p USING (person_id)",
@@ -59,7 +60,8 @@ static struct fl_sql sql_address = {
     "l.person_id AND p.is_active RETURNING l.person_id, p.name, l.place), linked AS (INSERT INTO "
     "chat_identity (organization_id, kind, external_id, person_id, display) SELECT org(), 'mail', "
     "place, person_id, place FROM used ON CONFLICT (organization_id, kind, external_id) DO UPDATE "
-    "SET display = excluded.display, dead_at = NULL, dead_why = '' WHERE chat_identity.person_id = excluded.person_id RETURNING "
+    "SET display = excluded.display, linked_at = now(), dead_at = NULL, dead_why = '' WHERE "
+    "chat_identity.person_id = excluded.person_id RETURNING "
     "person_id) SELECT u.person_id, u.name, u.place, EXISTS (SELECT 1 FROM linked) FROM used u",
     0
 };
@@ -72,12 +74,17 @@ static struct fl_sql sql_tested = {
     "c.channel_id",
     0
 };
+/* Of what waits still, and not while one is on its way: an old link sends its address at most a
+ * mail a minute, and none when the call is over. */
 static struct fl_sql sql_again = {
     "mail_again",
-    "WITH again AS (UPDATE card_message c SET shown = NULL FROM mail_link l WHERE l.organization_id "
+    "WITH again AS (UPDATE card_message c SET shown = NULL FROM mail_link l, approval p WHERE "
+    "l.organization_id "
     "= (SELECT org()) AND l.token_hash = $1 AND l.channel_id = $2 AND l.purpose = 'review' AND "
     "c.organization_id = l.organization_id AND c.card_id = l.card_id AND c.message IS NOT NULL AND "
-    "NOT EXISTS (SELECT 1 FROM mail_link n WHERE n.organization_id = c.organization_id AND "
+    "c.shown IS NOT NULL AND l.expires_at > now() - interval '1 day' AND p.organization_id = "
+    "c.organization_id AND p.approval_id = c.approval_id AND p.state = 'pending' AND NOT EXISTS "
+    "(SELECT 1 FROM mail_link n WHERE n.organization_id = c.organization_id AND "
     "n.card_id = c.card_id AND n.created_at > now() - interval '1 minute') AND " IS_THEIRS(
         "c") " RETURNING c.approval_id, c.place) UPDATE outbox o SET wanted = o.wanted + 1, next_at "
              "= CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM again a WHERE "
@@ -100,7 +107,20 @@ static struct fl_sql sql_pages = { "mail_pages",
                                    "is_read OR $3 WHERE " HERE " AND token_hash = $1",
                                    0 };
 static struct fl_sql sql_proved = {
-    "mail_proved", "UPDATE mail_session SET is_proved = true WHERE " HERE " AND token_hash = $1", 0
+    "mail_proved",
+    "UPDATE mail_session SET is_proved = true, pages = 0, is_read = false WHERE " HERE
+    " AND token_hash = $1 AND NOT is_proved",
+    0
+};
+/* A link that was used offers to mail another one, to the address if that is theirs still. */
+static struct fl_sql sql_sign_out = {
+    "mail_sign_out",
+    "WITH ended AS (DELETE FROM mail_session WHERE " HERE
+    " AND card_id IN (SELECT card_id FROM card_message WHERE " HERE
+    " AND person_id = $1)) UPDATE mail_link SET used_at = now() WHERE " HERE
+    " AND used_at IS NULL AND (person_id = $1 OR card_id IN (SELECT card_id FROM card_message WHERE " HERE
+    " AND person_id = $1))",
+    0
 };
 /* Settled as in audit.c: older than every transaction that may still write an earlier one. */
 static struct fl_sql sql_events = {
@@ -227,6 +247,11 @@ void fl_store_mail_pages(struct fl_tx *tx, struct fl_str session_hash, int64_t p
 void fl_store_mail_proved(struct fl_tx *tx, struct fl_str session_hash)
 {
     fl_bind_bytes(tx, fl_tx_add(tx, &sql_proved), session_hash);
+}
+
+void fl_store_mail_sign_out(struct fl_tx *tx, const struct fl_uuid *person)
+{
+    fl_bind_uuid(tx, fl_tx_add(tx, &sql_sign_out), person);
 }
 
 struct fl_query *fl_store_mail_events(struct fl_tx *tx, const struct fl_uuid *channel,

@@ -22,7 +22,8 @@ void fl_store_mail_link_put(struct fl_tx *tx, const struct fl_mail_link_row *row
 struct fl_query *fl_store_mail_link_get(struct fl_tx *tx, struct fl_str hash,
                                         const struct fl_uuid *channel);
 /* Each of the three uses the link up; no row: it cannot be used (any more). */
-/* Opens a session. Columns: card_id, approval_id, person_id, person name. */
+/* Opens a session, and ends others of the same card. Columns: card_id, approval_id, person_id,
+ * person name. */
 struct fl_query *fl_store_mail_sign_in(struct fl_tx *tx, struct fl_str hash,
                                        const struct fl_uuid *channel, struct fl_str session_hash,
                                        int64_t for_ms);
@@ -32,8 +33,8 @@ struct fl_query *fl_store_mail_address(struct fl_tx *tx, struct fl_str hash,
 /* Notes that the channel was tested. */
 struct fl_query *fl_store_mail_tested(struct fl_tx *tx, struct fl_str hash,
                                       const struct fl_uuid *channel);
-/* The card of this link is to be mailed once more, with a new one; not within a minute of the last.
- * Columns: place. */
+/* The card of this link is to be mailed once more, with a new one: while its call waits, not within
+ * a minute of the last, and not by a link that has been too old for a day. Columns: place. */
 struct fl_query *fl_store_mail_again(struct fl_tx *tx, struct fl_str hash,
                                      const struct fl_uuid *channel);
 
@@ -45,7 +46,10 @@ struct fl_query *fl_store_mail_session(struct fl_tx *tx, struct fl_str session_h
                                        int64_t for_ms, int64_t most_ms);
 /* So many pages were shown. */
 void fl_store_mail_pages(struct fl_tx *tx, struct fl_str session_hash, int64_t pages, bool is_read);
+/* From now on the card is shown whole, and read from its first page on. */
 void fl_store_mail_proved(struct fl_tx *tx, struct fl_str session_hash);
+/* Ends the person's sessions, and their links that were not used. */
+void fl_store_mail_sign_out(struct fl_tx *tx, const struct fl_uuid *person);
 
 /* ---- the watch ---- */
 /* Events that somebody is to be told of, behind `since_us` and not before the channel was made;

@@ -56,7 +56,8 @@ static struct fl_sql sql_later = {
     "outbox_later",
     "UPDATE outbox SET next_at = now() + " SPAN(
         "$3") ", tries = tries + CASE WHEN $4 THEN 1 ELSE 0 END, trouble = coalesce($5, "
-              "trouble) " ROW,
+              "trouble), delivered_at = CASE WHEN $6 THEN coalesce(delivered_at, now()) ELSE "
+              "delivered_at END " ROW,
     0
 };
 static struct fl_sql sql_lost_lock = {
@@ -110,7 +111,8 @@ static struct fl_sql sql_cards = {
     "asks_grant, EXISTS (SELECT 1 FROM call_grant k WHERE k.organization_id = "
     "card_message.organization_id AND k.approval_id = $1), host, EXISTS (SELECT 1 FROM "
     "card_message g WHERE g.organization_id = card_message.organization_id AND g.host = "
-    "card_message.card_id), reminded, " MS("posted_at") " FROM card_message " ROW " ORDER BY place",
+    "card_message.card_id), reminded, " MS(
+        "posted_at") ", bounced_at IS NOT NULL FROM card_message " ROW " ORDER BY place",
     0
 };
 static struct fl_sql sql_card_put = {
@@ -172,7 +174,8 @@ static struct fl_sql sql_cards_at = {
 static struct fl_sql sql_card_shown = {
     "card_shown",
     "UPDATE card_message SET message = coalesce($2, message), shown = CASE WHEN page = $5 THEN "
-    "$3::bytea END, is_read = is_read OR $4, posted_at = coalesce(posted_at, now()), changed_at = now() " CARD,
+    "$3::bytea END, is_read = is_read OR $4, posted_at = coalesce(posted_at, now()), bounced_at = NULL, "
+    "changed_at = now() " CARD,
     0
 };
 static struct fl_sql sql_card_reminded = { "card_reminded",
@@ -259,13 +262,14 @@ void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
 
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel, int64_t in_ms, bool is_try,
-                           struct fl_str trouble)
+                           struct fl_str trouble, bool is_delivered)
 {
     struct fl_query *q = row(tx, &sql_later, approval, channel);
     tx->is_alone = true;
     fl_bind_int(tx, q, in_ms);
     fl_bind_bool(tx, q, is_try);
     fl_bind_text(tx, q, trouble);
+    fl_bind_bool(tx, q, is_delivered);
 }
 
 void fl_store_outbox_lost(struct fl_tx *tx, const struct fl_uuid *approval,

@@ -22,10 +22,11 @@ struct fl_query *fl_store_outbox_next(struct fl_tx *tx, const struct fl_uuid *ch
 void fl_store_outbox_done(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, int64_t wanted, bool is_delivered,
                           int64_t erase_ms, bool is_erased, int64_t wake_ms);
-/* It failed, or is not to be tried before; `is_try` counts it. */
+/* It failed, or is not to be tried before; `is_try` counts it. `is_delivered`: a card stands
+ * somewhere all the same. */
 void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
                            const struct fl_uuid *channel, int64_t in_ms, bool is_try,
-                           struct fl_str trouble);
+                           struct fl_str trouble, bool is_delivered);
 /* No card of it stands in this channel any more, though one did, or (`is_closed`) none can: the
  * others in the rule's list are asked at once whether it is their turn. Before its trouble is
  * noted. */

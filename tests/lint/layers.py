@@ -69,7 +69,7 @@ SQL_TABLES = re.compile(r"\b(FROM|INTO|UPDATE|JOIN)\s+(?!pg_)(\w+)", re.I)
 MAX_LINES = 800  # product and tests alike; look for the second responsibility
 # file: how many lines it may have, and why
 LONG = {
-    "runtime/notify/sender.c": 1020,  # one flow: its steps are file-local and name each other
+    "runtime/notify/sender.c": 1060,  # one flow: its steps are file-local and name each other
 }
 # Headers that several C files of their folder implement, and why.
 FACADES = {

@@ -18,6 +18,7 @@ class Imap(Server):
 
     def __init__(self, tls="starttls", user="bounces", password="hunter2", certificate="good"):
         self.mails, self.uid_next, self.uid_validity = [], 1, 17
+        self.unavailable = 0     # so many FETCHes are refused, though the mail is there
         self.drops_at = None     # the connection ends when this command comes (a word of it), once
         super().__init__(tls, user, password, certificate)
 
@@ -266,6 +267,9 @@ class ImapSession:
         self.say(tag + " OK done")
 
     def do_fetch(self, tag, words):
+        if self.server.unavailable > 0:
+            self.server.unavailable -= 1
+            return self.say(tag + " NO [UNAVAILABLE] the store is away")
         items = words[1] if isinstance(words[1], list) else [words[1]]
         with self.server.lock:
             for i in sorted(self.numbered(words[0], self.is_uid)):

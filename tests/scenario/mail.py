@@ -9,7 +9,7 @@ from harness import Org, wait_for
 from mail_server import Authority
 from mcp_client import McpWs
 
-ORIGIN = "http://approvals.test"
+ORIGIN = "http://approvals.localhost"
 MAIL = dict(chat_may_be_local="true", chat_ca_file=Authority.get().file, public_url=ORIGIN)
 USER, PASSWORD = "flopinio", "hunter2 = \\"
 
@@ -75,7 +75,7 @@ class Browser:
     def request(self, method, url, fields=None, origin=ORIGIN, headers=()):
         target = urllib.parse.urlsplit(url)
         conn = http.client.HTTPConnection("127.0.0.1", self.rt.port, timeout=20)
-        sent = {"Host": "approvals.test"}
+        sent = {"Host": "approvals.localhost"}
         cookies = ["%s=%s" % (name, value) for (name, path), value in self.cookies.items()
                    if target.path == path or target.path.startswith(path + "/")]
         if cookies:

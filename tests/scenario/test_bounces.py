@@ -63,6 +63,11 @@ def an_address_that_bounces_is_left_alone_and_the_next_channel_told(rt):
                 assert house.outbox(approval)[0]["told"] is False
                 rt.sql("UPDATE outbox SET next_at = now() WHERE approval_id = %s", approval)
                 card = tg.wait_message(bob.id, "append_line", timeout=20)
+                # Alerts go to no dead address either.
+                rt.sql("INSERT INTO alert (organization_id, alert_id, person_id, kind, text) SELECT "
+                       "organization_id, gen_random_uuid(), person_id, 'test', 'x' FROM chat_identity "
+                       "WHERE external_id = %s", address_of(org.ann))
+                assert rt.sql("SELECT 1 FROM alert_post WHERE place = %s", address_of(org.ann)) == []
                 count = len(smtp.messages)
                 assert tg.press(bob, card, "Approve").startswith("approved")
                 assert text_of(call.wait()) == "appended"
@@ -110,6 +115,49 @@ def a_bounce_that_is_not_ours_kills_no_address(rt):
         assert call.wait()["isError"]
 
 
+@case(limit=60, **MAIL)
+def an_agent_that_writes_what_filters_refuse_silences_no_approver(rt):
+    """A scanner's refusal (5.7.1) is about that mail: it counts as not delivered and is not sent again,
+    and the next one goes to the same address."""
+    with Smtp() as smtp, Imap() as imap, BounceHouse(rt, smtp, imap, people=("ann",)) as house:
+        org = house.org
+        call, approval = house.ask("X5O!P%@AP")
+        mail = house.card(org.ann)
+        wait_for("the card to be delivered", lambda: house.outbox(approval)[0]["told"])
+        count = len(smtp.messages)
+        imap.deliver(bounce(mail, address_of(org.ann), status="5.7.1"))
+        wait_for("it to count", lambda: not house.outbox(approval)[0]["told"], 20)
+        (row,) = rt.sql("SELECT trouble FROM outbox WHERE approval_id = %s", approval)
+        assert row["trouble"].startswith("a mail of it came back: 5.7.1"), row
+        assert house.dead(org.ann) is None and org.audit(kind="identity.dead") == []
+        other, second = house.ask("two")
+        house.card(org.ann, "two")
+        assert not [m for m in smtp.messages[count:] if "X5O" in m.text]
+        for one in (approval, second):
+            org.ann.reject(one, "no")
+        assert call.wait()["isError"] and other.wait()["isError"]
+
+
+@case(limit=60, **MAIL)
+def an_old_bounce_ends_no_address_that_was_linked_since(rt):
+    """Somebody whose mailbox is back proved it; what was sent before says nothing of it any more."""
+    with Smtp() as smtp, Imap() as imap, BounceHouse(rt, smtp, imap, people=("ann",)) as house:
+        org = house.org
+        call, approval = house.ask("one")
+        old = house.card(org.ann)
+        link(org, smtp, org.ann)
+        imap.deliver(bounce(old, address_of(org.ann)))
+        last = imap.deliver(b"Subject: hello\r\n\r\nRead behind it.\r\n")
+        imap.wait_seen(last)
+        assert house.dead(org.ann) is None
+        other, second = house.ask("two")
+        imap.deliver(bounce(house.card(org.ann, "two"), address_of(org.ann)))
+        house.wait_dead(org.ann)
+        for one in (approval, second):
+            org.ann.reject(one, "no")
+        assert call.wait()["isError"] and other.wait()["isError"]
+
+
 @case(limit=90, breaks=True, **MAIL)
 def bounces_are_read_whatever_the_server_does(rt):
     """An outage, a line that drops, a worker that dies, a mailbox that is made anew: read once it can
@@ -129,7 +177,10 @@ def bounces_are_read_whatever_the_server_does(rt):
                 rt.kill_worker(pid)
             house.wait_dead(house.org.ann)
             imap.renumber()
+            imap.unavailable = 1
             second = imap.deliver(bounce(house.card(house.org.bob), address_of(house.org.bob)))
+            wait_for("the refusal", lambda: not imap.unavailable, 20)
+            set_again(house)
             house.wait_dead(house.org.bob)
             imap.wait_seen(second)
             told = [leaf["data"]["person"] for leaf in house.org.audit(kind="identity.dead")]

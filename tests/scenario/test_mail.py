@@ -6,9 +6,10 @@ import time
 
 from cases import case
 from fake_mail import Smtp
-from harness import LONG, refused, wait_for
+from harness import LONG, Org, refused, wait_for
 from house import code_of
-from mail import MAIL, ORIGIN, PASSWORD, USER, Browser, MailHouse, address_of, link, trouble
+from mail import (MAIL, ORIGIN, PASSWORD, USER, Browser, MailHouse, add_channel, address_of, link,
+                  trouble)
 from mcp_client import text_of
 
 
@@ -62,7 +63,7 @@ def a_link_is_used_by_one_press_and_by_no_look(rt):
             "frame-ancestors 'none'" in policy and "unsafe" not in policy, policy
         style = re.search("<style>(.*)</style>", page.body, re.S)[1].encode()
         assert base64.b64encode(hashlib.sha256(style).digest()).decode() in policy
-        for origin in (None, "null", "http://evil.test", "http://approvals.test.evil.test"):
+        for origin in (None, "null", "http://evil.test", "http://approvals.localhost.evil.test"):
             answer = scanner.request("POST", form.action, form.fields, origin=origin)
             assert answer.status == 403 and not scanner.cookies, answer.text
         answer = scanner.request("POST", form.action, form.fields,
@@ -176,6 +177,7 @@ def a_long_card_is_approved_behind_its_last_page(rt):
         assert pages > 3
         forged = dict(page.form("Reject").fields, verdict="approve")
         assert browser.request("POST", page.url, forged).status == 409
+        assert browser.request("HEAD", page.url + "?page=2").status == 200  # shows nothing
         assert "page 2 of" in browser.go(page.url + "?page=%d" % pages).text  # none is left out
         for at in range(2, pages + 1):
             assert "Approve" not in browser.page.buttons()
@@ -217,6 +219,139 @@ def a_summary_tells_a_mailbox_nothing_and_its_rule_asks_for_more(rt):
         finally:
             rt.sql("UPDATE person SET totp_secret = NULL, totp_last_step = 0 WHERE name = %s",
                    ann.name)
+
+
+@case(limit=60, **MAIL)
+def a_summary_that_was_read_approves_no_card_unread(rt):
+    """Whoever has read the summary to its end has read nothing of the card."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",), files=True,
+                                   disclose="summary") as house:
+        long = "".join("%05d abcdefghijklmnopqrstuvwxyz\n" % i for i in range(2500))
+        call, approval = house.ask(tool="files__write", path="long.txt", content=long)
+        browser = house.sign_in(house.card(house.org.ann, "files"))
+        assert "00001 abc" not in browser.page.text
+        page = browser.press("Show all of it", passphrase=house.org.ann.passphrase)
+        assert "00001 abc" in page.text and "page 1 of" in page.text, page.text
+        assert "Approve" not in page.buttons() and "Reject" in page.buttons(), page.buttons()
+        forged = dict(page.form("Reject").fields, verdict="approve")
+        assert browser.request("POST", page.url, forged).status == 409
+        browser.press("Reject", reason="too long")
+        assert call.wait()["isError"]
+
+
+def rows_of(house, approval, column):
+    """Of the outbox."""
+    return [row["it"] for row in house.rt.sql(
+        "SELECT %s AS it FROM outbox WHERE approval_id = %%s" % column, approval)]
+
+
+def another_link(house, mail):
+    """As if a minute had gone by: pressed on the page of an old link; what the page says."""
+    house.rt.sql("UPDATE mail_link SET created_at = now() - interval '2 minutes' WHERE "
+                 "organization_id = %s", house.org.id)
+    wait_for("the last mail to be noted", lambda: not house.rt.sql(
+        "SELECT 1 FROM card_message WHERE organization_id = %s AND shown IS NULL", house.org.id))
+    late = Browser(house.rt)
+    late.go(mail.links[0])
+    return late.press("Mail me another link")
+
+
+@case(limit=60, **MAIL)
+def whoever_pressed_an_older_link_first_is_signed_out_by_the_next(rt):
+    """A mail that somebody else saw first: its owner asks for another link, and is alone then. So is
+    nobody when the address is taken from them, or their passphrase reset."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
+        org = house.org
+        call, approval = house.ask("one")
+        mail = house.card(org.ann)
+        thief = house.sign_in(mail)
+        before = len(smtp.messages)
+        assert another_link(house, mail).status == 200
+        again = smtp.wait_message(address_of(org.ann), "append_line", before)
+        ann = house.sign_in(again)
+        assert thief.go(thief.page.url).status == 401
+        assert ann.go(ann.page.url).status == 200
+        org.control("POST", "/people/%s/passphrase" % org.ann.name,
+                    {"passphrase": org.ann.passphrase})
+        assert ann.go(ann.page.url).status == 401
+        before = len(smtp.messages)
+        assert another_link(house, again).status == 200
+        unused = smtp.wait_message(address_of(org.ann), "append_line", before)
+        org.control("DELETE", "/people/%s/links" % org.ann.name)
+        link(org, smtp, org.ann)  # what was mailed before stays as it is
+        page = Browser(rt).go(unused.links[0])
+        assert page.status in (404, 410), page.text
+        assert rt.sql("SELECT 1 FROM mail_session WHERE organization_id = %s", org.id) == []
+        org.ann.reject(approval, "no")
+        assert call.wait()["isError"]
+
+
+@case(limit=60, **MAIL)
+def an_old_link_mails_nobody_once_its_call_is_over(rt):
+    """Else whoever finds one could fill that mailbox for ever."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
+        call, approval = house.ask("one")
+        mail = house.card(house.org.ann)
+        house.sign_in(mail).press("Approve")
+        assert text_of(call.wait()) == "appended"
+        house.outcome(house.org.ann, mail)
+        before = rows_of(house, approval, "wanted")
+        assert another_link(house, mail).status == 429
+        assert rows_of(house, approval, "wanted") == before
+
+
+@case(limit=90, **MAIL)
+def a_full_mailbox_delays_nobody_elses_cards(rt):
+    """A 4xx about one recipient is no outage: the others get their cards and outcomes, and the one gets
+    theirs when there is room again. Ann's address is the first in the order in which they are tried."""
+    with Smtp() as smtp, MailHouse(rt, smtp) as house:
+        ann, bob = house.org.ann, house.org.bob
+        assert address_of(ann) < address_of(bob)
+        smtp.refuses[address_of(ann)] = (452, "4.2.2 mailbox full")
+        call, approval = house.ask("the first line")
+        card = house.card(bob)
+        wait_for("it to count as told",
+                 lambda: rows_of(house, approval, "delivered_at IS NOT NULL") == [True])
+        assert "mailbox full" in trouble(house.org), trouble(house.org)
+        other, second = house.ask("the second line")
+        house.card(bob, "the second line")  # the channel does not rest
+        del smtp.refuses[address_of(ann)]
+        hers = smtp.wait_message(address_of(ann), "the first line", timeout=40)
+        smtp.wait_message(address_of(ann), "the second line", timeout=40)
+        smtp.refuses[address_of(ann)] = (450, "4.7.1 greylisted")
+        house.sign_in(card).press("Approve")
+        assert text_of(call.wait()) == "appended"
+        house.outcome(bob, card)
+        del smtp.refuses[address_of(ann)]
+        wait_for("what came of it", lambda: [m for m in smtp.messages if address_of(ann) in
+                 m.recipients and m["In-Reply-To"] == hers["Message-ID"] and "done" in m.text], 40)
+        bob.reject(second, "no")
+        assert other.wait()["isError"]
+
+
+@case(limit=480, long=True, **MAIL)
+def a_full_mailbox_keeps_no_notice_from_others_for_ever(rt):
+    """Five minutes: then it is given up, and its next one is tried once."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann", "olga")) as house:
+        org = house.org
+        smtp.wait_message(address_of(org.olga), "an account was linked")
+        smtp.wait_message(address_of(org.ann), "an account was linked")
+        smtp.refuses[address_of(org.ann)] = (452, "4.2.2 mailbox full")
+        before = len(smtp.messages)
+        for _ in range(2):
+            org.control("POST", "/people/%s/passphrase" % org.ann.name,
+                        {"passphrase": org.ann.passphrase})
+        org.add_credential()
+        smtp.wait_message(address_of(org.olga), "credential of your agent was issued", before, 400)
+
+
+@case(limit=60, **dict(MAIL, public_url="http://approvals.example.com/"))
+def no_link_that_signs_in_is_sent_to_be_opened_in_clear(rt):
+    with Smtp() as smtp:
+        org = Org(rt, scenario=True)
+        with refused(400, "https://"):
+            add_channel(org, smtp)
+        assert org.control("GET", "/channels")["items"] == []
 
 
 @case(limit=60, **MAIL)

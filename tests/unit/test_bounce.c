@@ -1,7 +1,10 @@
-/* Mails that came back: which of ours failed for good, and that nothing else is believed. */
+/* Mails that came back: which of ours failed for good, and that nothing else is believed. Where the
+ * links in ours may lead. */
 #include "flopinio/base/buf.h"
+#include "flopinio/base/clock.h"
 #include "harness.h"
 #include "runtime/notify/bounce.h"
+#include "runtime/notify/channel.h"
 
 #define KEY  "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 #define RING "primary 1 active " KEY "\nindex " KEY "\nsalt " KEY "\n"
@@ -61,6 +64,38 @@ static void test_a_permanent_failure_names_our_mail(void)
     struct fl_bounce b;
     CHECK(read_report("Multipart/REPORT", "Failed", "5.7.28 (spam)", "message/rfc822", &b));
     CHECK_STR(b.status, "5.7.28");
+}
+
+/* What an agent wrote may be why: whoever decides on it must go on getting mail. */
+static void test_what_one_mail_says_makes_no_address_dead(void)
+{
+    static const struct {
+        const char *status;
+        bool is_of_mailbox;
+    } cases[] = { { "5.1.1", true },  { "5.1.2", true },   { "5.1.3", true },  { "5.1.6", true },
+                  { "5.1.10", true }, { "5.2.1", true },   { "5.7.1", false }, { "5.7.28", false },
+                  { "5.6.0", false }, { "5.3.4", false },  { "5.0.0", false }, { "5.2.2", false },
+                  { "5.1.8", false }, { "5.1.11", false }, { "5.1.0", false }, { "5.4.4", false } };
+    for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
+        struct fl_bounce b;
+        CHECK(read_report(GOOD_TYPE, "failed", cases[i].status, "message/rfc822", &b));
+        CHECK_MSG(fl_bounce_is_of_mailbox(&b) == cases[i].is_of_mailbox, "%s", cases[i].status);
+    }
+}
+
+static void test_an_id_says_when_its_mail_was_made(void)
+{
+    struct fl_uuid card = fl_uuid_new(), found;
+    char text[FL_UUID_TEXT], id[200];
+    int64_t ms, now = fl_real_ms();
+    fl_uuid_format(&card, text);
+    snprintf(id, sizeof id, "%s.done.0123456789abcdef@example.com", text);
+    CHECK(fl_mail_id_about(fl_str_of(id), &found, &ms));
+    CHECK(fl_uuid_cmp(&found, &card) == 0 && ms <= now && ms > now - 60000);
+    for (size_t i = 0; i <= 36; i++)
+        CHECK(!fl_mail_id_about((struct fl_str){ id, i }, &found, &ms));
+    id[14] = '4'; /* of another version, with no time in it */
+    CHECK(!fl_mail_id_about(fl_str_of(id), &found, &ms));
 }
 
 static void test_what_is_not_permanent_is_none(void)
@@ -145,9 +180,41 @@ static void test_an_id_is_of_one_address_and_organization(void)
     fl_keyring_free(&keys);
 }
 
+static void test_no_link_that_signs_in_goes_in_clear(void)
+{
+    static const char *const good[] = { "https://a.example",     "HTTPS://a.example:8443/x",
+                                        "http://localhost",      "http://LOCALHOST:7337/x",
+                                        "http://x.localhost:80", "http://127.0.0.1:7337",
+                                        "http://127.9.8.7/",     "http://[::1]:7337/x" };
+    static const char *const bad[] = { "",
+                                       "http://",
+                                       "https://",
+                                       "http://a.example",
+                                       "http://localhost.example",
+                                       "http://127.0.0.1.example",
+                                       "http://localhost@a.example",
+                                       "http://127.a:1",
+                                       "http://[::2]",
+                                       "http://[::1].example",
+                                       "http://.localhos",
+                                       "ftp://localhost",
+                                       "localhost" };
+    struct fl_err err;
+    for (size_t i = 0; i < FL_COUNTOF(good); i++)
+        CHECK_MSG(fl_channel_check_public_url(&fl_channel_mail, fl_str_of(good[i]), &err) == FL_OK,
+                  "%s", good[i]);
+    for (size_t i = 0; i < FL_COUNTOF(bad); i++)
+        CHECK_MSG(fl_channel_check_public_url(&fl_channel_mail, fl_str_of(bad[i]), &err) ==
+                      FL_BAD_PARAMS,
+                  "%s", bad[i]);
+    CHECK_OK(fl_channel_check_public_url(&fl_channel_slack, FL_STR("http://a.example"), &err));
+}
+
 static const struct fl_test tests[] = {
     T(a_permanent_failure_names_our_mail),        T(what_is_not_permanent_is_none),
     T(what_does_not_bring_our_mail_back_is_none), T(lines_may_end_with_lf),
     T(a_mail_that_is_cut_off_is_read_to_there),   T(an_id_is_of_one_address_and_organization),
+    T(what_one_mail_says_makes_no_address_dead),  T(an_id_says_when_its_mail_was_made),
+    T(no_link_that_signs_in_goes_in_clear),
 };
 TEST_MAIN(tests)
