@@ -282,7 +282,7 @@ def whoever_pressed_an_older_link_first_is_signed_out_by_the_next(rt):
         page = Browser(rt).go(unused.links[0])
         assert page.status in (404, 410), page.text
         assert rt.sql("SELECT 1 FROM mail_session WHERE organization_id = %s", org.id) == []
-        org.ann.reject(approval, "no")
+        org.bob.reject(approval, "no")  # the reset ended her tokens
         assert call.wait()["isError"]
 
 
