@@ -1,11 +1,10 @@
-/* The sender: rest -> ask -> each row: look, plan, each card: put, draw, send, record -> done. */
+/* The sender: rest -> ask -> each row: look, plan, each card: put, draw, send, record -> done.
+ * What should stand where is sender_plan.c's, what it looks like sender_draw.c's. */
 #include "runtime/notify/sender.h"
-
-#include <stdio.h>
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
-#include "runtime/notify/show.h"
+#include "runtime/notify/sender_priv.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
 #include "runtime/store/flood.h"
@@ -13,13 +12,10 @@
 #include "runtime/store/place.h"
 
 #define REST_MS       1000
-#define UNLINKED_MS   5000  /* nobody to tell yet: look again */
-#define QUIET_MS      60000 /* the same in quiet hours */
 #define BUSY_MAX      3600000
 #define BUSY_END      86400000 /* a place that did not take it for so long does not take it */
 #define BACKOFF_MS    1000
 #define BACKOFF_MAX   300000
-#define PASSING_MS    400   /* approved and running are over in a moment, mostly */
 #define WORKS_MS      5000  /* between two notes that it works */
 #define BREAKER_AFTER 5     /* failures in a row, then the channel rests */
 #define COUNTED_MS    50    /* by then a call that was taken in is seen by whoever counts */
@@ -252,257 +248,15 @@ FL_STEP(looked)
     return fl_await(f, &S_plan, fl_tx_submit(&f->op, &s->tx));
 }
 
-static void add_card(struct fl_sender *s, struct fl_str place, const struct fl_uuid *person)
-{
-    for (size_t i = 0; i < s->card_count; i++) {
-        if (fl_str_eq(s->cards[i].place, place))
-            return;
-    }
-    s->cards[s->card_count++] = (struct fl_sender_card){ .id = fl_uuid_new(),
-                                                         .person = *person,
-                                                         .place = fl_arena_str(s->arena, place),
-                                                         .is_new = true };
-}
-
-/* Why no card goes there now; p NULL: it may. */
-static struct fl_str why_closed(const struct fl_sender *s, struct fl_str place)
-{
-    for (int i = 0; i < fl_rows(s->q_closed); i++) {
-        if (fl_str_eq(fl_cell(s->q_closed, i, 0), place))
-            return fl_cell(s->q_closed, i, 1);
-    }
-    return (struct fl_str){ NULL, 0 };
-}
-
-/* Is it still one of the channel's groups, or the chat of somebody who is linked? */
-static bool may_see(struct fl_sender *s, const struct fl_sender_card *c)
-{
-    struct fl_str place;
-    if (why_closed(s, c->place).p)
-        return false;
-    if (fl_uuid_is_zero(&c->person)) {
-        for (size_t at = 0; s->channel->kind->place(s->channel, at, &place); at++) {
-            if (fl_str_eq(place, c->place))
-                return true;
-        }
-        return false;
-    }
-    for (int i = 0; i < fl_rows(s->q_identities); i++) {
-        struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
-        if (fl_uuid_cmp(&person, &c->person) == 0 &&
-            fl_str_eq(fl_cell(s->q_identities, i, 1), c->place))
-            return true;
-    }
-    return false;
-}
-
-/* ---------------------------------------------------------------- how much of the time is over */
-static int64_t stage_ms(const struct fl_sender *s, int stage)
-{
-    const struct fl_approval *row = &s->look.row;
-    int64_t span_ms = row->expires_at_ms - row->created_at_ms;
-    return row->created_at_ms + (stage == 1 ? span_ms / 2 : span_ms / 10 * 9);
-}
-
-/* 0: less than half of the time to decide is over; 1; 2: at most a tenth is left. Time that stands
- * still reminds nobody. */
-static int stage_of(const struct fl_sender *s)
-{
-    int64_t now_ms = fl_real_ms();
-    if (!s->view.ask || !s->view.ask->reminds || s->look.row.frozen_at_ms)
-        return 0;
-    return now_ms >= stage_ms(s, 2) ? 2 : now_ms >= stage_ms(s, 1) ? 1 : 0;
-}
-
-/* When the row is to be looked at again, though nothing of it has changed; -1: not. */
-static int64_t wake_ms(const struct fl_sender *s)
-{
-    int64_t ms = s->quiet_ms;
-    if (s->look.row.state != FL_APPROVAL_PENDING)
-        return -1;
-    if (!s->view.ask || !s->view.ask->reminds || s->look.row.frozen_at_ms || s->stage == 2)
-        return ms;
-    int64_t left_ms = stage_ms(s, s->stage + 1) - fl_real_ms();
-    left_ms = left_ms > 1 ? left_ms : 1;
-    return ms < 0 || left_ms < ms ? left_ms : ms;
-}
-
-/* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
- * shown, asks_grant, was a grant made from it, host, is it one, the last
- * reminder sent, posted_at ms, did its mail come back. */
-static void read_cards(struct fl_sender *s)
-{
-    for (int i = 0; i < fl_rows(s->q); i++) {
-        struct fl_str message = fl_cell(s->q, i, 3);
-        s->cards[s->card_count++] =
-            (struct fl_sender_card){ .id = fl_cell_uuid(s->q, i, 0),
-                                     .person = fl_cell_uuid(s->q, i, 2),
-                                     .place = fl_arena_str(s->arena, fl_cell(s->q, i, 1)),
-                                     .message =
-                                         message.p ? fl_arena_str(s->arena, message) : message,
-                                     .tries = fl_cell_int(s->q, i, 4),
-                                     .page = fl_cell_int(s->q, i, 5),
-                                     .is_read = fl_cell_bool(s->q, i, 6),
-                                     .asks_stop = fl_cell_bool(s->q, i, 7),
-                                     .shown = fl_cell_bytes(s->q, s->arena, i, 8),
-                                     .asks_grant = fl_cell_bool(s->q, i, 9),
-                                     .host = fl_cell_uuid(s->q, i, 11),
-                                     .is_host = fl_cell_bool(s->q, i, 12),
-                                     .reminded = (int)fl_cell_int(s->q, i, 13),
-                                     .posted_ms = fl_cell_int(s->q, i, 14) };
-        struct fl_sender_card *c = &s->cards[s->card_count - 1];
-        c->is_withdrawn = !may_see(s, c);
-        s->has_grant |= fl_cell_bool(s->q, i, 10);
-        s->is_posted |= message.p && !c->is_withdrawn && !fl_cell_bool(s->q, i, 15);
-    }
-}
-
-/* For how long whose place this is is not to be disturbed; 0: they may be. */
-static int64_t quiet_ms(const struct fl_sender *s, int identity)
-{
-    bool is_urgent = s->view.ask && s->view.ask->is_urgent;
-    return is_urgent ? 0 : fl_cell_int(s->q_identities, identity, 2);
-}
-
-static void wait_for_quiet(struct fl_sender *s, int64_t ms)
-{
-    if (s->quiet_ms < 0 || ms < s->quiet_ms)
-        s->quiet_ms = ms;
-}
-
-/* To the channel's groups; without any to each person's own place who may vote on it, but not in
- * their quiet hours: then it is as if they were not there, and they have theirs afterwards. */
-static void add_new_cards(struct fl_sender *s)
-{
-    struct fl_uuid nobody = { { 0 } };
-    struct fl_str place, closed = { NULL, 0 };
-    struct fl_err err;
-    bool has_groups = false, has_any = false;
-    for (size_t at = 0; at < FL_SENDER_PLACES && s->channel->kind->place(s->channel, at, &place);
-         at++) {
-        has_groups = true;
-        closed = why_closed(s, place);
-        if (!closed.p)
-            add_card(s, place, &nobody);
-    }
-    for (int i = 0; !has_groups && i < fl_rows(s->q_identities); i++) {
-        struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
-        if (fl_approval_may_vote(&s->view, &person, true, &err) != FL_OK)
-            continue;
-        if (quiet_ms(s, i))
-            wait_for_quiet(s, quiet_ms(s, i));
-        else
-            add_card(s, fl_cell(s->q_identities, i, 1), &person);
-    }
-    for (size_t i = 0; i < s->card_count; i++)
-        has_any |= !s->cards[i].is_withdrawn;
-    s->is_lost = !has_any;
-    s->is_closed = closed.p != NULL;
-    if (has_any)
-        return;
-    s->later_ms = s->quiet_ms < 0 ? UNLINKED_MS : s->quiet_ms < QUIET_MS ? s->quiet_ms : QUIET_MS;
-    if (closed.p)
-        snprintf(s->trouble, sizeof s->trouble, "no card goes to its chat: %.*s",
-                 FL_STR_ARG(closed));
-    else
-        snprintf(s->trouble, sizeof s->trouble, "%s",
-                 s->quiet_ms < 0 ? "nobody who may decide it is linked to this channel"
-                                 : "it is quiet hours for everybody who may decide it here");
-}
-
-static bool has_voted(const struct fl_sender *s, const struct fl_uuid *person)
-{
-    for (size_t i = 0; i < s->look.ballot.vote_count; i++) {
-        if (fl_uuid_cmp(&s->look.ballot.votes[i].person, person) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Beneath every card that stood when this part of the time was over, once; not for whom there is
- * nothing to do, and in quiet hours after them. */
-static void plan_reminders(struct fl_sender *s)
-{
-    struct fl_err err;
-    for (size_t i = 0; s->stage && i < s->card_count; i++) {
-        struct fl_sender_card *c = &s->cards[i];
-        if (!c->message.p || c->is_withdrawn || c->reminded >= s->stage ||
-            c->posted_ms >= stage_ms(s, s->stage))
-            continue;
-        c->wants_reminder = true;
-        if (fl_uuid_is_zero(&c->person))
-            continue;
-        c->wants_reminder = !has_voted(s, &c->person) &&
-                            fl_approval_may_vote(&s->view, &c->person, true, &err) == FL_OK;
-        for (int k = 0; c->wants_reminder && k < fl_rows(s->q_identities); k++) {
-            if (!fl_str_eq(fl_cell(s->q_identities, k, 1), c->place) || !quiet_ms(s, k))
-                continue;
-            c->wants_reminder = false;
-            wait_for_quiet(s, quiet_ms(s, k));
-        }
-    }
-}
-
-static bool is_summary(const struct fl_sender *s)
-{
-    return s->channel->disclose == FL_DISCLOSE_SUMMARY || !s->view.ask ||
-           s->view.ask->disclose == FL_DISCLOSE_SUMMARY || s->due[s->due_at].is_erasing;
-}
-
-static void wait_for(struct fl_sender *s, int64_t ms)
-{
-    if (s->later_ms < 0 || ms < s->later_ms)
-        s->later_ms = ms;
-}
-
-/* Running begins and ends within a moment, and each rewriting counts for the chat: what is on its
- * way is told when it stays so. */
-static bool is_passing(const struct fl_sender *s)
-{
-    enum fl_approval_state state = s->look.row.state;
-    int64_t age_ms = fl_real_ms() - s->look.row.changed_at_ms;
-    return s->is_posted && s->look.row.wait_mode != FL_WAIT_LEFT && age_ms < PASSING_MS &&
-           (state == FL_APPROVAL_APPROVED || state == FL_APPROVAL_CLAIMED ||
-            state == FL_APPROVAL_DISPATCHED);
-}
-
 FL_STEP(plan)
 {
     struct fl_sender *s = sender_of(f);
-    const struct fl_sender_due *due = &s->due[s->due_at];
-    struct fl_approval_texts texts = { .arguments = s->look.arguments,
-                                       .preview = s->look.preview,
-                                       .justification = s->look.justification,
-                                       .is_tampered = s->look.is_tampered,
-                                       .disclose =
-                                           is_summary(s) ? FL_DISCLOSE_SUMMARY : FL_DISCLOSE_FULL };
     struct fl_err err;
-    if (f->op.code)
+    if (f->op.code || !fl_sender_plan(s))
         return wait_a_round(s);
-    size_t most = (size_t)fl_rows(s->q) + (size_t)fl_rows(s->q_identities) + FL_SENDER_PLACES;
-    s->cards = fl_arena_array(s->arena, most, sizeof *s->cards);
-    if (!s->cards)
-        return wait_a_round(s);
-    read_cards(s);
-    bool is_pending = s->look.row.state == FL_APPROVAL_PENDING;
-    s->stage = is_pending ? stage_of(s) : 0;
-    bool is_its_turn = s->stage >= (due->step < 2 ? due->step : 2);
-    if (is_pending && (due->is_delivered || !due->is_told_earlier || is_its_turn))
-        add_new_cards(s);
-    plan_reminders(s);
-    if (is_passing(s)) {
-        s->card_at = s->card_count;
-        wait_for(s, PASSING_MS);
-    }
     if (s->card_at == s->card_count)
         return &S_row_done;
-    enum fl_code code =
-        fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
-                   s->channel->kind->whole_max, &s->card, &err);
-    /* What is proved with a decision cannot be proved in a chat. */
-    if (s->view.ask && s->view.ask->needs_second_factor)
-        s->card.can_approve = false;
-    return code ? wait_a_round(s) : &S_next_card;
+    return fl_sender_make_card(s, &err) == FL_OK ? &S_next_card : wait_a_round(s);
 }
 
 /* ---------------------------------------------------------------- one card */
@@ -554,7 +308,7 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
     }
     int64_t wait_ms = fl_pace_take(&s->pace, c->place);
     if (wait_ms) {
-        wait_for(s, wait_ms);
+        fl_sender_wait(s, wait_ms);
         s->card_at++;
         return &S_next_card;
     }
@@ -565,30 +319,10 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
     return fl_await(&s->flow, &S_send, fl_tx_submit(&s->flow.op, &s->tx));
 }
 
-/* Offered where all of the call was shown, and nothing has to be proved beside. */
-static bool may_grant(const struct fl_sender *s, const struct fl_sender_card *c)
-{
-    return c->is_read && !s->has_grant && s->card.is_whole && !is_summary(s) && s->view.ask &&
-           !s->view.ask->needs_second_factor && !s->view.ask->needs_typed &&
-           fl_approval_may_grant(&s->view);
-}
-
 FL_STEP(draw)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
-    struct fl_chat_drawing drawing = { .card = &s->card,
-                                       .card_id = c->id,
-                                       .binding = s->look.row.binding_digest,
-                                       .agent = s->look.row.agent,
-                                       .page = (int)c->page,
-                                       .is_read = c->is_read,
-                                       .asks_stop = c->asks_stop,
-                                       .tool = s->look.row.tool,
-                                       .is_typed = s->view.ask && s->view.ask->needs_typed,
-                                       .may_grant = may_grant(s, c),
-                                       .asks_grant = c->asks_grant,
-                                       .is_erased = s->due[s->due_at].is_erasing };
     struct fl_err err;
     if (c->is_withdrawn && s->channel->kind->is_mail) { /* nothing is written over there */
         begin(s);
@@ -597,21 +331,8 @@ FL_STEP(draw)
     }
     if (!c->is_withdrawn && (c->is_host || !fl_uuid_is_zero(&c->host)))
         return &S_draw_many;
-    if (c->is_withdrawn)
-        drawing = (struct fl_chat_drawing){
-            .notice = FL_STR("This card was withdrawn: it is not for this chat any more."),
-            .is_stray = true
-        };
-    else if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
-        drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
-                              "approvals approve.");
-    else if (s->card.can_approve && drawing.is_typed)
-        drawing.note = FL_STR("Approving asks you to type a few words.");
-    else if (s->has_grant && !s->due[s->due_at].is_erasing)
-        drawing.note = FL_STR("A grant was made from it: flopinio grant list.");
     f->op.code = FL_OK;
-    s->drawn = (struct fl_chat_drawn){ .is_last_page = false };
-    if (s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err) != FL_OK)
+    if (fl_sender_draw(s, c, &err) != FL_OK)
         return wait_a_round(s);
     return deliver(s, c);
 }
@@ -720,7 +441,7 @@ static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retr
 {
     int64_t pause_ms = rest_channel(s, code, retry_ms);
     s->has_failed = s->is_fail_noted = true;
-    wait_for(s, pause_ms);
+    fl_sender_wait(s, pause_ms);
     return &S_row_done;
 }
 
@@ -728,11 +449,11 @@ static fl_next fail_channel(struct fl_sender *s, enum fl_code code, int64_t retr
  * `tries` of the row do not count it, as what changes is told to the others at once. */
 static bool is_busy(struct fl_sender *s, enum fl_code code)
 {
-    int64_t ms = fl_real_ms() - s->look.row.changed_at_ms, wake = wake_ms(s);
+    int64_t ms = fl_real_ms() - s->look.row.changed_at_ms, wake = fl_sender_wake_ms(s);
     if (code != FL_CONFLICT || ms > BUSY_END)
         return false;
-    ms = ms < UNLINKED_MS ? UNLINKED_MS : ms > BUSY_MAX ? BUSY_MAX : ms;
-    wait_for(s, wake >= 0 && wake < ms ? wake : ms);
+    ms = ms < FL_SENDER_UNLINKED_MS ? FL_SENDER_UNLINKED_MS : ms > BUSY_MAX ? BUSY_MAX : ms;
+    fl_sender_wait(s, wake >= 0 && wake < ms ? wake : ms);
     return true;
 }
 
@@ -755,7 +476,7 @@ static void not_taken(struct fl_sender *s, struct fl_sender_card *c, enum fl_cod
         fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
                                0);
     if (!passes && (is_gone ? is_waiting : !s->is_posted))
-        wait_for(s, UNLINKED_MS << (due->tries < 6 ? due->tries : 6));
+        fl_sender_wait(s, FL_SENDER_UNLINKED_MS << (due->tries < 6 ? due->tries : 6));
     s->is_lost |= !c->message.p && is_waiting && due->is_delivered;
     s->works_at_ms = 0;
     s->is_not_taken |= !passes;
@@ -866,38 +587,11 @@ FL_STEP(recorded)
 }
 
 /* ---------------------------------------------------------------- reminding */
-/* A message of its own, which pings; no buttons, and nothing in it that a decision makes untrue. */
-static enum fl_code draw_reminder(struct fl_sender *s)
-{
-    struct fl_buf list = FL_BUF_INIT;
-    struct fl_err err;
-    char until[FL_TIME_BYTES];
-    char *notice = fl_arena_printf(
-        s->arena,
-        "Reminder: %s of the time to decide this call was over when this was written, and it ends "
-        "at %s. How it stands is in its card.",
-        s->stage == 1 ? "half" : "nine tenths", fl_time_format_s(s->look.row.expires_at_ms, until));
-    fl_show(&list, s->look.row.tool, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
-    fl_buf_puts(&list, " for ");
-    fl_show(&list, s->look.row.agent, FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
-    if (s->channel->kind->is_mail) /* which has one text */
-        notice = fl_arena_printf(s->arena, "%s (%.*s)", notice ? notice : "",
-                                 FL_STR_ARG(fl_buf_view(&list)));
-    struct fl_chat_drawing drawing = { .notice = fl_str_of(notice ? notice : ""),
-                                       .list = fl_buf_view(&list),
-                                       .is_stray = true };
-    s->drawn = (struct fl_chat_drawn){ .is_last_page = false };
-    enum fl_code code = list.is_failed || !notice
-                            ? FL_NOMEM
-                            : s->channel->kind->draw(&drawing, s->arena, &s->drawn, &err);
-    fl_buf_fini(&list);
-    return code;
-}
-
 FL_STEP(remind)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
+    struct fl_err err;
     int64_t ms;
     f->op.code = FL_OK;
     if (!c->wants_reminder || s->is_stopping) {
@@ -905,11 +599,11 @@ FL_STEP(remind)
         return &S_next_card;
     }
     if ((ms = fl_pace_take(&s->pace, c->place)) > 0) {
-        wait_for(s, ms);
+        fl_sender_wait(s, ms);
         s->card_at++;
         return &S_next_card;
     }
-    if (draw_reminder(s) != FL_OK)
+    if (fl_sender_draw_reminder(s, &err) != FL_OK)
         return wait_a_round(s);
     s->send = (struct fl_chat_send){ .channel = s->channel,
                                      .arena = s->arena,
@@ -970,7 +664,7 @@ FL_STEP(row_done)
             s->trouble[0] ? fl_str_of(s->trouble) : (struct fl_str){ NULL, 0 }, s->is_posted);
     else
         fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
-                             erase_ms, due->is_erasing, wake_ms(s));
+                             erase_ms, due->is_erasing, fl_sender_wake_ms(s));
     if (s->is_fail_noted) {
         fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
                                s->channel->paused_until_ms - fl_real_ms());
