@@ -55,15 +55,7 @@ void fl_sse_put_priming(struct fl_buf *out, struct fl_str id, int64_t retry_ms)
 /* ---- event ids ---- */
 static bool is_stream_name(struct fl_str name)
 {
-    if (name.n == 0 || name.n > 64)
-        return false;
-    for (size_t i = 0; i < name.n; i++) {
-        char c = name.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-'))
-            return false;
-    }
-    return true;
+    return name.n <= 64 && fl_str_is_word(name, "-");
 }
 
 char *fl_sse_id_format(const struct fl_sse_stream *stream, uint64_t seq, char out[FL_SSE_ID_BYTES])

@@ -35,13 +35,7 @@ static const char *const agents_keys[] = { "names", "owners", "owner_groups" };
 /* What MCP lets a tool be called, and '*'. */
 static bool is_tool_entry(struct fl_str text)
 {
-    for (size_t i = 0; i < text.n; i++) {
-        char c = text.p[i];
-        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_word && (c == 0 || !strchr("_-./*", c)))
-            return false;
-    }
-    return text.n > 0 && text.n <= POLICY_TOOL_MAX;
+    return fl_str_is_word(text, "_-./*") && text.n <= POLICY_TOOL_MAX;
 }
 
 static bool read_agents(struct policy_reader *r, const char *at, const json_t *object,

@@ -24,6 +24,17 @@ bool fl_str_has_prefix(struct fl_str s, struct fl_str prefix)
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+bool fl_str_is_word(struct fl_str s, const char *more)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_alnum && !(c && strchr(more, c)))
+            return false;
+    }
+    return s.n > 0;
+}
+
 struct fl_str fl_str_trim(struct fl_str s)
 {
     while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {

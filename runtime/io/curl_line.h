@@ -4,6 +4,8 @@
 #ifndef FLOPINIO_IO_CURL_LINE_H
 #define FLOPINIO_IO_CURL_LINE_H
 
+#include <curl/curl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fl_curl_line {
@@ -14,6 +16,11 @@ struct fl_curl_line {
     int count;
 };
 
+/* What both of curl's mail protocols are told: these protocols and no other (by which a redirect
+ * could lead elsewhere), TLS from the first command or by STARTTLS and never without, a connection
+ * of its own, and 20 s for each of the server's answers. on_answer(line, ctx) has them. */
+bool fl_curl_line_begin(struct fl_curl_line *line, CURL *easy, const char *protocols,
+                        curl_write_callback on_answer, void *ctx);
 void fl_curl_line_opened(struct fl_curl_line *line, int fd);
 void fl_curl_line_cut(struct fl_curl_line *line);
 

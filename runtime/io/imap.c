@@ -6,19 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define ANSWER_S 20L /* for each of the server's answers */
-
-static bool is_word(struct fl_str s, const char *more)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_alnum && !(c && strchr(more, c)))
-            return false;
-    }
-    return s.n > 0;
-}
-
 enum fl_code fl_imap_check_url(struct fl_str url, struct fl_str *ret_mailbox, size_t *ret_server_n,
                                struct fl_err *err)
 {
@@ -34,8 +21,8 @@ enum fl_code fl_imap_check_url(struct fl_str url, struct fl_str *ret_mailbox, si
     *ret_mailbox = FL_STR("INBOX");
     if (slash && end + 1 < url.n)
         *ret_mailbox = (struct fl_str){ slash + 1, url.n - end - 1 };
-    if (from && url.n < 256 && is_word(host, ".-:[]") && is_word(*ret_mailbox, "._-") &&
-        ret_mailbox->n <= FL_IMAP_MAILBOX_MAX)
+    if (from && url.n < 256 && fl_str_is_word(host, ".-:[]") &&
+        fl_str_is_word(*ret_mailbox, "._-") && ret_mailbox->n <= FL_IMAP_MAILBOX_MAX)
         return FL_OK;
     return fl_err_set(err, FL_BAD_PARAMS,
                       "the mailbox is imap://HOST:PORT (with STARTTLS) or imaps://HOST:PORT, with "
@@ -98,18 +85,10 @@ bool fl_imap_set_up(struct fl_http_call *call)
 {
     struct fl_imap *m = call->imap;
     CURL *easy = call->easy;
-    bool is_fine = true;
+    bool is_fine = fl_curl_line_begin(&m->line, easy, "imap,imaps", on_answer, call);
 #define SET(option, value) is_fine = curl_easy_setopt(easy, option, value) == CURLE_OK && is_fine
     m->text[0] = 0;
     m->is_answered = false;
-    m->line = (struct fl_curl_line){ .count = 0 };
-    SET(CURLOPT_PROTOCOLS_STR, "imap,imaps");
-    SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
-    SET(CURLOPT_FORBID_REUSE, 1L);
-    SET(CURLOPT_FRESH_CONNECT, 1L);
-    SET(CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
-    SET(CURLOPT_HEADERFUNCTION, on_answer);
-    SET(CURLOPT_HEADERDATA, call);
     SET(CURLOPT_USERNAME, m->user);
     SET(CURLOPT_PASSWORD, m->password);
     if (m->command)

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define ANSWER_S 20L /* for each of the server's answers */
-
 bool fl_smtp_is_address(struct fl_str s)
 {
     size_t at = 0, signs = 0;
@@ -93,20 +91,12 @@ bool fl_smtp_set_up(struct fl_http_call *call)
 {
     struct fl_smtp *m = (struct fl_smtp *)call->smtp;
     CURL *easy = call->easy;
-    bool is_fine = true;
+    bool is_fine = fl_curl_line_begin(&m->line, easy, "smtp,smtps", on_answer, call);
 #define SET(option, value) is_fine = curl_easy_setopt(easy, option, value) == CURLE_OK && is_fine
     m->code = 0;
     m->has_named = false;
-    m->line = (struct fl_curl_line){ .count = 0 };
     m->text[0] = 0;
     m->recipients = curl_slist_append(NULL, m->to);
-    SET(CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    SET(CURLOPT_USE_SSL, (long)CURLUSESSL_ALL);
-    SET(CURLOPT_FORBID_REUSE, 1L);
-    SET(CURLOPT_FRESH_CONNECT, 1L);
-    SET(CURLOPT_SERVER_RESPONSE_TIMEOUT, ANSWER_S);
-    SET(CURLOPT_HEADERFUNCTION, on_answer);
-    SET(CURLOPT_HEADERDATA, call);
     SET(CURLOPT_DEBUGFUNCTION, on_command);
     SET(CURLOPT_DEBUGDATA, call);
     SET(CURLOPT_VERBOSE, 1L);

@@ -11,15 +11,8 @@
 /* ---------------------------------------------------------------- what an administrator gave */
 static bool is_token(struct fl_str s, const char *prefix, size_t least)
 {
-    if (!fl_str_has_prefix(s, fl_str_of(prefix)) || s.n < strlen(prefix) + least || s.n > 500)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-            c != '-' && c != '_' && c != '.')
-            return false;
-    }
-    return true;
+    return fl_str_has_prefix(s, fl_str_of(prefix)) && s.n >= strlen(prefix) + least && s.n <= 500 &&
+           fl_str_is_word(s, "-_.");
 }
 
 static bool is_channel_id(struct fl_str s)

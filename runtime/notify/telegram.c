@@ -12,17 +12,6 @@
 #define STRAYS_MAX 5
 
 /* ---------------------------------------------------------------- what an administrator gave */
-static bool has_only(struct fl_str s, const char *more)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_alnum && !(c && strchr(more, c)))
-            return false;
-    }
-    return s.n > 0;
-}
-
 /* "123456:AAE..." */
 static bool is_token(struct fl_str s)
 {
@@ -30,7 +19,7 @@ static bool is_token(struct fl_str s)
     while (colon < s.n && s.p[colon] >= '0' && s.p[colon] <= '9')
         colon++;
     return colon > 0 && colon < s.n && s.p[colon] == ':' && s.n - colon > 20 && s.n < 200 &&
-           has_only((struct fl_str){ s.p + colon + 1, s.n - colon - 1 }, "_-");
+           fl_str_is_word((struct fl_str){ s.p + colon + 1, s.n - colon - 1 }, "_-");
 }
 
 static bool is_chat(const json_t *value)
@@ -83,7 +72,7 @@ static enum fl_code check(const json_t *config, const json_t *secret, bool may_b
         return fl_err_set(err, FL_BAD_PARAMS,
                           "the secret 'token' must be a bot's token as @BotFather gives it");
     if (fl_str_is(fl_json_get_str(config, "mode"), "webhook") &&
-        (hook.n < 16 || hook.n > 256 || !has_only(hook, "_-")))
+        (hook.n < 16 || hook.n > 256 || !fl_str_is_word(hook, "_-")))
         return fl_err_set(err, FL_BAD_PARAMS,
                           "a webhook needs the secret 'webhook_secret': 16 to 256 letters, digits, "
                           "_ and -");
@@ -106,7 +95,7 @@ static bool place(const struct fl_channel *ch, size_t at, struct fl_str *ret)
 static struct fl_str link_url(const json_t *facts, const char *code, struct fl_arena *arena)
 {
     struct fl_str bot = fl_json_get_str(facts, "bot");
-    if (!has_only(bot, "_"))
+    if (!fl_str_is_word(bot, "_"))
         return (struct fl_str){ NULL, 0 };
     return fl_str_of(fl_arena_printf(arena, "https://t.me/%.*s?start=%s", FL_STR_ARG(bot), code));
 }

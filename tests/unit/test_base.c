@@ -309,6 +309,9 @@ static void test_numbers_are_read_strictly(void)
 {
     unsigned long long u;
     long long i;
+    CHECK(fl_str_is_word(FL_STR("aZ09_-"), "_-") && !fl_str_is_word(FL_STR("a_"), ""));
+    CHECK(!fl_str_is_word(FL_STR(""), "_") && !fl_str_is_word((struct fl_str){ "a\0b", 3 }, "_"));
+    CHECK(!fl_str_is_word(FL_STR("\xc3\xa4"), "_") && !fl_str_is_word(FL_STR("a b"), "_"));
     CHECK(fl_str_to_u64(FL_STR("18446744073709551615"), &u) && u == UINT64_MAX);
     CHECK(!fl_str_to_u64(FL_STR("18446744073709551616"), &u));
     CHECK(!fl_str_to_u64(FL_STR("+1"), &u) && !fl_str_to_u64(FL_STR(""), &u));

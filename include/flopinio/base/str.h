@@ -35,6 +35,8 @@ static inline bool fl_str_is(struct fl_str a, const char *text)
 /* ASCII case only. */
 bool fl_str_eq_nocase(struct fl_str a, struct fl_str b);
 bool fl_str_has_prefix(struct fl_str s, struct fl_str prefix);
+/* Is it not empty, and made of ASCII letters, digits and the characters of `more` only? */
+bool fl_str_is_word(struct fl_str s, const char *more);
 /* Without leading and trailing blanks and tabs (OWS of RFC 9110). */
 struct fl_str fl_str_trim(struct fl_str s);
 /* Decimal digits only, no sign, no blanks; false on empty, junk or overflow. */
