@@ -96,8 +96,3 @@ t_programs() {
         t_take "$dir/$name.log" "$rc" "$name/"
     done
 }
-
-# free_port: a port of 127.0.0.1 that nobody listens on now.
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}

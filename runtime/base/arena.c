@@ -49,6 +49,11 @@ void fl_arena_keep(size_t most_bytes)
     kept_bytes = 0;
 }
 
+size_t fl_arena_kept(void)
+{
+    return kept_bytes;
+}
+
 /* Which list; KEPT_SIZES: none. Rounds *size up to the list's. */
 static size_t list_of(size_t *size)
 {

@@ -67,7 +67,9 @@ void fl_stats_unmap(struct fl_stats *stats)
     X(database_reconnects_total, counter, db_reconnects, "connections made again")                 \
     X(database_queued, gauge, db_queued, "transactions that wait for a connection")                \
     X(database_connections_up, gauge, db_up, "database connections that are up")                   \
-    X(resident_memory_bytes, gauge, rss_bytes, "resident memory of the workers")
+    X(resident_memory_bytes, gauge, rss_bytes, "resident memory of the workers")                   \
+    X(allocated_memory_bytes, gauge, heap_bytes,                                                   \
+      "memory in use by the workers, none kept in reserve")
 
 static bool is_alive(const struct fl_stats_slot *slot)
 {

@@ -18,7 +18,7 @@ struct fl_stats_slot {
     uint64_t held, runs, websockets, stdio, talks, listens, sessions;
     uint64_t db_batches, db_members, db_retried, db_failed, db_reconnects, db_queued, db_up;
     uint64_t http_requests, http_bad, http_open;
-    uint64_t rss_bytes;
+    uint64_t rss_bytes, heap_bytes;
     int64_t pending, approved, dispatched, unknown; /* of the installation, counted when: */
     int64_t counted_ms;
     int64_t clock_offset_ms;

@@ -2,6 +2,7 @@
 #include "runtime/cli/worker.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "flopinio/base/arena.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/approval/hub.h"
@@ -280,6 +282,7 @@ static void on_second(struct fl_timer *timer)
     struct fl_endpoint_counts ep;
     struct fl_pg_stats pg;
     struct fl_notify_figures notify;
+    struct mallinfo2 heap = mallinfo2();
     fl_notify_figures(w->notify, &notify);
     fl_endpoint_counts(w->endpoint, &ep);
     fl_pg_stats(w->pg, &pg);
@@ -303,6 +306,7 @@ static void on_second(struct fl_timer *timer)
         .db_queued = pg.queued,
         .db_up = pg.up,
         .rss_bytes = resident_bytes(),
+        .heap_bytes = heap.uordblks + heap.hblkhd - fl_arena_kept(),
         .pending = fl_sweep_count(w->core.sweep, "pending"),
         .approved = fl_sweep_count(w->core.sweep, "approved"),
         .dispatched = fl_sweep_count(w->core.sweep, "dispatched"),

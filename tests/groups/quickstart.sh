@@ -137,14 +137,15 @@ says() { # says SENTENCE OPTION... -- COMMAND...: ends with status 1 and that on
 }
 
 port_taken() {
-    local port listener rc
-    port=$(free_port)
-    python3 -c "import socket, time; s = socket.create_server(('127.0.0.1', $port)); time.sleep(120)" &
+    local port held listener rc
+    exec {held}< <(exec python3 -uc 'import socket, time; s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1]); time.sleep(120)')
     listener=$!
-    sleep 1
+    read -r port <&$held
     says "port $port" -- $quickstart --once --port="$port"
     rc=$?
     kill $listener
+    exec {held}<&-
     return $rc
 }
 

@@ -20,6 +20,7 @@ import http.client
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -88,15 +89,18 @@ def wait_for(what, look, timeout=10, every=0.02):
 
 
 def free_ports(count):
+    """Ports of 127.0.0.1 that nobody has. From below those that the kernel gives to outgoing connections:
+    one of them could be taken before whoever asked has begun to listen."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        below = int(f.read().split()[0])
     held = []
-    for _ in range(count):
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        held.append(s)
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+    with contextlib.ExitStack() as end:
+        while len(held) < count:
+            s = end.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                s.bind(("0.0.0.0", random.randrange(max(1024, below - 20000), below)))
+                held.append(s)
+        return [s.getsockname()[1] for s in held]
 
 
 def is_alive(pid):
@@ -267,6 +271,10 @@ class Runtime:
             raise OSError(repr(e))
         finally:
             conn.close()
+
+    def metric(self, name):
+        """Workers say it once a second."""
+        return int(re.search(r"^flopinio_%s (\d+)$" % name, self.metrics()[1], re.M).group(1))
 
     def install_plugin(self, name, source=None):
         """A test plugin under that name, in the place of the one that is there."""

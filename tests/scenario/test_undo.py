@@ -96,11 +96,6 @@ def a_time_that_is_too_long_is_refused(rt):
             waiting(rt, undo=undo)
 
 
-def metric(rt, name):
-    found = re.search(r"^flopinio_%s (\d+)$" % name, rt.metrics()[1], re.M)
-    return int(found.group(1))
-
-
 @case()
 def metrics_tell_how_fast_people_decide(rt):
     """How many, how many of them approved, how long they took together, and how many nobody can
@@ -110,9 +105,9 @@ def metrics_tell_how_fast_people_decide(rt):
 
     def settled():
         """Workers say once a second how far they are."""
-        first = [metric(rt, n) for n in names]
+        first = [rt.metric(n) for n in names]
         time.sleep(1.5)
-        return first if first == [metric(rt, n) for n in names] else None
+        return first if first == [rt.metric(n) for n in names] else None
     before = wait_for("the last case's to be told", settled)
     org, call, approval = waiting(rt, undo=None)
     rt.sql("UPDATE approval SET created_at = created_at - interval '60 seconds' WHERE approval_id = "
@@ -126,7 +121,7 @@ def metrics_tell_how_fast_people_decide(rt):
         call.wait()
 
     def told():
-        now = [metric(rt, n) - b for n, b in zip(names, before)]
+        now = [rt.metric(n) - b for n, b in zip(names, before)]
         return now if now[0] >= 3 else None
     decided, approved, fast, ms = wait_for("the metrics", told)
     assert (decided, approved, fast) == (3, 2, 2) and 60000 <= ms < 70000, (decided, approved,

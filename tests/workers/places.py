@@ -112,7 +112,7 @@ class NetServer(OwnServer):
     """An operator's PostgreSQL that other hosts reach."""
 
     def __init__(self):
-        super().__init__("*", "host all all 10.0.0.0/8 scram-sha-256\n", "log_statement = 'none'\n")
+        super().__init__("0.0.0.0", "host all all 10.0.0.0/8 scram-sha-256\n", "log_statement = 'none'\n")
 
 
 class Wire:

@@ -33,6 +33,8 @@ size_t fl_arena_used(const struct fl_arena *arena);
 /* This thread keeps freed arenas for the next ones, up to so many bytes: for the loop of a worker,
  * where each call has some. 0: frees them and keeps none, as at first. */
 void fl_arena_keep(size_t most_bytes);
+/* How many bytes this thread keeps so now. */
+size_t fl_arena_kept(void);
 
 #define FL_ARENA_NEW(arena, type) ((type *)fl_arena_alloc((arena), sizeof(type)))
 
