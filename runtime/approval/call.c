@@ -45,6 +45,8 @@ FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(attach);
 FL_STEP_DECLARE(attached);
 FL_STEP_DECLARE(run);
+FL_STEP_DECLARE(run_looked);
+FL_STEP_DECLARE(run_approved);
 FL_STEP_DECLARE(ran);
 FL_STEP_DECLARE(leave);
 FL_STEP_DECLARE(left);
@@ -404,11 +406,13 @@ FL_STEP(sleep)
 FL_STEP(woken)
 {
     struct fl_call *c = fl_call_of(f);
+    bool is_approved = c->wait.is_approved && c->is_held_here;
+    c->wait.is_approved = false; /* of this once: if it cannot be claimed, the row says why */
     if (c->leave == FL_LEAVE_CANCELLED && fl_uuid_is_zero(&c->wait_for))
         return &S_cancel;
     if (c->leave || c->is_hold_over)
         return &S_leave;
-    return &S_look;
+    return is_approved ? &S_run_approved : &S_look;
 }
 
 FL_STEP(look)
@@ -542,7 +546,7 @@ FL_STEP(looked)
         return &S_sleep;
     int64_t wait_ms = row->claimable_in_ms; /* somebody may still take their approval back */
     if (wait_ms <= 0)
-        return &S_run;
+        return &S_run_looked;
     return fl_await(f, &S_woken,
                     fl_sleep_start(&f->op, &c->sleep, c->core->loop,
                                    wait_ms < LOOK_AGAIN_MS ? wait_ms : LOOK_AGAIN_MS));
@@ -574,7 +578,22 @@ FL_STEP(attached)
 FL_STEP(run)
 {
     struct fl_call *c = fl_call_of(f);
-    return fl_await(f, &S_ran, fl_call_run_start(c));
+    return fl_await(f, &S_ran, fl_call_run_start(c, NULL));
+}
+
+FL_STEP(run_looked)
+{
+    struct fl_call *c = fl_call_of(f);
+    return fl_await(f, &S_ran, fl_call_run_start(c, &c->look.row));
+}
+
+/* As the row was when it was seen last: no look between the decision and the claim. */
+FL_STEP(run_approved)
+{
+    struct fl_call *c = fl_call_of(f);
+    struct fl_approval row;
+    fl_call_approved_row(c, &row);
+    return fl_await(f, &S_ran, fl_call_run_start(c, &row));
 }
 
 FL_STEP(ran)
@@ -584,6 +603,8 @@ FL_STEP(ran)
     struct fl_str reason = r->reason[0] ? fl_str_of(r->reason) : (struct fl_str){ NULL, 0 };
     c->is_deliverable = true;
     c->state = r->state;
+    if (r->row.decided_by.p)
+        c->decided_by = fl_arena_str(c->arena, r->row.decided_by);
     if (f->op.code)
         return fl_await(f, &S_woken,
                         fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));

@@ -353,7 +353,25 @@ static void on_run_message(struct fl_run *run, enum flopinio_level level, struct
     on_message(&((struct fl_call *)run->user)->host_call, level, logger, data_json);
 }
 
-enum fl_code fl_call_run_start(struct fl_call *c)
+void fl_call_approved_row(const struct fl_call *c, struct fl_approval *ret)
+{
+    const struct fl_approval_new *made = &c->row;
+    if (c->look.arena)
+        *ret = c->look.row;
+    else
+        *ret = (struct fl_approval){ .id = made->id,
+                                     .server_id = made->server_id,
+                                     .tool = made->tool,
+                                     .tool_name = made->tool_name,
+                                     .definition_digest = made->definition_digest,
+                                     .precondition = made->precondition };
+    FL_ASSERT(fl_uuid_cmp(&ret->id, &c->approval_id) == 0);
+    ret->state = FL_APPROVAL_APPROVED;
+    ret->claimable_in_ms = 0;
+    ret->changed_at_ms = c->wait.seen_us / 1000;
+}
+
+enum fl_code fl_call_run_start(struct fl_call *c, const struct fl_approval *row)
 {
     fl_run_fini(&c->run);
     c->run = (struct fl_run){ .core = c->core,
@@ -363,6 +381,9 @@ enum fl_code fl_call_run_start(struct fl_call *c)
                               .on_progress = on_run_progress,
                               .on_message = on_run_message,
                               .user = c };
+    if (row)
+        c->run.row = *row;
+    c->run.is_known = row != NULL;
     return fl_run_start(&c->flow.op, &c->run);
 }
 

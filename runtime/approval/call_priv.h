@@ -32,7 +32,10 @@ enum fl_code fl_call_attach_start(struct fl_call *c) FL_MUST_CHECK;
 /* How long somebody may come back before the row is cancelled; 0: until it expires. */
 int64_t fl_call_grace_ms(const struct fl_call *c);
 enum fl_code fl_call_leave_start(struct fl_call *c) FL_MUST_CHECK;
-enum fl_code fl_call_run_start(struct fl_call *c) FL_MUST_CHECK;
+/* `row`: as it is known to be, or NULL. Its texts are the look's, or the call's. */
+enum fl_code fl_call_run_start(struct fl_call *c, const struct fl_approval *row) FL_MUST_CHECK;
+/* What its turn needs of the row that was waited for, and that was approved when the hub says. */
+void fl_call_approved_row(const struct fl_call *c, struct fl_approval *ret);
 void fl_call_kick_runner(struct fl_call *c);
 /* What the caller is told of the row. */
 void fl_call_take_row(struct fl_call *c, const struct fl_approval *row);

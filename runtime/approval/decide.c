@@ -15,6 +15,7 @@
 #include "runtime/approval/alert.h"
 #include "runtime/approval/content.h"
 #include "runtime/approval/hub.h"
+#include "runtime/approval/look.h"
 #include "runtime/approval/runner.h"
 #include "runtime/store/vote.h"
 
@@ -58,7 +59,8 @@ void fl_decide_read(struct fl_decide *d)
     d->q_row = fl_store_approval_lock(d->tx, &d->approval);
     d->q_votes = fl_store_votes(d->tx, &d->approval);
     if (is_approval(d))
-        d->q_content = fl_store_approval_content(d->tx, &d->approval);
+        d->q_content = d->is_shown ? fl_store_approval_content(d->tx, &d->approval)
+                                   : fl_store_approval_arguments(d->tx, &d->approval);
 }
 
 static void event(struct fl_decide *d, struct fl_audit_event *e, enum fl_audit_kind kind)
@@ -199,6 +201,25 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
                           "an approval must say which call was shown: the 'binding' of its card");
     if (code == FL_OK && d->verdict == FL_VERDICT_APPROVE && d->ask->needs_typed)
         return check_typed(d, err);
+    return code;
+}
+
+/* Whatever a client shows or leaves out: what cannot be shown whole cannot be approved. */
+static enum fl_code check_shown(struct fl_decide *d, struct fl_err *err)
+{
+    struct fl_look look = { .core = d->core,
+                            .organization = d->organization,
+                            .id = d->approval,
+                            .wants_arguments = true,
+                            .arena = d->arena,
+                            .row = d->row,
+                            .ballot = d->ballot,
+                            .q_content = d->q_content };
+    enum fl_code code = fl_look_open(&look, err);
+    if (code == FL_OK)
+        code = d->is_shown(d, &look, err);
+    if (look.arguments.p)
+        fl_cleanse((char *)look.arguments.p, look.arguments.n);
     return code;
 }
 
@@ -403,6 +424,8 @@ void fl_decide_judge(struct fl_decide *d)
         code = fl_policy_ask_load(d->row.ask, &d->ask, &d->refusal);
     if (code == FL_OK)
         code = check(d, &person, &d->refusal);
+    if (code == FL_OK && is_approval(d) && d->is_shown)
+        code = check_shown(d, &d->refusal);
     d->refusal.code = code;
 }
 
@@ -466,6 +489,20 @@ static void count(struct fl_core_stats *stats, enum fl_approval_state state, int
     stats->decided_fast += took_ms < FAST_MS;
 }
 
+/* Whoever waits goes on; what may run from now on, at once. */
+static void wake(struct fl_decide *d)
+{
+    bool may_run = d->is_decided && d->state == FL_APPROVAL_APPROVED && !d->row.frozen_at_ms &&
+                   (!d->ask->undo_ms || d->verdict == FL_VERDICT_BREAK_GLASS);
+    if (may_run && d->row.wait_mode == FL_WAIT_HELD)
+        fl_hub_approved(d->core->hub, &d->organization, &d->approval,
+                        fl_cell_int(d->q_moved, 0, 1));
+    else
+        fl_hub_changed(d->core->hub, &d->organization, &d->approval);
+    if (may_run && d->row.wait_mode == FL_WAIT_TASK)
+        fl_runner_kick(d->core, &d->organization, &d->approval);
+}
+
 enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
 {
     char span[FL_TIME_BYTES];
@@ -473,10 +510,7 @@ enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
         return fl_err_set(err, FL_INTERNAL, "the approval changed under its lock");
     if (d->is_decided)
         count(&d->core->stats, d->state, fl_cell_int(d->q_moved, 0, 0));
-    fl_hub_changed(d->core->hub, &d->organization, &d->approval);
-    if (d->is_decided && d->state == FL_APPROVAL_APPROVED && d->row.wait_mode == FL_WAIT_TASK &&
-        (!d->ask->undo_ms || d->verdict == FL_VERDICT_BREAK_GLASS))
-        fl_runner_kick(d->core, &d->organization, &d->approval);
+    wake(d);
     if (d->verdict == FL_VERDICT_REOPEN)
         snprintf(d->text, sizeof d->text, "the agent may ask again");
     else if (d->verdict == FL_VERDICT_REVIEW)

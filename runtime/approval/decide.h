@@ -9,6 +9,8 @@
 #include "runtime/approval/core.h"
 #include "runtime/store/approval.h"
 
+struct fl_look;
+
 enum fl_verdict {
     FL_VERDICT_APPROVE,
     FL_VERDICT_REJECT,
@@ -33,6 +35,11 @@ struct fl_decide {
     struct fl_str typed;  /* where the rule has typed_confirmation: fl_decide_words; p NULL: none */
     struct fl_str binding; /* digest that the person was shown, hex; p NULL: not said, which is
                             * enough to reject only */
+    /* Asked of an approval against which nothing else speaks, under the lock: is everything that it
+     * is about in what people are shown? FL_CONFLICT with one sentence. NULL: whoever calls shows
+     * it page by page, and knows. */
+    enum fl_code (*is_shown)(const struct fl_decide *decide, const struct fl_look *look,
+                             struct fl_err *err);
     /* ---- outputs ---- */
     enum fl_approval_state state; /* after it */
     bool is_decided;              /* by this vote */

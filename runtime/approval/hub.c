@@ -111,27 +111,32 @@ enum fl_code fl_hub_wait_start(struct fl_op *op, struct fl_hub_wait *wait, struc
     wait->hub = hub;
     wait->op = op;
     wait->post = (struct fl_post){ 0 };
+    wait->is_approved = false;
     fl_op_start(op, cancel, wait);
     fl_list_push_back(&hub->buckets[bucket_of(approval)], &wait->link);
     hub->count++;
     return FL_OK;
 }
 
-/* Through a post, so that nobody's flow runs inside somebody else's commit. */
-static void wake(struct fl_hub_wait *wait)
+/* Through a post, so that nobody's flow runs inside somebody else's commit. approved_us 0: for
+ * whatever reason, so it must look. */
+static void wake(struct fl_hub_wait *wait, int64_t approved_us)
 {
+    wait->is_approved = approved_us && (wait->is_approved || !wait->post.run);
+    if (approved_us > wait->seen_us)
+        wait->seen_us = approved_us;
     if (wait->post.run)
         return; /* woken or cancelled already */
     wait->post.run = on_wake_post;
     fl_loop_post(wait->hub->core->loop, &wait->post);
 }
 
-static void wake_here(struct fl_hub *hub, const struct fl_uuid *approval)
+static void wake_here(struct fl_hub *hub, const struct fl_uuid *approval, int64_t approved_us)
 {
     FL_LIST_FOREACH (link, &hub->buckets[bucket_of(approval)]) {
         struct fl_hub_wait *wait = FL_CONTAINER(link, struct fl_hub_wait, link);
         if (fl_uuid_cmp(&wait->approval, approval) == 0)
-            wake(wait);
+            wake(wait, approved_us);
     }
 }
 
@@ -142,7 +147,7 @@ void fl_hub_seen(struct fl_hub *hub, const struct fl_uuid *approval, int64_t cha
         if (fl_uuid_cmp(&wait->approval, approval) != 0 || changed_us <= wait->seen_us)
             continue;
         wait->seen_us = changed_us;
-        wake(wait);
+        wake(wait, 0);
     }
 }
 
@@ -163,7 +168,7 @@ void fl_hub_wake_all(struct fl_hub *hub)
 {
     for (int i = 0; i < BUCKETS; i++) {
         FL_LIST_FOREACH (link, &hub->buckets[i]) {
-            wake(FL_CONTAINER(link, struct fl_hub_wait, link));
+            wake(FL_CONTAINER(link, struct fl_hub_wait, link), 0);
         }
     }
 }
@@ -174,9 +179,9 @@ size_t fl_hub_count(const struct fl_hub *hub)
 }
 
 /* ---- telling other processes ---- words with a space between: "w<id>" who says it, then "a<id>"
- * for each approval and "o<id>" for each organization that changed, "c<id>" for a late
- * cancellation, "s<hash>" for a session that ended */
-static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
+ * for each approval and "o<id>" for each organization that changed, "r<id>.<when>" for an approval
+ * that may be claimed, "c<id>" for a late cancellation, "s<hash>" for a session that ended */
+static void gather_at(struct fl_hub *hub, char what, const struct fl_uuid *id, int64_t when_us)
 {
     char text[FL_UUID_TEXT];
     if (hub->gathering.n > NOTE_MAX)
@@ -184,10 +189,17 @@ static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
     if (hub->gathering.n == 0)
         fl_buf_printf(&hub->gathering, "w%s", fl_uuid_format(&hub->core->worker, text));
     fl_buf_printf(&hub->gathering, " %c%s", what, fl_uuid_format(id, text));
+    if (when_us)
+        fl_buf_printf(&hub->gathering, ".%lld", (long long)when_us);
     if (hub->gathering.is_failed)
         fl_buf_reset(&hub->gathering);
     if (!hub->is_sending)
         fl_loop_at_turn_end(hub->core->loop, &hub->turn);
+}
+
+static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
+{
+    gather_at(hub, what, id, 0);
 }
 
 static void send_notification(struct fl_post *post)
@@ -212,8 +224,18 @@ void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
                     const struct fl_uuid *approval)
 {
     FL_UNUSED(organization);
-    wake_here(hub, approval);
+    wake_here(hub, approval, 0);
     gather(hub, 'a', approval);
+    if (hub->on_changed)
+        hub->on_changed(hub->on_changed_ctx);
+}
+
+void fl_hub_approved(struct fl_hub *hub, const struct fl_uuid *organization,
+                     const struct fl_uuid *approval, int64_t changed_us)
+{
+    FL_UNUSED(organization);
+    wake_here(hub, approval, changed_us);
+    gather_at(hub, 'r', approval, changed_us);
     if (hub->on_changed)
         hub->on_changed(hub->on_changed_ctx);
 }
@@ -248,6 +270,44 @@ void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organ
     gather(hub, 'o', organization);
 }
 
+/* "r<id>.<when>" into its parts; of another version it may be anything. */
+static bool read_word(struct fl_str word, struct fl_uuid *ret_id, int64_t *ret_when_us)
+{
+    long long when = 0;
+    if (word.n < FL_UUID_TEXT ||
+        !fl_uuid_parse((struct fl_str){ word.p + 1, FL_UUID_TEXT - 1 }, ret_id))
+        return false;
+    if (word.n > FL_UUID_TEXT &&
+        (word.p[FL_UUID_TEXT] != '.' ||
+         !fl_str_to_i64((struct fl_str){ word.p + FL_UUID_TEXT + 1, word.n - FL_UUID_TEXT - 1 },
+                        &when)))
+        return false;
+    *ret_when_us = when;
+    return true;
+}
+
+/* False: it is our own, and known. */
+static bool heard(struct fl_hub *hub, char what, const struct fl_uuid *id, int64_t when_us)
+{
+    switch (what) {
+    case 'w': return fl_uuid_cmp(id, &hub->core->worker) != 0;
+    case 'a':
+    case 'r':
+        wake_here(hub, id, when_us);
+        if (hub->on_changed)
+            hub->on_changed(hub->on_changed_ctx);
+        break;
+    case 'c': fl_run_tell_cancelled(hub->core, id); break;
+    case 's':
+        if (hub->on_session_ended)
+            hub->on_session_ended(hub->on_session_ended_ctx, id);
+        break;
+    case 'o': fl_orgs_changed(hub->core->orgs, id, 0); break;
+    default: break; /* a newer version's */
+    }
+    return true;
+}
+
 static void on_notification(void *ctx, const char *payload)
 {
     struct fl_hub *hub = ctx;
@@ -257,23 +317,13 @@ static void on_notification(void *ctx, const char *payload)
     }
     for (struct fl_str rest = fl_str_of(payload); rest.n;) {
         size_t n = 0;
+        int64_t when_us;
+        struct fl_uuid id;
         while (n < rest.n && rest.p[n] != ' ')
             n++;
-        struct fl_uuid id;
-        if (n == FL_UUID_TEXT && fl_uuid_parse((struct fl_str){ rest.p + 1, n - 1 }, &id)) {
-            if (rest.p[0] == 'w' && fl_uuid_cmp(&id, &hub->core->worker) == 0)
-                return; /* our own */
-            if (rest.p[0] == 'a') {
-                wake_here(hub, &id);
-                if (hub->on_changed)
-                    hub->on_changed(hub->on_changed_ctx);
-            } else if (rest.p[0] == 'c')
-                fl_run_tell_cancelled(hub->core, &id);
-            else if (rest.p[0] == 's' && hub->on_session_ended)
-                hub->on_session_ended(hub->on_session_ended_ctx, &id);
-            else if (rest.p[0] == 'o')
-                fl_orgs_changed(hub->core->orgs, &id, 0);
-        }
+        if (read_word((struct fl_str){ rest.p, n }, &id, &when_us) &&
+            !heard(hub, rest.p[0], &id, when_us))
+            return;
         n += n < rest.n;
         rest.p += n;
         rest.n -= n;

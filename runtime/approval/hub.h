@@ -1,6 +1,6 @@
 /* Who waits here for which approval. A committed change wakes them: at once when this process made
  * it, by NOTIFY when another one did, and by the sweep's look each second as the truth. A wake-up
- * says "look again", never what happened. Loop thread only. */
+ * says "look again"; only that it was approved it may say. Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_HUB_H
 #define FLOPINIO_APPROVAL_HUB_H
 
@@ -15,7 +15,8 @@ struct fl_hub_wait {
     struct fl_op *op;
     struct fl_hub *hub;
     struct fl_post post;
-    int64_t seen_us; /* the newest change that the waiter knows of, by the database's clock */
+    int64_t seen_us;  /* the newest change that the waiter knows of, by the database's clock */
+    bool is_approved; /* all that woke it is fl_hub_approved; cleared by the next start */
 };
 
 enum fl_code fl_hub_new(struct fl_core *core, struct fl_hub **ret,
@@ -31,6 +32,10 @@ enum fl_code fl_hub_wait_start(struct fl_op *op, struct fl_hub_wait *wait, struc
  * notification for all changes of the turn, those of other processes. */
 void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
                     const struct fl_uuid *approval);
+/* The same of one that was approved just now, at `changed_us` by the database's clock, and that a
+ * call holds: whoever holds it may claim it without looking first. The claim decides, as always. */
+void fl_hub_approved(struct fl_hub *hub, const struct fl_uuid *organization,
+                     const struct fl_uuid *approval, int64_t changed_us);
 /* What was sent for it is not wanted any more: told to the tool, in whichever process it is at
  * work. A hint that may get lost; the tool's own outcome stands in any case. */
 void fl_hub_cancelled_late(struct fl_hub *hub, const struct fl_uuid *approval);

@@ -11,7 +11,7 @@ static bool is_over(enum fl_approval_state state)
     return state == FL_APPROVAL_SUCCEEDED || state == FL_APPROVAL_FAILED;
 }
 
-static enum fl_code open_contents(struct fl_look *l, struct fl_err *err)
+enum fl_code fl_look_open(struct fl_look *l, struct fl_err *err)
 {
     struct fl_str cells[4];
     struct fl_approval *row = &l->row;
@@ -62,7 +62,7 @@ static enum fl_code take(struct fl_look *l, struct fl_err *err)
         return fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
     enum fl_code code = FL_OK;
     if (l->q_content && fl_rows(l->q_content) == 1)
-        code = open_contents(l, err);
+        code = fl_look_open(l, err);
     if (code == FL_OK && l->wants_ballot)
         code = fl_ballot_read(&l->ballot, l->arena, l->q_people, l->q_votes, &l->row, err);
     return code;

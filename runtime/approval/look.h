@@ -37,5 +37,9 @@ struct fl_look {
  * must be zeroed or finished before; may be started again after fl_look_fini. */
 enum fl_code fl_look_start(struct fl_op *op, struct fl_look *look) FL_MUST_CHECK;
 void fl_look_fini(struct fl_look *look);
+/* For a decision, which reads the rows under its lock: opens `q_content` of `row` into `arena`, as
+ * core, organization and the wants say. The arguments are the caller's to wipe; there is no fini.
+ * FL_NOMEM, and what opening says. */
+enum fl_code fl_look_open(struct fl_look *look, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -1,11 +1,11 @@
 /* The life of an approved call, from the claim to the recorded outcome:
  *
  *   claim     approved -> claimed, fence + 1, lease by the database's clock (one transaction)
- *   check     the stored bytes match their digest
- *   mark      with the row locked: current policy, the votes' authority, pin, agent, stops, expiry;
- *             claimed -> dispatched with a deadline, or voided with the reason (one transaction)
- *   send      the stored bytes, once, only while all three clocks stand before the deadline
- *   settle    dispatched -> succeeded | failed | unknown, by fence (one transaction)
+ *   mark      with the row locked: do the stored bytes match their digest; current policy, the
+ *             votes' authority, pin, agent, stops, expiry; claimed -> dispatched with a deadline,
+ * or voided with the reason (one transaction) send      the stored bytes, once, only while all
+ * three clocks stand before the deadline settle    dispatched -> succeeded | failed | unknown, by
+ * fence (one transaction)
  *
  * Before all that it waits for its turn at the plugin, so that between the last check and the
  * sending there is no queue. Nothing here leads from `dispatched` back. */
@@ -29,10 +29,10 @@
 
 FL_STEP_DECLARE(peek);
 FL_STEP_DECLARE(peeked);
+FL_STEP_DECLARE(queue);
 FL_STEP_DECLARE(turn);
 FL_STEP_DECLARE(claim);
 FL_STEP_DECLARE(claimed);
-FL_STEP_DECLARE(check);
 FL_STEP_DECLARE(load_org);
 FL_STEP_DECLARE(open_mark);
 FL_STEP_DECLARE(opened);
@@ -102,6 +102,8 @@ FL_STEP(peek)
     struct fl_run *r = run_of(f);
     if (!r->org)
         return fl_fail(f);
+    if (r->is_known)
+        return &S_queue;
     struct fl_tx *tx = begin(r);
     tx->is_read_only = true;
     r->q_row = fl_store_approval_get(tx, &r->approval);
@@ -113,8 +115,13 @@ FL_STEP(peeked)
     struct fl_run *r = run_of(f);
     if (f->op.code)
         return fl_fail(f);
-    if (!fl_store_approval_read(r->q_row, 0, r->arena, &r->row) ||
-        r->row.state != FL_APPROVAL_APPROVED || r->row.claimable_in_ms > 0)
+    return fl_store_approval_read(r->q_row, 0, r->arena, &r->row) ? &S_queue : &S_end;
+}
+
+FL_STEP(queue)
+{
+    struct fl_run *r = run_of(f);
+    if (r->row.state != FL_APPROVAL_APPROVED || r->row.claimable_in_ms > 0)
         return &S_end; /* somebody else was first, or it is over: look again */
     /* What cannot be sent at all fails where it is said to people and to the agent: behind the
      * marker. */
@@ -137,8 +144,6 @@ FL_STEP(claim)
         return fl_await(f, &S_claimed, FL_NOMEM);
     r->q_claim = fl_store_approval_claim(tx, &r->organization, &r->approval, &r->core->worker,
                                          r->core->times.lease_ms, &e.row);
-    r->q_row = fl_store_approval_get(tx, &r->approval);
-    r->q_content = fl_store_approval_content(tx, &r->approval);
     return fl_await(f, &S_claimed, fl_tx_submit(&f->op, tx));
 }
 
@@ -147,36 +152,11 @@ FL_STEP(claimed)
     struct fl_run *r = run_of(f);
     if (f->op.code)
         return fl_fail(f); /* perhaps claimed; then the lease runs out and it goes back */
-    if (fl_rows(r->q_claim) != 1 || !fl_store_approval_read(r->q_row, 0, r->arena, &r->row)) {
+    if (fl_rows(r->q_claim) != 1) {
         r->state = FL_APPROVAL_PENDING; /* somebody else was first, or it is over: look again */
         return &S_end;
     }
-    r->fence = r->row.fence;
-    return &S_check;
-}
-
-/* ---------------------------------------------------------------- check */
-FL_STEP(check)
-{
-    struct fl_run *r = run_of(f);
-    struct fl_err err;
-    uint64_t failures = fl_mem_failures();
-    struct fl_str sealed = fl_cell_bytes(r->q_content, r->arena, 0, 0);
-    struct fl_content_call call;
-    enum fl_code code =
-        fl_content_arguments(r->core, &r->organization, &r->row, sealed, r->arena, &call, &err);
-    if (code == FL_NOMEM || (code && fl_mem_failures() != failures))
-        return fl_fail_with(f, FL_NOMEM, "out of memory"); /* nobody tampered with it */
-    if (code == FL_OK) {
-        r->arguments = call.arguments;
-        memcpy(r->server, call.server, sizeof r->server);
-    }
-    if (code) {
-        FL_LOG(ERROR, "approval_tampered", FL_KU("org", &r->organization),
-               FL_KU("call", &r->approval), FL_KS("reason", err.text));
-        say(r, err.text);
-        r->is_tampered = true;
-    }
+    r->fence = fl_cell_int(r->q_claim, 0, 0);
     return &S_load_org;
 }
 
@@ -209,6 +189,7 @@ FL_STEP(opened)
     fl_store_stop_gate_pass(&r->tx);
     r->q_row = fl_store_approval_lock(&r->tx, &r->approval);
     r->q_recheck = fl_store_approval_recheck(&r->tx, &r->approval);
+    r->q_content = fl_store_approval_arguments(&r->tx, &r->approval);
     r->q_votes = fl_store_votes(&r->tx, &r->approval);
     r->q_people = fl_store_people(&r->tx);
     return fl_await(f, &S_rechecked, fl_tx_round(&f->op, &r->tx));
@@ -224,6 +205,28 @@ static bool is_glass_broken(const struct fl_run *r, const struct fl_ballot *b)
                      b->votes[i].approves && b->votes[i].has_second_factor;
     return p && p->is_active && fl_role_may(p->role, FL_ACTION_BREAK_GLASS) && has_voted &&
            !fl_ballot_is_excluded(b, &r->row.broken_by);
+}
+
+/* Are the stored bytes what the digest binds? Then they are what is sent. FL_NOMEM. */
+static enum fl_code open_content(struct fl_run *r, struct fl_err *err)
+{
+    uint64_t failures = fl_mem_failures();
+    struct fl_str sealed = fl_cell_bytes(r->q_content, r->arena, 0, 0);
+    struct fl_content_call call;
+    enum fl_code code =
+        fl_content_arguments(r->core, &r->organization, &r->row, sealed, r->arena, &call, err);
+    if (code == FL_NOMEM || (code && fl_mem_failures() != failures))
+        return fl_err_code(err, FL_NOMEM); /* nobody tampered with it */
+    if (code == FL_OK) {
+        r->arguments = call.arguments;
+        memcpy(r->server, call.server, sizeof r->server);
+        return FL_OK;
+    }
+    FL_LOG(ERROR, "approval_tampered", FL_KU("org", &r->organization), FL_KU("call", &r->approval),
+           FL_KS("reason", err->text));
+    say(r, err->text);
+    r->is_tampered = true;
+    return FL_OK;
 }
 
 /* NULL: it may run. Else why not, in a clause that people and the agent read. */
@@ -326,6 +329,8 @@ FL_STEP(rechecked)
         fl_orgs_changed(r->core->orgs, &r->organization, 0);
         return &S_load_org;
     }
+    if (open_content(r, &err))
+        return fl_fail_with(f, FL_NOMEM, "%s", err.text);
     const char *why = objection(r, &err);
     if (why) {
         if (why != r->reason)

@@ -18,6 +18,9 @@ struct fl_run {
     /* ---- inputs ---- */
     struct fl_core *core;
     struct fl_uuid organization, approval;
+    /* What is known of it already; its texts live as long as the run. Else it is read first. */
+    struct fl_approval row;
+    bool is_known;
     /* Asked right before the dispatch marker; false gives it back. NULL: yes. */
     bool (*may_dispatch)(struct fl_run *run);
     void (*on_progress)(struct fl_run *run, double progress, double total, struct fl_str message);
@@ -34,7 +37,6 @@ struct fl_run {
     struct fl_org *org;
     struct fl_org_load org_load;
     struct fl_tx tx;
-    struct fl_approval row;
     struct fl_query *q_claim, *q_row, *q_content, *q_recheck, *q_votes, *q_people;
     struct fl_str arguments;
     uint8_t server[FL_SHA256_BYTES]; /* what its server was when it was asked for */

@@ -551,6 +551,11 @@ static void find_org(struct fl_api *a)
         check_operator(a);
         return;
     }
+    if (a->auth.q_org) { /* beside the token */
+        a->q_org = a->auth.q_org;
+        on_org_found(a);
+        return;
+    }
     a->q_org = fl_store_organization_named(fl_api_tx(a), a->params[0]);
     fl_api_submit(a, false, on_org_found);
 }
@@ -595,6 +600,8 @@ static void authenticate(struct fl_api *a)
         return;
     }
     a->auth.people = a->people;
+    if (needs_org(a->route))
+        a->auth.organization = a->params[0];
     a->auth.from = a->is_control ? "control socket" : fl_arena_strdup(a->arena, a->ex->client);
     if (!a->auth.from) {
         fl_api_error(a, FL_NOMEM, "%s", fl_code_text(FL_NOMEM));

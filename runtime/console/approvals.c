@@ -289,13 +289,13 @@ static void start_list(struct fl_api *a)
 }
 
 /* ---------------------------------------------------------------- one */
-static enum fl_code make_card(const struct fl_api *a, struct fl_arena *arena,
-                              const struct fl_look *look, const struct fl_approval_view *view,
-                              struct fl_card *ret, struct fl_err *err)
+static enum fl_code make_card(struct fl_arena *arena, const struct fl_look *look,
+                              const struct fl_approval_view *view, struct fl_card *ret,
+                              struct fl_err *err)
 {
     struct fl_approval_texts texts = { look->arguments, look->preview, look->justification,
                                        look->is_tampered };
-    return fl_card_of(arena, view, &texts, a->core->keys, &a->organization_id, 0, ret, err);
+    return fl_card_of(arena, view, &texts, look->core->keys, &look->organization, 0, ret, err);
 }
 
 static void answer_one(struct fl_api *a, struct fl_look *look)
@@ -308,7 +308,7 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     const struct fl_approval *row = &look->row;
     enum fl_code code = fl_approval_view_read(&view, a->arena, row, &look->ballot, &err);
     if (code == FL_OK) {
-        code = make_card(a, a->arena, look, &view, &card, &err);
+        code = make_card(a->arena, look, &view, &card, &err);
         if (code)
             fl_approval_view_fini(&view);
     }
@@ -387,11 +387,6 @@ static void put_state(struct fl_buf *out, enum fl_approval_state state)
     put_text(out, "says", fl_str_of(fl_state_word(state)));
 }
 
-struct deciding {
-    struct fl_decide decide;
-    struct fl_look look;
-};
-
 void fl_api_put_decided(struct fl_buf *out, const struct fl_decide *d)
 {
     put_state(out, d->state);
@@ -404,7 +399,7 @@ void fl_api_put_decided(struct fl_buf *out, const struct fl_decide *d)
 static void on_decided(struct fl_op *op)
 {
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
-    const struct fl_decide *d = &((struct deciding *)a->user)->decide;
+    const struct fl_decide *d = a->user;
     struct fl_buf out = FL_BUF_INIT;
     if (!fl_api_flow_done(a))
         return;
@@ -426,19 +421,18 @@ static bool read_verdict(struct fl_api *a, enum fl_verdict *ret)
 }
 
 /* The card goes at once: a request may decide fifty, each of megabytes. */
-enum fl_code fl_api_check_whole(const struct fl_api *a, const struct fl_look *look,
-                                struct fl_err *err)
+enum fl_code fl_api_is_shown(const struct fl_decide *d, const struct fl_look *look,
+                             struct fl_err *err)
 {
     struct fl_approval_view view;
     struct fl_card card;
-    if (look->is_tampered)
-        return FL_OK;
+    FL_UNUSED(d);
     struct fl_arena *scratch = fl_arena_new(0);
     if (!scratch)
         return fl_err_code(err, FL_NOMEM);
     enum fl_code code = fl_approval_view_read(&view, scratch, &look->row, &look->ballot, err);
     if (code == FL_OK) {
-        code = make_card(a, scratch, look, &view, &card, err);
+        code = make_card(scratch, look, &view, &card, err);
         if (code == FL_OK && card.can_reject && !card.can_approve)
             code = fl_err_set(err, FL_CONFLICT, "it cannot be approved: %.*s",
                               FL_STR_ARG(card.why_not));
@@ -450,40 +444,14 @@ enum fl_code fl_api_check_whole(const struct fl_api *a, const struct fl_look *lo
 
 static void decide(struct fl_api *a)
 {
-    struct deciding *d = a->user;
     a->op = (struct fl_op){ .done = on_decided };
-    if (fl_decide_start(&a->op, &d->decide) != FL_OK)
-        fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
-}
-
-/* Whatever a client shows or leaves out: what cannot be shown whole cannot be approved. */
-static void on_looked_whole(struct fl_op *op)
-{
-    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
-    struct deciding *d = a->user;
-    if (op->code == FL_OK)
-        op->code = fl_api_check_whole(a, &d->look, &op->err);
-    fl_look_fini(&d->look);
-    if (fl_api_flow_done(a))
-        decide(a);
-}
-
-static void look_first(struct fl_api *a)
-{
-    struct deciding *d = a->user;
-    d->look = (struct fl_look){ .core = a->core,
-                                .organization = a->organization_id,
-                                .id = d->decide.approval,
-                                .wants_arguments = true,
-                                .wants_ballot = true };
-    a->op = (struct fl_op){ .done = on_looked_whole };
-    if (fl_look_start(&a->op, &d->look) != FL_OK)
+    if (fl_decide_start(&a->op, a->user) != FL_OK)
         fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
 }
 
 static void start_decide(struct fl_api *a)
 {
-    struct deciding *d = FL_ARENA_NEW(a->arena, struct deciding);
+    struct fl_decide *d = FL_ARENA_NEW(a->arena, struct fl_decide);
     struct fl_str reason, binding;
     struct fl_uuid id;
     enum fl_verdict verdict;
@@ -497,23 +465,21 @@ static void start_decide(struct fl_api *a)
         !fl_api_text(a, "reason", false, &reason) || !fl_api_text(a, "binding", false, &binding) ||
         !fl_api_text(a, "typed", false, &typed) || !fl_api_flag(a, "may_ask_again", &may_ask_again))
         return;
-    d->decide = (struct fl_decide){ .core = a->core,
-                                    .organization = a->organization_id,
-                                    .approval = id,
-                                    .person = a->auth.id,
-                                    .person_name = a->auth.person,
-                                    .has_second_factor = a->auth.has_second_factor,
-                                    .verdict = verdict,
-                                    .reason = reason.n ? reason : NOTHING,
-                                    .may_ask_again = may_ask_again,
-                                    .typed = typed,
-                                    .via = a->is_control ? "cli" : "api",
-                                    .binding = binding.n ? binding : NOTHING };
+    *d = (struct fl_decide){ .core = a->core,
+                             .organization = a->organization_id,
+                             .approval = id,
+                             .person = a->auth.id,
+                             .person_name = a->auth.person,
+                             .has_second_factor = a->auth.has_second_factor,
+                             .verdict = verdict,
+                             .reason = reason.n ? reason : NOTHING,
+                             .may_ask_again = may_ask_again,
+                             .typed = typed,
+                             .via = a->is_control ? "cli" : "api",
+                             .binding = binding.n ? binding : NOTHING,
+                             .is_shown = fl_api_is_shown };
     a->user = d;
-    if (verdict == FL_VERDICT_APPROVE)
-        look_first(a);
-    else
-        decide(a);
+    decide(a);
 }
 
 /* ---------------------------------------------------------------- rejecting many, reopening */
@@ -573,7 +539,7 @@ static void start_reject(struct fl_api *a)
 /* What is decided of one without a body but a reason, and the binding where that is asked for. */
 static bool start_verdict(struct fl_api *a, enum fl_verdict verdict)
 {
-    struct deciding *d = FL_ARENA_NEW(a->arena, struct deciding);
+    struct fl_decide *d = FL_ARENA_NEW(a->arena, struct fl_decide);
     struct fl_str reason, binding = NOTHING, typed = NOTHING;
     struct fl_uuid id;
     if (!d) {
@@ -584,17 +550,18 @@ static bool start_verdict(struct fl_api *a, enum fl_verdict verdict)
         (verdict == FL_VERDICT_BREAK_GLASS &&
          (!fl_api_text(a, "binding", true, &binding) || !fl_api_text(a, "typed", false, &typed))))
         return false;
-    d->decide = (struct fl_decide){ .core = a->core,
-                                    .organization = a->organization_id,
-                                    .approval = id,
-                                    .person = a->auth.id,
-                                    .person_name = a->auth.person,
-                                    .has_second_factor = a->auth.has_second_factor,
-                                    .verdict = verdict,
-                                    .reason = reason.n ? reason : NOTHING,
-                                    .binding = binding,
-                                    .typed = typed,
-                                    .via = a->is_control ? "cli" : "api" };
+    *d = (struct fl_decide){ .core = a->core,
+                             .organization = a->organization_id,
+                             .approval = id,
+                             .person = a->auth.id,
+                             .person_name = a->auth.person,
+                             .has_second_factor = a->auth.has_second_factor,
+                             .verdict = verdict,
+                             .reason = reason.n ? reason : NOTHING,
+                             .binding = binding,
+                             .typed = typed,
+                             .via = a->is_control ? "cli" : "api",
+                             .is_shown = fl_api_is_shown };
     a->user = d;
     return true;
 }
@@ -608,7 +575,7 @@ static void start_reopen(struct fl_api *a)
 static void start_break(struct fl_api *a)
 {
     if (start_verdict(a, FL_VERDICT_BREAK_GLASS))
-        look_first(a);
+        decide(a);
 }
 
 static void start_review(struct fl_api *a)

@@ -8,10 +8,9 @@
 
 /* "approve", "reject", "withdraw". */
 bool fl_verdict_parse(struct fl_str text, enum fl_verdict *ret);
-/* Is everything that it is about on its card? FL_CONFLICT with one sentence. What was changed
- * behind our back is for the decision to refuse: it says so in the audit. */
-enum fl_code fl_api_check_whole(const struct fl_api *a, const struct fl_look *look,
-                                struct fl_err *err) FL_MUST_CHECK;
+/* For fl_decide: is everything that it is about on its card? */
+enum fl_code fl_api_is_shown(const struct fl_decide *decide, const struct fl_look *look,
+                             struct fl_err *err) FL_MUST_CHECK;
 /* What came of a decision, members without the braces. */
 void fl_api_put_decided(struct fl_buf *out, const struct fl_decide *decide);
 

@@ -16,7 +16,6 @@ struct one {
 struct many {
     struct one *ones;
     size_t count, at;
-    struct fl_look look;
 };
 
 static void next(struct fl_api *a);
@@ -76,60 +75,18 @@ static void on_decided(struct fl_op *op)
     next(a);
 }
 
-static void refused(struct fl_api *a, struct one *one)
-{
-    struct many *m = a->user;
-    one->refusal = a->op.err;
-    m->at++;
-    next(a);
-}
-
-static void decide(struct fl_api *a)
-{
-    struct many *m = a->user;
-    a->op = (struct fl_op){ .done = on_decided };
-    if (fl_decide_start(&a->op, &m->ones[m->at].decide) != FL_OK)
-        refused(a, &m->ones[m->at]);
-}
-
-static void on_looked(struct fl_op *op)
-{
-    struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
-    struct many *m = a->user;
-    if (op->code == FL_OK)
-        op->code = fl_api_check_whole(a, &m->look, &op->err);
-    fl_look_fini(&m->look);
-    if (!take(a))
-        return;
-    if (m->ones[m->at].refusal.code == FL_OK) {
-        decide(a);
-        return;
-    }
-    m->at++;
-    next(a);
-}
-
 /* Each start completes later, from the loop; only refused starts come back here at once. */
 static void next(struct fl_api *a)
 {
     struct many *m = a->user;
-    if (m->at == m->count) {
-        answer(a);
-        return;
+    for (; m->at < m->count; m->at++) {
+        struct one *one = &m->ones[m->at];
+        a->op = (struct fl_op){ .done = on_decided };
+        if (fl_decide_start(&a->op, &one->decide) == FL_OK)
+            return;
+        one->refusal = a->op.err;
     }
-    struct fl_decide *d = &m->ones[m->at].decide;
-    if (d->verdict != FL_VERDICT_APPROVE) {
-        decide(a);
-        return;
-    }
-    m->look = (struct fl_look){ .core = a->core,
-                                .organization = a->organization_id,
-                                .id = d->approval,
-                                .wants_arguments = true,
-                                .wants_ballot = true };
-    a->op = (struct fl_op){ .done = on_looked };
-    if (fl_look_start(&a->op, &m->look) != FL_OK)
-        refused(a, &m->ones[m->at]);
+    answer(a);
 }
 
 /* ---------------------------------------------------------------- the request */
@@ -187,6 +144,7 @@ static bool read_one(struct fl_api *a, struct many *m, size_t at, const json_t *
     d->has_second_factor = a->auth.has_second_factor;
     d->reason = reason.n ? reason : NOTHING;
     d->binding = binding.n ? binding : NOTHING;
+    d->is_shown = fl_api_is_shown;
     d->may_ask_again = json_is_true(again);
     d->typed = fl_json_get_str(item, "typed");
     d->via = a->is_control ? "cli" : "api";

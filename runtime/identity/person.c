@@ -9,6 +9,7 @@
 #include "runtime/crypto/seal.h"
 #include "runtime/crypto/token.h"
 #include "runtime/crypto/totp.h"
+#include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/sql.h"
 
@@ -129,6 +130,8 @@ FL_STEP(look_up)
         return refuse(a, "an agent's credential cannot be used here: people decide and administer");
     fl_token_digest(a->token, digest);
     a->q = fl_store_token_by_hash(tx, fl_bytes(digest, sizeof digest));
+    if (a->organization.p)
+        a->q_org = fl_store_organization_named(tx, a->organization);
     return fl_await(f, &S_found_token, fl_tx_submit(&f->op, tx));
 }
 

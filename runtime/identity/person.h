@@ -45,11 +45,14 @@ struct fl_person_auth {
     struct fl_str token;                  /* p NULL: by passphrase */
     struct fl_str name, passphrase, totp; /* totp n 0: none given */
     const char *from;                     /* address or "control socket", for the audit */
+    struct fl_str organization; /* looked up beside the token, to save a round trip; p NULL: none.
+                                 * Borrowed until it ends */
     /* ---- outputs; texts live until fl_person_auth_fini ---- */
     struct fl_uuid id;
     struct fl_str person, display;
     unsigned scopes; /* of the token; FL_SCOPE_ALL by passphrase */
     bool has_second_factor;
+    struct fl_query *q_org; /* fl_store_organization_named; NULL: not looked up */
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_arena *arena;

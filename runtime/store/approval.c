@@ -147,6 +147,10 @@ static struct fl_sql sql_content = {
     "WHERE organization_id = (SELECT org()) AND approval_id = $1",
     0
 };
+static struct fl_sql sql_arguments = {
+    "approval_arguments",
+    "SELECT arguments FROM approval WHERE organization_id = (SELECT org()) AND approval_id = $1", 0
+};
 static struct fl_sql sql_content_by_task = {
     "approval_content_by_task",
     "SELECT arguments, justification, preview, result FROM approval "
@@ -454,6 +458,11 @@ struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uu
 struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id)
 {
     return by_id(tx, &sql_content, id);
+}
+
+struct fl_query *fl_store_approval_arguments(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_arguments, id);
 }
 
 struct fl_query *fl_store_approval_by_task(struct fl_tx *tx, struct fl_str task_id)

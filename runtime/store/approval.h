@@ -121,6 +121,8 @@ bool fl_store_approval_read(const struct fl_query *q, int row, struct fl_arena *
                             struct fl_approval *ret);
 /* Columns: arguments, justification, preview, result (sealed bytes). */
 struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uuid *id);
+/* Of these the arguments alone. */
+struct fl_query *fl_store_approval_arguments(struct fl_tx *tx, const struct fl_uuid *id);
 struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id);
 
 /* Of a legacy HTTP session: by the request's id, or by the stream's name (the other one p NULL);
@@ -155,7 +157,8 @@ struct fl_query *fl_store_approvals_waiting(struct fl_tx *tx, const struct fl_uu
 
 /* ---- transitions; each updates at most one row and returns it (approval_id), so that 0 rows says
  * that somebody else was first. The caller holds the lock or relies on the condition. ---- */
-/* Columns: how long it took, in milliseconds. undo_ms: not claimed before that has passed. */
+/* Columns: how long it took, in milliseconds; changed_at in microseconds. undo_ms: not claimed
+ * before that has passed. */
 struct fl_query *fl_store_approval_decide(struct fl_tx *tx, const struct fl_uuid *id,
                                           enum fl_approval_state to, struct fl_str person,
                                           struct fl_str reason, bool may_ask_again,
@@ -242,7 +245,8 @@ struct fl_query *fl_store_sweep_orphans(struct fl_tx *tx, int most); /* organiza
 struct fl_query *fl_store_sweep_look(struct fl_tx *tx, struct fl_array *organizations,
                                      struct fl_array *approvals);
 struct fl_query *fl_store_sweep_counts(struct fl_tx *tx); /* state, how many */
-/* Wakes other processes; one per batch, not per row. */
+/* Wakes other processes; one per batch, not per row. In a batch of its own, which waits for no
+ * disk. */
 void fl_store_notify(struct fl_tx *tx, const char *payload);
 
 #endif

@@ -14,7 +14,9 @@ static struct fl_sql sql_decide = {
     "approval_decide",
     "UPDATE approval SET state = $2, reason = $3, may_ask_again = $4, decided_by = $5, decided_at = "
     "clock_timestamp(), claimable_at = CASE WHEN $6::bigint > 0 THEN clock_timestamp() + " SPAN(
-        "$6") " END " MINE "AND state = 'pending' RETURNING " MS("decided_at - created_at"),
+        "$6") " END " MINE
+              "AND state = 'pending' RETURNING " MS("decided_at - created_at") ", " US(
+                  "changed_at"),
     0
 };
 static struct fl_sql sql_reopen = { "approval_reopen",
@@ -166,7 +168,10 @@ static struct fl_sql sql_look = {
     "sweep_look", "SELECT approval_id, " US("changed_at") " FROM sweep_look($1, $2)", 0
 };
 static struct fl_sql sql_counts = { "sweep_counts", "SELECT * FROM sweep_counts()", 0 };
-static struct fl_sql sql_notify = { "notify", "SELECT pg_notify('flopinio', $1)", 0 };
+/* Only a hint: its commit waits for no disk, and what it tells of is on it. */
+static struct fl_sql sql_notify = {
+    "notify", "SELECT set_config('synchronous_commit', 'off', true), pg_notify('flopinio', $1)", 0
+};
 
 static struct fl_query *mine(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *id)
 {
@@ -382,5 +387,6 @@ struct fl_query *fl_store_sweep_counts(struct fl_tx *tx)
 
 void fl_store_notify(struct fl_tx *tx, const char *payload)
 {
+    tx->is_alone = true; /* nobody's row is to be less durable for it */
     fl_bind_z(tx, fl_tx_add(tx, &sql_notify), payload);
 }

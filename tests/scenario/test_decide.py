@@ -66,6 +66,30 @@ def fewer_rejections_than_asked_for_do_not_end_it(rt):
     approved(org, call, approval)
 
 
+def _hint(rt, approval):
+    """What another worker says after it has approved it. Whoever may notify can say so."""
+    rt.sql("SELECT pg_notify('flopinio', 'w' || gen_random_uuid() || ' r' || %s || '.' || (extract("
+           "epoch FROM clock_timestamp()) * 1000000)::bigint)", approval)
+
+
+@case()
+def a_hint_that_it_was_approved_claims_nothing(rt):
+    """The row decides: it runs neither before its quorum nor after a rejection, and whoever waits
+    still hears of what comes."""
+    org, call, approval = waiting(rt, {"approve": 2})
+    _hint(rt, approval)
+    assert not org.ann.approve(approval)["is_decided"]
+    _hint(rt, approval)
+    assert org.bob.approve(approval)["is_decided"]
+    approved(org, call, approval)
+    org, call, approval = waiting(rt, {"approve": 1})
+    _hint(rt, approval)
+    org.ann.reject(approval, "no")
+    _hint(rt, approval)
+    rejected(org, call, approval)
+    assert "approval.claimed" not in org.kinds(approval)
+
+
 @case()
 def n_of_m_with_withdrawal(rt):
     org, call, approval = waiting(rt, {"approve": 2}, extra=[("carl", "approver", [])])
