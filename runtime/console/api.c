@@ -200,6 +200,12 @@ struct fl_tx *fl_api_tx(struct fl_api *a)
     return &a->tx;
 }
 
+struct fl_tx *fl_api_change_tx(struct fl_api *a)
+{
+    fl_store_organization_lock(fl_api_tx(a));
+    return &a->tx;
+}
+
 bool fl_api_flow_done(struct fl_api *a)
 {
     enum fl_code code = a->op.code;

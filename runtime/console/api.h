@@ -103,6 +103,9 @@ struct fl_api {
 
 /* A new transaction of the request's organization (of none, if the route has none). */
 struct fl_tx *fl_api_tx(struct fl_api *a);
+/* The same for a change of what comes behind the organization in the order of locks (see
+ * fl_store_organization_touch): the organization is locked before it. */
+struct fl_tx *fl_api_change_tx(struct fl_api *a);
 /* Runs it; `done` follows with the results, or the error is answered. Bumps the organization's
  * revision and tells other workers when `is_change`. */
 void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api *a));

@@ -176,8 +176,8 @@ static void start_create(struct fl_api *a)
     if (!seal(a, r, &e, &secret))
         return;
     struct fl_str config = r->config ? fl_json_text(a->arena, r->config) : FL_STR("{}");
-    r->q = fl_store_channel_create(fl_api_tx(a), &r->id, r->name, kind, config, secret, r->disclose,
-                                   &e.row);
+    r->q = fl_store_channel_create(fl_api_change_tx(a), &r->id, r->name, kind, config, secret,
+                                   r->disclose, &e.row);
     fl_api_submit(a, true, on_written);
 }
 
@@ -241,7 +241,7 @@ static void on_read_to_change(struct fl_api *a)
     fl_api_event(a, &e, FL_AUDIT_CHANNEL_CHANGED, "channel", &r->id);
     if (!seal(a, r, &e, &secret))
         return;
-    r->q = fl_store_channel_update(fl_api_tx(a), r->name,
+    r->q = fl_store_channel_update(fl_api_change_tx(a), r->name,
                                    r->config ? fl_json_text(a->arena, r->config) : NOTHING, secret,
                                    r->disclose, r->is_enabled, &e.row);
     fl_api_submit(a, true, on_written);
@@ -299,7 +299,7 @@ static void start_remove(struct fl_api *a)
     fl_api_event(a, &e, FL_AUDIT_CHANNEL_REMOVED, "channel", NULL);
     if (!seal(a, r, &e, &secret))
         return;
-    a->q[0] = fl_store_channel_remove(fl_api_tx(a), r->name, &e.row);
+    a->q[0] = fl_store_channel_remove(fl_api_change_tx(a), r->name, &e.row);
     fl_api_submit(a, true, on_removed);
 }
 

@@ -289,7 +289,7 @@ static void on_own_channels(struct fl_api *a)
     r->person_name = a->auth.person;
     if (r->is_mail && !take_address(a, r, email_of(a, r)))
         return;
-    fl_api_tx(a);
+    fl_api_change_tx(a);
     append_code(a, r);
     fl_api_submit(a, true, on_code_kept);
 }
@@ -340,7 +340,7 @@ static void start_unlink(struct fl_api *a)
     }
     r->person = a->org->people[i].id;
     r->person_name = a->params[1];
-    fl_api_tx(a);
+    fl_api_change_tx(a);
     append_unlink(a, r);
     fl_api_submit(a, true, on_unlinked);
 }
@@ -352,7 +352,7 @@ static void start_own_unlink(struct fl_api *a)
         return;
     r->person = a->auth.id;
     r->person_name = a->auth.person;
-    fl_api_tx(a);
+    fl_api_change_tx(a);
     append_unlink(a, r);
     fl_api_submit(a, true, on_unlinked);
 }

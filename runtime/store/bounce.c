@@ -5,6 +5,12 @@
 
 #define SENT AT("$10") /* when the mail was made that came back */
 
+/* Of what still waits. */
+#define PENDING(which)                                                                             \
+    IN_ORDER("JOIN approval a USING (organization_id, approval_id) WHERE o.organization_id = "     \
+             "(SELECT org()) AND a.state = 'pending' AND o.approval_id IN (SELECT approval_id "    \
+             "FROM " which ")")
+
 static struct fl_sql sql_addresses = {
     "addresses",
     "SELECT i.person_id, i.external_id, p.name FROM chat_identity i JOIN person p USING (person_id) "
@@ -27,9 +33,7 @@ static struct fl_sql sql_dead = {
     "l.channel_id = o.channel_id) AND NOT EXISTS (SELECT 1 FROM card_message m WHERE "
     "m.organization_id = o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = "
     "o.channel_id AND m.place <> $8 AND m.message IS NOT NULL) THEN NULL ELSE o.delivered_at END "
-    "FROM approval a WHERE o.organization_id = (SELECT org()) AND a.organization_id = "
-    "o.organization_id AND a.approval_id = o.approval_id AND a.state = 'pending' AND o.approval_id "
-    "IN (SELECT approval_id FROM lost)) SELECT person_id FROM moved",
+    "FROM " PENDING("lost") " WHERE " IS_NEXT ") SELECT person_id FROM moved",
     0
 };
 
@@ -44,11 +48,11 @@ static struct fl_sql sql_bounced = {
     "o.channel_id = h.channel_id THEN NULL ELSE o.delivered_at END, trouble = CASE WHEN o.channel_id "
     "= h.channel_id THEN $3 ELSE o.trouble END, wanted = o.wanted + CASE WHEN o.channel_id = "
     "h.channel_id THEN 0 ELSE 1 END, next_at = CASE WHEN o.channel_id = h.channel_id OR o.tries > 0 "
-    "THEN o.next_at ELSE now() END FROM hit h WHERE o.organization_id = (SELECT org()) AND "
-    "o.approval_id = h.approval_id AND NOT EXISTS (SELECT 1 FROM card_message m WHERE "
-    "m.organization_id = o.organization_id AND m.approval_id = h.approval_id AND m.channel_id = "
-    "h.channel_id AND m.card_id <> $1 AND m.message IS NOT NULL AND m.bounced_at IS NULL)) SELECT "
-    "approval_id FROM hit",
+    "THEN o.next_at ELSE now() END FROM hit h, " PENDING(
+        "hit") " WHERE " IS_NEXT " AND NOT EXISTS (SELECT 1 FROM card_message m WHERE "
+               "m.organization_id = o.organization_id AND m.approval_id = h.approval_id AND m.channel_id = "
+               "h.channel_id AND m.card_id <> $1 AND m.message IS NOT NULL AND m.bounced_at IS NULL)) SELECT "
+               "approval_id FROM hit",
     0
 };
 

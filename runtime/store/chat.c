@@ -55,25 +55,33 @@ static struct fl_sql sql_link = {
     "EXISTS (SELECT 1 FROM linked) FROM used u",
     0
 };
+/* Whoever changes several accounts locks them in one order, and before anything of theirs. */
+#define ACCOUNTS "WITH old AS (SELECT kind, external_id FROM chat_identity WHERE " HERE " AND "
+#define IN_TURN  " ORDER BY kind, external_id FOR UPDATE) "
+#define IS_OLD                                                                                     \
+    "i.organization_id = (SELECT org()) AND i.kind = old.kind AND i.external_id = old.external_id "
 static struct fl_sql sql_unlink = { "chat_unlink",
-                                    "DELETE FROM chat_identity WHERE " HERE
-                                    " AND person_id = $1 AND ($2::text IS NULL OR kind = $2) "
-                                    "RETURNING kind, external_id",
+                                    ACCOUNTS
+                                    "person_id = $1 AND ($2::text IS NULL OR kind = $2)" IN_TURN
+                                    "DELETE FROM chat_identity i USING old WHERE " IS_OLD
+                                    "RETURNING i.kind, i.external_id",
                                     0 };
 static struct fl_sql sql_disable = {
     "chat_disable",
-    "UPDATE chat_identity i SET disabled_at = CASE WHEN $3 THEN now() END FROM person p WHERE "
-    "i.organization_id = (SELECT org()) AND i.kind = $1 AND i.external_id LIKE $2 AND "
-    "(i.disabled_at IS NULL) = $3 AND p.person_id = i.person_id RETURNING i.person_id, p.name, "
+    ACCOUNTS
+    "kind = $1 AND external_id LIKE $2 AND (disabled_at IS NULL) = $3" IN_TURN
+    "UPDATE chat_identity i SET disabled_at = CASE WHEN $3 THEN now() END FROM old, person "
+    "p WHERE " IS_OLD "AND p.person_id = i.person_id RETURNING i.person_id, p.name, "
     "i.external_id",
     0
 };
 static struct fl_sql sql_withdraw = {
     "chat_withdraw",
     "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE "
-    "now() END FROM card_message m WHERE o.organization_id = (SELECT org()) AND m.organization_id = "
-    "o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = o.channel_id AND "
-    "m.person_id = $1",
+    "now() END FROM " IN_ORDER(
+        "WHERE o.organization_id = (SELECT org()) AND EXISTS (SELECT 1 FROM card_message m WHERE "
+        "m.organization_id = o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = "
+        "o.channel_id AND m.person_id = $1)") " WHERE " IS_NEXT,
     0
 };
 static struct fl_sql sql_prompt_put = {
@@ -160,11 +168,11 @@ void fl_store_chat_withdraw(struct fl_tx *tx, const struct fl_uuid *person)
 struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *person,
                                       struct fl_str kind)
 {
-    fl_store_chat_withdraw(tx, person);
-    fl_store_mail_sign_out(tx, person);
     struct fl_query *q = fl_tx_add(tx, &sql_unlink);
     fl_bind_uuid(tx, q, person);
     fl_bind_text(tx, q, kind);
+    fl_store_chat_withdraw(tx, person);
+    fl_store_mail_sign_out(tx, person);
     return q;
 }
 

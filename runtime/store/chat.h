@@ -27,8 +27,7 @@ struct fl_query *fl_store_chat_disable(struct fl_tx *tx, const char *kind, struc
 /* Cards in the person's own chats are looked at again. */
 void fl_store_chat_withdraw(struct fl_tx *tx, const struct fl_uuid *person);
 /* kind p NULL: all of them. Returns a row each. Cards in the person's own chats are to be
- * withdrawn.
- */
+ * withdrawn. The accounts are locked first, as by fl_store_chat_disable. */
 struct fl_query *fl_store_chat_unlink(struct fl_tx *tx, const struct fl_uuid *person,
                                       struct fl_str kind);
 

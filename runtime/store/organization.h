@@ -21,14 +21,14 @@ struct fl_query *fl_store_organization_create(struct fl_tx *tx, struct fl_str na
 /* Columns: name, title, policy_version, revision, settings. */
 struct fl_query *fl_store_organization_get(struct fl_tx *tx);
 void fl_store_organization_title(struct fl_tx *tx, struct fl_str title);
-/* One at a time from here to the commit: the first statement of every change of who has authority.
- */
+/* One at a time from here to the commit: the first statement of every change of who has authority,
+ * and of what such a change takes away (accounts, grants). */
 void fl_store_organization_lock(struct fl_tx *tx);
 /* Workers' caches of this organization are out of date: to be appended to every change.
  *
- * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, the
- * gate of the stops, approval. What locks the organization is never batched with other work, nor
- * what passes the gate with what does not. */
+ * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, chat
+ * account, the gate of the stops, approval, vote, outbox (by approval and channel). What locks the
+ * organization is never batched with other work, nor what passes the gate with what does not. */
 void fl_store_organization_touch(struct fl_tx *tx);
 
 /* ---- groups and membership ---- */

@@ -77,9 +77,10 @@ static struct fl_sql sql_lost = {
 static struct fl_sql sql_back = {
     "outbox_back",
     "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE "
-    "now() END FROM approval a, channel c WHERE o.organization_id = (SELECT org()) AND "
-    "a.organization_id = o.organization_id AND a.approval_id = o.approval_id AND a.state = 'pending' "
-    "AND c.organization_id = o.organization_id AND c.channel_id = o.channel_id AND c.kind = $1",
+    "now() END FROM " IN_ORDER(
+        "JOIN approval a USING (organization_id, approval_id) JOIN channel c USING (organization_id, "
+        "channel_id) WHERE o.organization_id = (SELECT org()) AND a.state = 'pending' AND c.kind = "
+        "$1") " WHERE " IS_NEXT,
     0
 };
 static struct fl_sql sql_wake = {

@@ -20,6 +20,22 @@
     "subject_kind, subject_id, leaf) SELECT org(), $1::uuid, $2, $3, $4::uuid, $5, $6::uuid, "     \
     "$7::bytea FROM moved LIMIT 1) "
 
+/* Behind `WITH old AS (SELECT approval_id ...), `, for `UPDATE ... WHERE ... AND CARDS_LOCKED`: the
+ * rows of the outbox that the trigger outbox_change touches one approval at a time, locked before
+ * in the one order that there is: by approval and channel. */
+#define CARDS_OF_OLD                                                                               \
+    "cards AS (SELECT 1 FROM outbox o WHERE o.organization_id = (SELECT org()) AND "               \
+    "o.approval_id IN (SELECT approval_id FROM old) ORDER BY o.approval_id, o.channel_id FOR NO "  \
+    "KEY UPDATE) "
+#define CARDS_LOCKED "(SELECT count(*) FROM cards) >= 0"
+/* For `UPDATE outbox o SET ... FROM IN_ORDER(...) WHERE IS_NEXT`. */
+#define IN_ORDER(more)                                                                             \
+    "(SELECT o.approval_id, o.channel_id FROM outbox o " more                                      \
+    " ORDER BY o.approval_id, o.channel_id FOR NO KEY UPDATE OF o) k"
+#define IS_NEXT                                                                                    \
+    "o.organization_id = (SELECT org()) AND o.approval_id = k.approval_id AND o.channel_id = "     \
+    "k.channel_id"
+
 /* A worker's connections are named so (fl_store_worker_name): PostgreSQL knows at once when the
  * process behind them is gone. Only where our own name is seen are others' missed: a pooler in
  * between may give another one. */

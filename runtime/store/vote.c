@@ -19,22 +19,17 @@ static struct fl_sql sql_withdraw = {
     "approval_id = $1 AND person_id = $2 AND withdrawn_at IS NULL RETURNING person_id",
     0
 };
-static struct fl_sql sql_withdraw_all = {
-    "vote_withdraw_all",
-    "UPDATE vote v SET withdrawn_at = clock_timestamp() FROM approval a WHERE v.organization_id = "
-    "(SELECT org()) AND a.organization_id = v.organization_id AND a.approval_id = v.approval_id AND "
-    "v.person_id = $1 AND v.withdrawn_at IS NULL AND a.state IN ('pending', 'approved', 'claimed') "
-    "RETURNING v.approval_id",
-    0
-};
-static struct fl_sql sql_withdraw_via = {
-    "vote_withdraw_via",
-    "UPDATE vote v SET withdrawn_at = clock_timestamp() FROM approval a WHERE v.organization_id = "
-    "(SELECT org()) AND a.organization_id = v.organization_id AND a.approval_id = v.approval_id AND "
-    "v.person_id = $1 AND v.via = $2 AND v.withdrawn_at IS NULL AND a.state IN ('pending', "
-    "'approved', 'claimed') RETURNING v.approval_id",
-    0
-};
+/* Of what is not sent yet; with the rows of the outbox that their trigger changes. */
+#define WITHDRAW(condition)                                                                        \
+    "WITH old AS (SELECT v.approval_id FROM vote v JOIN approval a USING (organization_id, "       \
+    "approval_id) WHERE v.organization_id = (SELECT org()) AND v.person_id = $1 AND "              \
+    "v.withdrawn_at IS NULL AND a.state IN ('pending', 'approved', 'claimed')" condition           \
+    " ORDER BY v.approval_id FOR NO KEY UPDATE OF v), " CARDS_OF_OLD                               \
+    "UPDATE vote v SET withdrawn_at = clock_timestamp() FROM old WHERE v.organization_id = "       \
+    "(SELECT org()) AND v.approval_id = old.approval_id AND v.person_id = $1 AND " CARDS_LOCKED    \
+    " RETURNING v.approval_id"
+static struct fl_sql sql_withdraw_all = { "vote_withdraw_all", WITHDRAW(""), 0 };
+static struct fl_sql sql_withdraw_via = { "vote_withdraw_via", WITHDRAW(" AND v.via = $2"), 0 };
 static struct fl_sql sql_votes = {
     "votes",
     "SELECT v.person_id, v.verdict, v.has_second_factor, v.reason, v.via, " MS(

@@ -1,0 +1,140 @@
+"""In which order rows are locked, so that nobody waits in a circle: each case holds one row, lets the
+runtime wait for it, and looks what it holds meanwhile."""
+import contextlib
+import threading
+
+import psycopg2.errors
+
+from cases import case
+from harness import Org, wait_for
+from mcp_client import McpWs
+
+APPEND = "s__append_line"
+
+
+@contextlib.contextmanager
+def holding(rt, statement, *args):
+    """A transaction of the superuser with this row; its process id."""
+    conn = rt.connect()
+    conn.autocommit = False
+    try:
+        with conn.cursor() as cur:
+            cur.execute(statement + " FOR UPDATE", args)
+            assert cur.rowcount == 1, statement
+        yield conn.info.backend_pid
+    finally:
+        conn.close()
+
+
+def is_free(rt, statement, *args):
+    conn = rt.connect()
+    try:
+        with conn.cursor() as cur:
+            cur.execute(statement + " FOR UPDATE NOWAIT", args)
+            assert cur.rowcount == 1, statement
+        return True
+    except psycopg2.errors.LockNotAvailable:
+        return False
+    finally:
+        conn.close()
+
+
+@contextlib.contextmanager
+def beside(rt, pid, act):
+    """`act` waits for that process while the block runs."""
+    problems = []
+
+    def run():
+        try:
+            act()
+        except Exception as e:  # noqa: the block's end raises it
+            problems.append(e)
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        wait_for("it to wait", lambda: problems or rt.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", pid))
+        yield
+    finally:
+        rt.sql("SELECT pg_terminate_backend(%s)", pid)
+        thread.join(20)
+    assert not problems and not thread.is_alive(), problems
+
+
+def waiting(rt):
+    """org, its approval, and two channels that are off, of which the second was told first."""
+    org = Org(rt, files=False, scenario=True)
+    McpWs(rt, org.credential).call_start(APPEND, {"line": "one"})
+    approval = org.wait_pending()
+    rt.sql("INSERT INTO channel (organization_id, channel_id, name, kind, is_enabled) SELECT %s, "
+           "gen_random_uuid(), 'off-' || n, 'telegram', false FROM generate_series(1, 2) n", org.id)
+    channels = [c["channel_id"] for c in rt.sql(
+        "SELECT channel_id FROM channel WHERE organization_id = %s ORDER BY channel_id", org.id)]
+    for channel in reversed(channels):
+        rt.sql("INSERT INTO outbox (organization_id, approval_id, channel_id, step) VALUES "
+               "(%s, %s, %s, 0)", org.id, approval, channel)
+    return org, approval, channels
+
+
+OUTBOX = "SELECT 1 FROM outbox WHERE organization_id = %s AND approval_id = %s AND channel_id = %s"
+VOTE = ("INSERT INTO vote (organization_id, approval_id, person_id, verdict, via) SELECT %s, %s, "
+        "person_id, 'approve', 'api' FROM person WHERE name = %s")
+ACCOUNT = "SELECT 1 FROM chat_identity WHERE organization_id = %s AND external_id = %s"
+
+
+@case()
+def a_change_takes_the_rows_of_its_channels_in_their_order(rt):
+    """Else two changes of what stands in two chats end each other, and a decision is a second late or
+    refused. Read from end to end here, as the planner may at any time."""
+    org, approval, (first, second) = waiting(rt)
+
+    def change():
+        conn = rt.connect()
+        try:
+            with conn.cursor() as cur:
+                cur.execute("SET enable_indexscan = off; SET enable_bitmapscan = off; "
+                            "SET enable_indexonlyscan = off")
+                cur.execute(VOTE, (org.id, approval, org.ann.name))
+        finally:
+            conn.close()
+    with holding(rt, OUTBOX, org.id, approval, first) as pid, beside(rt, pid, change):
+        assert is_free(rt, OUTBOX, org.id, approval, second)
+    assert [r["wanted"] for r in rt.sql("SELECT wanted FROM outbox WHERE organization_id = %s",
+                                        org.id)] == [2, 2]
+
+
+def linked(rt, org, approval, channel):
+    """ann has an account there, and a card in her own chat."""
+    person = rt.sql("SELECT person_id FROM person WHERE name = %s", org.ann.name)[0]["person_id"]
+    rt.sql("INSERT INTO chat_identity (organization_id, kind, external_id, person_id) VALUES "
+           "(%s, 'telegram', '71', %s)", org.id, person)
+    rt.sql("INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place, "
+           "person_id) VALUES (%s, gen_random_uuid(), %s, %s, '71', %s)", org.id, approval, channel,
+           person)
+
+
+@case()
+def an_unlink_has_the_account_before_its_cards(rt):
+    """As the account's disabling by its chat does: each would wait for the other."""
+    org, approval, (first, _) = waiting(rt)
+    linked(rt, org, approval, first)
+
+    def unlink():
+        assert org.control("DELETE", "/people/%s/links" % org.ann.name) == {"unlinked": 1}
+    with holding(rt, ACCOUNT, org.id, "71") as pid, beside(rt, pid, unlink):
+        assert is_free(rt, OUTBOX, org.id, approval, first)
+    assert rt.sql("SELECT wanted FROM outbox WHERE channel_id = %s", first)[0]["wanted"] == 2
+
+
+@case()
+def an_unlink_waits_for_the_organization_with_empty_hands(rt):
+    """Whoever is offboarded loses the account behind the lock of the organization."""
+    org, approval, (first, _) = waiting(rt)
+    linked(rt, org, approval, first)
+
+    def unlink():
+        assert org.control("DELETE", "/people/%s/links" % org.ann.name) == {"unlinked": 1}
+    with holding(rt, "SELECT 1 FROM organization WHERE organization_id = %s", org.id) as pid, \
+            beside(rt, pid, unlink):
+        assert is_free(rt, ACCOUNT, org.id, "71")
+        assert is_free(rt, OUTBOX, org.id, approval, first)
