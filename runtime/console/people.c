@@ -2,7 +2,6 @@
 #include "runtime/console/change.h"
 #include "runtime/console/reach.h"
 #include "runtime/console/valid.h"
-#include "runtime/store/mail.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/vote.h"
@@ -285,7 +284,6 @@ static void decide_reset(struct fl_api *a)
     p->name = target->name;
     fl_store_person_secret(&a->tx, &p->id, fl_str_of(p->hash.job.phc), nothing, true);
     fl_store_token_revoke(&a->tx, &p->id, NULL);
-    fl_store_mail_sign_out(&a->tx, &p->id);
     append(a, FL_AUDIT_SECRET_SET, p, nothing);
     append(a, FL_AUDIT_TOKEN_REVOKED, p, nothing);
     fl_change_commit(a, fl_api_empty);

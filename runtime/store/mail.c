@@ -13,6 +13,10 @@
     "ti.kind = 'mail' AND ti.external_id = " at ".place AND ti.person_id = " at ".person_id AND "   \
     "tm.left_at IS NULL AND tp.is_active)"
 
+/* Since its person, p, signed out everywhere. */
+#define LINK_IS_FRESH    "(p.signed_out_at IS NULL OR l.created_at > p.signed_out_at)"
+#define SESSION_IS_FRESH "(p.signed_out_at IS NULL OR s.created_at > p.signed_out_at)"
+
 static struct fl_sql sql_old = { "mail_link_old",
                                  "DELETE FROM mail_link WHERE " HERE
                                  " AND expires_at < now() - interval '7 days'",
@@ -29,7 +33,8 @@ static struct fl_sql sql_put = {
 };
 static struct fl_sql sql_get = {
     "mail_link_get",
-    "SELECT l.purpose, l.used_at IS NOT NULL, l.expires_at <= now(), l.card_id, l.place, "
+    "SELECT l.purpose, l.used_at IS NOT NULL OR NOT " LINK_IS_FRESH
+    ", l.expires_at <= now(), l.card_id, l.place, "
     "coalesce(p.name, '') FROM mail_link l LEFT JOIN card_message c ON c.organization_id = "
     "l.organization_id AND c.card_id = l.card_id LEFT JOIN person p ON p.person_id = "
     "coalesce(c.person_id, l.person_id) WHERE l.organization_id = (SELECT org()) AND l.token_hash "
@@ -38,9 +43,10 @@ static struct fl_sql sql_get = {
 };
 static struct fl_sql sql_sign_in = {
     "mail_sign_in",
-    "WITH used AS (UPDATE mail_link l SET used_at = now() FROM card_message c WHERE "
-    "l.organization_id = (SELECT org()) AND l.token_hash = $1 AND l.channel_id = $2 AND l.purpose = "
-    "'review' AND l.used_at IS NULL AND l.expires_at > now() AND c.organization_id = "
+    "WITH used AS (UPDATE mail_link l SET used_at = now() FROM card_message c JOIN person p USING "
+    "(person_id) WHERE l.organization_id = (SELECT org()) AND l.token_hash = $1 AND l.channel_id = "
+    "$2 AND l.purpose = 'review' AND l.used_at IS NULL AND l.expires_at > now() AND " LINK_IS_FRESH
+    " AND c.organization_id = "
     "l.organization_id AND c.card_id = l.card_id AND " IS_THEIRS(
         "c") " RETURNING c.card_id, "
              "c.approval_id, c.person_id), old AS (DELETE FROM mail_session WHERE " HERE
@@ -55,7 +61,8 @@ static struct fl_sql sql_address = {
     "mail_address",
     "WITH used AS (UPDATE mail_link l SET used_at = now() FROM membership m, person p WHERE "
     "l.organization_id = (SELECT org()) AND l.token_hash = $1 AND l.channel_id = $2 AND l.purpose = "
-    "'address' AND l.used_at IS NULL AND l.expires_at > now() AND m.organization_id = "
+    "'address' AND l.used_at IS NULL AND l.expires_at > now() AND " LINK_IS_FRESH
+    " AND m.organization_id = "
     "l.organization_id AND m.person_id = l.person_id AND m.left_at IS NULL AND p.person_id = "
     "l.person_id AND p.is_active RETURNING l.person_id, p.name, l.place), linked AS (INSERT INTO "
     "chat_identity (organization_id, kind, external_id, person_id, display) SELECT org(), 'mail', "
@@ -96,8 +103,8 @@ static struct fl_sql sql_session = {
     "mail_session",
     "UPDATE mail_session s SET expires_at = least(now() + " SPAN("$4") ", s.created_at + " SPAN(
         "$5") ") FROM card_message c, person p WHERE s.organization_id = (SELECT org()) AND "
-              "s.token_hash = $1 AND s.card_id = $2 AND s.expires_at > now() AND c.organization_id "
-              "= s.organization_id AND c.card_id = s.card_id AND c.channel_id = $3 AND p.person_id "
+              "s.token_hash = $1 AND s.card_id = $2 AND s.expires_at > now() AND " SESSION_IS_FRESH
+              " AND c.organization_id = s.organization_id AND c.card_id = s.card_id AND c.channel_id = $3 AND p.person_id "
               "= c.person_id AND " IS_THEIRS("c") " RETURNING c.approval_id, c.person_id, p.name, "
                                                   "s.pages, s.is_read, s.is_proved",
     0

@@ -290,6 +290,51 @@ def whoever_pressed_an_older_link_first_is_signed_out_by_the_next(rt):
 
 
 @case(limit=60, **MAIL)
+def who_changes_their_passphrase_leaves_no_page_to_whoever_had_it(rt):
+    """The review page that a thief has open, the link that nobody pressed yet, the invitation of the
+    thief's own address: all of it, in every organization."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("bob",)) as house:
+        org, eve = house.org, house.org.add_person("eve", "approver", ["ops"])
+        link(org, smtp, eve)
+        org.sync()
+        call, approval = house.ask("one")
+        mail = house.card(eve)
+        thief = house.sign_in(mail)
+        before = len(smtp.messages)
+        assert another_link(house, mail).status == 200
+        unused = smtp.wait_message(address_of(eve), "append_line", before)
+        rt.rest("POST", org.path("/links"), {"channel": "ml", "address": "thief@example.com"},
+                (eve.name, eve.passphrase))
+        invited = smtp.wait_message("thief@example.com", "link this address")
+        assert thief.go(thief.page.url).status == 200
+        fresh = eve.passphrase + " fresh"
+        rt.rest("POST", "/me/passphrase", {"passphrase": eve.passphrase, "new": fresh},
+                (eve.name, eve.passphrase))
+        eve.passphrase = fresh
+        assert thief.go(thief.page.url).status == 401
+        for old in (unused, invited):
+            browser = Browser(rt)
+            page = browser.go(old.links[0])
+            assert page.status == 410 and "Sign in" not in page.buttons(), page.text
+            assert "Link this address" not in page.buttons(), page.text
+        forged = dict(t=unused.links[0].rpartition("t=")[2])
+        page = browser.request("POST", unused.links[0].partition("?")[0], forged)
+        assert page.status == 410 and not browser.cookies, page.text
+        assert rt.sql("SELECT 1 FROM chat_identity WHERE external_id = 'thief@example.com'") == []
+        # She goes on with a mail that comes from now on, until another organization that she belongs
+        # to resets her passphrase.
+        before = len(smtp.messages)
+        assert another_link(house, mail).status == 200
+        again = house.sign_in(smtp.wait_message(address_of(eve), "append_line", before))
+        other = Org(rt, files=False, policy=None)
+        other.control("POST", "/people", {"name": eve.name, "role": "member"})
+        other.control("POST", "/people/%s/passphrase" % eve.name, {"passphrase": fresh})
+        assert again.go(again.page.url).status == 401
+        org.bob.reject(approval, "no")
+        assert call.wait()["isError"]
+
+
+@case(limit=60, **MAIL)
 def an_old_link_mails_nobody_once_its_call_is_over(rt):
     """Else whoever finds one could fill that mailbox for ever."""
     with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:

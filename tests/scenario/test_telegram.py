@@ -147,6 +147,27 @@ def the_owner_and_the_offboarded_are_refused(rt):
 
 
 @case(limit=60, **LOCAL)
+def a_code_of_a_stolen_passphrase_links_nobody_after_its_change(rt):
+    """Else whoever had it for a moment decides from their own chat account ever after."""
+    with FakeTelegram() as tg, House(rt, tg, people=()) as house:
+        org, eve = house.org, house.org.add_person("eve", "approver")
+
+        def code():
+            return rt.rest("POST", org.path("/links"), {"channel": "tg"},
+                           (eve.name, eve.passphrase))["code"]
+        stolen, fresh = code(), eve.passphrase + " fresh"
+        rt.rest("POST", "/me/passphrase", {"passphrase": eve.passphrase, "new": fresh},
+                (eve.name, eve.passphrase))
+        eve.passphrase = fresh
+        house.bob.says("/start " + stolen)
+        tg.wait_message(house.bob.id, "used, too old")
+        house.ann.says("/start " + code())
+        tg.wait_message(house.ann.id, "here now")
+        rows = org.control("GET", "/links")["items"]
+        assert [(r["person"], r["external"]) for r in rows] == [(eve.name, "71")], rows
+
+
+@case(limit=60, **LOCAL)
 def a_code_links_once_and_only_in_private(rt):
     with FakeTelegram() as tg:
         group = tg.group(-100777)
