@@ -471,20 +471,26 @@ static fl_next over(struct fl_call *c)
     }
 }
 
-/* A person changed its arguments: from now on the changed call is waited for, which nobody holds
- * yet. A repeat of the old one gets that one's outcome as long as nobody has had it; under its
- * idempotency key for ever. */
+/* In which it goes on: a person changed its arguments, or had it run again; zero: in none. */
+static struct fl_uuid next_of(const struct fl_approval *row)
+{
+    return fl_uuid_is_zero(&row->edited_to) ? row->retried_to : row->edited_to;
+}
+
+/* From now on the next one is waited for, which nobody holds yet. A repeat of a call that was
+ * changed gets its outcome as long as nobody has had it; under its idempotency key for ever. */
 static fl_next follow(struct fl_call *c)
 {
+    const struct fl_approval *row = &c->look.row;
     bool is_repeat = fl_uuid_is_zero(&c->wait_for) && !c->is_held_here;
-    if (is_repeat && fl_uuid_is_zero(&c->edited_from)) {
+    if (is_repeat && !fl_uuid_is_zero(&row->edited_to) && fl_uuid_is_zero(&c->edited_from)) {
         c->edited_from = c->approval_id;
         c->edited_by = c->decided_by;
-        outcome(c, FL_OUTCOME_REJECTED, c->look.row.reason);
+        outcome(c, FL_OUTCOME_REJECTED, row->reason);
     }
     c->is_held_here = false;
     c->edited = (struct fl_str){ NULL, 0 };
-    c->approval_id = c->look.row.edited_to;
+    c->approval_id = next_of(row);
     if (!fl_uuid_is_zero(&c->wait_for))
         c->wait_for = c->approval_id;
     return &S_look;
@@ -517,7 +523,8 @@ FL_STEP(looked)
         return c->leave ? &S_leave : fl_fail(f);
     fl_call_take_row(c, row);
     c->is_deliverable = fl_state_is_final(row->state);
-    if (!fl_uuid_is_zero(&row->edited_to))
+    struct fl_uuid next = next_of(row);
+    if (!fl_uuid_is_zero(&next))
         return follow(c);
     if (!fl_uuid_is_zero(&c->edited_from) && row->delivered_at_ms && !c->idempotency_key.n)
         return follow_no_further(c);

@@ -1,6 +1,7 @@
 /* What is frozen with an approval. */
 #include "runtime/approval/frozen.h"
 
+#include "flopinio/base/json.h"
 #include "flopinio/base/scan.h"
 
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
@@ -30,6 +31,15 @@ struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *t
         text = fl_arena_str(arena, fl_buf_view(&out));
     fl_buf_fini(&out);
     return text;
+}
+
+struct fl_str fl_frozen_why(struct fl_arena *arena, struct fl_str card)
+{
+    struct fl_err err;
+    json_t *tree = fl_json_parse(card, &err);
+    struct fl_str why = fl_arena_str(arena, fl_json_get_str(tree, "why_asked"));
+    json_decref(tree);
+    return why.p ? why : FL_STR("");
 }
 
 bool fl_frozen_has_output_schema(struct fl_str card)

@@ -12,6 +12,8 @@
  * there was none. */
 struct fl_str fl_frozen_card(struct fl_arena *arena, const struct fl_org_tool *tool,
                              const struct fl_policy_verdict *verdict, struct fl_str why_asked);
+/* Its "why_asked"; "" if there is none, or it cannot be read. */
+struct fl_str fl_frozen_why(struct fl_arena *arena, struct fl_str card);
 /* Does the tool that was called have one? Then what we say ourselves is not structured. */
 bool fl_frozen_has_output_schema(struct fl_str card);
 /* Canonical JSON of the verdict's ask, "{}" without one. FL_NOMEM. */

@@ -146,6 +146,8 @@ static enum fl_code prepare_again(struct fl_settle *s, struct fl_err *err)
         .owner_id = old->owner_id,
         .server_id = old->server_id,
         .retry_of = old->id,
+        .edit_of = old->edit_of, /* the changed call once more: its editor does not decide it */
+        .editor_id = old->editor_id,
         .agent = old->agent,
         .owner = old->owner,
         .server = tool->server->name,
@@ -160,7 +162,9 @@ static enum fl_code prepare_again(struct fl_settle *s, struct fl_err *err)
         .precondition = old->precondition,
         .is_isolated = old->is_isolated,
         .is_standing = s->verdict.is_standing,
-        .card = fl_frozen_card(s->arena, tool, &s->verdict, FL_STR("")),
+        .card = fl_frozen_card(s->arena, tool, &s->verdict,
+                               fl_uuid_is_zero(&old->edit_of) ? FL_STR("")
+                                                              : fl_frozen_why(s->arena, old->card)),
         .rule = s->verdict.rule ? s->verdict.rule->name : FL_STR(""),
         .policy_version = s->org->policy_version,
         .wait_mode = FL_WAIT_TASK,
@@ -201,6 +205,16 @@ static enum fl_code add_again(struct fl_settle *s, struct fl_err *err)
     return code;
 }
 
+/* What the agent and the card of the one that did not happen are told. */
+static struct fl_str and_again(struct fl_settle *s, struct fl_str reason)
+{
+    char id[FL_UUID_TEXT];
+    const char *text = fl_arena_printf(
+        s->arena, "%.*s; approval %s takes its place: wait for it with approval_wait",
+        FL_STR_ARG(reason), fl_uuid_format(&s->fresh.id, id));
+    return text ? fl_str_of(text) : (struct fl_str){ NULL, 0 };
+}
+
 FL_STEP(locked)
 {
     struct fl_settle *s = settle_of(f);
@@ -218,7 +232,10 @@ FL_STEP(locked)
     struct fl_str reason = s->reason.n                     ? s->reason
                            : s->outcome == FL_SETTLE_AGAIN ? FL_STR("it did not happen")
                                                            : FL_STR("");
-    s->q_moved = fl_store_approval_settle_by(&s->tx, &s->approval, to, s->person_name, reason);
+    struct fl_str said = s->outcome == FL_SETTLE_AGAIN ? and_again(s, reason) : reason;
+    if (!said.p)
+        return fl_fail_with(f, FL_NOMEM, "out of memory");
+    s->q_moved = fl_store_approval_settle_by(&s->tx, &s->approval, to, s->person_name, said);
     s->state = to;
     fl_audit_init(&e, &s->organization, FL_AUDIT_APPROVAL_SETTLED, FL_ACTOR_PERSON, &s->person,
                   "approval", &s->approval);

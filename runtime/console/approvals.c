@@ -38,6 +38,14 @@ static void put_flag(struct fl_buf *out, const char *key, bool value)
     fl_buf_puts(out, value ? "true," : "false,");
 }
 
+/* Left out where there is none. */
+static void put_id(struct fl_buf *out, const char *key, const struct fl_uuid *id)
+{
+    char text[FL_UUID_TEXT];
+    if (!fl_uuid_is_zero(id))
+        put_text(out, key, fl_str_of(fl_uuid_format(id, text)));
+}
+
 static struct fl_str risk_of(const struct fl_approval_view *v)
 {
     static const char *const texts[] = { "low", "normal", "high" };
@@ -304,7 +312,7 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
     struct fl_approval_view view;
     struct fl_card card;
     struct fl_err err;
-    char hex[2 * FL_DIGEST_BYTES + 1], id[FL_UUID_TEXT], words[FL_DECIDE_WORDS];
+    char hex[2 * FL_DIGEST_BYTES + 1], words[FL_DECIDE_WORDS];
     const struct fl_approval *row = &look->row;
     enum fl_code code = fl_approval_view_read(&view, a->arena, row, &look->ballot, &err);
     if (code == FL_OK) {
@@ -330,10 +338,11 @@ static void answer_one(struct fl_api *a, struct fl_look *look)
         put_text(&out, "typed", fl_str_of(words));
     }
     put_flag(&out, "is_standing", row->is_standing);
-    if (!fl_uuid_is_zero(&row->grant_id))
-        put_text(&out, "grant", fl_str_of(fl_uuid_format(&row->grant_id, id)));
-    if (!fl_uuid_is_zero(&row->edit_of))
-        put_text(&out, "edit_of", fl_str_of(fl_uuid_format(&row->edit_of, id)));
+    put_id(&out, "grant", &row->grant_id);
+    put_id(&out, "edit_of", &row->edit_of);
+    put_id(&out, "edited_to", &row->edited_to);
+    put_id(&out, "retry_of", &row->retry_of);
+    put_id(&out, "retried_to", &row->retried_to);
     put_time(&out, "decided_at", row->decided_at_ms);
     put_time(&out, "sent_at", row->dispatched_at_ms);
     put_time(&out, "settled_at", row->settled_at_ms);

@@ -21,6 +21,14 @@
     "o.approval_id = b.id WHERE o.edit_of IS NOT NULL) SELECT string_agg(o.editor_id::text, ',') " \
     "FROM b JOIN approval o ON o.organization_id = a.organization_id AND o.approval_id = b.id) END"
 
+/* "It did not happen, run it again" was said of it: the newer one. */
+#define RETRY(e, organization, agent)                                                              \
+    "(SELECT r.approval_id FROM approval r WHERE r.organization_id = " organization                \
+    " AND r.agent_id = " agent " AND r.fingerprint = " e ".fingerprint AND r.retry_of = " e        \
+    ".approval_id LIMIT 1)"
+#define RETRIED_TO                                                                                 \
+    "CASE WHEN a.settled_by IS NOT NULL THEN " RETRY("a", "a.organization_id", "a.agent_id") " END"
+
 /* X(kind of cell, member, SQL) in the order of the select list. */
 #define HEAD(X)                                                                                    \
     X(uuid, id, "a.approval_id")                                                                   \
@@ -56,6 +64,7 @@
     X(text, earlier_editors, EARLIER_EDITORS)                                                      \
     X(uuid, edited_to, "a.edited_to")                                                              \
     X(uuid, retry_of, "a.retry_of")                                                                \
+    X(uuid, retried_to, RETRIED_TO)                                                                \
     X(flag, is_isolated, "a.is_isolated")                                                          \
     X(number, policy_version, "a.policy_version")                                                  \
     X(text, rule, "a.rule")                                                                        \
@@ -218,10 +227,9 @@ static struct fl_sql sql_recheck = {
       ".created_at > now() - interval '2 minutes' THEN interval '6 seconds' WHEN " e               \
       ".created_at > now() - interval '10 minutes' THEN interval '15 seconds' ELSE interval "      \
       "'45 seconds' END"
-/* "It did not happen, run it again" was said of it: the newer one answers. */
-#define RETRIED(e)                                                                                 \
-    "EXISTS (SELECT 1 FROM approval r WHERE r.organization_id = $1 AND r.agent_id = $3 AND "       \
-    "r.fingerprint = " e ".fingerprint AND r.retry_of = " e ".approval_id)"
+#define AGAIN(e)   RETRY(e, "$1", "$3")
+/* Then the newer one answers. */
+#define RETRIED(e) "(" AGAIN(e) " IS NOT NULL)"
 /* It goes on and nobody waits for it, or it is over and nobody has had its outcome. */
 #define IS_OWED(e)                                                                                 \
     "((" e ".state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND " UNCLAIMED( \
@@ -232,15 +240,17 @@ static struct fl_sql sql_recheck = {
 #define IS_REFUSED(e)                                                                              \
     "(" e ".state = 'rejected' AND NOT " e ".may_ask_again AND " e ".decided_at > now() - "        \
     "interval '15 minutes' AND " e ".definition_digest = $10 AND " e ".policy_version = $22)"
-/* A person changed it, and so for the last one that came of it; once that has run, its arguments as
- * they were stay refused. */
-#define IS_CHANGED                                                                                 \
-    "(e.edited_to IS NOT NULL AND NOT e.may_ask_again AND EXISTS (WITH RECURSIVE b AS (SELECT "    \
-    "e.edited_to AS id UNION ALL SELECT c.edited_to FROM b JOIN approval c ON c.organization_id "  \
-    "= $1 AND c.approval_id = b.id WHERE c.edited_to IS NOT NULL) SELECT 1 FROM b JOIN approval "  \
-    "n ON n.organization_id = $1 AND n.approval_id = b.id WHERE n.edited_to IS NULL AND "          \
-    "(" IS_OWED("n") " OR " IS_REFUSED(                                                            \
-        "n") " OR (n.state IN ('succeeded', 'failed') AND " IS_REFUSED("e") "))))"
+/* A person changed it, and so for the last one that came of it, by another change or by running it
+ * again; once that has run, its arguments as they were stay refused. */
+#define IS_CHANGED                                                                                          \
+    "(e.edited_to IS NOT NULL AND NOT e.may_ask_again AND EXISTS (WITH RECURSIVE b AS (SELECT "             \
+    "e.edited_to AS id UNION ALL SELECT coalesce(c.edited_to, " AGAIN(                                      \
+        "c") ") FROM b JOIN "                                                                               \
+             "approval c ON c.organization_id = $1 AND c.approval_id = b.id) SELECT 1 FROM b JOIN "         \
+             "approval n ON n.organization_id = $1 AND n.approval_id = b.id WHERE n.edited_to IS NULL AND " \
+             "NOT " RETRIED("n") " AND (" IS_OWED("n") " OR " IS_REFUSED(                                   \
+                 "n") " OR (n.state IN "                                                                    \
+                      "('succeeded', 'failed') AND " IS_REFUSED("e") "))))"
 #define IS_REPEAT                                                                                  \
     "((e.edited_to IS NULL AND (" IS_OWED("e") " OR " IS_REFUSED("e") ")) OR " IS_CHANGED ")"
 

@@ -25,6 +25,7 @@ struct fl_approval {
     struct fl_uuid edit_of, editor_id; /* zero, or whose arguments this person changed */
     struct fl_str earlier_editors;     /* ids, a comma between: who changed it before that one */
     struct fl_uuid edited_to;          /* zero, or the changed call in which it goes on */
+    struct fl_uuid retried_to;         /* zero, or the one that runs it again */
     struct fl_uuid agent_owner_id;     /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
     struct fl_str kind, tool, tool_name, agent, owner;

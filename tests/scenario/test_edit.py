@@ -8,7 +8,7 @@ from cases import case
 from cli import Cli
 from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
-from test_recover import locked
+from test_recover import SHORT, locked
 from test_repeat import KEY, left
 
 APPEND = "s__append_line"
@@ -414,3 +414,83 @@ def by_the_command_line(rt):
     assert "+ line" in said and "changed the arguments" in said, said
     org.bob.approve(new)
     assert "appended" in told(call.wait(), '{"line":"two"}')
+
+
+# ---------------------------------------------------------------- a changed call of unknown outcome
+CRASH = "s__crash"
+
+
+def run_again(rt):
+    """olga's agent asked, ann changed it, bob approved it, it died in the middle, and adam has it run
+    again: org, the three approvals, the changed call's caller was told "unknown"."""
+    org = Org(rt, files=False, scenario=True, policy=policy())
+    agent = McpWs(rt, org.credential)
+    call = agent.call_start(CRASH, {"line": "one"})
+    old = org.wait_pending()
+    changed = edit(org.ann, old, {"line": "two"})
+    wait_for("the call to wait for it", lambda: org.row(changed)["wait_mode"] == "held")
+    org.bob.approve(changed)
+    assert "unknown" in text_of(call.wait())
+    over = "SELECT unknown_after <= clock_timestamp() AS over FROM approval WHERE approval_id = %s"
+    wait_for("the window to be over", lambda: rt.sql(over, changed)[0]["over"])
+    again = org.adam.settle(changed, "again", "looked: nothing there")["new_id"]
+    return org, agent, (old, changed, again)
+
+
+@case(limit=60, **SHORT)
+def a_changed_call_that_runs_again_is_no_second_call_to_its_agent(rt):
+    """Whoever repeats it, or asks for it by any id that was ever told, waits for the one that runs
+    again: not a second approval of the arguments that somebody changed."""
+    org, agent, (old, changed, again) = run_again(rt)
+    rt.sql("UPDATE approval SET decided_at = decided_at - interval '15 minutes 1 second' WHERE "
+           "approval_id = %s", old)
+    repeat = agent.call_start(CRASH, {"line": "one"})
+    waits = [McpWs(rt, org.credential).call_start("approval_wait", {"approval_id": id})
+             for id in (old, changed)]
+    with McpHttp(rt, org.credential, modern=True) as other:
+        for id in (old, changed):
+            said = text_of(other.call("approval_status", {"approval_id": id}))
+            assert again in said and "still pending" in said, said
+    assert org.wait_pending() == again and len(org.rows()) == 3
+    org.bob.reject(again, "leave it")
+    for call in [repeat] + waits:
+        said = told(call.wait(), '{"line":"two"}')
+        assert "leave it" in said and again in said, said
+    assert org.effects() == ["crash"] and len(org.rows()) == 3
+    shown = org.approval(changed)
+    assert shown["retried_to"] == again and shown["edit_of"] == old and again in shown["reason"]
+    assert again in shown["card"]["text"] and org.approval(old)["edited_to"] == changed
+    shown = org.approval(again)
+    assert shown["retry_of"] == changed and shown["edit_of"] == old, shown
+
+
+@case(limit=60, **SHORT)
+def an_editor_does_not_decide_their_change_when_it_runs_again(rt):
+    """The second run would be of one person's arguments, by their own vote alone."""
+    org, agent, (_, _, again) = run_again(rt)
+    text = org.approval(again)["card"]["text"]
+    assert "%s changed the arguments" % org.ann.name in text and '+ line: "two"' in text, text
+    with refused(403, "you changed the arguments"):
+        org.ann.approve(again)
+    assert org.state(again) == "pending"
+    org.bob.reject(again, "leave it")
+
+
+@case(limit=60, **SHORT)
+def a_keyed_repeat_of_what_runs_again_gets_what_comes_of_it(rt):
+    """Not "it was not executed", behind the back of which it is."""
+    org = Org(rt, files=False, scenario=True, policy=policy())
+    meta = {KEY: "order-18"}
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(CRASH, {"line": "one"}, meta)
+        first = org.wait_pending()
+        org.ann.approve(first)
+        assert "unknown" in text_of(call.wait())
+        over = "SELECT unknown_after <= clock_timestamp() AS x FROM approval WHERE approval_id = %s"
+        wait_for("the window to be over", lambda: rt.sql(over, first)[0]["x"])
+        again = org.adam.settle(first, "again")["new_id"]
+        repeat = agent.call_start(CRASH, {"line": "one"}, meta)
+        org.bob.reject(again, "leave it")
+        said = text_of(repeat.wait())
+        assert "leave it" in said and again in said, said
+    assert len(org.rows()) == 2
