@@ -44,7 +44,7 @@ static enum fl_code find_keys(struct restore *r, const char *place, char *out, s
     fl_manifest_key_names(fl_manifest_key_checks(r->manifest), &names);
     fl_err_set(err, FL_BAD_KEY,
                "the backup needs the encryption keys %s, which are not in it; name the file with "
-               "--keys, or put it to %s",
+               "--keys, or put it to %s" FL_LOST_KEY,
                names.p ? names.p : "", place);
     fl_buf_fini(&names);
     return FL_BAD_KEY;

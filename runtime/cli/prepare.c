@@ -219,8 +219,8 @@ enum fl_code fl_prepare_read_keys(const char *path, struct fl_buf *out, struct f
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fl_err_set(err, FL_BAD_KEY, "cannot read the encryption keys %s: %s", path,
-                          strerror(errno));
+        return fl_err_set(err, FL_BAD_KEY, "cannot read the encryption keys %s: %s" FL_LOST_KEY,
+                          path, strerror(errno));
     ssize_t n = -1;
     if (fstat(fd, &st) == 0 && (st.st_mode & 077)) {
         close(fd);
@@ -253,7 +253,7 @@ static enum fl_code check_known_keys(struct pg_conn *pg, const struct fl_keyring
         fl_buf_fini(&stored);
         if (code == FL_BAD_KEY && pg) {
             struct fl_err why = *err;
-            return fl_err_set(err, FL_BAD_KEY, "%s; %lld rows need it", why.text,
+            return fl_err_set(err, FL_BAD_KEY, "%s; %lld rows need it" FL_LOST_KEY, why.text,
                               fl_key_checks_rows(pg, id));
         }
         if (code)

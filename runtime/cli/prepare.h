@@ -46,6 +46,8 @@ enum fl_code fl_prepare_check_keys(const struct fl_config *config, const char *c
  * FL_BAD_KEY names one that is missing or another. */
 enum fl_code fl_prepare_compare_keys(struct fl_str text, const json_t *known,
                                      struct fl_err *err) FL_MUST_CHECK;
+/* Behind what is said when a key is not there. */
+#define FL_LOST_KEY " (docs/runbooks.md, \"A lost key\")"
 /* Reads a keys file that no other user can read; `out` is the caller's to cleanse. */
 enum fl_code fl_prepare_read_keys(const char *path, struct fl_buf *out,
                                   struct fl_err *err) FL_MUST_CHECK;

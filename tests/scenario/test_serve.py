@@ -104,6 +104,7 @@ def a_lost_key_is_not_replaced(rt):
     shutil.move(keys, kept)
     status, text = outcome(own)
     assert status == 1 and "encryption keys" in text and not os.path.exists(keys), text
+    assert 'docs/runbooks.md, "A lost key"' in text, text  # where nobody has to guess what is lost
     shutil.move(kept, keys)
     os.chmod(keys, 0o644)
     status, text = outcome(own)
