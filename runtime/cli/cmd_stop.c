@@ -61,7 +61,7 @@ static const struct fl_cli_flag stop_flags[] = {
 const struct fl_cli_command fl_cmd_stop[] = {
     { "stop", SCOPES " NAME", "stops every call of something, within a second",
       "Reads too; connections are closed and deadlines stand still. Names what was sent already. Who "
-      "may decide may stop; resuming needs an administrator.\n"
+      "may decide may stop, and so may the host's operator; resuming needs an administrator.\n"
       "  flopinio stop agent builder --reason \"deletes too much\" --for 2h",
       FL_CLI_ORG, stop_flags, stop },
     { "stops", "", "lists what is stopped", NULL, FL_CLI_ORG, NULL, stops },

@@ -79,7 +79,7 @@
     X(operator_authority, TEXT, "until_admin", 0, 0, reload,                                         \
       "what the operating-system user on the control socket may change without being a person: "     \
       "until_admin (of each organization until an administrator of it has a passphrase), always or " \
-      "never")
+      "never; stopping calls it always may")
 
 struct fl_config {
     struct fl_arena *arena; /* owns the texts */

@@ -503,10 +503,14 @@ bool fl_api_operator_always(const struct fl_api *a)
     return a->server->config.operator_always;
 }
 
+/* Stopping takes none: who has the data directory can end the whole runtime, and a stop only takes
+ * away, in the audit's sight. Resuming does. */
 static bool needs_authority(const struct fl_api *a)
 {
-    return a->who == FL_WHO_OPERATOR && a->route->method != FL_HTTP_GET && a->has_organization &&
-           a->route->need != FL_NEED_OPERATOR && !fl_api_operator_always(a);
+    const struct fl_api_route *r = a->route;
+    bool is_stop = r->need == FL_NEED_ROLE && r->action == FL_ACTION_STOP;
+    return a->who == FL_WHO_OPERATOR && r->method != FL_HTTP_GET && a->has_organization &&
+           r->need != FL_NEED_OPERATOR && !is_stop && !fl_api_operator_always(a);
 }
 
 static void check_operator(struct fl_api *a)

@@ -127,6 +127,34 @@ def the_operator_until_an_admin_is_there(rt):
     assert rt.control("GET", "/me")["is_operator"]
 
 
+@case(limit=60, **STRICT)
+def an_operator_alone_stops_an_agent_that_runs_amok(rt):
+    """At night, with every administrator asleep: whoever has the data directory stops it, in the
+    audit's sight, and nobody but an administrator has it go on."""
+    house = House(rt)
+    house.do("POST", "/agents", {"name": "bot", "owner": house.member[0]})
+    for authority in ("until_admin", "never"):
+        rt.configure(operator_authority=authority)
+        rt.control("POST", house.path("/stops"), {"scope": "agent", "name": "bot", "reason": "amok"})
+        with refused(403, "operator_authority"):
+            rt.control("POST", house.path("/stops/resume"), {"scope": "agent", "name": "bot"})
+        for method, path, body in (("PATCH", "/agents/bot", {"state": "active"}),
+                                   ("POST", "/groups", {"name": "g"})):
+            with refused(403, "operator_authority"):
+                rt.control(method, house.path(path), body)
+        (stop,) = house.do("GET", "/stops")["items"]
+        assert (stop["scope"], stop["name"], stop["set_by"]) == ("agent", "bot", "operator"), stop
+        set_by = rt.sql("SELECT actor_kind FROM audit_event JOIN organization USING "
+                        "(organization_id) WHERE name = %s AND kind = 'stop.set' ORDER BY "
+                        "recorded_at DESC LIMIT 1", house.name)
+        assert set_by[0]["actor_kind"] == "operator", set_by
+        # On the main listener nobody is the operator.
+        assert rt.rest("POST", house.path("/stops"), {"scope": "agent", "name": "bot",
+                                                      "reason": "x"}, raw=True)[0] == 401
+        house.do("POST", "/stops/resume", {"scope": "agent", "name": "bot"}, house.admin)
+        assert house.do("GET", "/stops")["items"] == []
+
+
 # ---------------------------------------------------------------- two organizations
 @case(limit=60, **STRICT)
 def two_organizations(rt):
