@@ -466,36 +466,40 @@ static bool arguments_back(struct fl_str read, struct fl_buf *out)
     return is_right;
 }
 
-/* Each byte of it an escape of six: more pages than are read here one by one. */
-static void check_all_escapes(size_t bytes)
+/* Approve stands on the last page, and not on the ones before it that are looked at: for more
+ * pages, or more sizes, than are read here one by one. Returns whether Slack shows it in pages. */
+static bool check_ends(enum content content, size_t bytes)
 {
     struct fl_buf arguments = FL_BUF_INIT;
     struct fl_card_facts f = refund();
     struct fl_chat_drawn drawn;
     int pages = 0;
-    put_arguments(&arguments, DELETES, bytes);
+    put_arguments(&arguments, content, bytes);
     f.sentence = FL_STR("");
     f.arguments = fl_buf_view(&arguments);
     struct made m = make(&f, fl_channel_slack.whole_max);
     struct fl_chat_drawing d = drawing_of(&m.card);
-    CHECK(m.card.can_approve && fl_channel_telegram.whole_max == fl_channel_slack.whole_max);
-    json_decref(draw_review(&d, 0, &pages));
-    json_t *page = draw_review(&d, pages - 1, &pages);
-    CHECK(slack_has_button(page, 'a') && pages > 1);
+    CHECK_MSG(m.card.can_approve, "content %d of %zu bytes", (int)content, bytes);
+    json_t *page = draw_message(&fl_channel_slack, &d, &drawn);
+    bool has_review = slack_has_button(page, 'v');
+    CHECK_MSG(slack_has_button(page, 'a') == !has_review, "slack, %zu bytes", bytes);
     json_decref(page);
-    page = draw_review(&d, pages - 2, &pages);
-    CHECK(!slack_has_button(page, 'a'));
-    json_decref(page);
+    for (int back = 0; has_review && back < 2; back++) {
+        page = draw_review(&d, back ? pages - 2 : 1000000, &pages);
+        CHECK_MSG(pages > 1 && slack_has_button(page, 'a') == !back, "slack, %zu bytes", bytes);
+        json_decref(page);
+    }
     d.page = 1000000; /* the last one */
     page = draw_message(&fl_channel_telegram, &d, &drawn);
-    CHECK(telegram_has_button(page, 'a') && drawn.is_last_page);
+    CHECK_MSG(telegram_has_button(page, 'a') && drawn.is_last_page, "telegram, %zu bytes", bytes);
     json_decref(page);
     d.page = 0;
     page = draw_message(&fl_channel_telegram, &d, &drawn);
-    CHECK(!telegram_has_button(page, 'a') && !drawn.is_last_page);
+    CHECK_MSG(telegram_has_button(page, 'a') == drawn.is_last_page, "telegram, %zu bytes", bytes);
     json_decref(page);
     fl_buf_fini(&arguments);
     drop(&m);
+    return has_review;
 }
 
 static void check_size(enum content content, size_t bytes, bool may_be_decided)
@@ -542,13 +546,26 @@ static void test_every_size_can_be_decided_in_both_chats(void)
     }
     for (size_t bytes = 3100; bytes < 3400; bytes++) /* pages end at each place of the card */
         check_size(LETTERS, bytes, true);
-    check_all_escapes((size_t)200 << 10);
+    CHECK(fl_channel_telegram.whole_max == fl_channel_slack.whole_max);
+    CHECK(check_ends(DELETES, (size_t)200 << 10)); /* each byte of it an escape of six */
+    CHECK(check_ends(HAN, (size_t)200 << 10) && !check_ends(LINES, 100));
     if (!is_long || strcmp(is_long, "1") != 0)
         return;
     for (size_t bytes = 1, step = 1; bytes <= (size_t)200 << 10; bytes += step) {
         check_size(LETTERS, bytes, true);
         step = bytes < 10000 ? 1 : bytes < 25000 ? 7 : 499;
     }
+}
+
+/* The long form: not one size is left out. */
+static void test_no_size_is_left_out(void)
+{
+    const char *is_long = getenv("FL_LONG");
+    size_t step = is_long && strcmp(is_long, "1") == 0 ? 1 : 9973, count = 0, paged = 0;
+    for (size_t bytes = 1; bytes <= (size_t)200 << 10; bytes += step, count++)
+        paged += check_ends(LETTERS, bytes);
+    printf("  %zu sizes, %zu of them in pages\n", count, paged);
+    CHECK(paged && paged < count);
 }
 
 static void test_what_is_larger_shows_no_approve(void)
@@ -563,6 +580,7 @@ static const struct fl_test tests[] = {
     T_LIMIT(200_hostile_reasons_change_nothing_above_them, 60),
     T(300_injections_are_only_text),
     T_LIMIT(every_size_can_be_decided_in_both_chats, 300),
+    T_LIMIT(no_size_is_left_out, 7200),
     T_LIMIT(what_is_larger_shows_no_approve, 120),
 };
 TEST_MAIN(tests)
