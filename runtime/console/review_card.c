@@ -227,11 +227,7 @@ static struct fl_review_rights rights_of(struct fl_review *r)
     rights.may_vote = fl_approval_may_vote(&r->view, &r->person, true, &err) == FL_OK;
     if (!rights.may_vote)
         rights.why_not = fl_arena_strdup(r->arena, err.text);
-    for (size_t i = 0; i < r->look.ballot.vote_count; i++)
-        rights.may_withdraw |= fl_uuid_cmp(&r->look.ballot.voters[i].person, &r->person) == 0;
-    rights.may_withdraw &=
-        r->shown.state == FL_APPROVAL_PENDING ||
-        (r->shown.state == FL_APPROVAL_APPROVED && r->look.row.claimable_in_ms > 0);
+    rights.may_withdraw = fl_approval_may_withdraw(&r->view, &r->person);
     return rights;
 }
 

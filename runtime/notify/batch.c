@@ -22,7 +22,8 @@ FL_STEP(list)
     return fl_await(f, &S_listed, fl_tx_submit(&f->op, &b->tx));
 }
 
-/* Columns of fl_store_batch: card_id, approval_id, asks_stop, is it time to erase. */
+/* Columns of fl_store_batch: card_id, approval_id, asks_stop, is it time to erase, person_id, mark,
+ * is_marking. */
 FL_STEP(listed)
 {
     struct fl_batch *b = batch_of(f);
@@ -36,7 +37,10 @@ FL_STEP(listed)
         b->items[i] = (struct fl_batch_item){ .card_id = fl_cell_uuid(b->q, (int)i, 0),
                                               .approval = fl_cell_uuid(b->q, (int)i, 1),
                                               .asks_stop = fl_cell_bool(b->q, (int)i, 2),
-                                              .is_erased = fl_cell_bool(b->q, (int)i, 3) };
+                                              .is_erased = fl_cell_bool(b->q, (int)i, 3),
+                                              .person = fl_cell_uuid(b->q, (int)i, 4),
+                                              .mark = fl_batch_mark(fl_cell(b->q, (int)i, 5)),
+                                              .is_marking = fl_cell_bool(b->q, (int)i, 6) };
     b->count = count;
     return count ? &S_next : fl_fail_with(f, FL_NOT_FOUND, "its cards are gone");
 }
@@ -45,7 +49,7 @@ FL_STEP(next)
 {
     struct fl_batch *b = batch_of(f);
     if (b->at == b->count)
-        return &S_draw;
+        return b->is_only_read ? fl_end(f) : &S_draw;
     struct fl_batch_item *i = &b->items[b->at];
     i->look = (struct fl_look){ .core = b->channel->core,
                                 .organization = b->channel->organization,
@@ -92,6 +96,22 @@ static bool has_part(const struct fl_batch *b)
     return false;
 }
 
+struct fl_chat_drawing fl_batch_drawing(const struct fl_batch_item *i)
+{
+    return (struct fl_chat_drawing){ .card = &i->card,
+                                     .card_id = i->card_id,
+                                     .binding = i->look.row.binding_digest,
+                                     .agent = i->look.row.agent,
+                                     .tool = i->look.row.tool,
+                                     .is_read = true,
+                                     .asks_stop = i->asks_stop,
+                                     .may_withdraw = i->has_view &&
+                                                     fl_approval_may_withdraw(&i->view, &i->person),
+                                     .is_marking = i->is_marking,
+                                     .mark = i->mark,
+                                     .is_erased = i->is_erased };
+}
+
 FL_STEP(draw)
 {
     struct fl_batch *b = batch_of(f);
@@ -100,14 +120,7 @@ FL_STEP(draw)
     if (!items)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
     for (size_t i = 0; i < b->count; i++)
-        items[i] = (struct fl_chat_drawing){ .card = &b->items[i].card,
-                                             .card_id = b->items[i].card_id,
-                                             .binding = b->items[i].look.row.binding_digest,
-                                             .agent = b->items[i].look.row.agent,
-                                             .tool = b->items[i].look.row.tool,
-                                             .is_read = true,
-                                             .asks_stop = b->items[i].asks_stop,
-                                             .is_erased = b->items[i].is_erased };
+        items[i] = fl_batch_drawing(&b->items[i]);
     if (has_part(b))
         return fl_fail_with(f, FL_TOO_LARGE, "what waits is not shown whole");
     enum fl_code code =
@@ -157,6 +170,23 @@ void fl_batch_fini(struct fl_batch *b)
         fl_look_fini(&b->items[i].look);
     }
     *b = (struct fl_batch){ .channel = NULL };
+}
+
+void fl_batch_marks(const struct fl_uuid *cards, const char *marks, size_t count,
+                    uint8_t out[FL_SHA256_BYTES])
+{
+    struct fl_sha256 s;
+    fl_sha256_init(&s);
+    for (size_t i = 0; i < count; i++) {
+        fl_sha256_put(&s, cards[i].b, sizeof cards[i].b);
+        fl_sha256_put(&s, &marks[i], 1);
+    }
+    fl_sha256_final(&s, out);
+}
+
+char fl_batch_mark(struct fl_str text)
+{
+    return fl_str_is(text, "approve") ? 'a' : fl_str_is(text, "reject") ? 'r' : 0;
 }
 
 bool fl_batch_is_same(const struct fl_card *a, const struct fl_card *b, enum fl_card_kind kind)

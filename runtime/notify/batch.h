@@ -13,8 +13,9 @@
 #define FL_BATCH_MOST 8 /* cards of a message */
 
 struct fl_batch_item {
-    struct fl_uuid card_id, approval;
-    bool asks_stop, is_erased;
+    struct fl_uuid card_id, approval, person;
+    char mark; /* as in the drawing */
+    bool asks_stop, is_erased, is_marking;
     struct fl_look look;
     struct fl_approval_view view;
     struct fl_card card;
@@ -27,14 +28,16 @@ struct fl_batch {
     const struct fl_channel *channel;
     struct fl_arena *arena; /* of the texts of the drawing */
     struct fl_uuid host;    /* its card */
+    bool is_only_read;      /* `items` are wanted, no drawing */
     /* ---- outputs ---- */
     struct fl_chat_drawn drawn;
+    struct fl_batch_item *items;
+    size_t count;
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_tx tx;
     struct fl_query *q;
-    struct fl_batch_item *items;
-    size_t count, at;
+    size_t at;
     struct fl_post post;
 };
 
@@ -43,6 +46,12 @@ struct fl_batch {
 enum fl_code fl_batch_start(struct fl_op *op, struct fl_batch *batch) FL_MUST_CHECK;
 /* When nothing of the drawing is needed any more. Zeroed ones too. */
 void fl_batch_fini(struct fl_batch *batch);
+struct fl_chat_drawing fl_batch_drawing(const struct fl_batch_item *item);
+/* What the button says that decides what is marked: which cards, in their order, and how. So
+ * whoever presses it decides what stood there when they did. */
+void fl_batch_marks(const struct fl_uuid *cards, const char *marks, size_t count,
+                    uint8_t out[FL_SHA256_BYTES]);
+char fl_batch_mark(struct fl_str text); /* of a row */
 /* Is the second block the same as the first, word for word? Then it is shown once. */
 bool fl_batch_is_same(const struct fl_card *a, const struct fl_card *b, enum fl_card_kind kind);
 

@@ -79,6 +79,9 @@ struct fl_chat_drawing {
     bool is_read;              /* the last page was shown before */
     bool asks_stop;            /* "stop the agent?" with yes and no */
     bool is_typed;             /* approving takes typing words */
+    bool may_withdraw;         /* a vote can be taken back there */
+    bool is_marking;           /* of several: the keys mark; `mark` is what each is marked with */
+    char mark;                 /* 'a', 'r', or 0: none */
     bool may_grant;            /* a grant for such calls is offered */
     bool asks_grant;           /* "let such calls run?" with yes and no */
     bool is_erased;            /* arguments left it: show the digest of what it was about */
@@ -138,7 +141,14 @@ struct fl_chat_send {
     X(HALT_ASK, 'h') /* stop this agent? */                                                        \
     X(HALT, 'H')                                                                                   \
     X(HALT_NOT, 'M')                                                                               \
-    X(TYPED, 'T') /* approve, once the words were typed */
+    X(TYPED, 'T')     /* approve, once the words were typed */                                     \
+    X(FORM, 'f')      /* of a host: decide the cards of its message in a form */                   \
+    X(MARK_OPEN, 'd') /* of a host: its keys mark from now on, and decide nothing, */              \
+    X(MARK_SHUT, 'l') /* or no longer */                                                           \
+    X(MARK_APPROVE, 'x')                                                                           \
+    X(MARK_REJECT, 'X')                                                                            \
+    X(MARK_NOT, 'u')                                                                               \
+    X(MARKED, 'D') /* decide what is marked (many.h) */
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,
@@ -155,6 +165,9 @@ enum fl_chat_verb {
 #define FL_CHAT_GRANT_END                                                                          \
     " with exactly these arguments run without asking, by your standing approval. Other "          \
     "arguments ask."
+
+/* Whose it is the button does not know: whoever presses it takes back their own. */
+#define FL_CHAT_TAKE_BACK "Take my vote back"
 
 /* A button that is not a card's: of an agent, on a digest. */
 struct fl_chat_key {

@@ -12,6 +12,7 @@
 #include "runtime/notify/channel.h"
 #include "runtime/notify/digest.h"
 #include "runtime/notify/facts.h"
+#include "runtime/notify/many.h"
 #include "runtime/notify/show.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/chat.h"
@@ -64,7 +65,7 @@ static bool has_card(const struct fl_chat_event *e)
     return (e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT) ||
            e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK || e->verb == FL_CHAT_EDIT ||
            (e->verb >= FL_CHAT_GRANT_ASK && e->verb <= FL_CHAT_GRANT_NOT) ||
-           e->verb == FL_CHAT_TYPED;
+           (e->verb >= FL_CHAT_TYPED && e->verb <= FL_CHAT_MARK_NOT);
 }
 
 static bool has_digest(const struct fl_chat_event *e)
@@ -585,6 +586,12 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_STOP_ASK: return turn(e, e->page, true);
     case FL_CHAT_STOP_NOT: return turn(e, e->page, false);
     case FL_CHAT_TYPED: return ask_words(e);
+    case FL_CHAT_FORM: return say(e, false, ""); /* what waits of them is in it */
+    case FL_CHAT_MARK_OPEN:
+    case FL_CHAT_MARK_SHUT:
+    case FL_CHAT_MARK_APPROVE:
+    case FL_CHAT_MARK_REJECT:
+    case FL_CHAT_MARK_NOT: return fl_many_mark(e);
     case FL_CHAT_GRANT_ASK: return turn(e, 0, false); /* the question stands at the top */
     case FL_CHAT_GRANT_NOT: return turn(e, e->page, false);
     case FL_CHAT_GRANT: return look_for_grant(e);

@@ -87,6 +87,18 @@ enum fl_code fl_approval_may_vote(const struct fl_approval_view *v, const struct
     return fl_quorum_may_vote(&facts, p, &vote, err);
 }
 
+bool fl_approval_may_withdraw(const struct fl_approval_view *v, const struct fl_uuid *person)
+{
+    bool can_undo = v->row->state == FL_APPROVAL_APPROVED && v->row->claimable_in_ms > 0;
+    if (!v->ballot || (v->row->state != FL_APPROVAL_PENDING && !can_undo))
+        return false;
+    for (size_t i = 0; i < v->ballot->vote_count; i++) {
+        if (fl_uuid_is_zero(person) || fl_uuid_cmp(&v->ballot->votes[i].person, person) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Had nobody else voted. */
 static bool is_enough(const struct fl_approval_view *v, const struct fl_quorum_vote *vote)
 {

@@ -27,6 +27,9 @@ void fl_approval_view_fini(struct fl_approval_view *view);
  * show it: deciding asks again under its lock. */
 enum fl_code fl_approval_may_vote(const struct fl_approval_view *view, const struct fl_uuid *person,
                                   bool has_second_factor, struct fl_err *err) FL_MUST_CHECK;
+/* Does a vote of this person stand that they can take back now? `person` zero: of anybody. Only to
+ * offer it: deciding asks again under its lock. */
+bool fl_approval_may_withdraw(const struct fl_approval_view *view, const struct fl_uuid *person);
 /* Is it approved, and would the approval of one of those who gave it be enough for a grant? Only to
  * offer one: making it asks again under its lock. */
 bool fl_approval_may_grant(const struct fl_approval_view *view);

@@ -266,13 +266,20 @@ static bool may_join(const struct fl_sender *s)
            json_is_true(json_object_get(s->channel->config, "batch"));
 }
 
+/* The chat's pace kept it back: those that came before it may stand there by now. */
+static bool may_still_join(const struct fl_sender *s, const struct fl_sender_card *c)
+{
+    return may_join(s) && s->card.can_approve && !c->message.p && !c->tries && !c->is_host &&
+           !c->is_withdrawn && fl_uuid_is_zero(&c->host);
+}
+
 FL_STEP(next_card)
 {
     struct fl_sender *s = sender_of(f);
     if (s->card_at == s->card_count || s->has_failed || s->is_stopping)
         return &S_row_done;
     struct fl_sender_card *c = &s->cards[s->card_at];
-    if (!c->is_new)
+    if (!c->is_new && !may_still_join(s, c))
         return &S_draw;
     begin(s);
     s->q = fl_store_card_put(&s->tx, &c->id, &s->look.row.id, &s->channel->id, c->place,

@@ -39,6 +39,8 @@ enum fl_code fl_sender_draw(struct fl_sender *s, const struct fl_sender_card *c,
                                        .asks_stop = c->asks_stop,
                                        .tool = s->look.row.tool,
                                        .is_typed = s->view.ask && s->view.ask->needs_typed,
+                                       .may_withdraw =
+                                           fl_approval_may_withdraw(&s->view, &c->person),
                                        .may_grant = may_grant(s, c),
                                        .asks_grant = c->asks_grant,
                                        .is_erased = is_erasing };

@@ -24,7 +24,7 @@ static struct fl_slack_event *event_of(struct fl_flow *f)
     return FL_CONTAINER(f, struct fl_slack_event, flow);
 }
 
-static fl_next refuse(struct fl_slack_event *s, const char *text)
+fl_next fl_slack_refuse(struct fl_slack_event *s, const char *text)
 {
     snprintf(s->event.answer, sizeof s->event.answer, "%s", text);
     s->event.is_alert = true;
@@ -62,7 +62,8 @@ FL_STEP(opened)
 {
     struct fl_slack_event *s = event_of(f);
     if (f->op.code)
-        return refuse(s, "that took too long for Slack; nothing was decided, press it again");
+        return fl_slack_refuse(s,
+                               "that took too long for Slack; nothing was decided, press it again");
     s->view_id = fl_json_get_str(json_object_get(s->call.answer, "view"), "id");
     s->view_id = fl_arena_str(s->arena, s->view_id);
     s->is_in_view = s->view_id.n > 0;
@@ -85,12 +86,13 @@ FL_STEP(checked)
     struct fl_slack_event *s = event_of(f);
     const json_t *user = json_object_get(s->call.answer, "user");
     if (f->op.code)
-        return refuse(s, "Slack did not say who you are; nothing was decided, try again");
+        return fl_slack_refuse(s, "Slack did not say who you are; nothing was decided, try again");
     const char *why = fl_slack_why_not(s->channel, s->team, s->user, user);
     if (why) {
         FL_LOG(INFO, "chat_stranger", FL_KU("org", &s->channel->organization),
                FL_KV("channel", s->channel->name), FL_KV("external", s->event.external));
-        return fl_slack_disable(s, s->is_home ? fl_slack_home_refuse(s, why) : refuse(s, why));
+        return fl_slack_disable(s, s->is_home ? fl_slack_home_refuse(s, why)
+                                              : fl_slack_refuse(s, why));
     }
     fl_slack_trust(s->channel, s->team, s->user);
     return &S_act;
@@ -102,6 +104,8 @@ FL_STEP(act)
     struct fl_slack_event *s = event_of(f);
     if (s->is_home)
         return fl_slack_home(s);
+    if (s->is_form && s->is_submitted)
+        return fl_slack_form(s);
     enum fl_code code = fl_chat_event_start(&f->op, &s->event);
     s->is_event_open = code == FL_OK;
     return fl_await(f, &S_acted, code);
@@ -111,10 +115,13 @@ FL_STEP(acted)
 {
     struct fl_slack_event *s = event_of(f);
     if (f->op.code)
-        return refuse(s, "it is not certain that this was recorded: the card says what holds; "
-                         "if it still waits, press again");
+        return fl_slack_refuse(
+            s, "it is not certain that this was recorded: the card says what holds; "
+               "if it still waits, press again");
     if (!s->wants_modal || s->event.answer[0])
         return &S_tell;
+    if (s->is_form)
+        return fl_slack_form(s);
     s->look = (struct fl_look){ .core = s->channel->core,
                                 .organization = s->channel->organization,
                                 .id = s->event.approval,
@@ -157,7 +164,7 @@ static fl_next show_edit(struct fl_slack_event *s, const char *trouble)
     struct fl_buf body = FL_BUF_INIT;
     struct fl_err err;
     if (is_summary(s) || s->look.is_tampered || !s->look.arguments.p)
-        return refuse(s, "its arguments are not shown here; nothing was changed");
+        return fl_slack_refuse(s, "its arguments are not shown here; nothing was changed");
     fl_buf_puts(&body, "{\"view_id\":");
     fl_buf_json_str(&body, s->view_id);
     fl_buf_puts(&body, ",\"view\":");
@@ -166,8 +173,8 @@ static fl_next show_edit(struct fl_slack_event *s, const char *trouble)
     if (code == FL_OK)
         return call(s, &S_told, "views.update", &body);
     fl_buf_fini(&body);
-    return refuse(s,
-                  code == FL_TOO_LARGE ? err.text : "it could not be shown; nothing was changed");
+    return fl_slack_refuse(s, code == FL_TOO_LARGE ? err.text
+                                                   : "it could not be shown; nothing was changed");
 }
 
 /* The same as over REST and by command line, with what they saw. */
@@ -178,9 +185,9 @@ static fl_next submit_edit(struct fl_slack_event *s)
     char *hex = fl_arena_alloc(s->arena, 2 * FL_DIGEST_BYTES + 1);
     struct fl_err err;
     if (is_summary(s) || s->look.is_tampered || !s->look.arguments.p)
-        return refuse(s, "its arguments are not shown here; nothing was changed");
+        return fl_slack_refuse(s, "its arguments are not shown here; nothing was changed");
     if (!e || !hex || binding.n != FL_DIGEST_BYTES)
-        return refuse(s, "it could not be recorded; nothing was changed");
+        return fl_slack_refuse(s, "it could not be recorded; nothing was changed");
     *e = (struct fl_edit){ .core = s->channel->core,
                            .organization = s->channel->organization,
                            .approval = s->event.approval,
@@ -207,8 +214,9 @@ FL_STEP(edited)
                  fl_uuid_format(&s->edit->id, id),
                  s->view.ask->editor_may_approve ? "" : ", which somebody else makes");
     else if (f->op.code != FL_FORBIDDEN && f->op.code != FL_CONFLICT)
-        return refuse(s, "it is not certain that this was recorded: the card says what holds");
-    return refuse(s, text);
+        return fl_slack_refuse(
+            s, "it is not certain that this was recorded: the card says what holds");
+    return fl_slack_refuse(s, text);
 }
 
 /* Who may not decide it is shown nothing of it. */
@@ -218,14 +226,14 @@ FL_STEP(looked)
     struct fl_buf body = FL_BUF_INIT;
     struct fl_err err;
     if (f->op.code)
-        return refuse(s, "it could not be looked up; nothing was decided, try again");
+        return fl_slack_refuse(s, "it could not be looked up; nothing was decided, try again");
     enum fl_code code =
         fl_approval_view_read(&s->view, s->arena, &s->look.row, &s->look.ballot, &err);
     s->is_view_read = code == FL_OK;
     if (code == FL_OK)
         code = fl_approval_may_vote(&s->view, &s->event.person, true, &err);
     if (code)
-        return refuse(s, err.text);
+        return fl_slack_refuse(s, err.text);
     if (s->is_edit)
         return s->is_submitted ? submit_edit(s) : show_edit(s, NULL);
     fl_buf_puts(&body, "{\"view_id\":");
@@ -240,21 +248,30 @@ FL_STEP(looked)
     fl_buf_putc(&body, '}');
     if (code) {
         fl_buf_fini(&body);
-        return refuse(s, "it could not be shown; nothing was decided");
+        return fl_slack_refuse(s, "it could not be shown; nothing was decided");
     }
     return call(s, &S_told, "views.update", &body);
 }
 
 /* ---------------------------------------------------------------- answering */
-static fl_next tell_in_view(struct fl_slack_event *s)
+fl_next fl_slack_show(struct fl_slack_event *s, struct fl_buf *view)
 {
     struct fl_buf body = FL_BUF_INIT;
     fl_buf_puts(&body, "{\"view_id\":");
     fl_buf_json_str(&body, s->view_id);
     fl_buf_puts(&body, ",\"view\":");
-    fl_slack_view_text(&body, fl_str_of(s->event.answer));
+    fl_buf_str(&body, fl_buf_view(view));
     fl_buf_putc(&body, '}');
+    body.is_failed |= view->is_failed;
+    fl_buf_fini(view);
     return call(s, &S_told, "views.update", &body);
+}
+
+static fl_next tell_in_view(struct fl_slack_event *s)
+{
+    struct fl_buf view = FL_BUF_INIT;
+    fl_slack_view_text(&view, fl_str_of(s->event.answer));
+    return fl_slack_show(s, &view);
 }
 
 FL_STEP(tell)
@@ -296,6 +313,7 @@ static void on_ended(struct fl_flow *f)
     if (s->is_view_read)
         fl_approval_view_fini(&s->view);
     fl_look_fini(&s->look);
+    fl_slack_form_fini(s);
     if (s->is_event_open)
         fl_chat_event_fini(&s->event);
     fl_slack_call_fini(&s->call);
@@ -331,7 +349,16 @@ enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *s)
     return FL_OK;
 }
 
-/* A submitted modal turns into "recording", and then into what came of it. */
+/* Of several pages, and this is not the last one? */
+static bool is_turned(const json_t *view)
+{
+    struct fl_slack_meta meta;
+    return fl_str_is(fl_json_get_str(view, "callback_id"), "many") &&
+           fl_slack_meta_read(fl_json_get_str(view, "private_metadata"), &meta) &&
+           meta.page + 1 < meta.pages;
+}
+
+/* A submitted modal turns into "recording", and then into what came of it, or its next page. */
 struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena)
 {
     struct fl_buf out = FL_BUF_INIT;
@@ -339,7 +366,8 @@ struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena)
     if (!fl_str_is(fl_json_get_str(payload, "type"), "view_submission"))
         return ret;
     fl_buf_puts(&out, "{\"response_action\":\"update\",\"view\":");
-    fl_slack_view_text(&out, FL_STR("Recording..."));
+    fl_slack_view_text(&out, is_turned(json_object_get(payload, "view")) ? FL_STR("Loading...")
+                                                                         : FL_STR("Recording..."));
     fl_buf_putc(&out, '}');
     if (!out.is_failed)
         ret = fl_arena_str(arena, fl_buf_view(&out));

@@ -1,9 +1,9 @@
 /* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
- * slack_card.c what cards and modals look like, slack_edit.c the form of a change, slack_read.c
- * what Slack says that people did, slack_who.c who they are, slack_event.c doing it, slack_notice.c
- * what Slack tells by itself, slack_home.c the home, slack_hook.c requests, slack_listen.c looks
- * after the channel, slack_socket.c Socket Mode. Texts of others stand in plain_text objects only.
- */
+ * slack_card.c what cards and modals look like, slack_many.c the same of several cards,
+ * slack_edit.c the form of a change, slack_read.c what Slack says that people did, slack_who.c who
+ * they are, slack_event.c doing it, slack_form.c several in one go, slack_notice.c what Slack tells
+ * by itself, slack_home.c the home, slack_hook.c requests, slack_listen.c looks after the channel,
+ * slack_socket.c Socket Mode. Texts of others stand in plain_text objects only. */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
 
@@ -12,11 +12,14 @@
 #include "runtime/io/dial.h"
 #include "runtime/notify/channel.h"
 #include "runtime/notify/facts.h"
+#include "runtime/notify/many.h"
 
 #define FL_SLACK_BASE_URL      "https://slack.com/api"
 #define FL_SLACK_SECTION_CHARS 2900 /* of a text; Slack takes 3,000 */
 #define FL_SLACK_BLOCKS        45   /* of a message; Slack takes 50 */
 #define FL_SLACK_REASON_CHARS  500  /* at most 2,000 bytes */
+#define FL_SLACK_SECTIONS_MAX  1500 /* each has at least half of what it may have: .._WHOLE_MAX */
+#define FL_SLACK_PAGE_SECTIONS 8    /* of a modal's page: a view holds 250 KB */
 #define FL_SLACK_TIMEOUT_MS    15000
 #define FL_SLACK_WHOLE_MAX     ((size_t)2 << 20) /* 200 KB, each byte an escape, and more */
 
@@ -55,6 +58,9 @@ void fl_slack_text(struct fl_buf *out, struct fl_str head, struct fl_str list);
 struct fl_slack_meta {
     struct fl_str button, place, message;
     int page, pages;
+    /* of the form for several cards; n 0: it is none */
+    struct fl_str shown; /* digest of what stands on its pages, */
+    struct fl_str items; /* and the cards, each as a button whose letter is the verdict */
 };
 bool fl_slack_meta_read(struct fl_str text, struct fl_slack_meta *ret);
 /* Views (modals). */
@@ -65,10 +71,44 @@ void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, 
 enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing *drawing,
                                 struct fl_slack_meta *meta, struct fl_arena *arena,
                                 struct fl_err *err) FL_MUST_CHECK;
-/* Parts of views, for the forms. */
+/* The cards of a message with a verdict each, on as many pages as it takes; what is submitted on
+ * the last one decides. `why[i]`: this one is not theirs to decide (now), and nothing of it is
+ * shown; NULL: it is. Brings `meta` up to date: its page, and back to the first one when something
+ * that is shown has changed since the page before. FL_CONFLICT: nothing of it is theirs. */
+enum fl_code fl_slack_view_many(struct fl_buf *out, const struct fl_chat_drawing *drawings,
+                                const char *const *why, size_t count, struct fl_slack_meta *meta,
+                                struct fl_arena *arena, struct fl_err *err) FL_MUST_CHECK;
+/* What came of it: the numbers, titles (of those that are still there) and answers. */
+void fl_slack_view_ends(struct fl_buf *out, const struct fl_batch *batch,
+                        const struct fl_many *many, struct fl_arena *arena);
+/* Texts in pieces: what is too long for a section goes on in the next one. */
+struct fl_slack_sections {
+    struct fl_arena *arena;
+    struct fl_str items[FL_SLACK_SECTIONS_MAX];
+    size_t count;
+    bool is_failed;
+};
+void fl_slack_put(struct fl_slack_sections *to, struct fl_str text);
+void fl_slack_put_block(struct fl_slack_sections *to, const struct fl_card_block *block);
+void fl_slack_write_block(struct fl_buf *text, const struct fl_card_block *block);
+/* Parts of messages and views; those with an own comma put it behind what stands there. */
 void fl_slack_put_begin(struct fl_buf *out, const struct fl_slack_meta *meta);
 void fl_slack_put_plain(struct fl_buf *out, struct fl_str text);
-void fl_slack_put_section(struct fl_buf *out, struct fl_str text);
+void fl_slack_put_section(struct fl_buf *out, struct fl_str text); /* with its comma */
+void fl_slack_put_header(struct fl_buf *out, struct fl_str text);  /* the same */
+void fl_slack_put_button(struct fl_buf *out, const struct fl_chat_drawing *drawing,
+                         enum fl_chat_verb verb, const char *text,
+                         const char *more); /* the same; `more`: members of it, as they are */
+void fl_slack_separate(struct fl_buf *out); /* that comma */
+void fl_slack_put_members(struct fl_buf *out, struct fl_str text); /* of a message, to its blocks */
+/* What a locked screen shows. */
+struct fl_str fl_slack_push(const struct fl_chat_drawing *drawing, struct fl_arena *arena);
+bool fl_slack_is_open(const struct fl_card *card); /* its agent can still be stopped */
+#define FL_SLACK_CONFIRM_STOP                                                                      \
+    ",\"confirm\":{\"title\":{\"type\":\"plain_text\",\"text\":\"Stop this agent?\"},\"text\":{"   \
+    "\"type\":\"plain_text\",\"text\":\"None of its calls run any more until an administrator "    \
+    "resumes it.\"},\"confirm\":{\"type\":\"plain_text\",\"text\":\"Stop it\"},\"deny\":{"         \
+    "\"type\":\"plain_text\",\"text\":\"No\"}}"
 /* The reason behind a one-tap button's value; p NULL: there is none. */
 struct fl_str fl_slack_reason(struct fl_str value);
 
@@ -89,12 +129,15 @@ struct fl_slack_event {
     struct fl_approval_view view;
     struct fl_slack_meta meta;
     struct fl_edit *edit;
-    const json_t *values; /* of a submitted form */
+    struct fl_batch *batch;
+    struct fl_many *many;
+    const json_t *values; /* of a form */
     struct fl_str user, team, trigger, response_url, view_id;
     bool is_event_open, wants_modal, is_in_view, is_view_read;
     bool is_review; /* shows the card; else the modal asks for a reason */
     bool asks;      /* that reason is a question: it may be asked again */
     bool is_edit;   /* the modal asks for other arguments */
+    bool is_form;   /* it has several cards with a verdict each */
     bool is_submitted;
     /* of what Slack tells by itself */
     struct fl_tx tx, noting;
@@ -140,6 +183,18 @@ bool fl_slack_has_place(const struct fl_channel *channel, struct fl_str place);
 const char *fl_slack_why_closed(const json_t *channel);
 void fl_slack_put_place(struct fl_tx *tx, const struct fl_channel *channel, struct fl_str place,
                         const char *why);
+
+/* ---- doing it (slack_event.c), for the parts below; they end the flow ---- */
+fl_next fl_slack_refuse(struct fl_slack_event *event, const char *text);
+/* `view` into the modal; it is taken over. */
+fl_next fl_slack_show(struct fl_slack_event *event, struct fl_buf *view);
+
+/* ---- several cards in one go (slack_form.c) ---- */
+/* The first step of showing the form, or of doing what was submitted on its last page. */
+fl_next fl_slack_form(struct fl_slack_event *event);
+/* Brings the verdicts on the page that stands there into `meta`. False: no memory. */
+bool fl_slack_form_read(struct fl_slack_event *event) FL_MUST_CHECK;
+void fl_slack_form_fini(struct fl_slack_event *event);
 
 /* ---- the app's home (slack_home.c) ---- */
 /* Who opened it; false: dropped. */

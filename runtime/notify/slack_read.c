@@ -75,6 +75,22 @@ static void turn(struct fl_slack_event *s)
     e->has_read = s->meta.pages > 0 && s->meta.page + 1 == s->meta.pages;
 }
 
+/* The form of several cards: turned back, or submitted, which on its last page decides. */
+static bool read_form(struct fl_slack_event *s, const json_t *view, int turns)
+{
+    struct fl_chat_event *e = &s->event;
+    s->values = json_object_get(json_object_get(view, "state"), "values");
+    if (!read_view(s, view) || !fl_chat_button_read(s->meta.button, e) || e->verb != FL_CHAT_FORM ||
+        !fl_slack_form_read(s))
+        return false;
+    s->is_form = s->wants_modal = true;
+    s->is_submitted = turns > 0 && s->meta.pages > 0 && s->meta.page + 1 == s->meta.pages;
+    s->meta.page += s->is_submitted ? 0 : turns;
+    const json_t *reason = json_object_get(json_object_get(s->values, "reason"), "reason");
+    e->text = fl_str_trim(fl_json_get_str(reason, "value"));
+    return true;
+}
+
 static bool read_action(struct fl_slack_event *s)
 {
     const json_t *view = json_object_get(s->payload, "view");
@@ -82,6 +98,8 @@ static bool read_action(struct fl_slack_event *s)
     const json_t *action = json_array_get(json_object_get(s->payload, "actions"), 0);
     struct fl_str value = fl_json_get_str(action, "value");
     struct fl_chat_event *e = &s->event;
+    if (fl_str_is(fl_json_get_str(view, "callback_id"), "many"))
+        return read_form(s, view, -1);
     if (fl_str_is(fl_json_get_str(view, "type"), "home")) {
         view = NULL;
         e->place = e->message = FL_STR(FL_CHAT_HOME);
@@ -103,10 +121,12 @@ static bool read_action(struct fl_slack_event *s)
     s->is_review |= e->verb == FL_CHAT_REVIEW;
     s->asks = e->verb == FL_CHAT_ASK;
     s->is_edit = e->verb == FL_CHAT_EDIT;
-    s->wants_modal =
-        s->is_review || s->asks || s->is_edit || e->verb == FL_CHAT_WHY || e->verb == FL_CHAT_TYPED;
+    s->is_form = e->verb == FL_CHAT_FORM;
+    s->wants_modal = s->is_review || s->asks || s->is_edit || s->is_form ||
+                     e->verb == FL_CHAT_WHY || e->verb == FL_CHAT_TYPED;
     if (!view)
-        s->meta = (struct fl_slack_meta){ value, e->place, e->message, 0, 0 };
+        s->meta =
+            (struct fl_slack_meta){ .button = value, .place = e->place, .message = e->message };
     else if (e->verb == FL_CHAT_TYPED)
         s->meta.button = value; /* the form of the words is about that */
     return true;
@@ -129,6 +149,8 @@ static bool read_submission(struct fl_slack_event *s)
     struct fl_chat_event *e = &s->event;
     if (fl_str_is(fl_json_get_str(view, "callback_id"), "edit"))
         return read_edit(s, view);
+    if (fl_str_is(fl_json_get_str(view, "callback_id"), "many"))
+        return read_form(s, view, 1);
     if (!fl_str_is(fl_json_get_str(view, "callback_id"), "reason") || !read_view(s, view) ||
         !fl_chat_button_read(s->meta.button, e) ||
         (e->verb != FL_CHAT_WHY && e->verb != FL_CHAT_ASK && e->verb != FL_CHAT_TYPED))

@@ -246,6 +246,9 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, size_t
     if (is_open && !d->asks_stop)
         key(&k, FL_CHAT_STOP_ASK, FL_STR("Stop agent"));
     row(&k);
+    if (d->may_withdraw)
+        key(&k, FL_CHAT_WITHDRAW, FL_STR(FL_CHAT_TAKE_BACK));
+    row(&k);
     fl_buf_puts(out, "]}");
 }
 
@@ -421,25 +424,87 @@ static bool is_going_on(const struct fl_card *card)
     return card->state != FL_APPROVAL_UNKNOWN && !fl_state_is_final(card->state);
 }
 
+/* A mark, and how it is changed. */
+static void mark_key(struct keys *k, enum fl_chat_verb verb, const char *word, size_t number)
+{
+    char text[40];
+    bool is_set = k->drawing->mark == (verb == FL_CHAT_MARK_APPROVE ? 'a' : 'r');
+    snprintf(text, sizeof text, "%s %s %zu", is_set ? "\xe2\x98\x91" : "\xe2\x98\x90", word,
+             number);
+    key(k, is_set ? FL_CHAT_MARK_NOT : verb, fl_str_of(text));
+}
+
+/* Keys that decide nothing but the last, which says what was marked when it was drawn. */
+static void put_marks(struct keys *k, const struct fl_chat_drawing *items, size_t count)
+{
+    struct fl_uuid cards[FL_BATCH_MOST];
+    char marks[FL_BATCH_MOST];
+    uint8_t digest[FL_SHA256_BYTES];
+    struct fl_chat_drawing marked = items[0];
+    size_t marked_count = 0;
+    char text[60];
+    for (size_t i = 0; i < count; i++) {
+        k->drawing = &items[i];
+        cards[i] = items[i].card_id;
+        marks[i] = items[i].mark;
+        if (!items[i].card->can_reject)
+            continue;
+        if (items[i].card->can_approve)
+            mark_key(k, FL_CHAT_MARK_APPROVE, "Approve", i + 1);
+        mark_key(k, FL_CHAT_MARK_REJECT, "Reject", i + 1);
+        marked_count += marks[i] != 0;
+        row(k);
+    }
+    fl_batch_marks(cards, marks, count, digest);
+    marked.binding = fl_bytes(digest, sizeof digest);
+    k->drawing = &marked;
+    snprintf(text, sizeof text, "Decide what is marked (%zu)", marked_count);
+    if (marked_count)
+        key(k, FL_CHAT_MARKED, fl_str_of(text));
+    k->drawing = &items[0];
+    key(k, FL_CHAT_MARK_SHUT, FL_STR("One by one"));
+    row(k);
+}
+
+static void put_each(struct keys *k, const struct fl_chat_drawing *items, size_t count)
+{
+    char text[40];
+    size_t waiting = 0;
+    for (size_t i = 0; i < count; i++) {
+        k->drawing = &items[i];
+        waiting += items[i].card->can_reject;
+        snprintf(text, sizeof text, "\xe2\x9c\x85 Approve %zu", i + 1);
+        if (items[i].card->can_approve)
+            key(k, FL_CHAT_APPROVE, fl_str_of(text));
+        snprintf(text, sizeof text, "\xe2\x9b\x94 Reject %zu", i + 1);
+        if (items[i].card->can_reject)
+            key(k, FL_CHAT_REJECT, fl_str_of(text));
+        row(k);
+        snprintf(text, sizeof text, FL_CHAT_TAKE_BACK ": %zu", i + 1);
+        if (items[i].may_withdraw)
+            key(k, FL_CHAT_WITHDRAW, fl_str_of(text));
+        row(k);
+    }
+    k->drawing = &items[0];
+    if (waiting > 1)
+        key(k, FL_CHAT_MARK_OPEN, FL_STR("Decide several..."));
+}
+
 static void put_all_keys(struct fl_buf *out, const struct fl_chat_drawing *items, size_t count)
 {
     struct keys k = { .out = out };
     const struct fl_chat_drawing *open = NULL, *asks = NULL;
-    char text[40];
+    size_t waiting = 0;
     fl_buf_puts(out, ",\"reply_markup\":{\"inline_keyboard\":[");
     for (size_t i = 0; i < count; i++) {
-        const struct fl_card *card = items[i].card;
-        k.drawing = &items[i];
-        open = open || !is_going_on(card) ? open : &items[i];
+        open = open || !is_going_on(items[i].card) ? open : &items[i];
         asks = items[i].asks_stop ? &items[i] : asks;
-        snprintf(text, sizeof text, "\xe2\x9c\x85 Approve %zu", i + 1);
-        if (card->can_approve)
-            key(&k, FL_CHAT_APPROVE, fl_str_of(text));
-        snprintf(text, sizeof text, "\xe2\x9b\x94 Reject %zu", i + 1);
-        if (card->can_reject)
-            key(&k, FL_CHAT_REJECT, fl_str_of(text));
-        row(&k);
+        waiting += items[i].card->can_reject;
     }
+    if (items[0].is_marking && waiting && count <= FL_BATCH_MOST)
+        put_marks(&k, items, count);
+    else
+        put_each(&k, items, count);
     if (open && asks) {
         k.drawing = asks;
         key(&k, FL_CHAT_STOP, FL_STR("Yes, stop this agent"));

@@ -18,6 +18,8 @@
 #define SERVICE         777000
 
 FL_STEP_DECLARE(acted);
+FL_STEP_DECLARE(decided);
+FL_STEP_DECLARE(listed);
 FL_STEP_DECLARE(told);
 FL_STEP_DECLARE(strayed);
 FL_STEP_DECLARE(asked);
@@ -137,6 +139,29 @@ static bool understand(struct fl_telegram_update *u)
     return query ? read_button(u, query) : message ? read_message(u, message) : false;
 }
 
+static fl_next decide_marked(struct fl_telegram_update *u)
+{
+    const struct fl_chat_event *e = &u->event;
+    struct fl_many *m = FL_ARENA_NEW(u->arena, struct fl_many);
+    u->is_event_failed = !m;
+    if (!m)
+        return fl_fail_with(&u->flow, FL_NOMEM, "out of memory");
+    *m = (struct fl_many){ .channel = u->channel,
+                           .arena = u->arena,
+                           .external = e->external,
+                           .display = e->display,
+                           .place = e->place,
+                           .message = e->message,
+                           .is_private = e->is_private,
+                           .is_marked = true,
+                           .host = e->card };
+    memcpy(m->marks, e->binding, sizeof m->marks);
+    u->many = m;
+    enum fl_code code = fl_many_start(&u->flow.op, m);
+    u->is_event_failed = code != FL_OK;
+    return fl_await(&u->flow, &S_decided, code);
+}
+
 FL_STEP(begin)
 {
     struct fl_telegram_update *u = update_of(f);
@@ -148,6 +173,8 @@ FL_STEP(begin)
         u->event.is_alert = true;
         return &S_acted;
     }
+    if (u->event.verb == FL_CHAT_MARKED)
+        return decide_marked(u);
     enum fl_code code = fl_chat_event_start(&f->op, &u->event);
     u->is_event_open = code == FL_OK;
     u->is_event_failed = code != FL_OK;
@@ -200,6 +227,33 @@ FL_STEP(acted)
     return u->query.p ? answer_button(u) : answer_message(u);
 }
 
+FL_STEP(decided)
+{
+    struct fl_telegram_update *u = update_of(f);
+    u->is_event_failed = f->op.code != FL_OK;
+    if (f->op.code)
+        return fl_fail(f);
+    snprintf(u->event.answer, sizeof u->event.answer, "%s", u->many->answer);
+    u->event.is_alert = u->many->refused > 0 || !u->many->decided;
+    return answer_button(u);
+}
+
+/* Of each what came of it, beneath their message: too long for the answer to a button. */
+static fl_next list_ends(struct fl_telegram_update *u)
+{
+    struct fl_buf body = FL_BUF_INIT;
+    fl_buf_printf(&body, "{\"chat_id\":%.*s,", FL_STR_ARG(u->event.place));
+    fl_telegram_text(&body, fl_str_of(u->many->answer), u->many->list);
+    fl_buf_printf(&body, ",\"reply_parameters\":{\"message_id\":%.*s}",
+                  FL_STR_ARG(u->event.message));
+    return call(u, &S_listed, "sendMessage", &body);
+}
+
+FL_STEP(listed)
+{
+    return fl_end(f);
+}
+
 static fl_next ask_words(struct fl_telegram_update *u)
 {
     struct fl_buf body = FL_BUF_INIT, shown = FL_BUF_INIT;
@@ -220,6 +274,8 @@ FL_STEP(told)
 {
     struct fl_telegram_update *u = update_of(f);
     struct fl_buf body = FL_BUF_INIT;
+    if (f->op.code != FL_CANCELLED && u->many && u->many->list.n)
+        return list_ends(u);
     if (f->op.code == FL_CANCELLED || (!u->event.wants_reason && !u->event.is_stray))
         return fl_end(f);
     fl_buf_printf(&body, "{\"chat_id\":%.*s,", FL_STR_ARG(u->event.place));
@@ -307,6 +363,7 @@ enum fl_code fl_telegram_update_start(struct fl_op *op, struct fl_telegram_updat
         return fl_err_code(&op->err, FL_NOMEM);
     u->event = (struct fl_chat_event){ .verb = FL_CHAT_NONE };
     u->query = (struct fl_str){ NULL, 0 };
+    u->many = NULL;
     u->is_event_open = u->is_event_failed = false;
     fl_tx_init(&u->tx, u->channel->core->pg, u->arena, &u->channel->organization);
     fl_flow_init(&u->flow, &S_failed, on_ended);

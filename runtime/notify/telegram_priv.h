@@ -4,6 +4,7 @@
 #define FLOPINIO_NOTIFY_TELEGRAM_PRIV_H
 
 #include "runtime/notify/channel.h"
+#include "runtime/notify/many.h"
 
 #define FL_TELEGRAM_TEXT_UNITS   4096 /* UTF-16 units of a message */
 #define FL_TELEGRAM_PAGE_UNITS   3600 /* of a page's part of the card */
@@ -48,7 +49,8 @@ struct fl_telegram_update {
     struct fl_bot_call call;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_str query; /* of a button; p NULL: it was a message */
+    struct fl_many *many; /* of a button that decides what is marked */
+    struct fl_str query;  /* of a button; p NULL: it was a message */
     bool is_event_open, is_event_failed;
 };
 /* FL_OK: done with, whatever it was. FL_UNAVAILABLE: it should come again. */

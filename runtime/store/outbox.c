@@ -8,8 +8,12 @@
 #define CARD "WHERE " HERE " AND card_id = $1"
 /* Nothing of it stands anywhere, and nobody has read it there. */
 #define PARTED                                                                                     \
-    "host = NULL, message = NULL, shown = NULL, is_read = false, posted_at = NULL, changed_at = "  \
-    "now() "
+    "host = NULL, message = NULL, shown = NULL, is_read = false, posted_at = NULL, is_marking = "  \
+    "false, mark = '', is_parted = true, changed_at = now() "
+
+/* It had to wait before it was ever posted, and may still join others. */
+#define UNPOSTED                                                                                   \
+    "card_message.message IS NULL AND card_message.tries = 0 AND NOT card_message.is_parted"
 
 /* What nobody could be told last time, though no chat failed: it comes again and again. */
 #define IN_VAIN "delivered_at IS NULL AND tries = 0 AND trouble <> ''"
@@ -130,7 +134,9 @@ static struct fl_sql sql_card_put = {
     "INSERT INTO card_message (organization_id, card_id, approval_id, channel_id, place, person_id, "
     "host, message) SELECT org(), $1, $2, $3, $4, $5, (SELECT card_id FROM h), (SELECT message FROM "
     "h) ON CONFLICT (organization_id, approval_id, channel_id, place) DO UPDATE SET changed_at = "
-    "now() RETURNING card_id, host, message",
+    "now(), host = CASE WHEN " UNPOSTED " THEN excluded.host ELSE card_message.host END, message = "
+    "CASE WHEN " UNPOSTED " THEN excluded.message ELSE card_message.message END RETURNING card_id, "
+    "host, message",
     0
 };
 static struct fl_sql sql_card_part = { "card_part", "UPDATE card_message SET " PARTED CARD, 0 };
@@ -145,12 +151,22 @@ static struct fl_sql sql_batch_part = {
 };
 static struct fl_sql sql_batch = {
     "batch",
-    "SELECT m.card_id, m.approval_id, m.asks_stop, coalesce(o.is_erased OR o.erase_at <= now(), false) FROM "
+    "SELECT m.card_id, m.approval_id, m.asks_stop, coalesce(o.is_erased OR o.erase_at <= now(), false), "
+    "m.person_id, m.mark, m.is_marking, m.channel_id, m.place, m.message, a.binding_digest FROM "
     "card_message m JOIN approval a USING (organization_id, approval_id) LEFT JOIN outbox o ON "
     "o.organization_id = m.organization_id AND o.approval_id = m.approval_id AND o.channel_id = "
     "m.channel_id WHERE m.organization_id = (SELECT org()) AND (m.card_id = $1 OR m.host = $1) "
     "ORDER BY m.host IS NOT NULL, a.created_at, a.approval_id",
     0
+};
+static struct fl_sql sql_batch_marking = {
+    "batch_marking",
+    "UPDATE card_message SET is_marking = $2 AND card_id = $1, mark = '', changed_at = now() WHERE " HERE
+    " AND (card_id = $1 OR host = $1)",
+    0
+};
+static struct fl_sql sql_card_mark = {
+    "card_mark", "UPDATE card_message SET mark = $2, changed_at = now() " CARD, 0
 };
 static struct fl_sql sql_batch_shown = {
     "batch_shown",
@@ -346,6 +362,16 @@ void fl_store_batch_part(struct fl_tx *tx, const struct fl_uuid *host)
 struct fl_query *fl_store_batch(struct fl_tx *tx, const struct fl_uuid *host)
 {
     return one(tx, &sql_batch, host);
+}
+
+void fl_store_batch_marking(struct fl_tx *tx, const struct fl_uuid *host, bool is_marking)
+{
+    fl_bind_bool(tx, one(tx, &sql_batch_marking, host), is_marking);
+}
+
+void fl_store_card_mark(struct fl_tx *tx, const struct fl_uuid *card, const char *mark)
+{
+    fl_bind_z(tx, one(tx, &sql_card_mark, card), mark);
 }
 
 void fl_store_batch_shown(struct fl_tx *tx, const struct fl_uuid *host, struct fl_str message,

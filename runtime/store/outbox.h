@@ -53,7 +53,8 @@ struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval
                                 const struct fl_uuid *channel);
 /* Columns: card_id (the new one, or that of the card which is there already), host, message.
  * `may_join`: into the message of a card for the same agent, tool and rule, which came at most ten
- * seconds before or after and still waits, if it has less than `guests_most` others in it. */
+ * seconds before or after and still waits, if it has less than `guests_most` others in it; also one
+ * that is there, but was neither posted nor parted from others yet. */
 struct fl_query *fl_store_card_put(struct fl_tx *tx, const struct fl_uuid *card,
                                    const struct fl_uuid *approval, const struct fl_uuid *channel,
                                    struct fl_str place, const struct fl_uuid *person, bool may_join,
@@ -64,8 +65,13 @@ void fl_store_card_part(struct fl_tx *tx, const struct fl_uuid *card);
 /* The same of all others in a host's message; what waits of them is due. */
 void fl_store_batch_part(struct fl_tx *tx, const struct fl_uuid *host);
 /* The cards of a host's message, it first. Columns: card_id, approval_id, asks_stop, is it time to
- * erase. */
+ * erase, person_id (whose own chat it is), mark, is_marking, channel_id, place, message, binding
+ * digest. */
 struct fl_query *fl_store_batch(struct fl_tx *tx, const struct fl_uuid *host);
+/* The keys of this host's message mark from now on, or no longer; nothing in it is marked. */
+void fl_store_batch_marking(struct fl_tx *tx, const struct fl_uuid *host, bool is_marking);
+/* "approve", "reject" or "". */
+void fl_store_card_mark(struct fl_tx *tx, const struct fl_uuid *card, const char *mark);
 /* As fl_store_card_shown, of all of them; each that waits is shown whole. */
 void fl_store_batch_shown(struct fl_tx *tx, const struct fl_uuid *host, struct fl_str message,
                           struct fl_str shown);

@@ -238,12 +238,13 @@ class FakeSlack:
             return fresh[0] if fresh and "Loading" not in self.text(fresh[0]) else None
         return wait_for("a modal", look, timeout)
 
-    def press_in_view(self, user, view, text, timeout=10):
+    def press_in_view(self, user, view, text, timeout=10, choices=()):
         now = self.views[view["id"]]
         element = self.element(now, text)
         assert element, "no %r in %s" % (text, self.buttons(now))
         payload = self.base(user, "block_actions")
-        payload.update(container={"type": "view", "view_id": view["id"]}, view=dict(now),
+        payload.update(container={"type": "view", "view_id": view["id"]},
+                       view=dict(now, state={"values": self.chosen(now, choices)}),
                        actions=[{"action_id": element["action_id"], "block_id": "b",
                                  "type": "button", "value": element["value"], "action_ts": "1"}])
         self.send(payload)
@@ -282,16 +283,30 @@ class FakeSlack:
 
     def inputs(self, view):
         """What the form's inputs hold, by label."""
-        return {b["label"]["text"]: b["element"].get("initial_value", "")
+        return {b["label"]["text"]: b["element"].get("initial_value") or b["element"].get(
+            "initial_option", {"text": {"text": ""}})["text"]["text"]
                 for b in view["blocks"] if b["type"] == "input"}
 
-    def submit_form(self, user, view, timeout=10, **typed):
+    def chosen(self, view, choices):
+        """The state of a form's radio buttons with these chosen: label -> text of the option."""
+        values, choices = {}, dict(choices)
+        for b in view["blocks"]:
+            if b["type"] == "input" and b["element"]["type"] == "radio_buttons":
+                e = b["element"]
+                text = choices.pop(b["label"]["text"], e["initial_option"]["text"]["text"])
+                (option,) = [o for o in e["options"] if o["text"]["text"] == text]
+                values[b["block_id"]] = {e["action_id"]: {"type": "radio_buttons",
+                                                          "selected_option": option}}
+        assert not choices, "nothing to choose for %s" % choices
+        return values
+
+    def submit_form(self, user, view, timeout=10, choices=(), **typed):
         """Submits a form with what is typed over its inputs, by the first word of their label (an
         input is empty when it is None); the view once it says what came of it."""
         now = self.views[view["id"]]
-        values = {}
+        values = self.chosen(now, choices)
         for b in now["blocks"]:
-            if b["type"] != "input":
+            if b["type"] != "input" or b["block_id"] in values:
                 continue
             text = typed.pop(b["label"]["text"].split()[0],
                              b["element"].get("initial_value")) or None
@@ -314,7 +329,8 @@ class FakeSlack:
 
         def look():
             at = self.views[now["id"]]
-            return at if at is not now and "Recording" not in self.text(at) else None
+            is_there = not {"Recording...", "Loading..."} & set(self.text(at).split("\n"))
+            return at if at is not now and is_there else None
         return wait_for("what came of it", look, timeout)
 
     def command(self, user, text, timeout=10, **more):
@@ -483,6 +499,16 @@ class FakeSlack:
         else:
             self.bad("an element " + e["type"], method, whole)
 
+    def check_radio(self, method, e, whole):
+        if not 1 <= len(e["options"]) <= 10 or e.get("initial_option") not in e["options"]:
+            self.bad("radio buttons of %d, or another one is chosen" % len(e["options"]), method, whole)
+        for o in e["options"]:
+            self.check_text(method, o["text"], 75, whole)
+            if not 1 <= len(o["value"]) <= 150:
+                self.bad("an option's value", method, whole)
+        if len({o["value"] for o in e["options"]}) != len(e["options"]):
+            self.bad("two options with one value", method, whole)
+
     def check_blocks(self, method, args, most):
         blocks = args.get("blocks")
         if not isinstance(blocks, list) or not 1 <= len(blocks) <= most:
@@ -497,6 +523,9 @@ class FakeSlack:
                 self.check_text(method, b["text"], 3000, args)
             elif b["type"] == "input":
                 self.check_text(method, b["label"], 2000, args)
+                if b["element"]["type"] == "radio_buttons":
+                    self.check_radio(method, b["element"], args)
+                    continue
                 if not 1 <= b["element"]["max_length"] <= 3000:
                     self.bad("max_length", method, args)
                 if len(b["element"].get("initial_value", "")) > b["element"]["max_length"]:

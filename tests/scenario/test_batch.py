@@ -7,7 +7,7 @@ from cli import Cli
 from fake_slack import FakeSlack
 from fake_telegram import FakeTelegram
 from harness import Org, refused, wait_for
-from mcp_client import McpWs, text_of
+from mcp_client import TASKS, McpHttp, McpWs, text_of
 from slack import OPS, SlackHouse
 from test_edit import APPEND, policy
 
@@ -122,6 +122,23 @@ def one_message_in_telegram_and_each_decided(rt):
             decided = [k for k in org.kinds(id) if k in ("approval.approved", "approval.rejected")]
             assert len(decided) == 1, org.kinds(id)
         assert org.effects() == ["one", "three"]
+
+
+@case(limit=60, **LOCAL)
+def a_busy_chat_would_have_had_a_message_for_each(rt):
+    """Those that its pace kept back stand in the message of the first all the same."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, batch=True) as house:
+        agents = [house.org.add_agent("other-%d" % n)[1] for n in range(9)]
+        house.org.sync()
+        for credential in agents:  # more than a chat takes at once
+            McpHttp(rt, credential, modern=True, caps=TASKS).call(APPEND, {"line": "other"})
+        asked = [house.ask(line) for line in LINES]
+        card = sl.wait_message(OPS, "line: one", timeout=30)
+        sl.wait_text(card, "3 calls of one tool", 20)
+        assert len([m for m in sl.posted(OPS) if "agent bot of" in sl.text(m)]) == 1
+        for call, approval in asked:
+            house.org.ann.reject(approval, "enough")
+            assert call.wait()["isError"]
 
 
 @case(limit=60, **LOCAL)

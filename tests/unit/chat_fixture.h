@@ -66,8 +66,10 @@ static inline json_t *draw_batch(const struct fl_channel_kind *kind, struct fl_c
 static inline json_t *draw_review(const struct fl_chat_drawing *d, int page, int *ret_pages)
 {
     struct fl_arena *arena = fl_arena_new(0);
-    struct fl_slack_meta meta = { FL_STR("vAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), FL_STR("C1OPS"),
-                                  FL_STR("1700000000.000100"), page, 0 };
+    struct fl_slack_meta meta = { .button = FL_STR("vAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+                                  .place = FL_STR("C1OPS"),
+                                  .message = FL_STR("1700000000.000100"),
+                                  .page = page };
     struct fl_buf text = FL_BUF_INIT;
     struct fl_err err;
     CHECK_OK(fl_slack_view_card(&text, d, &meta, arena, &err));

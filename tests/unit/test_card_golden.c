@@ -249,6 +249,9 @@ static void test_what_is_said_beside_a_card(void)
     d.note = (struct fl_str){ NULL, 0 };
     m.card.can_approve = d.is_typed = true;
     check_message("waiting_typed", &d);
+    d.is_typed = false;
+    d.may_withdraw = true;
+    check_message("waiting_voted", &d);
     drop(&m);
     f = over(FL_APPROVAL_SUCCEEDED);
     f.disclose = FL_DISCLOSE_SUMMARY;
@@ -302,6 +305,39 @@ static void check_batch(const char *name, struct fl_chat_drawing *items, bool is
     check_golden("telegram", name, draw_batch(&fl_channel_telegram, items, 3, is_short));
 }
 
+/* The third is not theirs; the second is chosen already. */
+static void check_form(struct fl_chat_drawing *items)
+{
+    static const char *const why[3] = { NULL, NULL, "it is rejected already" };
+    struct fl_arena *arena = fl_arena_new(0);
+    struct fl_slack_meta meta = { .button = FL_STR("fAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+                                  .place = FL_STR("C1OPS"),
+                                  .message = FL_STR("1700000000.000100") };
+    struct fl_buf text = FL_BUF_INIT;
+    struct fl_err err;
+    CHECK_OK(fl_slack_view_many(&text, items, why, 3, &meta, arena, &err));
+    CHECK(meta.page == 0 && meta.pages == 1 && meta.items.n == (size_t)2 * FL_CHAT_BUTTON_CHARS);
+    fl_buf_fini(&text);
+    char *chosen = fl_arena_printf(arena, "%.*s", FL_STR_ARG(meta.items));
+    chosen[FL_CHAT_BUTTON_CHARS] = 'r';
+    meta.items = fl_str_of(chosen);
+    CHECK_OK(fl_slack_view_many(&text, items, why, 3, &meta, arena, &err));
+    check_golden("slack", "form_many", chat_parse(&text));
+    struct fl_str before = fl_str_of(fl_arena_printf(arena, "%.*s", FL_STR_ARG(meta.shown)));
+    struct fl_card card = *items[0].card; /* an added line is a change; what was chosen stays */
+    card.block_count--;
+    items[0].card = &card;
+    CHECK_OK(fl_slack_view_many(&text, items, why, 3, &meta, arena, &err));
+    CHECK(!fl_str_eq(before, meta.shown) && memmem(text.p, text.n, "changed meanwhile", 17));
+    CHECK(meta.items.p[0] == '-' && meta.items.p[FL_CHAT_BUTTON_CHARS] == 'r');
+    fl_buf_fini(&text);
+    static const char *const nothing[3] = { "it is yours", "it is yours", "it is yours" };
+    CHECK(fl_slack_view_many(&text, items, nothing, 3, &meta, arena, &err) == FL_CONFLICT);
+    CHECK(!text.n);
+    fl_buf_fini(&text);
+    fl_arena_free(&arena);
+}
+
 static void test_several_cards_in_one_message(void)
 {
     struct fl_card_facts f[3] = { refund(), refund(), over(FL_APPROVAL_REJECTED) };
@@ -315,14 +351,20 @@ static void test_several_cards_in_one_message(void)
     }
     check_batch("batch", items, false);
     check_batch("batch_short", items, true);
+    items[0].is_marking = true;
+    items[0].mark = 'a';
+    items[1].may_withdraw = true;
+    check_golden("telegram", "batch_marks", draw_batch(&fl_channel_telegram, items, 3, false));
+    check_form(items);
     for (size_t i = 0; i < 3; i++)
         drop(&m[i]);
 }
 
 static void test_slack_forms(void)
 {
-    struct fl_slack_meta meta = { FL_STR("yAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), FL_STR("C1OPS"),
-                                  FL_STR("1700000000.000100"), 0, 0 };
+    struct fl_slack_meta meta = { .button = FL_STR("yAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+                                  .place = FL_STR("C1OPS"),
+                                  .message = FL_STR("1700000000.000100") };
     struct fl_buf text = FL_BUF_INIT;
     fl_slack_view_reason(&text, &meta, false);
     check_golden("slack", "form_reason", chat_parse(&text));
