@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "flopinio/base/clock.h"
 #include "flopinio/base/id.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
@@ -248,7 +249,7 @@ static void give(struct fl_ws *ws, const char *p, size_t n)
 /* Looks at what came and passes it on, message by message; returns the bytes used up. A message
  * that is one frame and here as a whole does not go through libwebsockets: the two system calls
  * of the pair would cost as much as all the rest of an echo. Between two messages it has nothing
- * to know of it. */
+ * to know of it, nor of a pong. */
 static size_t feed(struct fl_ws *ws, char *p, size_t n)
 {
     struct fl_str text;
@@ -261,7 +262,7 @@ static size_t feed(struct fl_ws *ws, char *p, size_t n)
         ws->guard_code = fl_ws_guard_look(&ws->guard, (const uint8_t *)p + at, n - at, &used);
         if (is_between && !ws->is_closing && fl_ws_whole_text((uint8_t *)p + at, used, &text))
             deliver(ws, text);
-        else if (used)
+        else if (used && !(is_between && fl_ws_is_whole_pong((uint8_t *)p + at, used)))
             give(ws, p + at, used);
         if (ws->guard_code)
             begin_close(ws, ws->guard_code, NULL);
@@ -334,6 +335,13 @@ static const struct fl_stream_events events = {
     .on_bytes = on_bytes, .on_end = on_end, .on_drained = on_drained, .on_closed = on_closed
 };
 
+/* A turn of the loop costs more than a ping: those of one hundredth of the time leave together. */
+static void ping_in(struct fl_ws *ws, uint32_t ms)
+{
+    int64_t step = ws->hub->limits.ping_ms / 100 + 1;
+    fl_loop_timer(ws->hub->loop, &ws->timer, ms + step - (fl_mono_ms() + ms) % step);
+}
+
 static void on_timer(struct fl_timer *timer)
 {
     struct fl_ws *ws = FL_CONTAINER(timer, struct fl_ws, timer);
@@ -354,7 +362,7 @@ static void on_timer(struct fl_timer *timer)
         struct fl_str part = { (const char *)header, fl_ws_header(FL_WS_PING, 0, header) };
         to_stream(ws, &part, 1);
     }
-    fl_loop_timer(ws->hub->loop, &ws->timer, ws->hub->limits.ping_ms);
+    ping_in(ws, ws->hub->limits.ping_ms);
 }
 
 /* The front has answered the exchange with nothing and hands its stream over. */
@@ -448,9 +456,8 @@ enum fl_code fl_ws_upgrade(struct fl_ws_hub *hub, struct fl_http_exchange *ex,
     }
     fl_list_push_back(&hub->all, &ws->link);
     hub->count++;
-    fl_random(&random, sizeof random); /* so that the pings of many do not fall together */
-    fl_loop_timer(hub->loop, &ws->timer,
-                  hub->limits.ping_ms / 2 + random % (hub->limits.ping_ms / 2 + 1));
+    fl_random(&random, sizeof random); /* so that not all that came at once are pinged at once */
+    ping_in(ws, hub->limits.ping_ms / 2 + random % (hub->limits.ping_ms / 2 + 1));
     ws->is_take_owed = true;
     fl_http_take(ex, on_taken, ws);
     *ret = ws;

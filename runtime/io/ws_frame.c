@@ -95,7 +95,7 @@ static bool end_frame(struct fl_ws_guard *g)
     g->state = S_FIRST;
     g->has_closed = g->opcode == FL_WS_CLOSE;
     g->has_pinged = g->opcode == FL_WS_PING;
-    return g->has_closed || g->has_pinged || (g->opcode < FL_WS_CLOSE && g->is_final);
+    return g->opcode >= FL_WS_CLOSE || g->is_final;
 }
 
 uint16_t fl_ws_guard_look(struct fl_ws_guard *g, const uint8_t *p, size_t n, size_t *ret_used)
@@ -165,6 +165,11 @@ bool fl_ws_whole_text(uint8_t *p, size_t n, struct fl_str *ret_text)
     unmask(p + header, length, p + header - 4);
     *ret_text = (struct fl_str){ (const char *)p + header, length };
     return true;
+}
+
+bool fl_ws_is_whole_pong(const uint8_t *p, size_t n)
+{
+    return n >= 6 && p[0] == (0x80 | FL_WS_PONG) && n == 6 + (size_t)(p[1] & 0x7f);
 }
 
 size_t fl_ws_header(enum fl_ws_opcode opcode, uint64_t length, uint8_t out[FL_WS_HEADER_MAX])

@@ -45,6 +45,8 @@ bool fl_ws_guard_is_between(const struct fl_ws_guard *guard);
 /* If the n bytes that the guard has just passed are one whole text frame: unmasks it in place and
  * returns true with the text. */
 bool fl_ws_whole_text(uint8_t *p, size_t n, struct fl_str *ret_text);
+/* If they are one whole Pong. */
+bool fl_ws_is_whole_pong(const uint8_t *p, size_t n);
 
 /* ---- as a client ---- */
 struct fl_ws_frame {
