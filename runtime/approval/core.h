@@ -10,6 +10,7 @@
 
 struct fl_hub;
 struct fl_orgs;
+struct fl_people;
 struct fl_sweep;
 
 /* Times of the life of a call, in milliseconds. Tests make them short. */
@@ -43,7 +44,8 @@ struct fl_core {
     struct fl_audit_batch *audit;
     struct fl_keyring *keys;
     struct fl_host *host;
-    struct fl_uuid worker; /* this process, for leases and held calls */
+    struct fl_people *people; /* for chats in which a second factor is proved; NULL: nowhere */
+    struct fl_uuid worker;    /* this process, for leases and held calls */
     struct fl_core_times times;
     struct fl_core_limits limits;
     struct fl_core_plugins plugins;

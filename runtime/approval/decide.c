@@ -132,13 +132,20 @@ void fl_decide_words(struct fl_str tool, char out[FL_DECIDE_WORDS])
     fl_utf8_format(out, FL_DECIDE_WORDS, "approve %.*s", FL_STR_ARG(tool));
 }
 
+bool fl_decide_is_typed(struct fl_str tool, struct fl_str typed)
+{
+    char words[FL_DECIDE_WORDS];
+    fl_decide_words(tool, words);
+    return fl_str_eq_nocase(fl_str_trim(typed), fl_str_of(words));
+}
+
 /* A click is not enough for it. */
 static enum fl_code check_typed(const struct fl_decide *d, struct fl_err *err)
 {
     char words[FL_DECIDE_WORDS];
-    fl_decide_words(d->row.tool, words);
-    if (fl_str_eq_nocase(fl_str_trim(d->typed), fl_str_of(words)))
+    if (fl_decide_is_typed(d->row.tool, d->typed))
         return FL_OK;
+    fl_decide_words(d->row.tool, words);
     return fl_err_set(err, FL_BAD_PARAMS,
                       "approving it takes typing exactly '%s'; nothing was "
                       "decided",

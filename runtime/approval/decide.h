@@ -68,6 +68,7 @@ enum fl_code fl_decide_start(struct fl_op *op, struct fl_decide *decide) FL_MUST
 /* What somebody types to approve a call of this tool: "approve TOOL", cut to fit. */
 #define FL_DECIDE_WORDS 200
 void fl_decide_words(struct fl_str tool, char out[FL_DECIDE_WORDS]);
+bool fl_decide_is_typed(struct fl_str tool, struct fl_str typed);
 
 /* ---- the same for many decisions in one transaction: `tx`, `arena` and the inputs are set ---- */
 enum fl_decide_end {

@@ -524,6 +524,7 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
         code = fl_principals_new(&w->loop, w->pg, &w->principals, err);
     if (code == FL_OK)
         code = fl_people_new(&w->loop, w->pg, w->keys, &w->people, err);
+    w->core.people = w->people;
     struct fl_endpoint_config ep;
     fl_wiring_endpoint(&w->wiring, &w->boot, &ep);
     ep.sessions_ended = &w->stats->sessions_ended;

@@ -87,6 +87,7 @@ FL_STEP_DECLARE(found_token);
 FL_STEP_DECLARE(found_person);
 FL_STEP_DECLARE(hash);
 FL_STEP_DECLARE(hashed);
+FL_STEP_DECLARE(tried);
 FL_STEP_DECLARE(note_failure);
 FL_STEP_DECLARE(noted_failure);
 FL_STEP_DECLARE(passed);
@@ -152,6 +153,23 @@ FL_STEP(found_token)
     return &S_end;
 }
 
+/* Counted before it is looked at: guesses that come at one time are no more than a few. */
+static fl_next try_code(struct fl_person_auth *a)
+{
+    struct fl_flow *f = &a->flow;
+    if (!a->is_known || !a->is_active)
+        return fl_fail_with(f, FL_FORBIDDEN, "you are not a person of this installation any more");
+    a->has_totp = a->totp_sealed.p != NULL;
+    if (!a->has_totp)
+        return fl_fail_with(f, FL_CONFLICT,
+                            "it takes your second factor, and you have no authenticator here yet: "
+                            "flopinio user totp enable sets one up, then press again");
+    if (!a->totp.n)
+        return fl_fail_with(f, FL_UNAUTHENTICATED, "a code of your authenticator is needed");
+    a->q = fl_store_person_try(begin(a), &a->id);
+    return fl_await(f, &S_tried, fl_tx_submit(&f->op, &a->tx));
+}
+
 FL_STEP(found_person)
 {
     struct fl_person_auth *a = auth_of(f);
@@ -175,6 +193,8 @@ FL_STEP(found_person)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (a->is_locked)
         return fl_fail_with(f, FL_TOO_MANY, "too many wrong answers; wait a while");
+    if (a->by_code)
+        return try_code(a);
     a->job = fl_calloc(1, sizeof *a->job);
     if (!a->job)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
@@ -245,6 +265,19 @@ static enum fl_code check_totp(struct fl_person_auth *a, struct fl_err *err)
     return code;
 }
 
+static fl_next check_code(struct fl_person_auth *a)
+{
+    struct fl_flow *f = &a->flow;
+    enum fl_code code = check_totp(a, &a->refusal);
+    if (code == FL_UNAUTHENTICATED)
+        return a->totp.n ? &S_note_failure
+                         : fl_fail_with(f, FL_UNAUTHENTICATED, "%s", a->refusal.text);
+    if (code)
+        return fl_fail_with(f, code, "%s", a->refusal.text);
+    a->q = fl_store_person_passed(begin(a), &a->id, a->step);
+    return fl_await(f, &S_passed, fl_tx_submit(&f->op, &a->tx));
+}
+
 FL_STEP(hashed)
 {
     struct fl_person_auth *a = auth_of(f);
@@ -252,15 +285,19 @@ FL_STEP(hashed)
         return refuse(a, "name or passphrase is wrong");
     if (a->job->code)
         return fl_fail_with(f, a->job->code, "%s", a->job->err.text);
-    enum fl_code code = check_totp(a, &a->refusal);
-    if (code == FL_UNAUTHENTICATED)
-        return a->totp.n ? &S_note_failure
-                         : fl_fail_with(f, FL_UNAUTHENTICATED, "%s", a->refusal.text);
-    if (code)
-        return fl_fail_with(f, code, "%s", a->refusal.text);
     a->scopes = FL_SCOPE_ALL;
-    a->q = fl_store_person_passed(begin(a), &a->id, a->step);
-    return fl_await(f, &S_passed, fl_tx_submit(&f->op, &a->tx));
+    return check_code(a);
+}
+
+FL_STEP(tried)
+{
+    struct fl_person_auth *a = auth_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (fl_rows(a->q) != 1)
+        return fl_fail_with(f, FL_TOO_MANY, "too many wrong answers; wait a while");
+    a->is_counted = true;
+    return check_code(a);
 }
 
 FL_STEP(passed)
@@ -282,10 +319,11 @@ FL_STEP(note_failure)
     bool is_noted = fl_bucket_take(&people->failures, fl_mono_ms());
     if (!is_noted)
         people->not_noted++;
-    if (!is_noted && !a->is_known)
+    bool is_to_count = a->is_known && !a->is_counted;
+    if (!is_noted && !is_to_count)
         return &S_noted_failure;
     struct fl_tx *tx = begin(a);
-    if (a->is_known)
+    if (is_to_count)
         fl_store_person_failed(tx, &a->id);
     if (!is_noted)
         return fl_await(f, &S_noted_failure, fl_tx_submit(&f->op, tx));
@@ -368,6 +406,8 @@ void fl_person_auth_fini(struct fl_person_auth *a)
         fl_cleanse((char *)a->passphrase.p, a->passphrase.n);
     if (a->token.n)
         fl_cleanse((char *)a->token.p, a->token.n);
+    if (a->totp.n)
+        fl_cleanse((char *)a->totp.p, a->totp.n);
     fl_arena_free(&a->arena);
 }
 

@@ -44,7 +44,8 @@ struct fl_person_auth {
     struct fl_people *people;
     struct fl_str token;                  /* p NULL: by passphrase */
     struct fl_str name, passphrase, totp; /* totp n 0: none given */
-    const char *from;                     /* address or "control socket", for the audit */
+    bool by_code;     /* somebody else vouches for `name`: only the code is asked, and is needed */
+    const char *from; /* address or "control socket", for the audit */
     struct fl_str organization; /* looked up beside the token, to save a round trip; p NULL: none.
                                  * Borrowed until it ends */
     /* ---- outputs; texts live until fl_person_auth_fini ---- */
@@ -53,6 +54,7 @@ struct fl_person_auth {
     unsigned scopes; /* of the token; FL_SCOPE_ALL by passphrase */
     bool has_second_factor;
     struct fl_query *q_org; /* fl_store_organization_named; NULL: not looked up */
+    bool has_totp;          /* of by_code: they have an authenticator */
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_arena *arena;
@@ -64,12 +66,15 @@ struct fl_person_auth {
     struct fl_post post;
     int64_t step, last_step;
     bool is_active, is_locked, is_known;
+    bool is_counted; /* as a wrong answer, before it was looked at */
     struct fl_str totp_sealed;
     struct fl_err refusal;
 };
 
 /* FL_UNAUTHENTICATED (one sentence, the same for unknown names), FL_TOO_MANY (locked for a while,
- * or too many at once), FL_UNAVAILABLE. */
+ * or too many at once), FL_UNAVAILABLE. Of by_code also FL_FORBIDDEN (they left) and FL_CONFLICT
+ * (they have no authenticator: the sentence says how to get one); without a code nothing counts,
+ * and `has_totp` says whether there is one to ask. */
 enum fl_code fl_person_auth_start(struct fl_op *op, struct fl_person_auth *auth) FL_MUST_CHECK;
 void fl_person_auth_fini(struct fl_person_auth *auth);
 

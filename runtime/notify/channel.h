@@ -20,6 +20,7 @@
 #include "runtime/notify/card.h"
 
 struct fl_channel_kind;
+struct fl_person_auth;
 
 /* One channel as its row says, opened. Made by fl_channel_read, given back by fl_channel_fini. */
 struct fl_channel {
@@ -82,6 +83,7 @@ struct fl_chat_drawing {
     bool may_withdraw;         /* a vote can be taken back there */
     bool is_marking;           /* of several: the keys mark; `mark` is what each is marked with */
     char mark;                 /* 'a', 'r', or 0: none */
+    bool is_proved;            /* approving takes a second factor, and can be proved there */
     bool may_grant;            /* a grant for such calls is offered */
     bool asks_grant;           /* "let such calls run?" with yes and no */
     bool is_erased;            /* arguments left it: show the digest of what it was about */
@@ -148,7 +150,8 @@ struct fl_chat_send {
     X(MARK_APPROVE, 'x')                                                                           \
     X(MARK_REJECT, 'X')                                                                            \
     X(MARK_NOT, 'u')                                                                               \
-    X(MARKED, 'D') /* decide what is marked (many.h) */
+    X(MARKED, 'D') /* decide what is marked (many.h) */                                            \
+    X(PROVE, 'p')  /* approve, once the second factor was proved */
 
 enum fl_chat_verb {
 #define X(name, letter) FL_CHAT_##name,
@@ -186,6 +189,8 @@ void fl_chat_button(enum fl_chat_verb verb, const struct fl_uuid *card, struct f
 /* A place that is nobody's chat: a list of what waits, whose buttons have an approval's id. */
 #define FL_CHAT_HOME "home"
 
+enum fl_chat_wrong { FL_CHAT_WRONG_NOTHING, FL_CHAT_WRONG_CODE, FL_CHAT_WRONG_WORDS };
+
 /* One thing that somebody did. Who did it is what the other side vouches for (an id for good, never
  * a name); everything else is untrusted and held against the rows. */
 struct fl_chat_event {
@@ -197,9 +202,9 @@ struct fl_chat_event {
     struct fl_str place, message;    /* where it was done; of REPLY: the message replied to */
     bool is_private;                 /* nobody else reads it there */
     struct fl_str text;              /* also the reason of REJECT, if it came along */
-    struct fl_str typed;             /* with APPROVE, if it came along */
-    bool may_ask_again;              /* with REJECT */
-    bool has_read;                   /* the kind has shown them the last page, and vouches for it */
+    struct fl_str typed, code; /* with APPROVE, if they came along; code: of their authenticator */
+    bool may_ask_again;        /* with REJECT */
+    bool has_read;             /* the kind has shown them the last page, and vouches for it */
     struct fl_uuid card;
     uint8_t binding[FL_CHAT_BINDING_BYTES];
     /* ---- outputs ---- */
@@ -208,6 +213,7 @@ struct fl_chat_event {
     bool is_alert;                  /* the answer is a refusal, or matters */
     const char *words;              /* with wants_reason: these are to be typed; NULL: a reason */
     bool wants_reason;              /* ask for it, and tell fl_store_chat_prompt_put */
+    enum fl_chat_wrong wrong;       /* what came along was wrong: the answer says it, ask again */
     bool is_stray;                  /* the message is not the card's: an older copy of it */
     struct fl_arena *arena;         /* of the outputs; freed by fl_chat_event_fini */
     /* ---- private ---- */
@@ -217,6 +223,7 @@ struct fl_chat_event {
     struct fl_uuid person, approval, agent_id, digest;
     struct fl_str person_name, agent;
     struct fl_decide *decide;
+    struct fl_person_auth *auth;
     struct fl_stop_set *stop;
     struct fl_grant_make *grant;
     struct fl_look *look;
@@ -235,14 +242,19 @@ enum fl_code fl_chat_event_start(struct fl_op *op, struct fl_chat_event *event) 
 void fl_chat_event_fini(struct fl_chat_event *event);
 
 /* ---- what a kind of channel is ---- */
+struct fl_hook_answer {
+    struct fl_str text; /* lives until it is given, or the request is done */
+    void (*give)(struct fl_hook_answer *answer); /* once or not at all */
+};
 struct fl_channel_kind {
     const char *name;        /* "telegram": kind of the row, and of identities */
     const char *via;         /* in votes and the audit */
     size_t whole_max;        /* bytes of the longest card text that is shown whole, over pages */
     const char *how_to_link; /* for whoever is not linked: where the code goes */
     const char *help;
-    bool is_mail; /* what was sent stays as it is: later ones answer it. Cards have links, not
-                   * buttons; whoever is linked opened a link that was mailed to the address */
+    bool can_prove; /* a second factor can be given there, seen by nobody else and kept nowhere */
+    bool is_mail;   /* what was sent stays as it is: later ones answer it. Cards have links, not
+                     * buttons; whoever is linked opened a link that was mailed to the address */
     /* Would this work? `secret` NULL: it is not known yet. FL_BAD_PARAMS with one sentence in the
      * administrator's terms. */
     enum fl_code (*check)(const json_t *config, const json_t *secret, bool may_be_local,
@@ -277,15 +289,15 @@ struct fl_channel_kind {
     bool (*is_genuine)(const struct fl_channel *channel, const struct fl_http_exchange *ex,
                        struct fl_str body);
     /* For a kind that wants its answer at once: what is answered before anything is done, and a
-     * name for this request, of which a second one is answered and not done. NULL: hook_start
-     * answers. False: the body cannot be read (400). */
+     * name for this request, of which a second one is answered and not done. NULL, or an answer of
+     * p NULL: hook_start answers. False: the body cannot be read (400). */
     bool (*hook_first)(const struct fl_channel *channel, const struct fl_http_exchange *ex,
                        struct fl_str body, struct fl_arena *arena, struct fl_str *ret_once,
                        struct fl_str *ret_answer);
-    /* Handles it; `*ret_answer` (in the arena) is the body of the 200. The channel lives until it
-     * is done. FL_UNAVAILABLE: it should come again (503). */
+    /* Handles it; `answer` is the body of the 200: given at its end, or before by answer->give. The
+     * channel lives until it is done. FL_UNAVAILABLE: it should come again (503). */
     enum fl_code (*hook_start)(struct fl_op *op, struct fl_channel *channel, struct fl_str body,
-                               struct fl_arena *arena, struct fl_str *ret_answer);
+                               struct fl_arena *arena, struct fl_hook_answer *answer);
     /* What `user link` prints beside the code, for instance a deep link; p NULL: nothing. */
     struct fl_str (*link_url)(const json_t *facts, const char *code, struct fl_arena *arena);
 };

@@ -9,6 +9,7 @@
 #include "runtime/approval/hub.h"
 #include "runtime/approval/stop.h"
 #include "runtime/crypto/token.h"
+#include "runtime/identity/person.h"
 #include "runtime/notify/channel.h"
 #include "runtime/notify/digest.h"
 #include "runtime/notify/facts.h"
@@ -24,10 +25,15 @@
 #define LIST_MOST  20
 #define LOOK_MS    100 /* for a card that was pressed before its post is in its row */
 #define LOOKS_MOST 20
+#define UNREAD                                                                                     \
+    "not all of it was shown here: read it to its last page, or approve it with flopinio "         \
+    "approvals approve"
+#define LATE "it is decided or over already"
 
 FL_STEP_DECLARE(identify);
 FL_STEP_DECLARE(known);
 FL_STEP_DECLARE(decided);
+FL_STEP_DECLARE(proved);
 FL_STEP_DECLARE(turned);
 FL_STEP_DECLARE(grant_looked);
 FL_STEP_DECLARE(granted);
@@ -65,7 +71,7 @@ static bool has_card(const struct fl_chat_event *e)
     return (e->verb >= FL_CHAT_APPROVE && e->verb <= FL_CHAT_STOP_NOT) ||
            e->verb == FL_CHAT_REVIEW || e->verb == FL_CHAT_ASK || e->verb == FL_CHAT_EDIT ||
            (e->verb >= FL_CHAT_GRANT_ASK && e->verb <= FL_CHAT_GRANT_NOT) ||
-           (e->verb >= FL_CHAT_TYPED && e->verb <= FL_CHAT_MARK_NOT);
+           (e->verb >= FL_CHAT_TYPED && e->verb <= FL_CHAT_MARK_NOT) || e->verb == FL_CHAT_PROVE;
 }
 
 static bool has_digest(const struct fl_chat_event *e)
@@ -167,9 +173,7 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
     if (!d || !hex)
         return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
     if (verdict == FL_VERDICT_APPROVE && !e->is_read && !e->has_read)
-        return say(e, true,
-                   "not all of it was shown here: read it to its last page, or approve it with "
-                   "flopinio approvals approve");
+        return say(e, true, UNREAD);
     struct fl_str binding = fl_cell_bytes(e->q_card, e->arena, 0, 6);
     *d = (struct fl_decide){ .core = e->channel->core,
                              .organization = e->channel->organization,
@@ -180,6 +184,7 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
                              .reason = reason,
                              .may_ask_again = e->may_ask_again && verdict == FL_VERDICT_REJECT,
                              .via = e->channel->kind->via,
+                             .has_second_factor = e->auth && e->auth->has_second_factor,
                              .typed = e->typed,
                              .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)) };
     e->decide = d;
@@ -203,6 +208,57 @@ FL_STEP(decided)
         return say(e, true, text);
     }
     return say(e, false, e->decide->text);
+}
+
+/* ---------------------------------------------------------------- the second factor */
+static fl_next say_wrong(struct fl_chat_event *e, enum fl_chat_wrong what, const char *text)
+{
+    e->wrong = what;
+    return say(e, true, text);
+}
+
+/* The code counts as on the command line. It is used up by being right, so that whatever can be
+ * seen to be wrong without it is said first. */
+static fl_next prove(struct fl_chat_event *e)
+{
+    struct fl_person_auth *a = FL_ARENA_NEW(e->arena, struct fl_person_auth);
+    struct fl_str tool = fl_cell(e->q_card, 0, 11);
+    char text[FL_ERR_TEXT_BYTES], words[FL_DECIDE_WORDS];
+    if (!a)
+        return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
+    if (!e->channel->kind->can_prove || !e->channel->core->people)
+        return say(e, true, "a second factor cannot be proved here; nothing was decided");
+    if (!fl_str_is(fl_cell(e->q_card, 0, 7), "pending"))
+        return say(e, true, LATE);
+    if (!e->is_read && !e->has_read)
+        return say(e, true, UNREAD);
+    if (e->typed.p && !fl_decide_is_typed(tool, e->typed)) {
+        fl_decide_words(tool, words);
+        fl_utf8_format(text, sizeof text, "type exactly '%s'", words);
+        return say_wrong(e, FL_CHAT_WRONG_WORDS, text);
+    }
+    *a = (struct fl_person_auth){ .people = e->channel->core->people,
+                                  .name = e->person_name,
+                                  .passphrase = FL_STR(""),
+                                  .totp = e->code,
+                                  .by_code = true,
+                                  .from = e->channel->kind->via };
+    e->auth = a;
+    return fl_await(&e->flow, &S_proved, fl_person_auth_start(&e->flow.op, a));
+}
+
+FL_STEP(proved)
+{
+    struct fl_chat_event *e = event_of(f);
+    if (comes_again(f->op.code))
+        return fl_fail(f);
+    if (f->op.code == FL_UNAUTHENTICATED || f->op.code == FL_TOO_MANY)
+        return say_wrong(e, FL_CHAT_WRONG_CODE, f->op.err.text);
+    if (f->op.code)
+        return say(e, true, f->op.err.text);
+    if (fl_uuid_cmp(&e->auth->id, &e->person) != 0)
+        return say(e, true, "that is somebody else's authenticator; nothing was decided");
+    return decide(e, FL_VERDICT_APPROVE, (struct fl_str){ NULL, 0 });
 }
 
 /* ---------------------------------------------------------------- pages, and what is asked */
@@ -553,7 +609,7 @@ static fl_next ask_words(struct fl_chat_event *e)
     if (!words)
         return fl_fail_with(&e->flow, FL_NOMEM, "out of memory");
     if (!fl_str_is(fl_cell(e->q_card, 0, 7), "pending"))
-        return say(e, true, "it is decided or over already");
+        return say(e, true, LATE);
     if (!e->is_read && !e->has_read)
         return say(e, true, "not all of it was shown here: read it to its last page first");
     fl_decide_words(fl_cell(e->q_card, 0, 11), words);
@@ -562,11 +618,24 @@ static fl_next ask_words(struct fl_chat_event *e)
     return say(e, false, "");
 }
 
+/* Whether they have one, and may decide at all, is looked at by the kind before it asks. */
+static fl_next ask_proof(struct fl_chat_event *e)
+{
+    if (!e->channel->kind->can_prove)
+        return say(e, true, "a second factor cannot be proved here; nothing was decided");
+    if (!fl_str_is(fl_cell(e->q_card, 0, 7), "pending"))
+        return say(e, true, LATE);
+    if (!e->is_read && !e->has_read)
+        return say(e, true, UNREAD);
+    e->wants_reason = true;
+    return say(e, false, "");
+}
+
 static fl_next act(struct fl_chat_event *e)
 {
     struct fl_str nothing = { NULL, 0 };
     switch (e->verb) {
-    case FL_CHAT_APPROVE: return decide(e, FL_VERDICT_APPROVE, nothing);
+    case FL_CHAT_APPROVE: return e->code.n ? prove(e) : decide(e, FL_VERDICT_APPROVE, nothing);
     case FL_CHAT_REJECT:
         if (e->text.n > 2000)
             return say(e, true, "a reason has at most 2000 bytes; nothing was decided");
@@ -577,7 +646,7 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_EDIT:
     case FL_CHAT_REVIEW:
         e->wants_reason = fl_str_is(fl_cell(e->q_card, 0, 7), "pending");
-        return e->wants_reason ? say(e, false, "") : say(e, true, "it is decided or over already");
+        return e->wants_reason ? say(e, false, "") : say(e, true, LATE);
     case FL_CHAT_NEXT: /* from the page that they see, or it would be passed over unseen */
         if (e->is_turning)
             return say(e, false, "the page is being turned just now: press again when it is there");
@@ -592,6 +661,7 @@ static fl_next act(struct fl_chat_event *e)
     case FL_CHAT_MARK_APPROVE:
     case FL_CHAT_MARK_REJECT:
     case FL_CHAT_MARK_NOT: return fl_many_mark(e);
+    case FL_CHAT_PROVE: return ask_proof(e);
     case FL_CHAT_GRANT_ASK: return turn(e, 0, false); /* the question stands at the top */
     case FL_CHAT_GRANT_NOT: return turn(e, e->page, false);
     case FL_CHAT_GRANT: return look_for_grant(e);
@@ -654,6 +724,8 @@ static void on_ended(struct fl_flow *f)
     struct fl_op *op = e->op;
     if (e->look)
         fl_look_fini(e->look);
+    if (e->auth)
+        fl_person_auth_fini(e->auth);
     fl_tx_abandon(&e->tx);
     fl_tx_fini(&e->tx);
     if (f->first.code)

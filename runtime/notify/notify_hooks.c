@@ -16,7 +16,8 @@ struct hook {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q;
-    struct fl_str kind, organization, name, body, answer, once;
+    struct fl_str kind, organization, name, body, once;
+    struct fl_hook_answer answer;
     struct fl_channel channel;
     bool is_open, is_genuine;
     struct fl_retired retired;
@@ -49,7 +50,7 @@ static void respond(struct hook *h, enum fl_code code)
     else if (!h->is_genuine)
         fl_http_respond_error(ex, 401, "not known here", NULL, 0);
     else
-        fl_http_respond(ex, 200, headers, h->answer.n ? 1 : 0, h->answer);
+        fl_http_respond(ex, 200, headers, h->answer.text.n ? 1 : 0, h->answer.text);
 }
 
 FL_STEP(look)
@@ -97,7 +98,8 @@ FL_STEP(opened)
     }
     if (!h->channel.kind->hook_first)
         return &S_handle;
-    if (!h->channel.kind->hook_first(&h->channel, h->ex, h->body, h->arena, &h->once, &h->answer))
+    if (!h->channel.kind->hook_first(&h->channel, h->ex, h->body, h->arena, &h->once,
+                                     &h->answer.text))
         return fl_fail_with(f, FL_BAD_JSON, "the body cannot be read");
     fl_tx_fini(&h->tx);
     fl_tx_init(&h->tx, h->notify->core->pg, h->arena, NULL);
@@ -112,12 +114,19 @@ FL_STEP(counted)
     struct hook *h = hook_of(f);
     if (f->op.code)
         return fl_fail(f);
-    respond(h, FL_OK);
-    if (fl_rows(h->q) == 1)
+    bool is_first = fl_rows(h->q) == 1;
+    if (!is_first || h->answer.text.p)
+        respond(h, FL_OK);
+    if (is_first)
         return &S_handle;
     FL_LOG(WARN, "webhook_again", FL_KU("org", &h->channel.organization),
            FL_KV("channel", h->channel.name));
     return fl_end(f);
+}
+
+static void give(struct fl_hook_answer *answer)
+{
+    respond(FL_CONTAINER(answer, struct hook, answer), FL_OK);
 }
 
 FL_STEP(handle)
@@ -196,6 +205,7 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
         fl_http_respond_error(ex, 401, "not known here", NULL, 0);
         return;
     }
+    h->answer.give = give;
     h->ex = ex;
     ex->user = h;
     fl_list_push_back(&n->hooks, &h->link);

@@ -262,7 +262,8 @@ FL_STEP(plan)
 /* ---------------------------------------------------------------- one card */
 static bool may_join(const struct fl_sender *s)
 {
-    return s->channel->kind->draw_many && !(s->view.ask && s->view.ask->needs_typed) &&
+    return s->channel->kind->draw_many &&
+           !(s->view.ask && (s->view.ask->needs_typed || s->view.ask->needs_second_factor)) &&
            json_is_true(json_object_get(s->channel->config, "batch"));
 }
 

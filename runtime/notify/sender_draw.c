@@ -13,8 +13,7 @@ enum fl_code fl_sender_make_card(struct fl_sender *s, struct fl_err *err)
     enum fl_code code =
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
                    s->channel->kind->whole_max, &s->card, err);
-    /* What is proved with a decision cannot be proved in a chat. */
-    if (s->view.ask && s->view.ask->needs_second_factor)
+    if (s->view.ask && s->view.ask->needs_second_factor && !s->channel->kind->can_prove)
         s->card.can_approve = false;
     return code;
 }
@@ -41,6 +40,7 @@ enum fl_code fl_sender_draw(struct fl_sender *s, const struct fl_sender_card *c,
                                        .is_typed = s->view.ask && s->view.ask->needs_typed,
                                        .may_withdraw =
                                            fl_approval_may_withdraw(&s->view, &c->person),
+                                       .is_proved = s->view.ask && s->view.ask->needs_second_factor,
                                        .may_grant = may_grant(s, c),
                                        .asks_grant = c->asks_grant,
                                        .is_erased = is_erasing };
@@ -52,6 +52,11 @@ enum fl_code fl_sender_draw(struct fl_sender *s, const struct fl_sender_card *c,
     else if (s->card.can_reject && s->card.is_whole && !s->card.can_approve)
         drawing.note = FL_STR("Approving takes a second factor: not here, but with flopinio "
                               "approvals approve.");
+    else if (s->card.can_approve && drawing.is_proved)
+        drawing.note = drawing.is_typed
+                           ? FL_STR("Approving asks for a code of your authenticator, and you to "
+                                    "type a few words.")
+                           : FL_STR("Approving asks for a code of your authenticator.");
     else if (s->card.can_approve && drawing.is_typed)
         drawing.note = FL_STR("Approving asks you to type a few words.");
     else if (s->has_grant && !is_erasing)

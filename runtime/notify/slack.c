@@ -234,6 +234,7 @@ const struct fl_channel_kind fl_channel_slack = {
     .name = "slack",
     .via = "slack",
     .whole_max = FL_SLACK_WHOLE_MAX,
+    .can_prove = true,
     .how_to_link = "send me: /flopinio link CODE",
     .help = "I show calls that wait for a decision. /flopinio pending lists them, /flopinio stop "
             "NAME stops an agent, /flopinio link CODE links you",

@@ -139,8 +139,14 @@ void fl_slack_put_button(struct fl_buf *out, const struct fl_chat_drawing *d,
 
 static void put_approve(struct fl_buf *out, const struct fl_chat_drawing *d)
 {
-    fl_slack_put_button(out, d, d->is_typed ? FL_CHAT_TYPED : FL_CHAT_APPROVE,
-                        d->is_typed ? "Approve, typing" : "Approve", ",\"style\":\"primary\"");
+    fl_slack_put_button(out, d,
+                        d->is_proved  ? FL_CHAT_PROVE
+                        : d->is_typed ? FL_CHAT_TYPED
+                                      : FL_CHAT_APPROVE,
+                        d->is_proved  ? "Approve, with a code"
+                        : d->is_typed ? "Approve, typing"
+                                      : "Approve",
+                        ",\"style\":\"primary\"");
 }
 
 static void one_tap(struct fl_buf *out, const struct fl_chat_drawing *d)
@@ -469,25 +475,53 @@ void fl_slack_view_text(struct fl_buf *out, struct fl_str text)
     fl_buf_puts(out, "]}");
 }
 
-void fl_slack_view_words(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words)
+/* What to type, and where. */
+static void put_typing(struct fl_buf *out, const char *words)
 {
     struct fl_buf text = FL_BUF_INIT;
-    begin_view(out);
-    put_meta(out, meta);
-    fl_buf_puts(out, ",\"callback_id\":\"reason\",\"submit\":");
-    fl_slack_put_plain(out, FL_STR("Approve"));
     fl_buf_puts(&text, "To approve it, type: ");
     fl_show(&text, fl_str_of(words), FL_SHOW_ASCII | FL_SHOW_COMPOSED, NULL);
-    fl_buf_puts(out, ",\"blocks\":[");
     fl_slack_put_section(out, text.is_failed ? FL_STR("") : fl_buf_view(&text));
     fl_buf_puts(out, ",{\"type\":\"input\",\"block_id\":\"reason\",\"label\":");
     fl_slack_put_plain(out, FL_STR("These words"));
     fl_buf_printf(out,
                   ",\"element\":{\"type\":\"plain_text_input\",\"action_id\":\"reason\","
-                  "\"min_length\":1,\"max_length\":%d}}]}",
+                  "\"min_length\":1,\"max_length\":%d}}",
                   FL_SLACK_REASON_CHARS);
     out->is_failed |= text.is_failed;
     fl_buf_fini(&text);
+}
+
+static void begin_approval(struct fl_buf *out, const struct fl_slack_meta *meta, const char *form)
+{
+    begin_view(out);
+    put_meta(out, meta);
+    fl_buf_printf(out, ",\"callback_id\":\"%s\",\"submit\":", form);
+    fl_slack_put_plain(out, FL_STR("Approve"));
+    fl_buf_puts(out, ",\"blocks\":[");
+}
+
+void fl_slack_view_words(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words)
+{
+    begin_approval(out, meta, "reason");
+    put_typing(out, words);
+    fl_buf_puts(out, "]}");
+}
+
+void fl_slack_view_code(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words)
+{
+    begin_approval(out, meta, FL_SLACK_FORM_CODE);
+    fl_slack_put_section(
+        out, FL_STR("To approve it, give the code that your authenticator shows now. It is "
+                    "used once, and kept nowhere."));
+    fl_buf_puts(out, ",{\"type\":\"input\",\"block_id\":\"" FL_SLACK_FORM_CODE "\",\"label\":");
+    fl_slack_put_plain(out, FL_STR("Six digits"));
+    fl_buf_puts(out,
+                ",\"element\":{\"type\":\"plain_text_input\",\"action_id\":\"" FL_SLACK_FORM_CODE
+                "\",\"min_length\":6,\"max_length\":8}}");
+    if (words)
+        put_typing(out, words);
+    fl_buf_puts(out, "]}");
 }
 
 void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, bool asks)

@@ -6,8 +6,13 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
+#include "runtime/approval/decide.h"
 #include "runtime/crypto/secret.h"
+#include "runtime/identity/person.h"
 #include "runtime/notify/slack_priv.h"
+
+#define PATIENCE_MS 1500
+#define RECORDING   FL_STR("Recording...")
 
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(check);
@@ -16,6 +21,7 @@ FL_STEP_DECLARE(act);
 FL_STEP_DECLARE(acted);
 FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(edited);
+FL_STEP_DECLARE(has_factor);
 FL_STEP_DECLARE(tell);
 FL_STEP_DECLARE(told);
 
@@ -148,12 +154,12 @@ static enum fl_code put_review(struct fl_slack_event *s, struct fl_buf *out, str
     struct fl_chat_drawing drawing = { .card = &card,
                                        .card_id = s->event.card,
                                        .binding = s->look.row.binding_digest,
-                                       .is_typed = s->view.ask && s->view.ask->needs_typed };
+                                       .is_typed = s->view.ask && s->view.ask->needs_typed,
+                                       .is_proved =
+                                           s->view.ask && s->view.ask->needs_second_factor };
     enum fl_code code =
         fl_card_of(s->arena, &s->view, &texts, s->channel->core->keys, &s->channel->organization,
                    s->channel->kind->whole_max, &card, err);
-    if (!code && s->view.ask && s->view.ask->needs_second_factor)
-        card.can_approve = false; /* it cannot be proved there */
     return code ? code : fl_slack_view_card(out, &drawing, &s->meta, s->arena, err);
 }
 
@@ -219,6 +225,40 @@ FL_STEP(edited)
     return fl_slack_refuse(s, text);
 }
 
+/* ---------------------------------------------------------------- the second factor */
+/* Only who may decide it is asked, and only who has an authenticator. */
+static fl_next look_for_factor(struct fl_slack_event *s)
+{
+    struct fl_person_auth *a = FL_ARENA_NEW(s->arena, struct fl_person_auth);
+    if (!a || !s->channel->core->people)
+        return fl_slack_refuse(s, "it could not be looked up; nothing was decided, try again");
+    *a = (struct fl_person_auth){ .people = s->channel->core->people,
+                                  .name = s->event.person_name,
+                                  .passphrase = FL_STR(""),
+                                  .totp = FL_STR(""),
+                                  .by_code = true,
+                                  .from = s->channel->kind->via };
+    s->auth = a;
+    return fl_await(&s->flow, &S_has_factor, fl_person_auth_start(&s->flow.op, a));
+}
+
+FL_STEP(has_factor)
+{
+    struct fl_slack_event *s = event_of(f);
+    struct fl_buf body = FL_BUF_INIT;
+    char words[FL_DECIDE_WORDS];
+    if (!s->auth->has_totp || f->op.code != FL_UNAUTHENTICATED)
+        return fl_slack_refuse(s, f->op.err.text);
+    f->op.code = FL_OK; /* no code was given: it is asked for */
+    fl_decide_words(s->look.row.tool, words);
+    fl_buf_puts(&body, "{\"view_id\":");
+    fl_buf_json_str(&body, s->view_id);
+    fl_buf_puts(&body, ",\"view\":");
+    fl_slack_view_code(&body, &s->meta, s->view.ask->needs_typed ? words : NULL);
+    fl_buf_putc(&body, '}');
+    return call(s, &S_told, "views.update", &body);
+}
+
 /* Who may not decide it is shown nothing of it. */
 FL_STEP(looked)
 {
@@ -236,6 +276,8 @@ FL_STEP(looked)
         return fl_slack_refuse(s, err.text);
     if (s->is_edit)
         return s->is_submitted ? submit_edit(s) : show_edit(s, NULL);
+    if (s->is_proof)
+        return look_for_factor(s);
     fl_buf_puts(&body, "{\"view_id\":");
     fl_buf_json_str(&body, s->view_id);
     fl_buf_puts(&body, ",\"view\":");
@@ -254,6 +296,13 @@ FL_STEP(looked)
 }
 
 /* ---------------------------------------------------------------- answering */
+static void put_answer(struct fl_buf *out, struct fl_str text)
+{
+    fl_buf_puts(out, "{\"response_action\":\"update\",\"view\":");
+    fl_slack_view_text(out, text);
+    fl_buf_putc(out, '}');
+}
+
 fl_next fl_slack_show(struct fl_slack_event *s, struct fl_buf *view)
 {
     struct fl_buf body = FL_BUF_INIT;
@@ -274,10 +323,39 @@ static fl_next tell_in_view(struct fl_slack_event *s)
     return fl_slack_show(s, &view);
 }
 
+static void acknowledge(struct fl_slack_event *s, struct fl_str answer)
+{
+    void (*give)(struct fl_slack_event *, struct fl_str) = s->acknowledge;
+    s->acknowledge = NULL;
+    fl_loop_timer_cancel(s->channel->core->loop, &s->patience);
+    if (give)
+        give(s, answer);
+}
+
+/* What came of a form stands in it: as an error at its input, which can be typed anew, or instead
+ * of it. */
+static fl_next tell_in_answer(struct fl_slack_event *s)
+{
+    struct fl_buf out = FL_BUF_INIT;
+    if (s->event.wrong) {
+        fl_buf_printf(&out, "{\"response_action\":\"errors\",\"errors\":{\"%s\":",
+                      s->event.wrong == FL_CHAT_WRONG_CODE ? FL_SLACK_FORM_CODE : "reason");
+        fl_buf_json_str(&out, fl_str_of(s->event.answer));
+        fl_buf_puts(&out, "}}");
+    } else {
+        put_answer(&out, fl_str_of(s->event.answer));
+    }
+    acknowledge(s, out.is_failed ? FL_STR("") : fl_buf_view(&out));
+    fl_buf_fini(&out);
+    return fl_end(&s->flow);
+}
+
 FL_STEP(tell)
 {
     struct fl_slack_event *s = event_of(f);
     struct fl_buf body = FL_BUF_INIT;
+    if (s->acknowledge)
+        return tell_in_answer(s);
     if (s->is_in_view)
         return tell_in_view(s);
     if (!s->response_url.n || !s->event.answer[0])
@@ -310,6 +388,9 @@ static void on_ended(struct fl_flow *f)
 {
     struct fl_slack_event *s = event_of(f);
     struct fl_op *op = s->op;
+    acknowledge(s, FL_STR("")); /* of what was dropped without a word */
+    if (s->auth)
+        fl_person_auth_fini(s->auth);
     if (s->is_view_read)
         fl_approval_view_fini(&s->view);
     fl_look_fini(&s->look);
@@ -329,6 +410,24 @@ static void on_start(struct fl_post *post)
     fl_flow_run(&FL_CONTAINER(post, struct fl_slack_event, post)->flow, &S_begin);
 }
 
+/* Slack waits for 3 s; then what comes of it is told as that of other forms. */
+static void on_patience(struct fl_timer *timer)
+{
+    struct fl_slack_event *s = FL_CONTAINER(timer, struct fl_slack_event, patience);
+    struct fl_buf out = FL_BUF_INIT;
+    put_answer(&out, RECORDING);
+    acknowledge(s, out.is_failed ? FL_STR("") : fl_buf_view(&out));
+    fl_buf_fini(&out);
+}
+
+/* The form of a code is answered with what came of it. */
+static bool waits_for_answer(const json_t *payload)
+{
+    const json_t *view = json_object_get(payload, "view");
+    return fl_str_is(fl_json_get_str(payload, "type"), "view_submission") &&
+           fl_str_is(fl_json_get_str(view, "callback_id"), FL_SLACK_FORM_CODE);
+}
+
 /* Answers end early; what is being decided goes on. */
 static void cancel(struct fl_op *op)
 {
@@ -343,6 +442,11 @@ enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *s)
         return fl_err_code(&op->err, FL_NOMEM);
     fl_flow_init(&s->flow, &S_failed, on_ended);
     s->op = op;
+    fl_timer_init(&s->patience, on_patience);
+    if (!waits_for_answer(s->payload))
+        s->acknowledge = NULL;
+    else
+        fl_loop_timer(s->channel->core->loop, &s->patience, PATIENCE_MS);
     fl_op_start(op, cancel, s);
     s->post = (struct fl_post){ .run = on_start };
     fl_loop_post(s->channel->core->loop, &s->post);
@@ -365,10 +469,10 @@ struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena)
     struct fl_str ret = FL_STR("");
     if (!fl_str_is(fl_json_get_str(payload, "type"), "view_submission"))
         return ret;
-    fl_buf_puts(&out, "{\"response_action\":\"update\",\"view\":");
-    fl_slack_view_text(&out, is_turned(json_object_get(payload, "view")) ? FL_STR("Loading...")
-                                                                         : FL_STR("Recording..."));
-    fl_buf_putc(&out, '}');
+    if (waits_for_answer(payload))
+        return (struct fl_str){ NULL, 0 };
+    put_answer(&out,
+               is_turned(json_object_get(payload, "view")) ? FL_STR("Loading...") : RECORDING);
     if (!out.is_failed)
         ret = fl_arena_str(arena, fl_buf_view(&out));
     fl_buf_fini(&out);

@@ -74,6 +74,7 @@ bool fl_slack_hook_first(const struct fl_channel *ch, const struct fl_http_excha
         json_decref(tree);
         return false;
     }
+    bool is_known = true;
     *ret_once = fl_arena_str(arena, fl_http_header_get(ex, SIGNED));
     *ret_answer = fl_slack_event_ack(tree, arena);
     if (fl_str_is(fl_json_get_str(tree, "type"), "url_verification")) {
@@ -81,18 +82,19 @@ bool fl_slack_hook_first(const struct fl_channel *ch, const struct fl_http_excha
         fl_buf_puts(&out, "{\"challenge\":");
         fl_buf_json_str(&out, challenge.p ? challenge : FL_STR(""));
         fl_buf_putc(&out, '}');
-        if (!out.is_failed)
-            *ret_answer = fl_arena_str(arena, fl_buf_view(&out));
+        *ret_answer = out.is_failed ? FL_STR("") : fl_arena_str(arena, fl_buf_view(&out));
+        is_known = ret_answer->p != NULL;
         fl_buf_fini(&out);
     }
     json_decref(tree);
-    return ret_once->p && ret_answer->p;
+    return ret_once->p && is_known;
 }
 
 /* ---------------------------------------------------------------- doing it */
 struct hooked {
     struct fl_op op;
     struct fl_op *user;
+    struct fl_hook_answer *answer;
     struct fl_slack_event event;
     json_t *tree;
 };
@@ -105,11 +107,18 @@ static void on_handled(struct fl_op *op)
     fl_op_finish(user, op->code);
 }
 
+static void acknowledge(struct fl_slack_event *event, struct fl_str text)
+{
+    struct fl_hook_answer *answer = FL_CONTAINER(event, struct hooked, event)->answer;
+    answer->text = text;
+    answer->give(answer);
+    answer->text = FL_STR("");
+}
+
 enum fl_code fl_slack_hook_start(struct fl_op *op, struct fl_channel *ch, struct fl_str body,
-                                 struct fl_arena *arena, struct fl_str *ret_answer)
+                                 struct fl_arena *arena, struct fl_hook_answer *answer)
 {
     struct hooked *h = FL_ARENA_NEW(arena, struct hooked);
-    FL_UNUSED(ret_answer); /* was given */
     if (!h)
         return fl_err_code(&op->err, FL_NOMEM);
     h->tree = read_body(body, arena);
@@ -119,7 +128,9 @@ enum fl_code fl_slack_hook_start(struct fl_op *op, struct fl_channel *ch, struct
     }
     h->user = op;
     h->op.done = on_handled;
-    h->event = (struct fl_slack_event){ .channel = ch, .payload = h->tree };
+    h->answer = answer;
+    h->event =
+        (struct fl_slack_event){ .channel = ch, .payload = h->tree, .acknowledge = acknowledge };
     enum fl_code code = fl_slack_event_start(&h->op, &h->event);
     if (code) {
         op->err = h->op.err;

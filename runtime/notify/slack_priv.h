@@ -21,6 +21,7 @@
 #define FL_SLACK_SECTIONS_MAX  1500 /* each has at least half of what it may have: .._WHOLE_MAX */
 #define FL_SLACK_PAGE_SECTIONS 8    /* of a modal's page: a view holds 250 KB */
 #define FL_SLACK_TIMEOUT_MS    15000
+#define FL_SLACK_FORM_CODE     "code"            /* the form, its block and its input */
 #define FL_SLACK_WHOLE_MAX     ((size_t)2 << 20) /* 200 KB, each byte an escape, and more */
 
 /* ---- the Web API ---- */
@@ -66,6 +67,8 @@ bool fl_slack_meta_read(struct fl_str text, struct fl_slack_meta *ret);
 /* Views (modals). */
 void fl_slack_view_text(struct fl_buf *out, struct fl_str text);
 void fl_slack_view_words(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words);
+/* Asks for a code of the authenticator, and to type `words` (NULL: no words). */
+void fl_slack_view_code(struct fl_buf *out, const struct fl_slack_meta *meta, const char *words);
 void fl_slack_view_reason(struct fl_buf *out, const struct fl_slack_meta *meta, bool asks);
 /* A page of the whole card, with its buttons; the page is put into its bounds. */
 enum fl_code fl_slack_view_card(struct fl_buf *out, const struct fl_chat_drawing *drawing,
@@ -119,6 +122,9 @@ struct fl_slack_event {
     /* ---- inputs, until it is done ---- */
     struct fl_channel *channel;
     const json_t *payload; /* of an interaction or a command */
+    /* Gives what fl_slack_event_ack left open: once, at the latest when the event is done. May be
+     * NULL. `answer` as there, for the call. */
+    void (*acknowledge)(struct fl_slack_event *event, struct fl_str answer);
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_post post;
@@ -138,6 +144,9 @@ struct fl_slack_event {
     bool asks;      /* that reason is a question: it may be asked again */
     bool is_edit;   /* the modal asks for other arguments */
     bool is_form;   /* it has several cards with a verdict each */
+    bool is_proof;  /* the modal asks for a code */
+    struct fl_person_auth *auth;
+    struct fl_timer patience; /* until it is acknowledged anyhow */
     bool is_submitted;
     /* of what Slack tells by itself */
     struct fl_tx tx, noting;
@@ -157,7 +166,8 @@ enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *event
 bool fl_slack_is_id(struct fl_str s);
 /* Who, what, where, into the event; false: it is dropped without a word. */
 bool fl_slack_event_read(struct fl_slack_event *event);
-/* What is answered at once, before anything is done; "" nothing. */
+/* What is answered at once, before anything is done; "" nothing; p NULL: what comes of it is, by
+ * event->acknowledge. */
 struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena);
 
 /* ---- who they are (one loop thread) ---- */
@@ -221,7 +231,8 @@ bool fl_slack_hook_first(const struct fl_channel *channel, const struct fl_http_
                          struct fl_str body, struct fl_arena *arena, struct fl_str *ret_once,
                          struct fl_str *ret_answer);
 enum fl_code fl_slack_hook_start(struct fl_op *op, struct fl_channel *channel, struct fl_str body,
-                                 struct fl_arena *arena, struct fl_str *ret_answer) FL_MUST_CHECK;
+                                 struct fl_arena *arena,
+                                 struct fl_hook_answer *answer) FL_MUST_CHECK;
 enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel) FL_MUST_CHECK;
 /* The WebSockets of Socket Mode: one, two while one follows the other. */
 struct fl_slack_lines {

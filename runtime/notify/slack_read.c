@@ -122,13 +122,14 @@ static bool read_action(struct fl_slack_event *s)
     s->asks = e->verb == FL_CHAT_ASK;
     s->is_edit = e->verb == FL_CHAT_EDIT;
     s->is_form = e->verb == FL_CHAT_FORM;
-    s->wants_modal = s->is_review || s->asks || s->is_edit || s->is_form ||
+    s->is_proof = e->verb == FL_CHAT_PROVE;
+    s->wants_modal = s->is_review || s->asks || s->is_edit || s->is_form || s->is_proof ||
                      e->verb == FL_CHAT_WHY || e->verb == FL_CHAT_TYPED;
     if (!view)
         s->meta =
             (struct fl_slack_meta){ .button = value, .place = e->place, .message = e->message };
-    else if (e->verb == FL_CHAT_TYPED)
-        s->meta.button = value; /* the form of the words is about that */
+    else if (e->verb == FL_CHAT_TYPED || s->is_proof)
+        s->meta.button = value; /* the form of the words, or of the code, is about that */
     return true;
 }
 
@@ -141,6 +142,22 @@ static bool read_edit(struct fl_slack_event *s, const json_t *view)
            s->event.verb == FL_CHAT_EDIT;
 }
 
+/* What one who has read it types to approve it: the code, and the words where there is an input. */
+static bool read_code(struct fl_slack_event *s, const json_t *view)
+{
+    const json_t *values = json_object_get(json_object_get(view, "state"), "values");
+    const json_t *input = json_object_get(values, FL_SLACK_FORM_CODE);
+    const json_t *words = json_object_get(json_object_get(values, "reason"), "reason");
+    struct fl_chat_event *e = &s->event;
+    if (!read_view(s, view) || !fl_chat_button_read(s->meta.button, e) || e->verb != FL_CHAT_PROVE)
+        return false;
+    e->code = fl_str_trim(fl_json_get_str(json_object_get(input, FL_SLACK_FORM_CODE), "value"));
+    e->typed = fl_json_get_str(words, "value");
+    e->has_read = s->meta.pages > 0 && s->meta.page + 1 == s->meta.pages;
+    e->verb = FL_CHAT_APPROVE;
+    return e->code.n > 0;
+}
+
 static bool read_submission(struct fl_slack_event *s)
 {
     const json_t *view = json_object_get(s->payload, "view");
@@ -151,6 +168,8 @@ static bool read_submission(struct fl_slack_event *s)
         return read_edit(s, view);
     if (fl_str_is(fl_json_get_str(view, "callback_id"), "many"))
         return read_form(s, view, 1);
+    if (fl_str_is(fl_json_get_str(view, "callback_id"), FL_SLACK_FORM_CODE))
+        return read_code(s, view);
     if (!fl_str_is(fl_json_get_str(view, "callback_id"), "reason") || !read_view(s, view) ||
         !fl_chat_button_read(s->meta.button, e) ||
         (e->verb != FL_CHAT_WHY && e->verb != FL_CHAT_ASK && e->verb != FL_CHAT_TYPED))

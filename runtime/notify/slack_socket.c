@@ -23,6 +23,7 @@ struct work {
     struct fl_list link;
     struct fl_slack_event event;
     struct fl_slack_lines *lines;
+    struct line *line; /* it came by; NULL: closed since */
     json_t *envelope;
     struct fl_retired retired;
 };
@@ -41,31 +42,11 @@ static void on_done(struct fl_op *op)
     fl_loop_retire(w->lines->channel->core->loop, &w->retired, release_work, w);
 }
 
-static void do_work(struct fl_slack_lines *lines, json_t *envelope)
-{
-    struct work *w = fl_calloc(1, sizeof *w);
-    if (!w)
-        return;
-    w->lines = lines;
-    w->envelope = json_incref(envelope);
-    w->op.done = on_done;
-    w->event = (struct fl_slack_event){ .channel = lines->channel,
-                                        .payload = json_object_get(envelope, "payload") };
-    fl_list_push_back(&lines->works, &w->link);
-    if (fl_slack_event_start(&w->op, &w->event) != FL_OK) {
-        fl_list_remove(&w->link);
-        json_decref(w->envelope);
-        fl_free(w);
-    }
-}
-
-static void acknowledge(struct line *l, struct fl_str id, const json_t *payload)
+static void send_ack(struct line *l, const json_t *envelope, struct fl_str answer)
 {
     struct fl_buf out = FL_BUF_INIT;
-    struct fl_arena *arena = fl_arena_new(0);
-    struct fl_str answer = arena ? fl_slack_event_ack(payload, arena) : FL_STR("");
     fl_buf_puts(&out, "{\"envelope_id\":");
-    fl_buf_json_str(&out, id);
+    fl_buf_json_str(&out, fl_json_get_str(envelope, "envelope_id"));
     if (answer.n) {
         fl_buf_puts(&out, ",\"payload\":");
         fl_buf_str(&out, answer);
@@ -74,6 +55,44 @@ static void acknowledge(struct line *l, struct fl_str id, const json_t *payload)
     if (!out.is_failed)
         fl_dial_send(&l->dial, fl_buf_view(&out));
     fl_buf_fini(&out);
+}
+
+/* By the line that it came by: Slack knows no other answer to it. */
+static void acknowledge_late(struct fl_slack_event *event, struct fl_str answer)
+{
+    struct work *w = FL_CONTAINER(event, struct work, event);
+    if (w->line)
+        send_ack(w->line, w->envelope, answer);
+}
+
+static void do_work(struct line *l, json_t *envelope)
+{
+    struct fl_slack_lines *lines = l->lines;
+    struct work *w = fl_calloc(1, sizeof *w);
+    if (!w)
+        return;
+    w->lines = lines;
+    w->line = l;
+    w->envelope = json_incref(envelope);
+    w->op.done = on_done;
+    w->event = (struct fl_slack_event){ .channel = lines->channel,
+                                        .payload = json_object_get(envelope, "payload"),
+                                        .acknowledge = acknowledge_late };
+    fl_list_push_back(&lines->works, &w->link);
+    if (fl_slack_event_start(&w->op, &w->event) != FL_OK) {
+        fl_list_remove(&w->link);
+        json_decref(w->envelope);
+        fl_free(w);
+    }
+}
+
+static void acknowledge(struct line *l, const json_t *envelope)
+{
+    struct fl_arena *arena = fl_arena_new(0);
+    struct fl_str answer =
+        arena ? fl_slack_event_ack(json_object_get(envelope, "payload"), arena) : FL_STR("");
+    if (answer.p)
+        send_ack(l, envelope, answer);
     fl_arena_free(&arena);
 }
 
@@ -107,9 +126,9 @@ static void on_text(struct fl_dial *dial, struct fl_str text)
             want_line(l->lines);
         }
     } else if (id.n) {
-        acknowledge(l, id, json_object_get(tree, "payload"));
+        acknowledge(l, tree);
         if (!l->lines->is_stopping)
-            do_work(l->lines, tree);
+            do_work(l, tree);
     }
     json_decref(tree);
 }
@@ -126,6 +145,10 @@ static void on_closed(struct fl_dial *dial, const struct fl_err *why)
     fl_list_remove(&l->link);
     FL_LIST_FOREACH (link, &lines->all) {
         has_other |= !FL_CONTAINER(link, struct line, link)->is_leaving;
+    }
+    FL_LIST_FOREACH (link, &lines->works) {
+        struct work *w = FL_CONTAINER(link, struct work, link);
+        w->line = w->line == l ? NULL : w->line;
     }
     fl_free(l);
     lines->failures += !has_other;

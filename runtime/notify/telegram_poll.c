@@ -317,7 +317,7 @@ static void on_handled(struct fl_op *op)
 
 enum fl_code fl_telegram_hook_start(struct fl_op *op, struct fl_channel *channel,
                                     struct fl_str body, struct fl_arena *arena,
-                                    struct fl_str *ret_answer)
+                                    struct fl_hook_answer *answer)
 {
     struct hooked *h = FL_ARENA_NEW(arena, struct hooked);
     if (!h)
@@ -330,7 +330,7 @@ enum fl_code fl_telegram_hook_start(struct fl_op *op, struct fl_channel *channel
     h->user = op;
     h->op.done = on_handled;
     h->update = (struct fl_telegram_update){ .channel = channel, .update = h->tree };
-    *ret_answer = FL_STR("{}");
+    answer->text = FL_STR("{}");
     enum fl_code code = fl_telegram_update_start(&h->op, &h->update);
     if (code) {
         op->err = h->op.err;

@@ -62,6 +62,6 @@ bool fl_telegram_is_genuine(const struct fl_channel *channel, const struct fl_ht
                             struct fl_str body);
 enum fl_code fl_telegram_hook_start(struct fl_op *op, struct fl_channel *channel,
                                     struct fl_str body, struct fl_arena *arena,
-                                    struct fl_str *ret_answer) FL_MUST_CHECK;
+                                    struct fl_hook_answer *answer) FL_MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@ static struct fl_sql sql_describe = { "person_describe", "SELECT person_describe
 static struct fl_sql sql_secret = { "person_secret", "SELECT person_set_secret($1, $2, $3, $4)",
                                     0 };
 static struct fl_sql sql_failed = { "person_failed", "SELECT person_failed($1)", 0 };
+static struct fl_sql sql_try = { "person_try", "SELECT t FROM person_try($1) t WHERE t", 0 };
 static struct fl_sql sql_passed = { "person_passed", "SELECT person_passed($1, $2)", 0 };
 static struct fl_sql sql_active = { "person_active", "SELECT person_set_active($1, $2)", 0 };
 static struct fl_sql sql_organizations = { "person_organizations",
@@ -87,6 +88,11 @@ static struct fl_query *by_id(struct fl_tx *tx, struct fl_sql *sql, const struct
 struct fl_query *fl_store_person_failed(struct fl_tx *tx, const struct fl_uuid *id)
 {
     return by_id(tx, &sql_failed, id);
+}
+
+struct fl_query *fl_store_person_try(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return by_id(tx, &sql_try, id);
 }
 
 struct fl_query *fl_store_person_passed(struct fl_tx *tx, const struct fl_uuid *id, int64_t step)

@@ -23,6 +23,8 @@ void fl_store_person_secret(struct fl_tx *tx, const struct fl_uuid *id, struct f
                             struct fl_str totp_sealed, bool clears_totp);
 /* Returns true if the person is locked out now. */
 struct fl_query *fl_store_person_failed(struct fl_tx *tx, const struct fl_uuid *id);
+/* Counts as a wrong answer until fl_store_person_passed. No row: locked out before. */
+struct fl_query *fl_store_person_try(struct fl_tx *tx, const struct fl_uuid *id);
 /* step 0: no TOTP. Returns a true cell; null when this step was used before. */
 struct fl_query *fl_store_person_passed(struct fl_tx *tx, const struct fl_uuid *id, int64_t step);
 void fl_store_person_active(struct fl_tx *tx, const struct fl_uuid *id, bool is_active);

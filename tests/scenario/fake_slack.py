@@ -88,6 +88,7 @@ class FakeSlack:
         self.limited = 0         # so many calls of chat.* are 429
         self.retry_after = 1
         self.refuses = {}        # method -> error
+        self.holds = {}          # method -> event: it is answered when that is set
         self.loses_answers = 0   # so many posts are taken, and their answer is lost
         self.on_post = None      # called with the message once it stands, before the answer
         self.token = TOKEN
@@ -318,14 +319,46 @@ class FakeSlack:
         payload["view"] = dict(now, state={"values": values})
         return self.after_submit(now, payload, timeout)
 
+    def typed(self, user, view, **texts):
+        """The submission of a form whose inputs (by their action ids) hold these texts."""
+        inputs = {b["element"]["action_id"]: b for b in view["blocks"] if b["type"] == "input"}
+        assert set(texts) == set(inputs), "the form has %s" % sorted(inputs)
+        values = {}
+        for name, text in texts.items():
+            e = inputs[name]["element"]
+            assert e["min_length"] <= len(text) <= e["max_length"], "the input would not take it"
+            values[inputs[name]["block_id"]] = {name: {"type": "plain_text_input", "value": text}}
+        payload = self.base(user, "view_submission")
+        payload["view"] = dict(view, state={"values": values})
+        return payload
+
+    def submit_typed(self, user, view, timeout=10, **texts):
+        """Submits it: {action id: what is wrong with it}, with the form as it was, or the text that
+        stands there then."""
+        now = self.views[view["id"]]
+        return self.after_submit(now, self.typed(user, now, **texts), timeout)
+
+    def errors(self, view, answer):
+        """Each stands beneath an input of the form, which stays."""
+        wrong = answer["errors"]
+        blocks = {b["block_id"]: b for b in view["blocks"] if b["type"] == "input"}
+        if set(answer) != {"response_action", "errors"} or not wrong or set(wrong) - set(blocks) or \
+                not all(isinstance(v, str) and 0 < len(v) <= 2000 for v in wrong.values()):
+            self.bad("errors of no input", "response_action", answer)
+        return {blocks[b]["element"]["action_id"]: text for b, text in wrong.items()}
+
     def after_submit(self, now, payload, timeout):
         status, body = self.send(payload)
         answer = json.loads(body) if body else {}
+        if answer.get("response_action") == "errors":
+            return self.errors(now, answer)
         if answer.get("response_action") == "update":
             self.check_view("response_action", answer["view"])
             with self.lock:
                 if self.views[now["id"]] is now:  # else an update came while the answer was read
                     self.views[now["id"]] = dict(answer["view"], id=now["id"])
+        elif answer:
+            self.bad("an answer to a submission", "response_action", answer)
 
         def look():
             at = self.views[now["id"]]
@@ -443,6 +476,8 @@ class FakeSlack:
             self.bad("unknown members %s" % (set(args) - MEMBERS[method]), method, args)
         if method in self.refuses:
             raise Refuse(self.refuses[method])
+        if method in self.holds:
+            self.holds[method].wait(30)
         if method.startswith("chat.") and self.limited > 0:
             self.limited -= 1
             raise Refuse("ratelimited", 429, {"Retry-After": str(self.retry_after)})

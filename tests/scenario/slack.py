@@ -47,9 +47,9 @@ class SlackHouse:
 
     def __init__(self, rt, sl, thresholds=({"approve": 1},), people=("ann", "bob"),
                  channels=(OPS,), mode="http", notify=("sl",), secret=None, disclose=None, files=False,
-                 batch=False, rate=None, **ask):
+                 batch=False, rate=None, own_people=False, **ask):
         self.rt, self.sl = rt, sl
-        self.org = Org(rt, files=files, scenario=True, policy=None)
+        self.org = Org(rt, files=files, scenario=True, policy=None, own_people=own_people)
         config = {"cards_per_minute": rate} if rate else {}
         if channels:
             config["channels"] = [sl.channel(c) for c in channels]

@@ -239,6 +239,7 @@ static void test_what_is_said_beside_a_card(void)
     struct fl_card_facts f = waiting();
     struct made m = make(&f, fl_channel_slack.whole_max);
     struct fl_chat_drawing d = drawing_of(&m.card);
+    struct fl_chat_drawn drawn;
     d.asks_stop = true;
     check_message("asks_stop", &d);
     d.asks_stop = false;
@@ -252,6 +253,10 @@ static void test_what_is_said_beside_a_card(void)
     d.is_typed = false;
     d.may_withdraw = true;
     check_message("waiting_voted", &d);
+    d.may_withdraw = false;
+    d.is_proved = true;
+    d.note = FL_STR("Approving asks for a code of your authenticator.");
+    check_golden("slack", "waiting_code", draw_message(&fl_channel_slack, &d, &drawn));
     drop(&m);
     f = over(FL_APPROVAL_SUCCEEDED);
     f.disclose = FL_DISCLOSE_SUMMARY;
@@ -372,6 +377,10 @@ static void test_slack_forms(void)
     check_golden("slack", "form_question", chat_parse(&text));
     fl_slack_view_words(&text, &meta, "120.00 EUR");
     check_golden("slack", "form_words", chat_parse(&text));
+    fl_slack_view_code(&text, &meta, NULL);
+    check_golden("slack", "form_code", chat_parse(&text));
+    fl_slack_view_code(&text, &meta, "120.00 EUR");
+    check_golden("slack", "form_code_words", chat_parse(&text));
     fl_slack_view_text(&text, FL_STR("rejected: wrong target"));
     check_golden("slack", "form_text", chat_parse(&text));
 }
