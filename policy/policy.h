@@ -137,6 +137,8 @@ struct fl_policy_world {
     bool (*has_agent)(void *ctx, struct fl_str pattern); /* one that it matches, or more */
     /* People who fit the threshold now; see fl_quorum_eligible. */
     unsigned (*eligible)(void *ctx, const struct fl_threshold *threshold);
+    /* Of them, those who are there, or whose delegate is; see fl_quorum_present. */
+    unsigned (*present)(void *ctx, const struct fl_threshold *threshold);
     void *ctx;
 };
 /* Unreachable and shadowed rules, tools without a rule, unknown tools, paths, groups, channels,

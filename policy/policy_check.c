@@ -198,6 +198,11 @@ static void check_threshold(struct checking *c, const struct policy_rule *rule, 
                "threshold %zu needs all %u people who could approve: for an agent that one of them "
                "owns it cannot be met",
                at + 1, eligible);
+    unsigned present = w->present ? w->present(w->ctx, t) : eligible;
+    if (eligible >= wanted && present < wanted)
+        report(c, FL_SEVERITY_WARNING, rule,
+               "threshold %zu needs %u to approve, and while others are away %u %s there who could",
+               at + 1, wanted, present, present == 1 ? "is" : "are");
 }
 
 /* For those who work alone, and somebody else has come. */

@@ -4,70 +4,10 @@
 #include <stdio.h>
 
 #include "flopinio/base/arena.h"
-#include "flopinio/base/mem.h"
 #include "policy/policy_priv.h"
-
-enum { WHERE_STEPS = 10000, WHERE_BYTES = 256 * 1024 };
+#include "policy/quorum_priv.h"
 
 enum vote_state { VOTE_NONE, VOTE_REJECTS, VOTE_APPROVES, VOTE_APPROVES_WITHOUT_FACTOR };
-
-/* ---- one person and one threshold ---- */
-static bool is_in_group(const struct fl_quorum_person *person, struct fl_str group)
-{
-    for (size_t i = 0; i < person->group_count; i++) {
-        if (fl_str_eq(person->groups[i], group))
-            return true;
-    }
-    return false;
-}
-
-static bool is_in_groups(const struct fl_threshold *t, const struct fl_quorum_person *person)
-{
-    size_t hits = 0;
-    for (size_t i = 0; i < t->group_count; i++)
-        hits += is_in_group(person, t->groups[i]);
-    return t->match == FL_MATCH_ALL ? hits == t->group_count : hits > 0 || t->group_count == 0;
-}
-
-/* An error of the predicate is a no, but no memory must not look like one. */
-static enum fl_code satisfies_where(const struct fl_threshold *t,
-                                    const struct fl_quorum_person *person, bool *ret)
-{
-    *ret = t->where.n == 0;
-    if (*ret)
-        return FL_OK;
-    FL_ASSERT(t->where_program);
-    struct fl_arena *arena = fl_arena_new(0);
-    struct fl_cel_value *groups =
-        arena ? fl_arena_array(arena, person->group_count, sizeof *groups) : NULL;
-    enum fl_code code = FL_NOMEM;
-    if (groups) {
-        struct fl_cel_value vars[PERSON_VAR_COUNT], v;
-        for (size_t i = 0; i < person->group_count; i++)
-            groups[i] = fl_cel_str(person->groups[i]);
-        vars[PERSON_NAME] = fl_cel_str(person->name);
-        vars[PERSON_ROLE] = fl_cel_str(fl_str_of(fl_role_name(person->role)));
-        vars[PERSON_GROUPS] = fl_cel_list(groups, person->group_count);
-        struct fl_cel_run run = {
-            .vars = vars, .arena = arena, .steps = WHERE_STEPS, .max_bytes = WHERE_BYTES
-        };
-        code = fl_cel_eval(t->where_program, &run, &v, NULL);
-        *ret = code == FL_OK && v.kind == FL_CEL_BOOL && v.b;
-    }
-    fl_arena_free(&arena);
-    return code == FL_NOMEM ? FL_NOMEM : FL_OK;
-}
-
-/* Active, with a role that may decide, in the groups, and fitting the predicate. */
-static enum fl_code fits(const struct fl_threshold *t, const struct fl_quorum_person *person,
-                         bool *ret)
-{
-    *ret = false;
-    if (!person->is_active || !fl_role_may(person->role, FL_ACTION_DECIDE) ||
-        !is_in_groups(t, person))
-        return FL_OK;
-    return satisfies_where(t, person, ret);
-}
 
 /* ---- one person ---- */
 static const struct fl_quorum_excluded *exclusion_of(const struct fl_quorum_facts *f,
@@ -103,117 +43,30 @@ static enum vote_state vote_of(const struct fl_quorum_facts *f,
     return state;
 }
 
-/* ---- match each: so many from each group, all different people ---- */
+/* ---- the whole ---- */
 
-/* Places to fill: `approve` of each group. A person takes one place of a group they are in; who
- * sits where is rearranged to seat another one (augmenting paths, breadth first). */
-struct seating {
-    const struct fl_threshold *t;
-    const struct fl_quorum_person *people;
-    const size_t *who; /* indexes of the people that count */
-    size_t taken[FL_THRESHOLD_GROUPS_MAX];
-    unsigned char *seat; /* per `who`: group + 1; 0 none */
-    size_t seated[FL_APPROVE_MAX * FL_THRESHOLD_GROUPS_MAX];
-    size_t seated_count;
+/* An approval stands for one person: who gave it, or one of those for whom they decide and who have
+ * given none themselves. So no two stand for the same one, and what delegates approve is what those
+ * could have approved for whom they did it. */
+struct caster {
+    size_t *as; /* for whom it could stand; none that another one does as well for everywhere */
+    size_t as_count, at;
 };
 
-static bool could_sit(const struct seating *s, size_t who, size_t group)
-{
-    return is_in_group(&s->people[s->who[who]], s->t->groups[group]);
-}
+enum { CASTS_MAX = 1024 }; /* ways to choose; where there are more, everybody is for themselves */
 
-/* Seats one more person, if a rearrangement makes room. */
-static void seat(struct seating *s, size_t who)
-{
-    size_t queue[FL_THRESHOLD_GROUPS_MAX];    /* groups to make room in */
-    size_t mover_to[FL_THRESHOLD_GROUPS_MAX]; /* who would move into the group */
-    bool is_seen[FL_THRESHOLD_GROUPS_MAX] = { false };
-    size_t head = 0, tail = 0;
-    for (size_t g = 0; g < s->t->group_count; g++) {
-        if (could_sit(s, who, g)) {
-            is_seen[g] = true;
-            mover_to[g] = who;
-            queue[tail++] = g;
-        }
-    }
-    for (; head < tail; head++) {
-        size_t g = queue[head];
-        if (s->taken[g] < s->t->approve) {
-            s->taken[g]++; /* everybody on the way moves one on */
-            for (;;) {
-                size_t mover = mover_to[g], left = s->seat[mover];
-                s->seat[mover] = (unsigned char)(g + 1);
-                if (left == 0) {
-                    s->seated[s->seated_count++] = who;
-                    return;
-                }
-                g = left - 1;
-            }
-        }
-        for (size_t i = 0; i < s->seated_count; i++) {
-            size_t other = s->seated[i];
-            for (size_t to = 0; s->seat[other] == g + 1 && to < s->t->group_count; to++) {
-                if (!is_seen[to] && could_sit(s, other, to)) {
-                    is_seen[to] = true;
-                    mover_to[to] = other;
-                    queue[tail++] = to;
-                }
-            }
-        }
-    }
-}
-
-static unsigned needed_by(const struct fl_threshold *t)
-{
-    return t->approve * (t->match == FL_MATCH_EACH ? (unsigned)t->group_count : 1);
-}
-
-/* How many of these people count: for match each as many as can be seated, else all. */
-static enum fl_code count_people(const struct fl_threshold *t,
-                                 const struct fl_quorum_person *people, const size_t *who,
-                                 size_t who_count, unsigned *ret)
-{
-    *ret = (unsigned)who_count;
-    if (t->match != FL_MATCH_EACH)
-        return FL_OK;
-    struct seating s = { .t = t, .people = people, .who = who };
-    s.seat = fl_calloc(who_count, 1);
-    if (!s.seat)
-        return FL_NOMEM;
-    for (size_t i = 0; i < who_count && s.seated_count < needed_by(t); i++)
-        seat(&s, i);
-    *ret = (unsigned)s.seated_count;
-    fl_free(s.seat);
-    return FL_OK;
-}
-
-unsigned fl_quorum_eligible(const struct fl_threshold *t, const struct fl_quorum_person *people,
-                            size_t count)
-{
-    struct fl_arena *arena = fl_arena_new(0);
-    size_t *who = arena ? fl_arena_array(arena, count, sizeof *who) : NULL, n = 0;
-    unsigned total = 0;
-    bool is_fit = false, is_ok = who != NULL;
-    for (size_t i = 0; is_ok && i < count; i++) {
-        is_ok = fits(t, &people[i], &is_fit) == FL_OK;
-        if (is_ok && is_fit)
-            who[n++] = i;
-    }
-    if (is_ok && count_people(t, people, who, n, &total))
-        total = 0;
-    fl_arena_free(&arena);
-    return total;
-}
-
-/* ---- the whole ---- */
 struct counting {
     const struct fl_quorum_facts *f;
-    enum vote_state *votes;  /* per person; VOTE_NONE of those who do not count at all */
-    bool *is_out;            /* excluded, or in the list a second time */
-    bool *fits;              /* per threshold and person */
-    bool *could_decide;      /* has not voted and fits a threshold */
-    size_t *approvers, *all; /* of the threshold in hand */
+    enum vote_state *votes; /* per person; VOTE_NONE of those who do not count at all */
+    bool *is_out;           /* excluded, or in the list a second time */
+    bool *is_stale;         /* their rejection counts everywhere */
+    unsigned *places;       /* per threshold and person: where they count by themselves */
+    bool *could_decide;     /* has not voted and fits a threshold */
+    unsigned *gathered;     /* places of those of the threshold in hand */
+    struct caster *casters; /* who approves, and counts somewhere */
+    size_t caster_count;
     unsigned stale_rejections;
+    struct fl_arena *arena;
 };
 
 static const struct fl_quorum_person *person_of(const struct fl_quorum_facts *f,
@@ -232,16 +85,58 @@ static bool is_repeated(const struct counting *c, size_t person)
     return person_of(c->f, &c->f->people[person].id) != &c->f->people[person];
 }
 
-static bool fits_any(const struct counting *c, size_t person)
+static unsigned own_places(const struct counting *c, size_t threshold, size_t person)
 {
-    bool is_fit = false;
-    for (size_t t = 0; t < c->f->ask->threshold_count; t++)
-        is_fit |= c->fits[t * c->f->person_count + person];
-    return is_fit && !c->is_out[person];
+    return c->places[threshold * c->f->person_count + person];
 }
 
-/* Rejections of people who fit no threshold now. They had to fit one when they voted, and who
- * rejects and then leaves must not turn the answer into an approval: each counts everywhere. */
+static bool counts_somewhere(const struct counting *c, size_t person)
+{
+    unsigned places = 0;
+    for (size_t t = 0; t < c->f->ask->threshold_count; t++)
+        places |= own_places(c, t, person);
+    return places && !c->is_out[person];
+}
+
+/* May this one's vote stand for that other one's? */
+static bool stands_for(const struct counting *c, size_t person, size_t other)
+{
+    const struct fl_quorum_person *people = c->f->people;
+    return !c->f->ignores_delegates && !c->is_out[person] &&
+           fl_quorum_may_decide(&people[person]) &&
+           fl_quorum_decides_for(&people[person], &people[other]);
+}
+
+/* Does a rejection of theirs count there? Once, for whomever; not where who is away rejects it. */
+static bool rejects(const struct counting *c, size_t threshold, size_t person)
+{
+    bool is_so = own_places(c, threshold, person) != 0;
+    if (c->is_stale[person]) /* counted already */
+        return false;
+    for (size_t i = 0; i < c->f->person_count && !is_so; i++)
+        is_so =
+            stands_for(c, person, i) && c->votes[i] != VOTE_REJECTS && own_places(c, threshold, i);
+    return is_so;
+}
+
+/* Do they stand for all for whom they rejected it, and fit a threshold? */
+static bool still_fits(const struct counting *c, size_t person, unsigned stood_for)
+{
+    bool is_fit = counts_somewhere(c, person);
+    unsigned stands = 0;
+    for (size_t i = 0; i < c->f->person_count; i++) {
+        unsigned more = 0;
+        for (size_t t = 0; stands_for(c, person, i) && t < c->f->ask->threshold_count; t++) {
+            is_fit |= own_places(c, t, i) != 0;
+            more |= own_places(c, t, i) & ~own_places(c, t, person);
+        }
+        stands += more != 0;
+    }
+    return is_fit && stands >= stood_for;
+}
+
+/* Rejections of people who do not fit any more as they did when they voted: who rejects and then
+ * leaves must not turn the answer into an approval, so each counts everywhere. */
 static unsigned stale_rejections(const struct counting *c)
 {
     const struct fl_quorum_facts *f = c->f;
@@ -254,7 +149,11 @@ static unsigned stale_rejections(const struct counting *c)
         if (!is_first)
             continue;
         const struct fl_quorum_person *person = person_of(f, &f->votes[i].person);
-        count += !person || !fits_any(c, (size_t)(person - f->people));
+        bool is_stale =
+            !person || !still_fits(c, (size_t)(person - f->people), f->votes[i].stood_for);
+        if (is_stale && person)
+            c->is_stale[person - f->people] = true;
+        count += is_stale;
     }
     return count;
 }
@@ -268,8 +167,8 @@ static enum fl_code look_at_people(struct counting *c)
             exclusion_of(f, &f->people[i]) != NULL || (vote != VOTE_NONE && is_repeated(c, i));
         c->votes[i] = c->is_out[i] ? VOTE_NONE : vote;
         for (size_t t = 0; !c->is_out[i] && t < f->ask->threshold_count; t++) {
-            enum fl_code code =
-                fits(&f->ask->thresholds[t], &f->people[i], &c->fits[t * f->person_count + i]);
+            enum fl_code code = fl_quorum_places(&f->ask->thresholds[t], &f->people[i],
+                                                 &c->places[t * f->person_count + i]);
             if (code)
                 return code;
         }
@@ -291,32 +190,151 @@ static void describe(const struct fl_threshold *t, struct fl_quorum_progress *p)
     fl_buf_fini(&out);
 }
 
-static enum fl_code count_threshold(struct counting *c, size_t at, struct fl_quorum_progress *p)
+/* ---- for whom each approval stands ---- */
+static bool does_as_well(const struct counting *c, size_t one, size_t other)
+{
+    bool is_so = true;
+    for (size_t t = 0; t < c->f->ask->threshold_count; t++)
+        is_so &= !(own_places(c, t, other) & ~own_places(c, t, one));
+    return is_so;
+}
+
+static void could_stand_for(const struct counting *c, struct caster *k, size_t other)
+{
+    size_t kept = 0;
+    if (!counts_somewhere(c, other))
+        return;
+    for (size_t i = 0; i < k->as_count; i++) {
+        if (does_as_well(c, k->as[i], other))
+            return;
+    }
+    for (size_t i = 0; i < k->as_count; i++) {
+        if (!does_as_well(c, other, k->as[i]))
+            k->as[kept++] = k->as[i];
+    }
+    k->as[kept] = other;
+    k->as_count = kept + 1;
+}
+
+/* Who approves, and for whom each could: how many ways there are to choose; 0: no memory. */
+static size_t find_casters(struct counting *c, bool is_for_others)
+{
+    size_t ways = 1;
+    c->caster_count = 0;
+    for (size_t i = 0; i < c->f->person_count; i++) {
+        struct caster *k = &c->casters[c->caster_count];
+        size_t most = 1;
+        if (c->votes[i] != VOTE_APPROVES)
+            continue;
+        for (size_t other = 0; other < c->f->person_count; other++)
+            most += is_for_others && stands_for(c, i, other);
+        *k = (struct caster){ .as = fl_arena_array(c->arena, most, sizeof *k->as) };
+        if (!k->as)
+            return 0;
+        could_stand_for(c, k, i);
+        for (size_t other = 0; other < c->f->person_count; other++) {
+            bool is_vacant =
+                c->votes[other] == VOTE_NONE || c->votes[other] == VOTE_APPROVES_WITHOUT_FACTOR;
+            if (is_for_others && is_vacant && stands_for(c, i, other))
+                could_stand_for(c, k, other);
+        }
+        c->caster_count += k->as_count > 0;
+        ways = k->as_count > 0 && ways <= CASTS_MAX ? ways * k->as_count : ways;
+    }
+    return ways;
+}
+
+static bool next_way(struct counting *c)
+{
+    for (size_t i = 0; i < c->caster_count; i++) {
+        if (++c->casters[i].at < c->casters[i].as_count)
+            return true;
+        c->casters[i].at = 0;
+    }
+    return false;
+}
+
+struct tally {
+    bool is_enough;
+    unsigned sum, approvals[FL_THRESHOLDS_MAX];
+};
+
+static enum fl_code tally_way(const struct counting *c, struct tally *ret)
+{
+    const struct fl_ask *ask = c->f->ask;
+    size_t met = 0;
+    *ret = (struct tally){ 0 };
+    for (size_t t = 0; t < ask->threshold_count; t++) {
+        unsigned *approvals = &ret->approvals[t], needed = fl_quorum_needed(&ask->thresholds[t]);
+        size_t n = 0;
+        for (size_t i = 0; i < c->caster_count; i++) {
+            c->gathered[n] = own_places(c, t, c->casters[i].as[c->casters[i].at]);
+            n += c->gathered[n] != 0;
+        }
+        if (fl_quorum_seat(&ask->thresholds[t], c->gathered, n, approvals))
+            return FL_NOMEM;
+        *approvals = *approvals > needed ? needed : *approvals;
+        met += *approvals == needed;
+        ret->sum += *approvals;
+    }
+    ret->is_enough = met >= (ask->is_any ? 1 : ask->threshold_count);
+    return FL_OK;
+}
+
+static bool is_better(const struct tally *a, const struct tally *b, size_t thresholds)
+{
+    if (a->is_enough != b->is_enough)
+        return a->is_enough;
+    if (a->sum != b->sum)
+        return a->sum > b->sum;
+    for (size_t t = 0; t < thresholds; t++) {
+        if (a->approvals[t] != b->approvals[t])
+            return a->approvals[t] > b->approvals[t];
+    }
+    return false;
+}
+
+/* The most that the approvals come to. */
+static enum fl_code tally(struct counting *c, struct tally *ret)
+{
+    struct tally one;
+    size_t ways = find_casters(c, true);
+    if (ways > CASTS_MAX)
+        ways = find_casters(c, false);
+    if (!ways || tally_way(c, ret))
+        return FL_NOMEM;
+    while (next_way(c)) {
+        if (tally_way(c, &one))
+            return FL_NOMEM;
+        if (is_better(&one, ret, c->f->ask->threshold_count))
+            *ret = one;
+    }
+    return FL_OK;
+}
+
+static enum fl_code count_threshold(struct counting *c, size_t at, unsigned approvals,
+                                    struct fl_quorum_progress *p)
 {
     const struct fl_threshold *t = &c->f->ask->thresholds[at];
-    size_t approvers = 0, all = 0;
+    size_t all = 0;
     unsigned most = 0;
-    *p = (struct fl_quorum_progress){ .needed = needed_by(t),
+    *p = (struct fl_quorum_progress){ .approvals = approvals,
+                                      .needed = fl_quorum_needed(t),
                                       .deny_needed = t->deny,
                                       .rejections = c->stale_rejections };
     for (size_t i = 0; i < c->f->person_count; i++) {
-        if (!c->fits[at * c->f->person_count + i])
+        p->rejections += c->votes[i] == VOTE_REJECTS && rejects(c, at, i);
+        if (!own_places(c, at, i))
             continue;
-        c->all[all++] = i;
-        if (c->votes[i] == VOTE_APPROVES)
-            c->approvers[approvers++] = i;
-        p->rejections += c->votes[i] == VOTE_REJECTS;
+        c->gathered[all++] = own_places(c, at, i); /* a delegate makes no more of them */
         /* An approval that lacks its second factor can still be given with one. */
         if (c->votes[i] == VOTE_NONE || c->votes[i] == VOTE_APPROVES_WITHOUT_FACTOR) {
             p->could_still++;
             c->could_decide[i] = true;
         }
     }
-    if (count_people(t, c->f->people, c->approvers, approvers, &p->approvals) ||
-        count_people(t, c->f->people, c->all, all, &most))
+    if (fl_quorum_seat(t, c->gathered, all, &most))
         return FL_NOMEM;
-    if (p->approvals > p->needed)
-        p->approvals = p->needed;
     p->is_met = p->approvals >= p->needed;
     p->is_impossible = most < p->needed;
     describe(t, p);
@@ -350,22 +368,27 @@ enum fl_code fl_quorum_count(const struct fl_quorum_facts *facts, struct fl_quor
     size_t n = facts->person_count;
     struct fl_quorum q = { .state = FL_QUORUM_OPEN,
                            .threshold_count = facts->ask->threshold_count };
-    struct counting c = { .f = facts };
     struct fl_arena *arena = fl_arena_new(0);
+    struct counting c = { .f = facts, .arena = arena };
+    struct tally most;
     enum fl_code code = FL_NOMEM;
     if (!arena)
         goto out;
     c.votes = fl_arena_array(arena, n, sizeof *c.votes);
     c.is_out = fl_arena_array(arena, n, sizeof *c.is_out);
-    c.fits = fl_arena_array(arena, n * q.threshold_count, sizeof *c.fits);
+    c.is_stale = fl_arena_array(arena, n, sizeof *c.is_stale);
+    c.places = fl_arena_array(arena, n * q.threshold_count, sizeof *c.places);
     c.could_decide = fl_arena_array(arena, n, sizeof *c.could_decide);
-    c.approvers = fl_arena_array(arena, n, sizeof *c.approvers);
-    c.all = fl_arena_array(arena, n, sizeof *c.all);
-    if (!c.votes || !c.is_out || !c.fits || !c.could_decide || !c.approvers || !c.all)
+    c.gathered = fl_arena_array(arena, n + 1, sizeof *c.gathered);
+    c.casters = fl_arena_array(arena, n + 1, sizeof *c.casters);
+    if (!c.votes || !c.is_out || !c.is_stale || !c.places || !c.could_decide || !c.gathered ||
+        !c.casters)
         goto out;
     code = look_at_people(&c);
+    if (!code)
+        code = tally(&c, &most);
     for (size_t i = 0; !code && i < q.threshold_count; i++)
-        code = count_threshold(&c, i, &q.thresholds[i]);
+        code = count_threshold(&c, i, most.approvals[i], &q.thresholds[i]);
     if (!code) {
         conclude(&c, &q);
         *ret = q;
@@ -373,6 +396,25 @@ enum fl_code fl_quorum_count(const struct fl_quorum_facts *facts, struct fl_quor
 out:
     fl_arena_free(&arena);
     return code ? fl_err_code(err, code) : FL_OK;
+}
+
+enum fl_code fl_quorum_stands_in(const struct fl_quorum_facts *facts,
+                                 const struct fl_quorum_person *delegate,
+                                 const struct fl_quorum_person *away, bool *ret, struct fl_err *err)
+{
+    *ret = false;
+    if (facts->ignores_delegates || !fl_quorum_decides_for(delegate, away) ||
+        !fl_quorum_may_decide(delegate) || exclusion_of(facts, delegate) ||
+        exclusion_of(facts, away))
+        return FL_OK;
+    for (size_t i = 0; i < facts->ask->threshold_count && !*ret; i++) {
+        unsigned theirs, lent;
+        if (fl_quorum_places(&facts->ask->thresholds[i], delegate, &theirs) ||
+            fl_quorum_places(&facts->ask->thresholds[i], away, &lent))
+            return fl_err_code(err, FL_NOMEM);
+        *ret = lent & ~theirs;
+    }
+    return FL_OK;
 }
 
 enum fl_code fl_quorum_may_vote(const struct fl_quorum_facts *facts,
@@ -395,8 +437,15 @@ enum fl_code fl_quorum_may_vote(const struct fl_quorum_facts *facts,
         return fl_err_set(err, FL_FORBIDDEN, "%s", texts[excluded->why]);
     bool is_fit = false;
     for (size_t i = 0; i < facts->ask->threshold_count && !is_fit; i++) {
-        if (fits(&facts->ask->thresholds[i], person, &is_fit))
+        unsigned places;
+        if (fl_quorum_places(&facts->ask->thresholds[i], person, &places))
             return fl_err_code(err, FL_NOMEM);
+        is_fit = places;
+    }
+    for (size_t i = 0; i < facts->person_count && !is_fit; i++) {
+        code = fl_quorum_stands_in(facts, person, &facts->people[i], &is_fit, err);
+        if (code)
+            return code;
     }
     if (!is_fit)
         return fl_err_set(err, FL_FORBIDDEN,

@@ -6,7 +6,14 @@
  * decide, are in its groups, and satisfy its `where`; an error there means no. One person counts
  * at most once in a threshold, but for every threshold that they satisfy. Rejections win, also one
  * by somebody who fits no threshold any more (they did when they voted): it counts for each.
- * Nobody fits: nobody decides. Called inside the deciding transaction. Any thread. */
+ * Nobody fits: nobody decides. Called inside the deciding transaction. Any thread.
+ *
+ * Somebody who is away has a delegate, whose approval may stand for them instead of for the
+ * delegate: for one person in all thresholds of a call, whichever brings it further, and not for
+ * who has voted themselves. So distinct approvals are distinct people by whoever they are cast, and
+ * nothing can be approved with delegates that could not have been without. A rejection counts
+ * wherever it could. Who is excluded decides for nobody, nobody decides for them, and a delegate's
+ * own delegate gets nothing of what the delegate was given. */
 #ifndef FLOPINIO_POLICY_QUORUM_H
 #define FLOPINIO_POLICY_QUORUM_H
 
@@ -20,7 +27,8 @@ struct fl_quorum_person {
     enum fl_role role;
     const struct fl_str *groups;
     size_t group_count;
-    bool is_active; /* false: offboarded, suspended, or not a member any more */
+    bool is_active;          /* false: offboarded, suspended, or not a member any more */
+    struct fl_uuid delegate; /* they are away now: who decides for them; zero: they are not */
 };
 
 /* One per person, their latest. Should a person have more, a rejection among them wins, and one
@@ -29,6 +37,8 @@ struct fl_quorum_vote {
     struct fl_uuid person;
     bool approves;          /* false: rejects */
     bool has_second_factor; /* proved when the vote was cast */
+    unsigned stood_for; /* for so many who were away it was cast, too: a rejection counts for each
+                         * threshold once it does not stand for all of them any more */
 };
 
 enum fl_exclusion {
@@ -50,6 +60,7 @@ struct fl_quorum_facts {
     size_t vote_count;
     const struct fl_quorum_excluded *excluded;
     size_t excluded_count;
+    bool ignores_delegates; /* everybody counts by themselves alone */
 };
 
 enum fl_quorum_state { FL_QUORUM_OPEN, FL_QUORUM_APPROVED, FL_QUORUM_REJECTED };
@@ -57,15 +68,16 @@ enum fl_quorum_state { FL_QUORUM_OPEN, FL_QUORUM_APPROVED, FL_QUORUM_REJECTED };
 struct fl_quorum_progress {
     unsigned approvals, needed; /* of match each: summed over the groups */
     unsigned rejections, deny_needed;
-    unsigned could_still; /* fitting people who have not voted */
+    unsigned could_still; /* people who fit by themselves and have not voted */
     bool is_met, is_impossible;
     char text[200]; /* "1 of 2 from ops or finance" */
 };
 
 struct fl_quorum {
     enum fl_quorum_state state;
-    bool is_impossible;    /* open, and no votes of the people there are could approve it */
-    unsigned could_decide; /* distinct people who have not voted and fit a threshold */
+    bool is_impossible; /* open, and no votes of the people there are could approve it */
+    unsigned
+        could_decide; /* distinct people who have not voted and fit a threshold by themselves */
     size_t threshold_count;
     struct fl_quorum_progress thresholds[FL_THRESHOLDS_MAX];
 };
@@ -79,9 +91,17 @@ enum fl_code fl_quorum_may_vote(const struct fl_quorum_facts *facts,
                                 const struct fl_quorum_person *person,
                                 const struct fl_quorum_vote *vote,
                                 struct fl_err *err) FL_MUST_CHECK;
+/* Does the vote of `delegate` count somewhere only because they stand in for `away`? FL_NOMEM. */
+enum fl_code fl_quorum_stands_in(const struct fl_quorum_facts *facts,
+                                 const struct fl_quorum_person *delegate,
+                                 const struct fl_quorum_person *away, bool *ret,
+                                 struct fl_err *err) FL_MUST_CHECK;
 /* How many of these people fit the threshold, nobody excluded; for match each, the most that could
  * count, and never more than it needs. For fl_policy_world.eligible. On no memory 0. */
 unsigned fl_quorum_eligible(const struct fl_threshold *threshold,
                             const struct fl_quorum_person *people, size_t count);
+/* The same of those who are not away, for themselves or for somebody who is. */
+unsigned fl_quorum_present(const struct fl_threshold *threshold,
+                           const struct fl_quorum_person *people, size_t count);
 
 #endif

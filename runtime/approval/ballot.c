@@ -8,9 +8,11 @@ static enum fl_code read_people(struct fl_ballot *b, struct fl_arena *arena,
 {
     int rows = fl_rows(q);
     b->people = fl_arena_array(arena, (size_t)rows + 1, sizeof *b->people);
-    if (!b->people)
+    b->away_until_ms = fl_arena_array(arena, (size_t)rows + 1, sizeof *b->away_until_ms);
+    if (!b->people || !b->away_until_ms)
         return fl_err_code(err, FL_NOMEM);
     for (int i = 0; i < rows; i++) {
+        b->away_until_ms[i] = fl_cell_int(q, i, 8);
         struct fl_quorum_person *p = &b->people[b->person_count++];
         struct fl_str groups = fl_cell_copy(q, arena, i, 4);
         size_t count = groups.n ? 1 : 0;
@@ -31,7 +33,8 @@ static enum fl_code read_people(struct fl_ballot *b, struct fl_arena *arena,
                                         .role = fl_role_parse(fl_cell(q, i, 2)),
                                         .is_active = fl_cell_bool(q, i, 3),
                                         .groups = list,
-                                        .group_count = count };
+                                        .group_count = count,
+                                        .delegate = fl_cell_uuid(q, i, 7) };
     }
     return FL_OK;
 }
@@ -86,8 +89,12 @@ enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
         v->at_ms = fl_cell_int(votes, i, 5);
         v->name = fl_cell_copy(votes, arena, i, 6);
         v->is_owner = fl_cell_bool(votes, i, 7);
+        v->for_people = fl_cell_copy(votes, arena, i, 8);
+        unsigned stood_for = v->for_people.n > 0;
+        for (size_t k = 0; k < v->for_people.n; k++)
+            stood_for += v->for_people.p[k] == ',';
         b->votes[b->vote_count++] =
-            (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor };
+            (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor, stood_for };
     }
     return read_excluded(b, arena, row, err);
 }
@@ -131,13 +138,38 @@ const struct fl_quorum_person *fl_ballot_person(const struct fl_ballot *b, const
     return NULL;
 }
 
+enum fl_code fl_ballot_stands_in(const struct fl_ballot *b, const struct fl_ask *ask,
+                                 const struct fl_quorum_person *person, struct fl_arena *arena,
+                                 struct fl_str *ret, struct fl_err *err)
+{
+    struct fl_quorum_facts facts;
+    struct fl_buf names = FL_BUF_INIT;
+    enum fl_code code = FL_OK;
+    *ret = (struct fl_str){ NULL, 0 };
+    fl_ballot_facts(b, ask, &facts);
+    for (size_t i = 0; i < b->person_count && !code; i++) {
+        bool is_one = false;
+        code = fl_quorum_stands_in(&facts, person, &b->people[i], &is_one, err);
+        if (!is_one)
+            continue;
+        fl_buf_puts(&names, names.n ? "," : "");
+        fl_buf_str(&names, b->people[i].name);
+    }
+    if (names.n)
+        *ret = fl_arena_str(arena, fl_buf_view(&names));
+    if (!code && (names.is_failed || (names.n && !ret->p)))
+        code = fl_err_code(err, FL_NOMEM);
+    fl_buf_fini(&names);
+    return code;
+}
+
 void fl_ballot_vote(struct fl_ballot *b, const struct fl_uuid *person, bool approves,
                     bool has_second_factor)
 {
     size_t at = 0;
     while (at < b->vote_count && fl_uuid_cmp(&b->votes[at].person, person) != 0)
         at++;
-    b->votes[at] = (struct fl_quorum_vote){ *person, approves, has_second_factor };
+    b->votes[at] = (struct fl_quorum_vote){ *person, approves, has_second_factor, 0 };
     if (at == b->vote_count)
         b->vote_count++;
 }

@@ -8,12 +8,14 @@
 struct fl_ballot_vote {
     struct fl_uuid person;
     struct fl_str name, reason, via;
+    struct fl_str for_people; /* names of those whom they stood in for; p NULL: nobody */
     bool approves, has_second_factor, is_owner;
     int64_t at_ms;
 };
 
 struct fl_ballot {
     struct fl_quorum_person *people;
+    int64_t *away_until_ms; /* of each who is away now */
     size_t person_count;
     struct fl_ballot_vote *voters; /* in the order of time */
     struct fl_quorum_vote *votes;  /* the same, as the quorum counts; room for one more */
@@ -40,6 +42,11 @@ const struct fl_quorum_person *fl_ballot_person(const struct fl_ballot *ballot,
 /* Adds or replaces this person's vote. */
 void fl_ballot_vote(struct fl_ballot *ballot, const struct fl_uuid *person, bool approves,
                     bool has_second_factor);
+/* Those for whom this one's vote would count as they are away, names joined with commas, in the
+ * arena; p NULL: nobody. FL_NOMEM. */
+enum fl_code fl_ballot_stands_in(const struct fl_ballot *ballot, const struct fl_ask *ask,
+                                 const struct fl_quorum_person *person, struct fl_arena *arena,
+                                 struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;
 /* Progress of every threshold, "1 of 2 from ops; 0 of 1 from finance". */
 void fl_ballot_progress(const struct fl_quorum *quorum, struct fl_buf *out);
 

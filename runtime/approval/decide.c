@@ -266,6 +266,7 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
 {
     struct fl_audit_event e;
     struct fl_quorum_facts facts;
+    struct fl_str for_people = { NULL, 0 };
     bool approves = d->verdict == FL_VERDICT_APPROVE;
     bool is_owner = fl_ballot_is_owner(&d->ballot, &d->person);
     if (d->verdict == FL_VERDICT_WITHDRAW) {
@@ -278,9 +279,14 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
         d->ballot.votes[at] = d->ballot.votes[--d->ballot.vote_count];
         fl_store_vote_withdraw(d->tx, &d->approval, &d->person);
     } else {
+        enum fl_code named =
+            fl_ballot_stands_in(&d->ballot, d->ask, fl_ballot_person(&d->ballot, &d->person),
+                                d->arena, &for_people, err);
+        if (named)
+            return named;
         fl_ballot_vote(&d->ballot, &d->person, approves, d->has_second_factor);
         fl_store_vote_put(d->tx, &d->approval, &d->person, approves, d->reason, d->via,
-                          d->has_second_factor, is_owner);
+                          d->has_second_factor, is_owner, for_people);
     }
     fl_ballot_facts(&d->ballot, d->ask, &facts);
     enum fl_code code = fl_quorum_count(&facts, &d->quorum, err);
@@ -308,6 +314,7 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
     fl_audit_hex(&e, "binding", d->row.binding_digest.p, d->row.binding_digest.n);
     if (is_owner)
         fl_audit_bool(&e, "owner_decided", true);
+    fl_audit_text(&e, "for", for_people);
     fl_audit_append(&e, d->tx);
     if (d->is_decided)
         d->q_moved = fl_store_approval_decide(
@@ -349,7 +356,8 @@ static enum fl_code break_glass(struct fl_decide *d, struct fl_err *err)
     if (code)
         return code;
     describe(d);
-    fl_store_vote_put(d->tx, &d->approval, &d->person, true, d->reason, "break-glass", true, false);
+    fl_store_vote_put(d->tx, &d->approval, &d->person, true, d->reason, "break-glass", true, false,
+                      (struct fl_str){ NULL, 0 });
     d->is_decided = true;
     d->state = FL_APPROVAL_APPROVED;
     event(d, &e, FL_AUDIT_APPROVAL_APPROVED);

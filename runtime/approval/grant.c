@@ -173,7 +173,8 @@ static enum fl_code ask_policy(struct fl_grant_make *m, const struct fl_org_tool
     return FL_OK;
 }
 
-/* Would this person's approval be enough, had nobody else voted? */
+/* Would this person's approval be enough, had nobody else voted? Their own: what somebody else has
+ * lent them ends with that one's absence, and no grant is made of it. */
 static enum fl_code check_vote(struct fl_grant_make *m, struct fl_err *err)
 {
     struct fl_quorum_facts facts;
@@ -189,10 +190,12 @@ static enum fl_code check_vote(struct fl_grant_make *m, struct fl_err *err)
         return code;
     m->ballot.vote_count = 0;
     fl_ballot_facts(&m->ballot, m->verdict.ask, &facts);
+    facts.ignores_delegates = true;
     if ((code = fl_quorum_may_vote(&facts, person, &vote, err)) != FL_OK)
         return code;
     fl_ballot_vote(&m->ballot, &m->person, true, m->has_second_factor);
     fl_ballot_facts(&m->ballot, m->verdict.ask, &facts);
+    facts.ignores_delegates = true;
     if ((code = fl_quorum_count(&facts, &quorum, err)) != FL_OK)
         return code;
     if (quorum.state == FL_QUORUM_APPROVED)

@@ -58,6 +58,7 @@ struct fl_org_person {
     bool is_active;
     struct fl_str *groups;
     size_t group_count;
+    struct fl_uuid delegate; /* zero, or they are away: who decides for them */
 };
 
 struct fl_org_stop {

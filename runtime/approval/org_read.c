@@ -43,6 +43,7 @@ static bool read_people(struct fl_org *org, const struct fl_org_entry *e)
         p->is_active = fl_cell_bool(q, i, 3);
         p->groups = split(org->arena, fl_cell(q, i, 4), &p->group_count);
         p->display = fl_cell_copy(q, org->arena, i, 5);
+        p->delegate = fl_cell_uuid(q, i, 7);
         if (!p->groups)
             return false;
     }

@@ -147,21 +147,35 @@ static bool has_agent(void *ctx, struct fl_str pattern)
     return false;
 }
 
-static unsigned eligible(void *ctx, const struct fl_threshold *threshold)
+/* NULL: no memory, and nobody is there. */
+static const struct fl_quorum_person *people_of(const struct world *world)
 {
-    const struct fl_org *org = ((struct world *)ctx)->org;
+    const struct fl_org *org = world->org;
     struct fl_quorum_person *people =
-        fl_arena_array(((struct world *)ctx)->arena, org->person_count + 1, sizeof *people);
-    if (!people)
-        return 0;
-    for (size_t i = 0; i < org->person_count; i++)
+        fl_arena_array(world->arena, org->person_count + 1, sizeof *people);
+    for (size_t i = 0; people && i < org->person_count; i++)
         people[i] = (struct fl_quorum_person){ .id = org->people[i].id,
                                                .name = org->people[i].name,
                                                .role = org->people[i].role,
                                                .groups = org->people[i].groups,
                                                .group_count = org->people[i].group_count,
-                                               .is_active = org->people[i].is_active };
-    return fl_quorum_eligible(threshold, people, org->person_count);
+                                               .is_active = org->people[i].is_active,
+                                               .delegate = org->people[i].delegate };
+    return people;
+}
+
+static unsigned eligible(void *ctx, const struct fl_threshold *threshold)
+{
+    const struct fl_quorum_person *people = people_of(ctx);
+    return people ? fl_quorum_eligible(threshold, people, ((struct world *)ctx)->org->person_count)
+                  : 0;
+}
+
+static unsigned present(void *ctx, const struct fl_threshold *threshold)
+{
+    const struct fl_quorum_person *people = people_of(ctx);
+    return people ? fl_quorum_present(threshold, people, ((struct world *)ctx)->org->person_count)
+                  : 0;
 }
 
 enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct fl_policy_world *ret,
@@ -185,6 +199,7 @@ enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct f
                                      .has_channel = has_channel,
                                      .has_agent = has_agent,
                                      .eligible = eligible,
+                                     .present = present,
                                      .ctx = world };
     return FL_OK;
 }

@@ -7,6 +7,7 @@
 #include "flopinio/base/flow.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/approval/delegation.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/org.h"
 #include "runtime/approval/reaper.h"
@@ -14,6 +15,7 @@
 #include "runtime/approval/runner.h"
 #include "runtime/approval/stop.h"
 #include "runtime/store/approval.h"
+#include "runtime/store/delegation.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 
@@ -54,16 +56,17 @@ struct fl_sweep {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
-    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_moved;
+    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_delegations, *q_moved;
     struct counting counting;
     struct fl_list batches; /* due_batch */
     struct fl_reaper reaper;
     struct fl_stop_lift lift;
     struct fl_stop_named over; /* whose time is up */
+    struct fl_delegation_turn turn;
     uint64_t round;
     int64_t orgs_since_us, asked_at_ms, offset_ms;
     bool has_lease, is_stopping, is_running;
-    int stop_at;
+    int stop_at, delegation_at;
     struct {
         char state[16];
         int64_t count;
@@ -77,6 +80,7 @@ FL_STEP_DECLARE(batch_opened);
 FL_STEP_DECLARE(batch_moved);
 FL_STEP_DECLARE(batch_done);
 FL_STEP_DECLARE(next_stop);
+FL_STEP_DECLARE(next_delegation);
 FL_STEP_DECLARE(end_round);
 
 static struct fl_sweep *sweep_of(struct fl_flow *f)
@@ -185,6 +189,7 @@ FL_STEP(ask)
     s->q_ready = fl_store_sweep_ready(tx, READY_MAX);
     s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
     s->q_stops = fl_store_stops_over(tx);
+    s->q_delegations = fl_store_sweep_delegations(tx);
     if (s->round % 60 == 0)
         fl_store_sessions_old(tx, SESSION_MS);
     if (s->round % 3600 == 0)
@@ -278,7 +283,7 @@ FL_STEP(told)
         struct fl_uuid org = fl_cell_uuid(s->q_ready, i, 0), id = fl_cell_uuid(s->q_ready, i, 1);
         fl_runner_kick(s->core, &org, &id);
     }
-    s->stop_at = 0;
+    s->stop_at = s->delegation_at = 0;
     s->lift = (struct fl_stop_lift){ .core = s->core };
     return &S_next_stop;
 }
@@ -289,8 +294,10 @@ FL_STEP(next_stop)
     struct fl_sweep *s = sweep_of(f);
     if (f->op.code && s->stop_at)
         FL_LOG(WARN, "stop_not_lifted", FL_KS("reason", f->op.err.text));
-    if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops))
-        return &S_next_batch;
+    if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops)) {
+        f->op.code = FL_OK;
+        return &S_next_delegation;
+    }
     s->lift.organization = fl_cell_uuid(s->q_stops, s->stop_at, 0);
     s->over = (struct fl_stop_named){ .id = fl_cell_uuid(s->q_stops, s->stop_at, 1) };
     s->lift.stops = &s->over;
@@ -300,6 +307,27 @@ FL_STEP(next_stop)
     s->lift.by = FL_STR("the clock");
     s->stop_at++;
     return fl_await(f, &S_next_stop, fl_stop_lift_start(&f->op, &s->lift));
+}
+
+/* ---------------------------------------------------------------- who is away, or back */
+FL_STEP(next_delegation)
+{
+    struct fl_sweep *s = sweep_of(f);
+    const struct fl_query *q = s->q_delegations;
+    int at = s->delegation_at;
+    if (f->op.code)
+        FL_LOG(WARN, "delegation_not_told", FL_KS("reason", f->op.err.text));
+    if (at >= fl_rows(q))
+        return &S_next_batch;
+    s->turn = (struct fl_delegation_turn){ .core = s->core,
+                                           .organization = fl_cell_uuid(q, at, 0),
+                                           .person = fl_cell_uuid(q, at, 1),
+                                           .person_name = fl_cell(q, at, 2),
+                                           .delegate_name = fl_cell(q, at, 3),
+                                           .set_at_us = fl_cell_int(q, at, 4),
+                                           .why = fl_cell(q, at, 5) };
+    s->delegation_at++;
+    return fl_await(f, &S_next_delegation, fl_delegation_turn_start(&f->op, &s->turn));
 }
 
 /* ---------------------------------------------------------------- what time has decided */

@@ -91,7 +91,9 @@
     X(IDENTITY_DISABLED, "identity.disabled",                                                      \
       "a linked chat account was deactivated there: it decides nothing")                           \
     X(IDENTITY_ENABLED, "identity.enabled", "a deactivated chat account is one again")             \
-    X(IDENTITY_DEAD, "identity.dead", "mail to a linked address came back for good")
+    X(IDENTITY_DEAD, "identity.dead", "mail to a linked address came back for good")               \
+    X(DELEGATION_SET, "delegation.set", "somebody decides for a person who is away")               \
+    X(DELEGATION_ENDED, "delegation.ended", "a person decides for themselves alone again")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

@@ -221,6 +221,45 @@ static int user_quiet(struct fl_cli *cli)
     return status;
 }
 
+/* ---------------------------------------------------------------- out of office */
+static int away_list(struct fl_cli *cli)
+{
+    return fl_cli_show_list(
+        cli, fl_cli_path(cli, "/orgs/{org}/away"),
+        "PERSON=person:k DELEGATE=delegate FROM=from:t UNTIL=until:t NOW=is_now "
+        "SET_BY=set_by",
+        "nobody is away");
+}
+
+static int user_away(struct fl_cli *cli)
+{
+    const char *name = fl_cli_arg(cli, 0), *delegate = fl_cli_flag(cli, "delegate");
+    bool ends = fl_cli_has(cli, "back"), begins = delegate || fl_cli_has(cli, "until");
+    json_t *answer = NULL, *body = NULL;
+    if (!name)
+        return ends || begins ? fl_cli_wrong(cli, "who is away, or back?") : away_list(cli);
+    if (ends == begins || (begins && !(delegate && fl_cli_has(cli, "until"))))
+        return fl_cli_wrong(cli, "say --until TIME and --delegate PERSON, or --back");
+    if (!ends) {
+        body = json_object();
+        fl_cli_put_flag(cli, body, "from", "from");
+        fl_cli_put_flag(cli, body, "until", "until");
+        fl_cli_put_flag(cli, body, "delegate", "delegate");
+    }
+    int status = fl_cli_ask(cli, ends ? "DELETE" : "POST",
+                            fl_cli_path(cli, "/orgs/{org}/people/{}/away", name), body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
+        if (ends)
+            fl_cli_say(cli, "%s is back: nobody else decides for them", fl_cli_text(cli, name));
+        else
+            fl_cli_say(cli, "while %s is away, %s is told and decides for them",
+                       fl_cli_text(cli, name), fl_cli_text(cli, delegate));
+        fl_cli_findings(cli, answer);
+    }
+    json_decref(answer);
+    return status;
+}
+
 #define ROLES "owner|admin|approver|auditor|member"
 
 static const struct fl_cli_flag create_flags[] = {
@@ -247,6 +286,14 @@ static const struct fl_cli_flag link_flags[] = {
 static const struct fl_cli_flag quiet_flags[] = {
     { "zone", "ZONE", "the time zone of the hours, for instance Europe/Berlin", 0 },
     { "off", NULL, "no quiet hours any more", 0 },
+    { .name = NULL }
+};
+static const struct fl_cli_flag away_flags[] = {
+    { "from", "TIME", "when it begins: 2026-12-24T08:00:00Z, or in how long (2h); now if not said",
+      0 },
+    { "until", "TIME", "when it ends: a time, or in how long (7d)", 0 },
+    { "delegate", "PERSON", "who decides meanwhile where they would", 0 },
+    { "back", NULL, "it ends now", 0 },
     { .name = NULL }
 };
 static const struct fl_cli_flag offboard_flags[] = {
@@ -284,5 +331,11 @@ const struct fl_cli_command fl_cmd_user[] = {
       "  flopinio user quiet ana 22:00-07:00 --zone Europe/Berlin\n"
       "  flopinio user quiet ana --off",
       FL_CLI_ORG, quiet_flags, user_quiet },
+    { "user away", "[NAME]", "sets who decides for somebody who is away, or lists that",
+      "Cards and reminders go to the delegate, whose vote counts where that of the one who is away "
+      "would. It ends by itself. Your own with --as; a passphrase is needed, no token.\n"
+      "  flopinio user away ana --until 7d --delegate bob\n"
+      "  flopinio user away ana --back",
+      FL_CLI_ORG, away_flags, user_away },
     { .name = NULL }
 };

@@ -134,6 +134,29 @@ static enum fl_code revoke_grants(struct recovery *r, struct fl_err *err)
     return code;
 }
 
+static enum fl_code end_delegations(struct recovery *r, struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    enum fl_code code = fl_recover_delegations(r->pg, &res, err);
+    if (code)
+        return code;
+    for (int i = 0; code == FL_OK && i < fl_admin_rows(res); i++) {
+        struct fl_audit_event e;
+        struct fl_uuid id = { .b = { 0 } };
+        const char *name = fl_admin_cell(res, i, 1), *delegate = fl_admin_cell(res, i, 2);
+        (void)!fl_uuid_parse(fl_str_of(fl_admin_cell(res, i, 0)), &id);
+        fl_cli_say(r->cli, "  %s decides for %s no more", fl_cli_text(r->cli, delegate),
+                   fl_cli_text(r->cli, name));
+        begin_event(r, &e, FL_AUDIT_DELEGATION_ENDED, "person", &id);
+        fl_audit_z(&e, "person", name);
+        fl_audit_z(&e, "delegate", delegate);
+        fl_audit_z(&e, "reason", "restored");
+        code = note(r, &e, err);
+    }
+    fl_admin_clear(&res);
+    return code;
+}
+
 static enum fl_code unlink_chats(struct recovery *r, struct fl_err *err)
 {
     struct pg_result *res = NULL;
@@ -207,6 +230,8 @@ static enum fl_code recover_organization(struct recovery *r, const char *id, str
     r->credentials += credentials;
     if (code == FL_OK)
         code = revoke_grants(r, err);
+    if (code == FL_OK)
+        code = end_delegations(r, err);
     if (code == FL_OK)
         code = unlink_chats(r, err);
     begin_event(r, &e, FL_AUDIT_RUNTIME_RESTORED, "organization", &r->organization);

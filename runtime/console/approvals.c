@@ -141,6 +141,7 @@ static void put_votes(struct fl_buf *out, const struct fl_ballot *ballot)
         put_text(out, "via", v->via);
         put_flag(out, "has_second_factor", v->has_second_factor);
         put_flag(out, "is_owner", v->is_owner);
+        put_text(out, "for", v->for_people);
         put_time(out, "at", v->at_ms);
         put_ended(out);
     }

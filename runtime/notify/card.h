@@ -32,6 +32,12 @@ struct fl_card_vote {
     int64_t at_utc_ms;
 };
 
+/* Somebody who is away, and who decides it for them. */
+struct fl_card_away {
+    struct fl_str who, delegate;
+    int64_t until_utc_ms;
+};
+
 /* Everything that is known about an approval when its card is made. Texts are UTF-8 or not, of any
  * length, borrowed for the call; an empty one is left out of the card. */
 struct fl_card_facts {
@@ -59,10 +65,12 @@ struct fl_card_facts {
     struct fl_str precondition;
 
     struct fl_str rule, rule_reason, risk;
-    unsigned asked_count;      /* how often the same call was asked, this time included */
-    struct fl_str asked_again; /* why it asks again */
-    struct fl_str why_asked;   /* why it asks though there was a grant, or who changed it */
-    struct fl_str progress;    /* "1 of 2 approvals from ops" */
+    unsigned asked_count;            /* how often the same call was asked, this time included */
+    struct fl_str asked_again;       /* why it asks again */
+    struct fl_str why_asked;         /* why it asks though there was a grant, or who changed it */
+    struct fl_str progress;          /* "1 of 2 approvals from ops" */
+    const struct fl_card_away *away; /* none once it is decided */
+    size_t away_count;
     const struct fl_card_vote *votes;
     size_t vote_count;
     struct fl_str next;    /* what happens next, or happened; empty: made from state and caller */

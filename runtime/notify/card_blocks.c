@@ -3,7 +3,7 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/card_priv.h"
 
-enum { OUTCOME_CHARS = 500, ID_BYTES = 64 };
+enum { OUTCOME_CHARS = 500, ID_BYTES = 64, AWAY_MOST = 5 };
 
 /* ---- blocks ---- */
 
@@ -301,6 +301,23 @@ static void add_preview(struct fl_card_build *b)
     fl_buf_fini(&label);
 }
 
+/* "bob for ann, away until 17:00 UTC" */
+static void put_away(struct fl_card_build *b, struct fl_buf *lines)
+{
+    const struct fl_card_facts *f = b->ctx.facts;
+    for (size_t i = 0; i < f->away_count && i < AWAY_MOST; i++) {
+        next_line(lines);
+        put_named(b, lines, "", f->away[i].delegate, 0);
+        put_named(b, lines, " for ", f->away[i].who, 0);
+        fl_buf_puts(lines, ", away until ");
+        put_time(b, lines, f->away[i].until_utc_ms);
+    }
+    if (f->away_count > AWAY_MOST) {
+        next_line(lines);
+        fl_buf_printf(lines, "(and for %zu more)", f->away_count - AWAY_MOST);
+    }
+}
+
 static void add_rule(struct fl_card_build *b)
 {
     const struct fl_card_facts *f = b->ctx.facts;
@@ -315,6 +332,7 @@ static void add_rule(struct fl_card_build *b)
         next_line(&lines);
         put_named(b, &lines, "", f->progress, 0);
     }
+    put_away(b, &lines);
     if (f->asked_count > 1) {
         next_line(&lines);
         fl_buf_printf(&lines, "asked %u times", f->asked_count);

@@ -155,6 +155,24 @@ static void add_place(struct fl_digest *d, struct fl_str place, const struct fl_
                                       .may_see = true };
 }
 
+/* Are they away, and is who decides for them here? That one is told. */
+static bool is_stood_in_for(const struct fl_digest *d, const struct fl_uuid *person)
+{
+    const struct fl_quorum_person *p =
+        d->group_count ? fl_ballot_person(&d->groups[0].ballot, person) : NULL;
+    const struct fl_quorum_person *by = p && !fl_uuid_is_zero(&p->delegate)
+                                            ? fl_ballot_person(&d->groups[0].ballot, &p->delegate)
+                                            : NULL;
+    bool is_so = false;
+    if (!by || !by->is_active || !fl_role_may(by->role, FL_ACTION_DECIDE))
+        return false;
+    for (int i = 0; i < fl_rows(d->q_identities); i++) {
+        struct fl_uuid other = fl_cell_uuid(d->q_identities, i, 0);
+        is_so |= fl_uuid_cmp(&other, &p->delegate) == 0;
+    }
+    return is_so;
+}
+
 static bool read_places(struct fl_digest *d)
 {
     const struct fl_query *q = d->q_digests;
@@ -186,7 +204,7 @@ static bool read_places(struct fl_digest *d)
     for (int i = 0; !groups && i < fl_rows(d->q_identities); i++) {
         struct fl_uuid person = fl_cell_uuid(d->q_identities, i, 0);
         add_place(d, fl_cell(d->q_identities, i, 1), &person,
-                  fl_cell_int(d->q_identities, i, 2) > 0);
+                  fl_cell_int(d->q_identities, i, 2) > 0 || is_stood_in_for(d, &person));
     }
     return true;
 }

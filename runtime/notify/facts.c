@@ -111,6 +111,7 @@ static bool is_enough(const struct fl_approval_view *v, const struct fl_quorum_v
     fl_ballot_facts(v->ballot, v->ask, &facts);
     facts.votes = vote;
     facts.vote_count = 1;
+    facts.ignores_delegates = true;
     return fl_quorum_count(&facts, &quorum, &err) == FL_OK && quorum.state == FL_QUORUM_APPROVED;
 }
 
@@ -143,7 +144,13 @@ static enum fl_code put_votes(struct fl_arena *arena, const struct fl_ballot *ba
         return fl_err_code(err, FL_NOMEM);
     for (size_t i = 0; i < ballot->vote_count; i++) {
         const struct fl_ballot_vote *v = &ballot->voters[i];
-        votes[i] = (struct fl_card_vote){ .who = v->name,
+        char *with = v->for_people.p
+                         ? fl_arena_printf(arena, "%.*s (for %.*s)", FL_STR_ARG(v->name),
+                                           FL_STR_ARG(v->for_people))
+                         : NULL;
+        if (v->for_people.p && !with)
+            return fl_err_code(err, FL_NOMEM);
+        votes[i] = (struct fl_card_vote){ .who = with ? fl_str_of(with) : v->name,
                                           .via = v->via,
                                           .reason = v->reason,
                                           .is_approve = v->approves,
@@ -152,6 +159,33 @@ static enum fl_code put_votes(struct fl_arena *arena, const struct fl_ballot *ba
     facts->votes = votes;
     facts->vote_count = ballot->vote_count;
     return FL_OK;
+}
+
+/* Who is away and would be asked, and who decides it for them. */
+static enum fl_code put_away(struct fl_arena *arena, const struct fl_approval_view *v,
+                             struct fl_card_facts *facts, struct fl_err *err)
+{
+    const struct fl_ballot *b = v->ballot;
+    struct fl_quorum_facts quorum;
+    enum fl_code code = FL_OK;
+    if (!v->ask || v->row->state != FL_APPROVAL_PENDING)
+        return FL_OK;
+    struct fl_card_away *away = fl_arena_array(arena, b->person_count + 1, sizeof *away);
+    if (!away)
+        return fl_err_code(err, FL_NOMEM);
+    fl_ballot_facts(b, v->ask, &quorum);
+    for (size_t i = 0; i < b->person_count && !code; i++) {
+        const struct fl_quorum_person *who = &b->people[i];
+        const struct fl_quorum_person *by =
+            fl_uuid_is_zero(&who->delegate) ? NULL : fl_ballot_person(b, &who->delegate);
+        bool is_one = false;
+        code = by ? fl_quorum_stands_in(&quorum, by, who, &is_one, err) : FL_OK;
+        if (is_one)
+            away[facts->away_count++] =
+                (struct fl_card_away){ who->name, by->name, b->away_until_ms[i] };
+    }
+    facts->away = away;
+    return code;
 }
 
 enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v,
@@ -209,6 +243,8 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
         .justification = texts->justification,
     };
     enum fl_code code = v->ballot ? put_votes(arena, v->ballot, &facts, err) : FL_OK;
+    if (code == FL_OK && v->ballot)
+        code = put_away(arena, v, &facts, err);
     if (code == FL_OK)
         code = fl_card_make(arena, &facts, max_bytes, ret, err);
     if (code == FL_OK && texts->is_tampered) {

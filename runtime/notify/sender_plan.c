@@ -127,6 +127,24 @@ static void wait_for_quiet(struct fl_sender *s, int64_t ms)
         s->quiet_ms = ms;
 }
 
+/* Are they away, and does somebody have a chat here who decides it for them? Then that one is told.
+ */
+static bool is_stood_in_for(const struct fl_sender *s, const struct fl_uuid *person)
+{
+    const struct fl_quorum_person *p = fl_ballot_person(&s->look.ballot, person);
+    struct fl_err err;
+    bool is_so = false;
+    if (!p || fl_uuid_is_zero(&p->delegate) ||
+        fl_approval_may_vote(&s->view, &p->delegate, true, &err) != FL_OK)
+        return false;
+    for (int i = 0; i < fl_rows(s->q_identities) && !is_so; i++) {
+        struct fl_uuid other = fl_cell_uuid(s->q_identities, i, 0);
+        is_so = fl_uuid_cmp(&other, &p->delegate) == 0 &&
+                !why_closed(s, fl_cell(s->q_identities, i, 1)).p;
+    }
+    return is_so;
+}
+
 /* To the channel's groups; without any to each person's own place who may vote on it, but not in
  * their quiet hours: then it is as if they were not there, and they have theirs afterwards. */
 static void add_new_cards(struct fl_sender *s)
@@ -144,7 +162,8 @@ static void add_new_cards(struct fl_sender *s)
     }
     for (int i = 0; !has_groups && i < fl_rows(s->q_identities); i++) {
         struct fl_uuid person = fl_cell_uuid(s->q_identities, i, 0);
-        if (fl_approval_may_vote(&s->view, &person, true, &err) != FL_OK)
+        if (fl_approval_may_vote(&s->view, &person, true, &err) != FL_OK ||
+            is_stood_in_for(s, &person))
             continue;
         if (quiet_ms(s, i))
             wait_for_quiet(s, quiet_ms(s, i));
@@ -191,7 +210,7 @@ static void plan_reminders(struct fl_sender *s)
         c->wants_reminder = true;
         if (fl_uuid_is_zero(&c->person))
             continue;
-        c->wants_reminder = !has_voted(s, &c->person) &&
+        c->wants_reminder = !has_voted(s, &c->person) && !is_stood_in_for(s, &c->person) &&
                             fl_approval_may_vote(&s->view, &c->person, true, &err) == FL_OK;
         for (int k = 0; c->wants_reminder && k < fl_rows(s->q_identities); k++) {
             if (!fl_str_eq(fl_cell(s->q_identities, k, 1), c->place) || !quiet_ms(s, k))

@@ -83,8 +83,8 @@ static struct fl_sql sql_back = {
     "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE "
     "now() END FROM " IN_ORDER(
         "JOIN approval a USING (organization_id, approval_id) JOIN channel c USING (organization_id, "
-        "channel_id) WHERE o.organization_id = (SELECT org()) AND a.state = 'pending' AND c.kind = "
-        "$1") " WHERE " IS_NEXT,
+        "channel_id) WHERE o.organization_id = (SELECT org()) AND a.state = 'pending' AND ($1::text "
+        "IS NULL OR c.kind = $1)") " WHERE " IS_NEXT,
     0
 };
 static struct fl_sql sql_wake = {

@@ -32,7 +32,7 @@ void fl_store_outbox_later(struct fl_tx *tx, const struct fl_uuid *approval,
  * noted. */
 void fl_store_outbox_lost(struct fl_tx *tx, const struct fl_uuid *approval,
                           const struct fl_uuid *channel, bool is_closed);
-/* Somebody can be told again in this kind of channel: what waits is looked at. */
+/* Somebody can be told again in this kind of channel (NULL: in any): what waits is looked at. */
 void fl_store_outbox_back(struct fl_tx *tx, const char *kind);
 /* Somebody may be disturbed again: what nobody could be told is looked at. Alone in its
  * transaction. */

@@ -110,6 +110,16 @@ enum fl_code fl_recover_grants(struct pg_conn *pg, struct pg_result **ret, struc
         0, NULL, ret, err);
 }
 
+enum fl_code fl_recover_delegations(struct pg_conn *pg, struct pg_result **ret, struct fl_err *err)
+{
+    return fl_admin_query(pg,
+                          "DELETE FROM flopinio.delegation d USING flopinio.person p, "
+                          "flopinio.person q WHERE d.organization_id = flopinio.org() AND "
+                          "p.person_id = d.person_id AND q.person_id = d.delegate_id RETURNING "
+                          "d.person_id, p.name, q.name",
+                          0, NULL, ret, err);
+}
+
 enum fl_code fl_recover_people(struct pg_conn *pg, const char *kept, struct pg_result **ret,
                                struct fl_err *err)
 {

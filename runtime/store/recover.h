@@ -29,6 +29,10 @@ enum fl_code fl_recover_credentials(struct pg_conn *pg, const char *organization
 /* Revokes every grant, as how often it was used is forgotten: grant_id, whose, tool. */
 enum fl_code fl_recover_grants(struct pg_conn *pg, struct pg_result **ret,
                                struct fl_err *err) FL_MUST_CHECK;
+/* Ends every delegation, as one that was ended since would hold again: person_id, whose, delegate
+ */
+enum fl_code fl_recover_delegations(struct pg_conn *pg, struct pg_result **ret,
+                                    struct fl_err *err) FL_MUST_CHECK;
 /* Unlinks chat accounts but those of people of `kept`; codes and questions in chats end:
  * person_id, name, kind of chat */
 enum fl_code fl_recover_identities(struct pg_conn *pg, const char *kept, struct pg_result **ret,

@@ -93,6 +93,10 @@ def chat(rt, org):
             "INSERT INTO quiet_hours (organization_id, person_id, from_time, to_time, zone) SELECT "
             "organization_id, person_id, '22:00', '07:00', 'UTC' FROM membership WHERE "
             "organization_id = %s LIMIT 1",
+            "INSERT INTO delegation (organization_id, person_id, delegate_id, from_at, until_at, set_by) "
+            "SELECT organization_id, min(person_id::text)::uuid, max(person_id::text)::uuid, now() + "
+            "interval '1 day', now() + interval '2 days', 'x' FROM membership WHERE organization_id = %s "
+            "GROUP BY 1",
             "INSERT INTO digest_message (organization_id, digest_id, channel_id, place) SELECT "
             "organization_id, gen_random_uuid(), channel_id, '1' FROM channel WHERE "
             "organization_id = %s"):
@@ -281,8 +285,8 @@ def functions_that_cross_organizations_are_these(rt):
 
 # What is due, without what it is about: ids, states and times.
 SWEEP = {
-    "sweep_channels", "sweep_counts", "sweep_dispatched", "sweep_due", "sweep_key_rows", "sweep_look", "sweep_orphans",
-    "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over", "sweep_unreached",
+    "sweep_channels", "sweep_counts", "sweep_delegations", "sweep_dispatched", "sweep_due",
+    "sweep_key_rows", "sweep_look", "sweep_orphans", "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over", "sweep_unreached",
 }
 
 
