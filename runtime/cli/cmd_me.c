@@ -20,7 +20,7 @@ static int whoami(struct fl_cli *cli)
     int status = fl_cli_ask(cli, "GET", "/me", NULL, &answer);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         if (json_is_true(json_object_get(answer, "is_operator")))
-            fl_cli_say(cli, "the operator of this host: may always read, never decide");
+            fl_cli_say(cli, "the operator of this host: may always read and stop, never decide");
         fl_print_object(&cli->out,
                         "name=name full_name=display_name scopes=scopes "
                         "second_factor=has_second_factor",
