@@ -155,7 +155,7 @@ static void start_put(struct fl_api *a)
     struct away_request *r = new_request(a);
     if (!r || !read_delegate(a, r) || !read_times(a, r))
         return;
-    struct fl_tx *tx = fl_api_tx(a);
+    struct fl_tx *tx = fl_api_change_tx(a);
     if (!seal(a, r, &e))
         return;
     a->q[0] = fl_store_delegation_put(tx, &r->person->id, &r->delegate->id, r->from_ms, r->until_ms,
@@ -177,7 +177,7 @@ static void start_end(struct fl_api *a)
     struct away_request *r = new_request(a);
     if (!r)
         return;
-    struct fl_tx *tx = fl_api_tx(a);
+    struct fl_tx *tx = fl_api_change_tx(a);
     if (!seal(a, r, &e))
         return;
     a->q[0] = fl_store_delegation_end(tx, &r->person->id, &e.row);

@@ -138,3 +138,17 @@ def an_unlink_waits_for_the_organization_with_empty_hands(rt):
             beside(rt, pid, unlink):
         assert is_free(rt, ACCOUNT, org.id, "71")
         assert is_free(rt, OUTBOX, org.id, approval, first)
+
+
+@case()
+def whoever_is_back_waits_for_the_organization_with_empty_hands(rt):
+    """The sweep ends what is over behind the lock of the organization."""
+    org = Org(rt, files=False, policy=None)
+    org.control("POST", "/people/%s/away" % org.ann.name, {"until": "1h", "delegate": org.bob.name})
+
+    def back():
+        org.control("DELETE", "/people/%s/away" % org.ann.name)
+    with holding(rt, "SELECT 1 FROM organization WHERE organization_id = %s", org.id) as pid, \
+            beside(rt, pid, back):
+        assert is_free(rt, "SELECT 1 FROM delegation WHERE organization_id = %s", org.id)
+    assert org.control("GET", "/away")["items"] == []
