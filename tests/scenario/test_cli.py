@@ -235,6 +235,7 @@ def the_audit_and_what_an_agent_did(rt):
         call = agent.call_start("files__write", {"path": "b.txt", "content": "x"})
         org.ann.approve(org.wait_pending())
         call.wait()
+    wait_for("both outcomes to be noted as taken", lambda: len(org.audit(kind="approval.delivered")) == 2)
     newest = cli("audit", "list", "--limit", "5").rows
     assert len(newest) == 5
     assert "a vote rejected it" in cli("audit", "list", "--kind", "approval.rejected").out

@@ -53,11 +53,11 @@ ENDS = {"Slack button": "succeeded", "Slack modal": "rejected", "Telegram button
         "Telegram reply": "rejected", "mail link": "succeeded", "CLI": "succeeded", "REST": "succeeded"}
 
 
-def policy():
+def policy(**threshold):
     def rule(name, prefix, notify):
         return {"name": name, "tools": [APPEND], "effect": "ask",
                 "when": 'args.line.startsWith("%s")' % prefix,
-                "ask": {"thresholds": [{"approve": 1}], "notify": notify}}
+                "ask": {"thresholds": [dict(threshold, approve=1)], "notify": notify}}
     return json.dumps({"version": 1, "rules": [
         {"name": "reach", "tools": ["h__connect_loopback"], "effect": "allow", "standing": True},
         rule("in-slack", "Slack", ["sl"]), rule("in-telegram", "Telegram", ["tg"]),
@@ -67,6 +67,8 @@ def policy():
 
 class Stage:
     """The organization, its two chats, and for each of WHO a person and their accounts."""
+
+    last = WHO[-1]  # who decides, when all others have tried
 
     def __init__(self, rt, sl, tg, smtp):
         self.rt, self.sl, self.tg, self.smtp = rt, sl, tg, smtp
@@ -147,9 +149,9 @@ class Stage:
             wait_for("its row", lambda: self.rt.sql(
                 "SELECT 1 FROM card_message WHERE message = %s", str(self.card["message_id"])))
         if way == "mail link":
-            self.mail = self.smtp.wait_message(address_of(self.org.ann), "append_line")
+            self.mail = self.smtp.wait_message(address_of(self.people[self.last]), "append_line")
         if way == "Slack modal":
-            self.view = dict(self.sl.open_modal(self.slack["approver"], self.card,
+            self.view = dict(self.sl.open_modal(self.slack[self.last], self.card,
                                                 "Reject, saying why"))
 
     def give(self, who):
@@ -210,7 +212,7 @@ class Stage:
 
     def mail_link(self, who):
         browser = Browser(self.rt)
-        if who == "approver":
+        if who == self.last:
             browser.go(self.mail.links[0])
             browser.press("Sign in")
             return browser.press("Approve").text
@@ -284,7 +286,7 @@ def cell(stage, way, who, wanted):
         if stops:
             assert stops[0]["set_by"] == stage.people[who].name, (where, stops)
             stage.org.control("POST", "/stops/resume", {"scope": "agent", "name": "spare"})
-    if who != WHO[-1] or way not in ENDS:
+    if who != stage.last or way not in ENDS:
         assert stage.org.state(stage.approval) == "pending", where
         assert stage.votes() == [], (where, stage.votes())
         assert stage.org.effects() == stage.effects, where
@@ -295,26 +297,76 @@ def cell(stage, way, who, wanted):
 def authority_matrix(rt):
     """Ten ways, ten kinds of people. It prints what each was told."""
     with FakeTelegram() as tg, FakeSlack() as sl, Smtp() as smtp:
-        stage = Stage(rt, sl, tg, smtp)
-        assert all(len(row) == len(WHO) for row in TABLE.values())
-        told = 0
-        for way, row in TABLE.items():
-            stage.effects = stage.org.effects()
-            stage.ask(way)
-            for who, wanted in zip(WHO, row):
-                if wanted is None:
-                    print("  %-16s %-19s -" % (way, who))
-                    continue
-                said = cell(stage, way, who, wanted)
-                told += 1
-                at = max(0, said.find(wanted.lstrip("+")) - 20)
-                print("  %-16s %-19s %s%s" % (way, who, "+ " if wanted.startswith("+") else "",
-                                              " ".join(said[at:].split())[:80]))
-            if way in ENDS:
-                stage.org.wait_state(stage.approval, ENDS[way])
-                verdict = "approve" if ENDS[way] == "succeeded" else "deny"
-                assert stage.votes() == [{"name": stage.org.ann.name, "verdict": verdict}], way
-            else:
-                stage.org.ann.reject(stage.approval, "no")
-            stage.give("requester")
+        told = go_through(Stage(rt, sl, tg, smtp), WHO, TABLE)
         assert told > 70, told
+
+
+def go_through(stage, people, table):
+    """How many cells there were."""
+    assert all(len(row) == len(people) for row in table.values())
+    told = 0
+    for way, row in table.items():
+        stage.effects = stage.org.effects()
+        stage.ask(way)
+        for who, wanted in zip(people, row):
+            if wanted is None:
+                print("  %-16s %-19s -" % (way, who))
+                continue
+            said = cell(stage, way, who, wanted)
+            told += 1
+            at = max(0, said.find(wanted.lstrip("+")) - 20)
+            print("  %-16s %-19s %s%s" % (way, who, "+ " if wanted.startswith("+") else "",
+                                          " ".join(said[at:].split())[:80]))
+        if way in ENDS:
+            stage.org.wait_state(stage.approval, ENDS[way])
+            verdict = "approve" if ENDS[way] == "succeeded" else "deny"
+            assert stage.votes() == [{"name": stage.people[people[-1]].name, "verdict": verdict}], way
+        else:
+            stage.org.ann.reject(stage.approval, "no")
+        stage.give("requester")
+    return told
+
+
+AWAY = ("early delegate", "former delegate", "their delegate", "delegate")
+OTHERS = ("+for others to decide",) * 3
+AWAY_TABLE = {way: OTHERS + (TABLE[way][-1],) for way in (
+    "Slack button", "Slack modal", "Telegram button", "Telegram reply", "mail link", "CLI", "REST")}
+
+
+class Away(Stage):
+    """ann, whom every write asks, is away; for each of AWAY a person and their accounts."""
+
+    last = AWAY[-1]
+
+    def __init__(self, rt, sl, tg, smtp):
+        super().__init__(rt, sl, tg, smtp)
+        org = self.org
+        for i, who in enumerate(AWAY):
+            person = self.people[who] = org.add_person("away%d" % i, "approver")
+            self.tokens[who] = person.token
+            self.slack[who] = sl.user("U2P%d" % i, who)
+            self.telegram[who] = tg.user(800 + i, who)
+            self.link(org, "slack", "T1HOME/U2P%d" % i, person)
+            self.link(org, "telegram", str(800 + i), person)
+            self.link(org, "mail", address_of(person), person)
+        early, former, theirs, delegate = (self.people[who] for who in AWAY)
+        alone = org.add_person("alone", "approver", ["ops"])
+        org.control("PATCH", "/groups/ops", {"members": [org.ann.name, alone.name]})
+        self.away(org.ann, former)
+        org.control("DELETE", "/people/%s/away" % org.ann.name)
+        self.away(org.ann, delegate)
+        self.away(delegate, theirs)
+        self.away(alone, early, **{"from": "1d"})
+        org.apply(policy(groups=["ops"]))
+        org.sync()
+
+    def away(self, person, delegate, **more):
+        self.org.control("POST", "/people/%s/away" % person.name,
+                         dict({"until": "7d", "delegate": delegate.name}, **more))
+
+
+@case(limit=180, **MAIL)
+def authority_matrix_of_delegates(rt):
+    """Every way on which somebody could decide, and whoever is not the delegate of now."""
+    with FakeTelegram() as tg, FakeSlack() as sl, Smtp() as smtp:
+        assert go_through(Away(rt, sl, tg, smtp), AWAY, AWAY_TABLE) == 28
