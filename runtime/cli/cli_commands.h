@@ -24,6 +24,7 @@ extern const struct fl_cli_command fl_cmd_recover[];
 extern const struct fl_cli_command fl_cmd_restore[];
 extern const struct fl_cli_command fl_cmd_self[];
 extern const struct fl_cli_command fl_cmd_server[];
+extern const struct fl_cli_command fl_cmd_slack[];
 extern const struct fl_cli_command fl_cmd_stdio[];
 extern const struct fl_cli_command fl_cmd_stop[];
 extern const struct fl_cli_command fl_cmd_tool[];

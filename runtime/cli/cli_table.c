@@ -29,6 +29,7 @@ const struct fl_cli_topic fl_cli_topics[] = {
     { "Policy", fl_cmd_policy },
     { "Deciding", fl_cmd_approvals },
     { "", fl_cmd_channel },
+    { "", fl_cmd_slack },
     { "", fl_cmd_decide },
     { "", fl_cmd_grant },
     { "", fl_cmd_stop },

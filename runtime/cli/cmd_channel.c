@@ -7,6 +7,7 @@
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
+#include "runtime/cli/cmd_channel.h"
 #include "runtime/crypto/secret.h"
 
 #define SECRET_MAX  4096
@@ -52,8 +53,7 @@ static bool put_secrets(struct fl_cli *cli, json_t *body)
     return is_fine;
 }
 
-/* False: said what is wrong, and the body is let go. */
-static bool put_common(struct fl_cli *cli, json_t *body)
+bool fl_channel_put_common(struct fl_cli *cli, json_t *body)
 {
     const char *config = fl_cli_flag(cli, "config");
     bool is_fine = put_secrets(cli, body);
@@ -76,7 +76,7 @@ static int channel_add(struct fl_cli *cli)
     const char *name = fl_cli_arg(cli, 0);
     fl_cli_put(body, "name", name);
     fl_cli_put_flag(cli, body, "kind", "kind");
-    if (!put_common(cli, body))
+    if (!fl_channel_put_common(cli, body))
         return FL_EXIT_USAGE;
     int status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/channels"), body, NULL);
     if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
@@ -105,7 +105,7 @@ static int channel_set(struct fl_cli *cli)
     const char *name = fl_cli_arg(cli, 0), *enabled = fl_cli_flag(cli, "enabled");
     if (enabled)
         json_object_set_new(body, "is_enabled", json_boolean(strcmp(enabled, "yes") == 0));
-    if (!put_common(cli, body))
+    if (!fl_channel_put_common(cli, body))
         return FL_EXIT_USAGE;
     int status =
         fl_cli_ask(cli, "PATCH", fl_cli_path(cli, "/orgs/{org}/channels/{}", name), body, NULL);
@@ -181,60 +181,6 @@ static int channel_test(struct fl_cli *cli)
                        TEST_WAIT_S);
 }
 
-/* ---------------------------------------------------------------- an app for Slack */
-/* `,"NAME":"URL"` where Slack is to call us; nothing in Socket Mode. */
-static const char *slack_url(struct fl_cli *cli, const char *member, const char *base,
-                             const char *path)
-{
-    if (!base)
-        return "";
-    const char *text =
-        fl_arena_printf(cli->arena, ", \"%s\": \"%s%s\"", member, fl_cli_text(cli, base), path);
-    return text ? text : "";
-}
-
-static int channel_slack_manifest(struct fl_cli *cli)
-{
-    const char *base = fl_cli_flag(cli, "public-url");
-    const char *path = fl_cli_path(cli, "/hooks/slack/{org}/{}", fl_cli_arg(cli, 0));
-    if (base && (strncmp(base, "https://", 8) != 0 || strpbrk(base, "\"\\ ") ||
-                 base[strlen(base) - 1] == '/'))
-        return fl_cli_wrong(cli, "--public-url is https://HOST, without a slash at its end");
-    fl_cli_say(
-        cli,
-        "{\n"
-        "  \"display_information\": {\"name\": \"Flopinio\", \"description\": \"Calls of agents "
-        "that wait for a decision\"},\n"
-        "  \"features\": {\n"
-        "    \"bot_user\": {\"display_name\": \"flopinio\", \"always_online\": true},\n"
-        "    \"app_home\": {\"home_tab_enabled\": true, \"messages_tab_enabled\": true},\n"
-        "    \"slash_commands\": [{\"command\": \"/flopinio\", \"description\": \"Calls that wait "
-        "for a decision\", \"usage_hint\": \"pending | stop NAME | link CODE\", "
-        "\"should_escape\": false%s}]\n"
-        "  },\n"
-        "  \"oauth_config\": {\"scopes\": {\"bot\": [\"chat:write\", \"im:write\", "
-        "\"users:read\", \"commands\", \"channels:read\", \"groups:read\"]}},\n"
-        "  \"settings\": {\n"
-        "    \"interactivity\": {\"is_enabled\": true%s},\n"
-        "    \"event_subscriptions\": {\"bot_events\": [\"app_home_opened\", \"channel_shared\", "
-        "\"channel_unshared\", \"channel_archive\", \"channel_unarchive\", "
-        "\"channel_deleted\", \"channel_left\", \"group_archive\", \"group_unarchive\", "
-        "\"group_deleted\", \"group_left\", \"user_change\"]%s},\n"
-        "    \"socket_mode_enabled\": %s,\n"
-        "    \"org_deploy_enabled\": false,\n"
-        "    \"token_rotation_enabled\": false\n"
-        "  }\n"
-        "}",
-        slack_url(cli, "url", base, path), slack_url(cli, "request_url", base, path),
-        slack_url(cli, "request_url", base, path), base ? "false" : "true");
-    return FL_EXIT_DONE;
-}
-
-static const struct fl_cli_flag manifest_flags[] = {
-    { "public-url", "URL", "how Slack reaches this installation; without it: Socket Mode", 0 },
-    { .name = NULL }
-};
-
 #define COMMON_FLAGS                                                                               \
     { "secret", "NAME=FILE", "a secret, read from a file (- is standard input)", FL_FLAG_MANY },   \
         { "config", "JSON", "its settings, or @FILE with them", 0 },                               \
@@ -260,9 +206,6 @@ const struct fl_cli_command fl_cmd_channel[] = {
     { "channel set", "NAME", "changes a channel",
       "All of its settings, or all of its secrets, at once.", FL_CLI_ORG, set_flags, channel_set },
     { "channel remove", "NAME", "removes a channel", NULL, FL_CLI_ORG, NULL, channel_remove },
-    { "channel slack-manifest", "NAME", "prints the manifest of a Slack app for this channel",
-      "To be pasted where Slack makes an app from a manifest. The channel need not be there yet.",
-      FL_CLI_ORG, manifest_flags, channel_slack_manifest },
     { "channel test", "NAME", "sends a test card and waits for the click", NULL, FL_CLI_ORG, NULL,
       channel_test },
     { .name = NULL }

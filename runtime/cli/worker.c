@@ -25,6 +25,8 @@
 #include "runtime/console/review.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/notify/notify.h"
+#include "runtime/notify/slack_app.h"
+#include "runtime/notify/slack_oauth.h"
 #include "runtime/store/migrate.h"
 #include "runtime/store/organization.h"
 
@@ -555,6 +557,7 @@ static void open_sites(struct worker *w)
     fl_site_add(&w->main_site, "/mcp/ws", false, &fl_endpoint_ws, w->endpoint);
     fl_site_add(&w->main_site, "/api/v1", true, &fl_api_http, w->api);
     fl_site_add(&w->main_site, "/hooks", true, &fl_notify_hooks, w->notify);
+    fl_site_add(&w->main_site, FL_SLACK_REDIRECT, false, &fl_slack_oauth_http, w->notify);
     fl_site_add(&w->main_site, "/review", true, &fl_review_http, w->review);
     w->peer_site.is_local = true;
     fl_site_add(&w->peer_site, "/mcp", false, &fl_endpoint_http, w->endpoint);

@@ -128,6 +128,9 @@ enum fl_http_decode_flags {
 /* Percent-decodes into the arena. Refuses broken escapes and %00, and what is not UTF-8 after. */
 enum fl_code fl_http_decode(struct fl_arena *arena, struct fl_str text, unsigned flags,
                             struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;
+/* Appends it so that it can stand as a name or value there: all but RFC 3986's unreserved
+ * characters percent-encoded. */
+void fl_http_encode(struct fl_buf *out, struct fl_str text);
 /* Walks `name=value&...` of a query or a form body, decoded; *pos starts at 0. FL_NOT_FOUND at
  * the end. */
 enum fl_code fl_http_form_next(struct fl_arena *arena, struct fl_str form, size_t *pos,

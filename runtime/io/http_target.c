@@ -187,3 +187,15 @@ enum fl_code fl_http_form_next(struct fl_arena *arena, struct fl_str form, size_
     *pos = end;
     return FL_OK;
 }
+
+void fl_http_encode(struct fl_buf *out, struct fl_str text)
+{
+    static const char unreserved[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] && strchr(unreserved, text.p[i]))
+            fl_buf_putc(out, text.p[i]);
+        else
+            fl_buf_printf(out, "%%%02X", (unsigned char)text.p[i]);
+    }
+}

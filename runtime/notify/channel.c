@@ -46,22 +46,31 @@ enum fl_code fl_channel_seal(const struct fl_keyring *keys, const struct fl_uuid
     return code;
 }
 
-static enum fl_code open_secret(struct fl_channel *ch, struct fl_str sealed, struct fl_err *err)
+enum fl_code fl_channel_unseal(const struct fl_keyring *keys, const struct fl_uuid *organization,
+                               const struct fl_uuid *id, struct fl_str sealed, json_t **ret,
+                               struct fl_err *err)
 {
     char text[FL_UUID_TEXT];
-    struct fl_place place = place_of(&ch->organization, &ch->id, text);
+    struct fl_place place = place_of(organization, id, text);
     struct fl_buf plain = FL_BUF_INIT;
-    enum fl_code code = FL_OK;
-    if (sealed.p)
-        code = fl_unseal(ch->core->keys, &place, sealed, &plain, err);
+    enum fl_code code = fl_unseal(keys, &place, sealed, &plain, err);
     if (code == FL_OK) {
-        ch->secret = sealed.p ? fl_json_parse(fl_buf_view(&plain), err) : json_object();
-        code = ch->secret ? FL_OK : fl_err_code(err, FL_NOMEM);
+        *ret = fl_json_parse(fl_buf_view(&plain), err);
+        code = *ret ? FL_OK : fl_err_code(err, FL_NOMEM);
     }
     if (plain.p)
         fl_cleanse(plain.p, plain.n);
     fl_buf_fini(&plain);
     return code;
+}
+
+static enum fl_code open_secret(struct fl_channel *ch, struct fl_str sealed, struct fl_err *err)
+{
+    if (sealed.p)
+        return fl_channel_unseal(ch->core->keys, &ch->organization, &ch->id, sealed, &ch->secret,
+                                 err);
+    ch->secret = json_object();
+    return ch->secret ? FL_OK : fl_err_code(err, FL_NOMEM);
 }
 
 /* Columns of fl_store_channel_get: name, kind, config, disclose, is_enabled, secret, facts, cursor,

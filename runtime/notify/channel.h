@@ -47,10 +47,14 @@ void fl_channel_fini(struct fl_channel *channel);
 /* A text of its secrets or its configuration; p NULL: there is none. */
 struct fl_str fl_channel_secret(const struct fl_channel *channel, const char *name);
 struct fl_str fl_channel_config(const struct fl_channel *channel, const char *name);
-/* Seals the secret of a channel for its row, into the arena. */
+/* Seals the secret of a channel for its row, into the arena; `id` may be that of its install. */
 enum fl_code fl_channel_seal(const struct fl_keyring *keys, const struct fl_uuid *organization,
                              const struct fl_uuid *id, const json_t *secret, struct fl_arena *arena,
                              struct fl_str *ret, struct fl_err *err) FL_MUST_CHECK;
+/* Opens it again: a new reference. FL_BAD_KEY, FL_NOMEM. */
+enum fl_code fl_channel_unseal(const struct fl_keyring *keys, const struct fl_uuid *organization,
+                               const struct fl_uuid *id, struct fl_str sealed, json_t **ret,
+                               struct fl_err *err) FL_MUST_CHECK;
 /* May links to `url` (n 0: there is none) be in what this kind of channel sends? Those of mails
  * sign people in: with TLS, or on this host. FL_BAD_PARAMS. */
 enum fl_code fl_channel_check_public_url(const struct fl_channel_kind *kind, struct fl_str url,

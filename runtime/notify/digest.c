@@ -473,7 +473,8 @@ FL_STEP(sent)
     begin(d);
     if (is_gone && !p->message.p) {
         fl_utf8_format(why, sizeof why, "%s", f->op.err.text);
-        fl_store_channel_fails(&d->tx, &d->channel->id, d->channel->failures, fl_str_of(why), 0);
+        fl_store_channel_fails(&d->tx, &d->channel->id, d->channel->revision, d->channel->failures,
+                               fl_str_of(why), 0);
         d->refused_ms = fl_mono_ms();
         d->is_barred = true;
     }

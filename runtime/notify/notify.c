@@ -324,6 +324,7 @@ enum fl_code fl_notify_new(struct fl_core *core, const struct fl_notify_config *
     n->nudge.run = on_nudge;
     fl_list_init(&n->owners);
     fl_list_init(&n->hooks);
+    fl_list_init(&n->visits);
     enum fl_code code = n->public_url ? fl_http_client_new(core->loop, &http, &n->http, err)
                                       : fl_err_code(err, FL_NOMEM);
     if (code) {
@@ -358,7 +359,7 @@ bool fl_notify_is_idle(const struct fl_notify *n)
         if (!is_ended(FL_CONTAINER(link, struct fl_notify_owner, link)))
             return false;
     }
-    return !n->is_running && fl_list_is_empty(&n->hooks);
+    return !n->is_running && fl_list_is_empty(&n->hooks) && fl_list_is_empty(&n->visits);
 }
 
 void fl_notify_free(struct fl_notify **notify)

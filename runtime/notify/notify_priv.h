@@ -1,4 +1,4 @@
-/* Shared by notify.c and notify_hooks.c. */
+/* Shared by notify.c, notify_hooks.c and slack_oauth.c. */
 #ifndef FLOPINIO_NOTIFY_NOTIFY_PRIV_H
 #define FLOPINIO_NOTIFY_NOTIFY_PRIV_H
 
@@ -36,7 +36,8 @@ struct fl_notify {
     char *public_url;
     int64_t retention_ms;
     struct fl_list owners;
-    struct fl_list hooks; /* requests at work */
+    struct fl_list hooks;  /* requests at work */
+    struct fl_list visits; /* browsers that come back from Slack */
     struct fl_sleep sleep;
     struct fl_arena *arena;
     struct fl_tx tx;

@@ -198,8 +198,8 @@ FL_STEP(digested)
     fl_utf8_format(s->trouble, sizeof s->trouble, "%s", f->op.err.text);
     rest_channel(s, code, s->flood.retry_ms);
     begin(s);
-    fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
-                           s->channel->paused_until_ms - fl_real_ms());
+    fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->revision, s->channel->failures,
+                           fl_str_of(s->trouble), s->channel->paused_until_ms - fl_real_ms());
     s->works_at_ms = 0;
     return fl_await(f, &S_rest, fl_tx_submit(&f->op, &s->tx));
 }
@@ -481,8 +481,8 @@ static void not_taken(struct fl_sender *s, struct fl_sender_card *c, enum fl_cod
     else if (is_gone)
         fl_store_card_drop(&s->tx, &c->id);
     else
-        fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
-                               0);
+        fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->revision, s->channel->failures,
+                               fl_str_of(s->trouble), 0);
     if (!passes && (is_gone ? is_waiting : !s->is_posted))
         fl_sender_wait(s, FL_SENDER_UNLINKED_MS << (due->tries < 6 ? due->tries : 6));
     s->is_lost |= !c->message.p && is_waiting && due->is_delivered;
@@ -674,8 +674,8 @@ FL_STEP(row_done)
         fl_store_outbox_done(&s->tx, &due->approval, &s->channel->id, due->wanted, s->is_posted,
                              erase_ms, due->is_erasing, fl_sender_wake_ms(s));
     if (s->is_fail_noted) {
-        fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->failures, fl_str_of(s->trouble),
-                               s->channel->paused_until_ms - fl_real_ms());
+        fl_store_channel_fails(&s->tx, &s->channel->id, s->channel->revision, s->channel->failures,
+                               fl_str_of(s->trouble), s->channel->paused_until_ms - fl_real_ms());
         s->works_at_ms = 0;
     } else if (s->is_posted && s->later_ms < 0 && fl_mono_ms() - s->works_at_ms > WORKS_MS) {
         fl_store_channel_works(&s->tx, &s->channel->id);

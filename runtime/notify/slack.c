@@ -162,6 +162,7 @@ static bool locate(struct sending *w)
 {
     const struct fl_chat_send *s = w->send;
     struct fl_str team = fl_json_get_str(s->channel->facts, "team");
+    struct fl_str grid = fl_json_get_str(s->channel->facts, "enterprise");
     const char *slash = memchr(s->place.p, '/', s->place.n);
     w->channel = s->place;
     w->ts = s->message;
@@ -178,6 +179,8 @@ static bool locate(struct sending *w)
         w->ts = (struct fl_str){ colon + 1, known.n - w->channel.n - 1 };
     }
     struct fl_str of = { s->place.p, (size_t)(last - s->place.p) };
+    if (fl_slack_is_org_wide(s->channel))
+        return fl_str_has_prefix(of, grid) && of.p[grid.n] == '/';
     return team.n && of.n >= team.n && memcmp(of.p + of.n - team.n, team.p, team.n) == 0;
 }
 

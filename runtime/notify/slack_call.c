@@ -122,8 +122,10 @@ enum fl_code fl_slack_call_start(struct fl_op *op, struct fl_slack_call *c,
     *body = (struct fl_buf){ 0 };
     fl_buf_str(&c->url, base_url(ch));
     fl_buf_printf(&c->url, "/%s", method);
-    fl_buf_puts(&c->bearer, "Authorization: Bearer ");
-    fl_buf_str(&c->bearer, fl_channel_secret(ch, secret));
+    if (secret) {
+        fl_buf_puts(&c->bearer, "Authorization: Bearer ");
+        fl_buf_str(&c->bearer, fl_channel_secret(ch, secret));
+    }
     return start(op, c, ch);
 }
 

@@ -31,8 +31,10 @@ static struct fl_slack_event *event_of(struct fl_flow *f)
 bool fl_slack_home_read(struct fl_slack_event *s, const json_t *ev)
 {
     s->user = fl_json_get_str(ev, "user");
-    s->team = fl_json_get_str(s->channel->facts, "team");
-    if (!fl_slack_is_id(s->user) || !fl_str_is(fl_json_get_str(ev, "tab"), "home"))
+    s->team = fl_json_get_str(fl_slack_is_org_wide(s->channel) ? s->payload : s->channel->facts,
+                              fl_slack_is_org_wide(s->channel) ? "team_id" : "team");
+    if (!fl_slack_is_id(s->user) || !fl_slack_is_id(s->team) ||
+        !fl_str_is(fl_json_get_str(ev, "tab"), "home"))
         return false;
     s->event.external = fl_slack_external(s->channel, s->arena, s->team, s->user);
     return s->event.external.n > 0;

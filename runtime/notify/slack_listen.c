@@ -96,14 +96,17 @@ FL_STEP(named)
     put_fact(&facts, l->call.answer, "user_id", "bot_user");
     put_fact(&facts, l->call.answer, "user", "bot");
     put_fact(&facts, l->call.answer, "team", "workspace");
+    const json_t *is_org = json_object_get(l->call.answer, "is_enterprise_install");
+    if (json_is_boolean(is_org)) /* else it stays what its install said */
+        fl_buf_printf(&facts, ",\"is_enterprise_install\":%s",
+                      json_is_true(is_org) ? "true" : "false");
     fl_buf_putc(&facts, '}');
     json_t *tree = facts.is_failed ? NULL : fl_json_parse(fl_buf_view(&facts), &err);
     fl_tx_fini(&l->tx);
     fl_arena_free(&l->arena);
     l->arena = fl_arena_new(0);
     if (l->arena && tree) {
-        json_decref(l->channel->facts);
-        l->channel->facts = json_incref(tree);
+        json_object_update(l->channel->facts, tree);
         fl_tx_init(&l->tx, l->channel->core->pg, l->arena, &l->channel->organization);
         fl_store_channel_facts(&l->tx, &l->channel->id, fl_buf_view(&facts));
     }
@@ -218,8 +221,7 @@ FL_STEP(rested)
         l->nap_ms = ms > MOST_MS ? MOST_MS : ms;
         return &S_nap;
     }
-    return l->lines.wants_line && fl_json_get_str(l->channel->facts, "team").n &&
-                   fl_slack_is_socket(l->channel)
+    return l->lines.wants_line && fl_slack_is_known(l->channel) && fl_slack_is_socket(l->channel)
                ? &S_open
                : &S_introduce;
 }

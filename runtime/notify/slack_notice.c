@@ -4,6 +4,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/audit/event.h"
+#include "runtime/notify/slack_app.h"
 #include "runtime/notify/slack_priv.h"
 #include "runtime/store/chat.h"
 #include "runtime/store/outbox.h"
@@ -292,12 +293,17 @@ static fl_next user_event(struct fl_slack_event *s, const json_t *user)
 }
 
 /* ---------------------------------------------------------------- which it is */
+#define X(event) event,
+static const char *const events[] = { FL_SLACK_EVENTS(X) NULL };
+#undef X
+
 fl_next fl_slack_notice(struct fl_slack_event *s)
 {
     const json_t *ev = json_object_get(s->payload, "event");
     struct fl_str type = fl_json_get_str(ev, "type"), place = fl_json_get_str(ev, "channel");
-    struct fl_str ours = fl_json_get_str(s->channel->facts, "team");
-    if (!ours.n || !fl_str_eq(fl_json_get_str(s->payload, "team_id"), ours))
+    if (!is_one_of(type, events) ||
+        !fl_slack_is_ours(s->channel, fl_json_get_str(s->payload, "team_id"),
+                          fl_json_get_str(s->payload, "enterprise_id")))
         return fl_end(&s->flow);
     if (fl_str_is(type, "app_home_opened")) {
         s->is_home = fl_slack_home_read(s, ev);

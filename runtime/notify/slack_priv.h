@@ -37,7 +37,7 @@ struct fl_slack_call {
     bool is_plain;    /* the answer is no JSON */
 };
 /* `body` is taken over: a JSON object, or a form where it does not begin with '{'. `secret` names
- * the token. Codes as in fl_channel_kind.send_start. May be cancelled. */
+ * the token; NULL: none is sent. Codes as in fl_channel_kind.send_start. May be cancelled. */
 enum fl_code fl_slack_call_start(struct fl_op *op, struct fl_slack_call *call,
                                  const struct fl_channel *channel, const char *secret,
                                  const char *method, struct fl_buf *body) FL_MUST_CHECK;
@@ -171,6 +171,12 @@ bool fl_slack_event_read(struct fl_slack_event *event);
 struct fl_str fl_slack_event_ack(const json_t *payload, struct fl_arena *arena);
 
 /* ---- who they are (one loop thread) ---- */
+/* Does this come from where the app is installed: the workspace, or all of the enterprise? */
+bool fl_slack_is_ours(const struct fl_channel *channel, struct fl_str team,
+                      struct fl_str enterprise);
+/* It is known where that is. */
+bool fl_slack_is_known(const struct fl_channel *channel);
+bool fl_slack_is_org_wide(const struct fl_channel *channel);
 /* "E1/T1/U1": for good, and unlike anybody else's; "" without memory. */
 struct fl_str fl_slack_external(const struct fl_channel *channel, struct fl_arena *arena,
                                 struct fl_str team, struct fl_str user);

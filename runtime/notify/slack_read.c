@@ -17,7 +17,6 @@ static bool read_user(struct fl_slack_event *s)
 {
     const json_t *user = json_object_get(s->payload, "user"), *facts = s->channel->facts;
     struct fl_str ours = fl_json_get_str(facts, "team");
-    struct fl_str enterprise = fl_json_get_str(facts, "enterprise");
     struct fl_str team = user ? fl_json_get_str(json_object_get(s->payload, "team"), "id")
                               : fl_json_get_str(s->payload, "team_id");
     struct fl_str grid = user ? fl_json_get_str(json_object_get(s->payload, "enterprise"), "id")
@@ -25,11 +24,9 @@ static bool read_user(struct fl_slack_event *s)
     struct fl_str name = fl_json_get_str(user ? user : s->payload, user ? "username" : "user_name");
     s->user = fl_json_get_str(user ? user : s->payload, user ? "id" : "user_id");
     s->team = user ? fl_json_get_str(user, "team_id") : team;
-    s->team = s->team.n ? s->team : ours;
-    if (!ours.n || !fl_slack_is_id(s->user) || !fl_slack_is_id(s->team))
-        return false;
-    bool is_ours = team.n ? fl_str_eq(team, ours) : enterprise.n && fl_str_eq(grid, enterprise);
-    if (!is_ours)
+    s->team = s->team.n ? s->team : team.n ? team : ours;
+    if (!fl_slack_is_id(s->user) || !fl_slack_is_id(s->team) ||
+        !fl_slack_is_ours(s->channel, team, grid))
         return false;
     name.n = name.n > 60 ? fl_utf8_cut(name, 60) : name.n;
     s->event.external = fl_slack_external(s->channel, s->arena, s->team, s->user);

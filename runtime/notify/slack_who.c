@@ -17,6 +17,27 @@ struct fl_str fl_slack_external(const struct fl_channel *ch, struct fl_arena *ar
     return fl_str_of(id ? id : "");
 }
 
+bool fl_slack_is_org_wide(const struct fl_channel *ch)
+{
+    return json_is_true(json_object_get(ch->facts, "is_enterprise_install")) &&
+           fl_json_get_str(ch->facts, "enterprise").n;
+}
+
+bool fl_slack_is_known(const struct fl_channel *ch)
+{
+    return fl_json_get_str(ch->facts, "team").n || fl_slack_is_org_wide(ch);
+}
+
+bool fl_slack_is_ours(const struct fl_channel *ch, struct fl_str team, struct fl_str enterprise)
+{
+    struct fl_str ours = fl_json_get_str(ch->facts, "team");
+    struct fl_str grid = fl_json_get_str(ch->facts, "enterprise");
+    bool is_grid = grid.n && fl_str_eq(enterprise, grid);
+    if (fl_slack_is_org_wide(ch))
+        return is_grid;
+    return ours.n && (team.n ? fl_str_eq(team, ours) : is_grid);
+}
+
 /* Accounts that were found to be full members, by channel, team and user; one loop thread. */
 static struct trusted {
     struct fl_uuid channel;

@@ -58,7 +58,9 @@ static struct fl_sql sql_works = {
 };
 static struct fl_sql sql_fails = {
     "channel_fails",
-    "UPDATE channel SET failures = $2, trouble = $3, paused_until = now() + " SPAN("$4") " " MINE, 0
+    "UPDATE channel SET failures = $2, trouble = $3, paused_until = now() + " SPAN(
+        "$4") " " MINE " AND revision = $5",
+    0
 };
 static struct fl_sql sql_tested = { "channel_tested", "UPDATE channel SET tested_at = now() " MINE,
                                     0 };
@@ -161,13 +163,14 @@ void fl_store_channel_works(struct fl_tx *tx, const struct fl_uuid *id)
     mine(tx, &sql_works, id);
 }
 
-void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int failures,
-                            struct fl_str trouble, int64_t pause_ms)
+void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int64_t revision,
+                            int failures, struct fl_str trouble, int64_t pause_ms)
 {
     struct fl_query *q = mine(tx, &sql_fails, id);
     fl_bind_int(tx, q, failures);
     fl_bind_text(tx, q, trouble);
     fl_bind_int(tx, q, pause_ms);
+    fl_bind_int(tx, q, revision);
 }
 
 void fl_store_channel_tested(struct fl_tx *tx, const struct fl_uuid *id)

@@ -33,10 +33,11 @@ struct fl_query *fl_store_channel_update(struct fl_tx *tx, struct fl_str name,
                                          const struct fl_audit_row *audit);
 struct fl_query *fl_store_channel_remove(struct fl_tx *tx, struct fl_str name,
                                          const struct fl_audit_row *audit);
-/* What it does: it took something, or did not; `pause_ms` 0: it goes on. */
+/* What it does: it took something, or did not; `pause_ms` 0: it goes on. What fails
+ * with a `revision` that is not the channel's any more says nothing about it. */
 void fl_store_channel_works(struct fl_tx *tx, const struct fl_uuid *id);
-void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int failures,
-                            struct fl_str trouble, int64_t pause_ms);
+void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int64_t revision,
+                            int failures, struct fl_str trouble, int64_t pause_ms);
 void fl_store_channel_tested(struct fl_tx *tx, const struct fl_uuid *id);
 /* Members that `facts_json` has not stay as they are. */
 void fl_store_channel_facts(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str facts_json);

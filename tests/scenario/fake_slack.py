@@ -26,12 +26,12 @@ import threading
 import time
 import urllib.parse
 
+from fake_slack_app import ALL_SCOPES, EVENTS, SCOPES, TEAM, App, Refuse, User
 from harness import wait_for
 
 TOKEN = "xoxb-" + "FakeFakeFakeFakeFakeFakeFakeFake"
 APP_TOKEN = "xapp-" + "FakeFakeFakeFakeFakeFakeFakeFakeFake"
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
-TEAM = "T1HOME"
 TRIGGER_S = 3
 MEMBERS = {
     "auth.test": set(),
@@ -44,15 +44,9 @@ MEMBERS = {
     "views.update": {"view_id", "view"},
     "views.publish": {"user_id", "view"},
     "apps.connections.open": set(),
+    "oauth.v2.access": {"client_id", "client_secret", "code", "redirect_uri"},
 }
-FORM_ONLY = {"users.info", "conversations.info"}  # the real one does not read their JSON
-
-
-class Refuse(Exception):
-    def __init__(self, error, status=200, headers=()):
-        super().__init__(error)
-        self.status, self.headers = status, dict(headers)
-        self.body = {"ok": False, "error": error}
+FORM_ONLY = {"users.info", "conversations.info", "oauth.v2.access"}  # their JSON is not read
 
 
 def sign(secret, at, body):
@@ -60,15 +54,7 @@ def sign(secret, at, body):
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
 
 
-class User:
-    def __init__(self, id, name, team=TEAM, **more):
-        self.id, self.name, self.team = id, name, team
-        self.json = dict({"id": id, "team_id": team, "name": name, "deleted": False,
-                          "is_bot": False, "is_restricted": False, "is_ultra_restricted": False},
-                         **more)
-
-
-class FakeSlack:
+class FakeSlack(App):
     def __init__(self, team=TEAM, enterprise=None, tls=None):
         """tls: (certificate, key), files of PEM for 127.0.0.1; then nothing is in clear."""
         self.team, self.enterprise = team, enterprise
@@ -92,6 +78,10 @@ class FakeSlack:
         self.loses_answers = 0   # so many posts are taken, and their answer is lost
         self.on_post = None      # called with the message once it stands, before the answer
         self.token = TOKEN
+        self.scopes = set(ALL_SCOPES)  # that the token has
+        self.is_org_wide = False       # installed in all of the enterprise
+        self.redirect_urls, self.codes = [], {}  # of the app; code -> [made at, redirect, is it used]
+        self.grants = None             # how the next consent changes oauth.v2.access's answer
         self.tickets, self.lines, self.line = set(), [], None
         outer = self
 
@@ -179,7 +169,7 @@ class FakeSlack:
                 "user": {"id": user.id, "username": user.name, "team_id": user.team},
                 "team": {"id": self.team, "domain": "home"}, "trigger_id": self.trigger(),
                 "enterprise": {"id": self.enterprise} if self.enterprise else None,
-                "is_enterprise_install": False}
+                "is_enterprise_install": self.is_org_wide}
 
     def action_payload(self, user, message, element, option=None):
         id, url = self.respond_url()
@@ -201,8 +191,9 @@ class FakeSlack:
 
     # ---- what Slack tells by itself
     def event(self, type, **more):
+        assert type in EVENTS and EVENTS[type] in self.scopes | {None}, type
         return self.send({"type": "event_callback", "token": "legacy", "team_id": self.team,
-                          "api_app_id": "A0FAKE", "event_id": "Ev%d" % next(self.serial),
+                          "enterprise_id": self.enterprise, "api_app_id": "A0FAKE", "event_id": "Ev%d" % next(self.serial),
                           "event_time": int(time.time()), "event": dict(more, type=type)})
 
     def place_event(self, type, channel, **info):
@@ -468,8 +459,16 @@ class FakeSlack:
         own = args.pop("token", None) if not is_json else None  # a form may have it too,
         if not is_json and args.pop("team_id", self.team) != self.team:  # and name the workspace
             raise Refuse("team_access_not_granted")
-        if bearer != "Bearer " + wanted and own != wanted:
+        if method == "oauth.v2.access":
+            if bearer or own:
+                self.bad("a token where there is none yet", method, args)
+        elif bearer != "Bearer " + wanted and own != wanted:
             raise Refuse("invalid_auth")
+        scope = SCOPES.get(method)
+        if isinstance(scope, dict):
+            scope = scope.get(args.get("channel", "C")[:1], "channels:read")
+        if scope and scope not in self.scopes:
+            raise Refuse("missing_scope")
         if is_json and method in FORM_ONLY:
             self.bad("JSON is not read here", method, args)
         if set(args) - MEMBERS[method]:
@@ -490,6 +489,8 @@ class FakeSlack:
                   "team_id": self.team, "user_id": "U0BOT", "bot_id": "B0BOT"}
         if self.enterprise:
             answer["enterprise_id"] = self.enterprise
+        if self.is_org_wide:
+            answer.update(team_id=self.enterprise, is_enterprise_install=True)
         return answer
 
     def do_conversations_info(self, args):
