@@ -126,18 +126,21 @@ struct fl_cluster_config fl_prepare_cluster(const struct fl_config *c,
                                        .progress = progress };
 }
 
-/* A database of the operator's own is looked at and never changed. */
-static enum fl_code check_own(const char *url, struct fl_err *err)
+static enum fl_code connect_app(struct fl_prepared *p, struct fl_err *err)
 {
-    struct pg_conn *pg = NULL;
-    enum fl_code code = fl_admin_connect(url, &pg, err);
+    return p->pg ? FL_OK : fl_admin_connect(p->conninfo.p, &p->pg, err);
+}
+
+/* A database of the operator's own is looked at and never changed. */
+static enum fl_code check_own(struct fl_prepared *p, struct fl_err *err)
+{
+    enum fl_code code = connect_app(p, err);
     if (code == FL_OK) /* before anything is written with it */
-        code = fl_admin_check(pg, err);
+        code = fl_admin_check(p->pg, err);
     if (code == FL_OK)
-        code = fl_migrate_fits(pg, err);
+        code = fl_migrate_fits(p->pg, err);
     if (code == FL_OK)
-        code = fl_migrate_guarded(pg, err);
-    fl_admin_close(&pg);
+        code = fl_migrate_guarded(p->pg, err);
     return code;
 }
 
@@ -147,7 +150,9 @@ enum fl_code fl_prepare_database(const struct fl_config *c, struct fl_prepared *
     enum fl_code code = FL_OK;
     if (c->database_url[0]) {
         fl_buf_puts(&p->conninfo, c->database_url);
-        code = check_own(c->database_url, err);
+        code = fl_buf_code(&p->conninfo, err);
+        if (code == FL_OK)
+            code = check_own(p, err);
     } else {
         struct fl_cluster_config config = fl_prepare_cluster(c, progress);
         code = fl_cluster_start(&config, &p->cluster, err);
@@ -319,14 +324,12 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
 {
     char path[600];
     struct fl_keyring *ring = NULL;
-    struct pg_conn *pg = NULL;
     bool is_new = false;
     fl_prepare_keys_path(c, path, sizeof path);
-    enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
-    if (code)
-        return code;
+    enum fl_code code = connect_app(p, err);
     /* Keys are made for a database that knows none; a lost file must not be replaced silently. */
-    code = fl_key_checks_are_new(pg, &is_new, err);
+    if (code == FL_OK)
+        code = fl_key_checks_are_new(p->pg, &is_new, err);
     if (code == FL_OK && access(path, F_OK) != 0 && is_new)
         code = make_keys(path, err);
     if (code == FL_OK)
@@ -334,21 +337,19 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
     if (code == FL_OK)
         code = fl_keyring_load(fl_buf_view(&p->keys), &ring, err);
     if (code == FL_OK)
-        code = check_keys(pg, ring, err);
+        code = check_keys(p->pg, ring, err);
     fl_keyring_free(&ring);
-    fl_admin_close(&pg);
     return code;
 }
 
 enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, struct fl_err *err)
 {
-    struct pg_conn *pg = NULL;
     struct fl_known known = { .is_there = false };
     struct fl_epoch now = { 0 };
     struct fl_err why;
-    enum fl_code code = fl_admin_connect(p->conninfo.p, &pg, err);
+    enum fl_code code = connect_app(p, err);
     if (code == FL_OK)
-        code = fl_epoch_read(pg, &now, err);
+        code = fl_epoch_read(p->pg, &now, err);
     p->is_frozen = code == FL_OK && fl_known_admit(c, &now, &why) != FL_OK;
     if (p->is_frozen) {
         FL_LOG(ERROR, "frozen", FL_KS("reason", why.text));
@@ -365,9 +366,9 @@ enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, 
         if (code == FL_OK)
             code = fl_known_save(c, &known.epoch, NULL, err);
         if (code == FL_OK && now.number == 0)
-            code = fl_epoch_begin(pg, err);
+            code = fl_epoch_begin(p->pg, err);
     }
-    fl_admin_close(&pg);
+    fl_admin_close(&p->pg);
     return code;
 }
 
@@ -415,6 +416,7 @@ enum fl_code fl_prepare_check_keys(const struct fl_config *c, const char *connin
 
 void fl_prepare_fini(struct fl_prepared *p)
 {
+    fl_admin_close(&p->pg);
     if (p->conninfo.p)
         fl_cleanse(p->conninfo.p, p->conninfo.n);
     if (p->keys.p)

@@ -16,6 +16,7 @@ struct fl_prepared {
     struct fl_cluster *cluster; /* NULL: a database of the operator's own */
     struct fl_buf conninfo;     /* of the app role; a secret */
     struct fl_buf keys;         /* the keyring's text; a secret */
+    struct pg_conn *pg;         /* as the app role, until all is looked at; may be NULL */
     char run_dir[512];
     bool is_private; /* said beforehand: whom the pid file names when another start is refused */
     int lock_fd;     /* one supervisor per data directory; -1: none taken */
@@ -34,8 +35,8 @@ enum fl_code fl_prepare_database(const struct fl_config *config, struct fl_prepa
  * be the right one (FL_BAD_KEY names it and how many rows need it). */
 enum fl_code fl_prepare_keys(const struct fl_config *config, struct fl_prepared *p,
                              struct fl_err *err) FL_MUST_CHECK;
-/* Is it the database that this node knows (known.h)? One that is new, or that no program has
- * written down yet, is written down. A frozen one is no error: p->is_frozen. */
+/* The last look: is it the database that this node knows (known.h)? One that is new, or that no
+ * program has written down yet, is written down. A frozen one is no error: p->is_frozen. */
 enum fl_code fl_prepare_epoch(const struct fl_config *config, struct fl_prepared *p,
                               struct fl_err *err) FL_MUST_CHECK;
 /* The same question without making or writing anything, for doctor; `conninfo` of the app role,

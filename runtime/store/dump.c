@@ -123,7 +123,7 @@ enum fl_code fl_dump_write(const char *bin, const char *conninfo, const char *sn
     snprintf(tool, sizeof tool, "%s/pg_dump", bin);
     snprintf(at, sizeof at, "--snapshot=%s", snapshot);
     const char *argv[] = {
-        tool, "--format=custom", "--no-password", "--schema=flopinio", at, NULL
+        tool, "--format=custom", "--no-password", "--no-comments", "--schema=flopinio", at, NULL
     };
     return run(argv, conninfo, -1, fd, err);
 }

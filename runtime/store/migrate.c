@@ -83,6 +83,8 @@ enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passw
     enum fl_code code = FL_OK;
     for (size_t i = 0; code == FL_OK && i < FL_COUNTOF(roles); i++)
         code = make_role(pg, roles[i].name, roles[i].rights, err);
+    if (code == FL_OK) /* each commit of its own would be waited for */
+        code = fl_admin_exec(pg, "BEGIN", NULL, err);
     if (code == FL_OK)
         code = set_password(pg, "owner", passwords->owner, err);
     if (code == FL_OK)
@@ -92,7 +94,7 @@ enum fl_code fl_migrate_bootstrap(struct pg_conn *pg, const struct fl_role_passw
     if (code == FL_OK)
         code = set_password(pg, "backup", passwords->backup, err);
     if (code == FL_OK)
-        code = fl_admin_exec(pg, MEMBERSHIP, NULL, err);
+        code = fl_admin_exec(pg, MEMBERSHIP "; COMMIT", NULL, err);
     struct pg_result *res = NULL;
     if (code == FL_OK)
         code = fl_admin_exec(pg, "SELECT 1 FROM pg_database WHERE datname = 'flopinio'", &res, err);
@@ -258,7 +260,55 @@ static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struc
     return code;
 }
 
-static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err *err)
+/* What the schema's comment says when all of run_locked has been done: the version, the guard as
+ * this program writes it, and as it stands in the database. $1: the guard, $2: the version. */
+#define DONE                                                                                       \
+    "(SELECT 'schema ' || $2 || ' ' || md5($1::text) || ' ' || md5(p.prosrc) FROM pg_proc p JOIN " \
+    "pg_trigger t ON t.tgfoid = p.oid WHERE t.tgrelid = to_regclass('flopinio.approval') AND "     \
+    "t.tgname = 'approval_guard' AND t.tgenabled = 'O')"
+
+static enum fl_code ask_done(struct pg_conn *pg, struct fl_str guard, const char *sql,
+                             struct pg_result **ret, struct fl_err *err)
+{
+    char version[12];
+    snprintf(version, sizeof version, "%d", fl_schema_version());
+    const char *values[] = { guard.p, version };
+    return fl_admin_query(pg, sql, 2, values, ret, err);
+}
+
+/* True in *ret: a start has nothing to do, and takes no lock that a node at work would wait for. */
+static enum fl_code is_done(struct pg_conn *pg, struct fl_str guard, bool *ret, struct fl_err *err)
+{
+    static const char sql[] =
+        "SELECT coalesce(obj_description(to_regnamespace('flopinio'), 'pg_namespace') = " DONE
+        ", false)";
+    struct pg_result *res = NULL;
+    enum fl_code code = ask_done(pg, guard, sql, &res, err);
+    if (code)
+        return code;
+    *ret = strcmp(fl_admin_cell(res, 0, 0), "t") == 0;
+    fl_admin_clear(&res);
+    return FL_OK;
+}
+
+static enum fl_code note_done(struct pg_conn *pg, struct fl_str guard, struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    struct fl_buf sql = FL_BUF_INIT;
+    enum fl_code code = ask_done(pg, guard, "SELECT " DONE, &res, err);
+    if (code)
+        return code;
+    fl_buf_puts(&sql, "COMMENT ON SCHEMA flopinio IS ");
+    code = fl_admin_quote(pg, fl_admin_cell(res, 0, 0), &sql, err);
+    fl_admin_clear(&res);
+    if (code == FL_OK)
+        code = fl_admin_exec(pg, sql.p, NULL, err);
+    fl_buf_fini(&sql);
+    return code;
+}
+
+static enum fl_code run_locked(struct pg_conn *pg, struct fl_str guard, int *ret_from,
+                               struct fl_err *err)
 {
     static const char start[] =
         "CREATE SCHEMA IF NOT EXISTS flopinio AUTHORIZATION flopinio_owner;"
@@ -274,14 +324,8 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
         if (number_of(m) > *ret_from)
             code = apply(pg, m, err);
     }
-    if (code)
-        return code;
-    struct fl_buf guard = FL_BUF_INIT;
-    fl_states_sql(&guard);
-    code = fl_buf_code(&guard, err);
     if (code == FL_OK)
         code = fl_admin_exec(pg, guard.p, NULL, err);
-    fl_buf_fini(&guard);
     if (code == FL_OK)
         code = fl_admin_exec(pg,
                              "GRANT SELECT ON ALL TABLES IN SCHEMA flopinio TO flopinio_backup;"
@@ -290,7 +334,7 @@ static enum fl_code run_locked(struct pg_conn *pg, int *ret_from, struct fl_err 
                              "ALTER DEFAULT PRIVILEGES IN SCHEMA flopinio GRANT SELECT ON TABLES "
                              "TO flopinio_backup",
                              NULL, err);
-    return code;
+    return code ? code : note_done(pg, guard, err);
 }
 
 /* Everything is made by the owner, whoever connected. */
@@ -314,14 +358,11 @@ static enum fl_code become_owner(struct pg_conn *pg, struct fl_err *err)
     return fl_admin_exec(pg, "SET ROLE flopinio_owner", NULL, err);
 }
 
-enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to, struct fl_err *err)
+/* One program at a time. */
+static enum fl_code run_alone(struct pg_conn *pg, struct fl_str guard, int *ret_from, int *ret_to,
+                              struct fl_err *err)
 {
-    int version = fl_admin_version(pg);
-    if (version < FL_PG_OLDEST || version > FL_PG_NEWEST)
-        return unfit_server(version, err);
-    enum fl_code code = become_owner(pg, err);
-    if (code == FL_OK)
-        code = fl_admin_exec(pg, "SELECT pg_advisory_lock(" LOCK_KEY ")", NULL, err);
+    enum fl_code code = fl_admin_exec(pg, "SELECT pg_advisory_lock(" LOCK_KEY ")", NULL, err);
     if (code)
         return code;
     /* A table that is in use is not waited for long: everything behind would stand still too. */
@@ -335,10 +376,33 @@ enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to, stru
                        "program",
                        *ret_from, fl_schema_version());
     if (code == FL_OK)
-        code = run_locked(pg, ret_from, err);
+        code = run_locked(pg, guard, ret_from, err);
     if (code == FL_OK)
         code = fl_migrate_current(pg, ret_to, err);
     struct fl_err ignored;
     (void)!fl_admin_exec(pg, "SELECT pg_advisory_unlock(" LOCK_KEY ")", NULL, &ignored);
+    return code;
+}
+
+enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to, struct fl_err *err)
+{
+    int version = fl_admin_version(pg);
+    *ret_from = 0;
+    if (version < FL_PG_OLDEST || version > FL_PG_NEWEST)
+        return unfit_server(version, err);
+    struct fl_buf guard = FL_BUF_INIT;
+    fl_states_sql(&guard);
+    bool has_done = false;
+    enum fl_code code = fl_buf_code(&guard, err);
+    if (code == FL_OK)
+        code = become_owner(pg, err);
+    if (code == FL_OK)
+        code = fl_migrate_current(pg, ret_from, err);
+    *ret_to = *ret_from;
+    if (code == FL_OK && *ret_from == fl_schema_version())
+        code = is_done(pg, fl_buf_view(&guard), &has_done, err);
+    if (code == FL_OK && !has_done)
+        code = run_alone(pg, fl_buf_view(&guard), ret_from, ret_to, err);
+    fl_buf_fini(&guard);
     return code;
 }

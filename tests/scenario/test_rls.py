@@ -421,7 +421,9 @@ def an_edited_row_runs_nothing(rt):
     for what, args in (
             ("arguments = (OTHER).arguments, binding_digest = (OTHER).binding_digest, "
              "binding_salt = (OTHER).binding_salt", ()),       # another call's, whole
-            ("arguments = set_byte(arguments, length(arguments) - 1, 0)", ()),
+            ("arguments = set_byte(arguments, 0, get_byte(arguments, 0) # 1)", ()),
+            ("arguments = set_byte(arguments, length(arguments) - 1, "
+             "get_byte(arguments, length(arguments) - 1) # 1)", ()),
             ("arguments = substr(arguments, 1, 20)", ()),
             ("tool = 'files__delete', tool_name = 'delete'", ()),
             ("policy_version = policy_version + 1", ()),
