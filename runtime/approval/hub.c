@@ -25,7 +25,7 @@ struct fl_hub {
     bool is_sending;
     void (*on_session_ended)(void *ctx, const struct fl_uuid *hash_prefix);
     void *on_session_ended_ctx;
-    void (*on_changed)(void *ctx);
+    void (*on_changed)(void *ctx, bool was_approved);
     void *on_changed_ctx;
 };
 
@@ -227,7 +227,7 @@ void fl_hub_changed(struct fl_hub *hub, const struct fl_uuid *organization,
     wake_here(hub, approval, 0);
     gather(hub, 'a', approval);
     if (hub->on_changed)
-        hub->on_changed(hub->on_changed_ctx);
+        hub->on_changed(hub->on_changed_ctx, false);
 }
 
 void fl_hub_approved(struct fl_hub *hub, const struct fl_uuid *organization,
@@ -237,7 +237,7 @@ void fl_hub_approved(struct fl_hub *hub, const struct fl_uuid *organization,
     wake_here(hub, approval, changed_us);
     gather_at(hub, 'r', approval, changed_us);
     if (hub->on_changed)
-        hub->on_changed(hub->on_changed_ctx);
+        hub->on_changed(hub->on_changed_ctx, true);
 }
 
 void fl_hub_cancelled_late(struct fl_hub *hub, const struct fl_uuid *approval)
@@ -258,7 +258,7 @@ void fl_hub_on_session_ended(struct fl_hub *hub,
     hub->on_session_ended_ctx = ctx;
 }
 
-void fl_hub_on_changed(struct fl_hub *hub, void (*call)(void *ctx), void *ctx)
+void fl_hub_on_changed(struct fl_hub *hub, void (*call)(void *ctx, bool was_approved), void *ctx)
 {
     hub->on_changed = call;
     hub->on_changed_ctx = ctx;
@@ -295,7 +295,7 @@ static bool heard(struct fl_hub *hub, char what, const struct fl_uuid *id, int64
     case 'r':
         wake_here(hub, id, when_us);
         if (hub->on_changed)
-            hub->on_changed(hub->on_changed_ctx);
+            hub->on_changed(hub->on_changed_ctx, when_us != 0);
         break;
     case 'c': fl_run_tell_cancelled(hub->core, id); break;
     case 's':

@@ -50,8 +50,9 @@ void fl_hub_organization_changed(struct fl_hub *hub, const struct fl_uuid *organ
 void fl_hub_session_ended(struct fl_hub *hub, const struct fl_uuid *hash_prefix);
 void fl_hub_on_session_ended(struct fl_hub *hub,
                              void (*call)(void *ctx, const struct fl_uuid *hash_prefix), void *ctx);
-/* Whoever sends cards hears of every change, of this process and of others: look what is due. */
-void fl_hub_on_changed(struct fl_hub *hub, void (*call)(void *ctx), void *ctx);
+/* Whoever sends cards hears of every change, of this process and of others: look what is due. One
+ * that was approved for a call that is held changes again as soon as that has run. */
+void fl_hub_on_changed(struct fl_hub *hub, void (*call)(void *ctx, bool was_approved), void *ctx);
 size_t fl_hub_count(const struct fl_hub *hub);
 
 /* For the sweep: who is waited for, at most `most`, another part each time when there are more. */

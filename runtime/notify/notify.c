@@ -55,7 +55,7 @@ static void listen_again(struct fl_timer *timer)
     listen_now(FL_CONTAINER(timer, struct fl_notify_listener, again));
 }
 
-static struct fl_notify_owner *find(struct fl_notify *n, const struct fl_uuid *id)
+struct fl_notify_owner *fl_notify_owner_find(struct fl_notify *n, const struct fl_uuid *id)
 {
     FL_LIST_FOREACH (link, &n->owners) {
         struct fl_notify_owner *o = FL_CONTAINER(link, struct fl_notify_owner, link);
@@ -145,7 +145,7 @@ static void compare(struct fl_notify *n)
     for (int i = 0; i < fl_rows(n->q) && i < OWNERS_MAX; i++) {
         struct fl_uuid organization = fl_cell_uuid(n->q, i, 0), id = fl_cell_uuid(n->q, i, 1);
         int64_t revision = fl_cell_int(n->q, i, 2);
-        struct fl_notify_owner *o = find(n, &id);
+        struct fl_notify_owner *o = fl_notify_owner_find(n, &id);
         if (!o && !n->core->is_draining)
             o = add(n, &organization, &id, revision);
         if (o)
@@ -278,27 +278,6 @@ static void on_ended(struct fl_flow *f)
     n->is_running = false;
 }
 
-/* ---------------------------------------------------------------- nudges */
-static void on_nudge(struct fl_post *post)
-{
-    struct fl_notify *n = FL_CONTAINER(post, struct fl_notify, nudge);
-    FL_LIST_FOREACH (link, &n->owners) {
-        struct fl_notify_owner *o = FL_CONTAINER(link, struct fl_notify_owner, link);
-        if (o->sender.is_running)
-            fl_sender_nudge(&o->sender);
-        if (o->alerts.is_running)
-            fl_alerts_nudge(&o->alerts);
-    }
-}
-
-/* Through a post: one for all changes of a turn, and nobody's flow runs inside another's commit. */
-static void on_changed(void *ctx)
-{
-    struct fl_notify *n = ctx;
-    if (!fl_list_is_empty(&n->owners))
-        fl_loop_post(n->core->loop, &n->nudge);
-}
-
 /* ---------------------------------------------------------------- life */
 /* Paths are put behind it. */
 static size_t length_of_url(const char *url)
@@ -321,7 +300,6 @@ enum fl_code fl_notify_new(struct fl_core *core, const struct fl_notify_config *
     n->may_be_local = config->may_be_local;
     n->retention_ms = config->retention_ms;
     n->public_url = fl_strndup(config->public_url, length_of_url(config->public_url));
-    n->nudge.run = on_nudge;
     fl_list_init(&n->owners);
     fl_list_init(&n->hooks);
     fl_list_init(&n->visits);
@@ -332,7 +310,7 @@ enum fl_code fl_notify_new(struct fl_core *core, const struct fl_notify_config *
         fl_free(n);
         return code;
     }
-    fl_hub_on_changed(core->hub, on_changed, n);
+    fl_notify_nudge_init(n);
     *ret = n;
     return FL_OK;
 }
@@ -359,7 +337,8 @@ bool fl_notify_is_idle(const struct fl_notify *n)
         if (!is_ended(FL_CONTAINER(link, struct fl_notify_owner, link)))
             return false;
     }
-    return !n->is_running && fl_list_is_empty(&n->hooks) && fl_list_is_empty(&n->visits);
+    return !n->is_running && !n->nudge.op.is_pending && fl_list_is_empty(&n->hooks) &&
+           fl_list_is_empty(&n->visits);
 }
 
 void fl_notify_free(struct fl_notify **notify)
@@ -367,10 +346,9 @@ void fl_notify_free(struct fl_notify **notify)
     struct fl_notify *n = *notify;
     if (!n)
         return;
-    fl_hub_on_changed(n->core->hub, NULL, NULL);
     drop_ended(n);
     FL_ASSERT(fl_list_is_empty(&n->owners) && !n->is_running);
-    fl_loop_post_cancel(n->core->loop, &n->nudge);
+    fl_notify_nudge_fini(n);
     fl_http_client_free(&n->http);
     fl_free(n->public_url);
     fl_free(n);

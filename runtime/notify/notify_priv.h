@@ -1,4 +1,4 @@
-/* Shared by notify.c, notify_hooks.c and slack_oauth.c. */
+/* Shared by notify.c, notify_nudge.c, notify_hooks.c and slack_oauth.c. */
 #ifndef FLOPINIO_NOTIFY_NOTIFY_PRIV_H
 #define FLOPINIO_NOTIFY_NOTIFY_PRIV_H
 
@@ -28,6 +28,17 @@ struct fl_notify_owner {
     int64_t renewed_ms; /* fl_mono_ms of the last lease */
 };
 
+/* The question whom a change concerns. */
+struct fl_notify_nudge {
+    struct fl_op op;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q;
+    struct fl_post post;
+    struct fl_timer timer;
+    bool is_again; /* something changed while it was asked */
+};
+
 struct fl_notify {
     struct fl_flow flow; /* the round: which channels, leases, opening */
     struct fl_core *core;
@@ -45,10 +56,19 @@ struct fl_notify {
     struct fl_query **q_leases;
     struct fl_notify_owner **leased;
     size_t lease_count, opening;
-    struct fl_post nudge;
+    struct fl_notify_nudge nudge;
     struct fl_notify_figures figures;
     unsigned round;
     bool is_running, is_stopping;
 };
+
+/* NULL: it is not looked after here. */
+struct fl_notify_owner *fl_notify_owner_find(struct fl_notify *n, const struct fl_uuid *id);
+
+/* ---- notify_nudge.c ---- */
+/* Hears of the hub's changes from now on. */
+void fl_notify_nudge_init(struct fl_notify *n);
+/* When nothing is asked any more. */
+void fl_notify_nudge_fini(struct fl_notify *n);
 
 #endif

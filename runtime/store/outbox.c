@@ -110,6 +110,7 @@ static struct fl_sql sql_of = {
     0
 };
 static struct fl_sql sql_unreached = { "sweep_unreached", "SELECT sweep_unreached()", 0 };
+static struct fl_sql sql_to_tell = { "sweep_to_tell", "SELECT * FROM sweep_to_tell($1, $2)", 0 };
 static struct fl_sql sql_cards = {
     "cards",
     "SELECT card_id, place, person_id, message, tries, page, is_read, asks_stop, shown, "
@@ -325,6 +326,15 @@ struct fl_query *fl_store_outbox_of(struct fl_tx *tx, const struct fl_uuid *appr
 struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx)
 {
     return fl_tx_add(tx, &sql_unreached);
+}
+
+struct fl_query *fl_store_sweep_to_tell(struct fl_tx *tx, struct fl_array *organizations,
+                                        struct fl_array *channels)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_to_tell);
+    fl_bind_array(tx, q, organizations);
+    fl_bind_array(tx, q, channels);
+    return q;
 }
 
 struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval,

@@ -43,6 +43,10 @@ void fl_store_outbox_again(struct fl_tx *tx, const struct fl_uuid *approval,
 /* How it stands with each channel of an approval. Columns: channel name, is it delivered, trouble,
  * created_at ms, step. */
 struct fl_query *fl_store_outbox_of(struct fl_tx *tx, const struct fl_uuid *approval);
+/* Which of these channels, each with its organization, have something to tell now? Columns:
+ * channel_id. Frees the arrays. */
+struct fl_query *fl_store_sweep_to_tell(struct fl_tx *tx, struct fl_array *organizations,
+                                        struct fl_array *channels);
 /* Of the installation: approvals of which nobody could be told for a minute. Columns: how many. */
 struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx);
 
