@@ -24,7 +24,9 @@ struct fl_ws_hub {
 };
 
 #define FL_WS_MAGIC       0x77730a01u
-#define FL_WS_PIECE_BYTES 16384 /* what libwebsockets reads at once, and so what it is given */
+/* What libwebsockets reads at once, and so what it is given; it keeps a buffer of this size for
+ * each connection. */
+#define FL_WS_PIECE_BYTES 2048
 
 struct fl_ws {
     uint32_t magic;
