@@ -230,6 +230,8 @@ class Work:
             "approval_id, agent_id, server_id, tool, definition_digest, '', rule, '{}', '[\"\"]', "
             "'', owner_id, false, 5, now() + interval '1 hour' FROM approval WHERE organization_id "
             "= %s LIMIT 1", self.org.id) == 1
+        self.org.control("POST", "/people/%s/away" % self.org.ann.name,
+                         {"until": "7d", "delegate": self.org.bob.name})
         self.revoked_id, self.revoked = self.org.add_credential()
         self.token = self.org.adam.token
 
@@ -335,6 +337,8 @@ def a_restored_backup_is_frozen_and_nothing_runs_twice(_rt):
     assert not rt.sql("SELECT 1 FROM chat_identity"), "a chat account still stands for somebody"
     grants = rt.sql("SELECT revoked_at FROM call_grant")
     assert grants and all(g["revoked_at"] for g in grants), "a grant lets calls run still"
+    assert rt.sql("SELECT 1 FROM delegation") == [], "somebody decides for who may be back"
+    assert [e["data"]["reason"] for e in org.audit(kind="delegation.ended")] == ["restored"]
     for proof in (work.token, work.new_token, org.ann.token,
                   (org.ann.name, org.ann.passphrase)):
         with refused(401):
