@@ -383,7 +383,7 @@ static void write_channel(struct fl_api *a)
         return;
     }
     r->is_new = !r->is_open;
-    struct fl_tx *tx = fl_api_tx(a);
+    struct fl_tx *tx = fl_api_change_tx(a);
     r->q_channel =
         r->is_open ? fl_store_channel_update(tx, r->channel, config, sealed, disclose, 1, &e.row)
                    : fl_store_channel_create(tx, &id, r->channel, FL_STR("slack"), config, sealed,
