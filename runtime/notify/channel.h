@@ -37,6 +37,9 @@ struct fl_channel {
     int failures;
     bool is_enabled;
     bool has_stopped; /* set by whoever looks after it: nothing new is begun */
+    /* Something changed of what the channel is told; NULL: its kind wants to hear nothing. */
+    void (*on_changed)(struct fl_channel *channel);
+    void *own; /* of the kind, while it listens */
 };
 
 /* Fills `ret`, whose core, http, organization, id, organization_name and public_url the caller has

@@ -493,6 +493,8 @@ FL_STEP(noted)
     struct fl_digest *d = digest_of(f);
     if (f->op.code)
         return fl_fail(f);
+    if (d->channel->on_changed)
+        d->channel->on_changed(d->channel);
     d->at++;
     return &S_next;
 }

@@ -690,6 +690,8 @@ FL_STEP(row_recorded)
     struct fl_sender *s = sender_of(f);
     if (f->op.code)
         return wait_a_round(s);
+    if (s->channel->on_changed)
+        s->channel->on_changed(s->channel);
     s->due_at++;
     return &S_next_row;
 }

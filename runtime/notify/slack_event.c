@@ -48,6 +48,10 @@ FL_STEP(begin)
 {
     struct fl_slack_event *s = event_of(f);
     struct fl_buf body = FL_BUF_INIT;
+    if (s->is_again) {
+        s->event.external = fl_slack_external(s->channel, s->arena, s->team, s->user);
+        return &S_check;
+    }
     if (fl_str_is(fl_json_get_str(s->payload, "type"), "event_callback")) {
         fl_next notice = fl_slack_notice(s);
         return s->is_home ? &S_check : notice;
@@ -91,6 +95,7 @@ FL_STEP(checked)
 {
     struct fl_slack_event *s = event_of(f);
     const json_t *user = json_object_get(s->call.answer, "user");
+    s->retry_ms = f->op.code == FL_TOO_MANY ? s->call.retry_ms : 0;
     if (f->op.code)
         return fl_slack_refuse(s, "Slack did not say who you are; nothing was decided, try again");
     const char *why = fl_slack_why_not(s->channel, s->team, s->user, user);

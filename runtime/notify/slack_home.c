@@ -1,13 +1,15 @@
 /* The app's home: what waits for whoever opened it, its tool, where, who and Review for each.
- * What a rule does not tell this channel is not there. It stays as it is until it is opened again,
- * also when a call is over: so no argument is on it. Deciding goes by the same modal as from a
- * card. */
+ * What a rule does not tell this channel is not there. It stays as it is for some seconds after a
+ * change (slack_homes.c), or until it is opened again: so no argument is on it. Deciding goes by
+ * the same modal as from a card. */
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/content.h"
+#include "runtime/crypto/digest.h"
 #include "runtime/crypto/secret.h"
 #include "runtime/notify/slack_priv.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/home.h"
 #include "runtime/store/vote.h"
 
 #define MOST 20 /* three blocks each: a home has 100 at most */
@@ -15,6 +17,7 @@
 FL_STEP_DECLARE(listed);
 FL_STEP_DECLARE(detailed);
 FL_STEP_DECLARE(published);
+FL_STEP_DECLARE(kept);
 
 struct fl_slack_home {
     struct fl_query *q_person, *q_list, *q_people, *q_votes[MOST], *q_contents[MOST];
@@ -65,6 +68,11 @@ static fl_next publish(struct fl_slack_event *s, struct fl_buf *blocks)
     fl_buf_puts(&body, "]}}");
     body.is_failed |= blocks->is_failed;
     fl_buf_fini(blocks);
+    fl_sha256(fl_buf_view(&body), s->drawn);
+    if (s->is_again && fl_str_eq(s->shown, fl_bytes(s->drawn, sizeof s->drawn))) {
+        fl_buf_fini(&body);
+        return fl_end(&s->flow);
+    }
     return fl_await(
         &s->flow, &S_published,
         fl_slack_call_start(&s->flow.op, &s->call, s->channel, "token", "views.publish", &body));
@@ -211,7 +219,22 @@ fl_next fl_slack_home_refuse(struct fl_slack_event *s, const char *why)
     return &S_refused;
 }
 
+/* What nobody could note is as if it had not been opened. */
 FL_STEP(published)
+{
+    struct fl_slack_event *s = event_of(f);
+    struct fl_home home = { s->event.external, s->team, s->user };
+    s->retry_ms = f->op.code == FL_TOO_MANY ? s->call.retry_ms : 0;
+    if (f->op.code)
+        return fl_end(f);
+    fl_tx_fini(&s->tx);
+    fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
+    fl_store_home_put(&s->tx, &s->channel->id, &home, fl_bytes(s->drawn, sizeof s->drawn),
+                      !s->is_again);
+    return fl_await(f, &S_kept, fl_tx_submit(&f->op, &s->tx));
+}
+
+FL_STEP(kept)
 {
     return fl_end(f);
 }

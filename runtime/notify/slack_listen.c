@@ -26,6 +26,7 @@ struct listener {
     size_t place_at;
     struct fl_str place; /* that is being asked about */
     struct fl_slack_lines lines;
+    struct fl_slack_homes homes;
     bool is_stopping, is_silent, is_napping;
     struct fl_post post;
     struct fl_retired retired;
@@ -241,7 +242,8 @@ FL_STEP(end)
 {
     struct listener *l = listener_of(f);
     fl_slack_lines_stop(&l->lines);
-    if (fl_slack_lines_is_idle(&l->lines))
+    fl_slack_homes_stop(&l->homes);
+    if (fl_slack_lines_is_idle(&l->lines) && fl_slack_homes_is_idle(&l->homes))
         return fl_end(f);
     return fl_await(f, &S_end, fl_sleep_start(&f->op, &l->sleep, l->channel->core->loop, END_MS));
 }
@@ -270,6 +272,8 @@ static void on_ended(struct fl_flow *f)
 {
     struct listener *l = listener_of(f);
     struct fl_op *op = l->op;
+    l->channel->on_changed = NULL;
+    l->channel->own = NULL;
     fl_slack_call_fini(&l->call);
     fl_tx_fini(&l->tx);
     fl_arena_free(&l->arena);
@@ -291,6 +295,12 @@ static void cancel(struct fl_op *op)
     fl_op_cancel(&l->flow.op);
 }
 
+static void on_changed(struct fl_channel *channel)
+{
+    struct listener *l = channel->own;
+    fl_slack_homes_changed(&l->homes);
+}
+
 enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel)
 {
     struct listener *l = fl_calloc(1, sizeof *l);
@@ -299,6 +309,9 @@ enum fl_code fl_slack_listen_start(struct fl_op *op, struct fl_channel *channel)
     l->channel = channel;
     l->op = op;
     fl_slack_lines_init(&l->lines, channel, wake);
+    fl_slack_homes_init(&l->homes, channel);
+    channel->own = l;
+    channel->on_changed = on_changed;
     fl_flow_init(&l->flow, &S_failed, on_ended);
     fl_op_start(op, cancel, l);
     l->post = (struct fl_post){ .run = on_start };

@@ -2,13 +2,15 @@
  * slack_card.c what cards and modals look like, slack_many.c the same of several cards,
  * slack_edit.c the form of a change, slack_read.c what Slack says that people did, slack_who.c who
  * they are, slack_event.c doing it, slack_form.c several in one go, slack_notice.c what Slack tells
- * by itself, slack_home.c the home, slack_hook.c requests, slack_listen.c looks after the channel,
- * slack_socket.c Socket Mode. Texts of others stand in plain_text objects only. */
+ * by itself, slack_home.c and slack_homes.c the home, slack_hook.c requests, slack_listen.c looks
+ * after the channel, slack_socket.c Socket Mode. Texts of others stand in plain_text objects only.
+ */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
 
 #include "runtime/approval/edit.h"
 #include "runtime/approval/look.h"
+#include "runtime/crypto/digest.h"
 #include "runtime/io/dial.h"
 #include "runtime/notify/channel.h"
 #include "runtime/notify/facts.h"
@@ -159,7 +161,11 @@ struct fl_slack_event {
     struct fl_sleep sleep;
     int tries;
     struct fl_slack_home *home;
-    bool is_home; /* it was opened */
+    bool is_home;        /* it was opened */
+    bool is_again;       /* it is published again: team and user are inputs, payload is NULL, */
+    struct fl_str shown; /* and this digest is of what stands there */
+    uint8_t drawn[FL_SHA256_BYTES];
+    int64_t retry_ms; /* out: Slack did not take it, and says to wait */
 };
 enum fl_code fl_slack_event_start(struct fl_op *op, struct fl_slack_event *event) FL_MUST_CHECK;
 /* Capital letters and digits, as Slack's ids are. */
@@ -219,6 +225,26 @@ bool fl_slack_home_read(struct fl_slack_event *event, const json_t *what);
 fl_next fl_slack_home(struct fl_slack_event *event);
 /* The step of publishing why there is nothing for them, instead. */
 fl_next fl_slack_home_refuse(struct fl_slack_event *event, const char *why);
+
+/* Those who opened it, when something changed; one for each channel that is listened to. */
+struct fl_slack_homes {
+    struct fl_flow flow;
+    struct fl_channel *channel;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    struct fl_query *q;
+    struct fl_slack_event event;
+    struct fl_timer due;
+    struct fl_sleep sleep;
+    int64_t retry_ms;
+    int at;
+    bool is_armed, is_running, is_due, is_stopping;
+};
+void fl_slack_homes_init(struct fl_slack_homes *homes, struct fl_channel *channel);
+void fl_slack_homes_changed(struct fl_slack_homes *homes);
+/* Then it is idle, a little later. */
+void fl_slack_homes_stop(struct fl_slack_homes *homes);
+bool fl_slack_homes_is_idle(const struct fl_slack_homes *homes);
 
 /* ---- the form of a change (slack_edit.c) ---- */
 /* The inputs, filled with the arguments as they are, or with what `values` has; `trouble` NULL, or

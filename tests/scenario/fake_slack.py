@@ -63,7 +63,7 @@ class FakeSlack(App):
         self.users, self.members = {}, {}
         self.messages = collections.OrderedDict()  # (channel, ts) -> message
         self.views = {}                            # id -> view as it stands
-        self.homes = {}                            # user -> view
+        self.homes, self.published = {}, []        # user -> view; (user, when) of each time
         self.triggers = {}                         # id -> [made at, is it used]
         self.answers = {}                          # response id -> [bodies]
         self.calls, self.violations, self.bearers = [], [], set()
@@ -651,6 +651,7 @@ class FakeSlack(App):
             self.bad("no home", "views.publish", args)
         with self.lock:
             self.homes[args["user_id"]] = args["view"]
+            self.published.append((args["user_id"], time.monotonic()))
         return {"view": args["view"]}
 
     def do_views_update(self, args):

@@ -251,3 +251,39 @@ def a_home_would_have_kept_arguments_for_who_may_not_see_them_any_more(rt):
                                          "You are not linked here")), home
         house.org.bob.reject(approval, "no")
         call.wait()
+
+
+@case(limit=90, **LOCAL)
+def homes_would_have_gone_on_showing_what_is_over(rt):
+    """Of those who opened them within a day, a few seconds behind a change, gathered: not at each, not
+    when it stays the same, not to who opened it long ago; who is a guest by then finds why."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, people=("ann", "bob", "adam", "olga")) as house:
+        calls = [house.ask("line-%d" % i)[0] for i in range(4)]
+        for user in (house.ann, house.bob, house.adam, house.olga):
+            home = sl.open_home(user)
+            assert len(sl.buttons(home)) == (0 if user is house.olga else 4), home
+        rt.sql("UPDATE slack_home SET seen_at = now() - interval '25 hours' WHERE organization_id = "
+               "%s AND user_id = 'U1ADAM'", house.org.id)
+        cards = [sl.wait_message(OPS, "line-%d" % i) for i in range(4)]
+        for card in cards[:3]:
+            assert sl.click(house.bob, card, "Approve").startswith("approved")
+        for user in (house.ann, house.bob):
+            wait_for("their homes", lambda: len(sl.buttons(sl.homes[user.id])) == 1, 30)
+        # New ones come up too, and Slack may ask to wait.
+        sl.refuses["views.publish"] = "ratelimited"
+        calls.append(house.ask("line-4")[0])
+        cards.append(sl.wait_message(OPS, "line-4"))
+        sl.refuses.clear()
+        for user in (house.ann, house.bob):
+            wait_for("their homes", lambda: len(sl.buttons(sl.homes[user.id])) == 2, 30)
+        sl.user_changes(house.ann, is_restricted=True)
+        for card in cards[3:]:
+            assert sl.click(house.bob, card, "Reject") == "rejected"
+        wait_for("bob's home", lambda: "Nothing waits" in sl.text(sl.homes["U1BOB"]), 30)
+        wait_for("ann's home", lambda: not sl.buttons(sl.homes["U1ANN"]), 30)
+        for call in calls:
+            call.wait()
+        times = {u: [at for user, at in sl.published if user == u] for u in sl.users}
+        for user, at in times.items():
+            assert all(b - a > 2.5 for a, b in zip(at, at[1:])), (user, at)
+        assert len(times["U1OLGA"]) == len(times["U1ADAM"]) == 1, times
