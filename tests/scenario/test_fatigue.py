@@ -43,7 +43,7 @@ def a_flooding_agent_is_one_message_and_others_are_heard(rt):
     """30 cards at most, the rest in one message with counts; another agent's first call has its card
     within 10 s all the same, and what is folded is decided like everything else."""
     with FakeTelegram() as tg, House(rt, tg, people=("ann",), rate=30) as house:
-        org, ann = house.org, house.ann
+        org, ann, start = house.org, house.ann, time.monotonic()
         flood(house, org.credential, FLOOD)
         digest = tg.wait_message(ann.id, "without a card")
         other = McpHttp(rt, org.add_agent("second")[1], modern=True, caps=TASKS)
@@ -51,7 +51,8 @@ def a_flooding_agent_is_one_message_and_others_are_heard(rt):
         other.call(APPEND, {"line": "hear me"})
         card = tg.wait_message(ann.id, "hear me", timeout=10)
         assert "Approve" in " ".join(tg.buttons(card))
-        assert len(cards(tg.messages(ann.id))) <= 33, len(cards(tg.messages(ann.id)))
+        most = 33 + int((time.monotonic() - start) / 60)  # one a minute in any case
+        assert len(cards(tg.messages(ann.id))) <= most, (len(cards(tg.messages(ann.id))), most)
         wait_for("the counts", lambda: counted(tg.now(digest)["text"], "bot") == len(folded(house)),
                  30)
         assert len(folded(house)) >= FLOOD - 30 and "  %s: " % APPEND in tg.now(digest)["text"]

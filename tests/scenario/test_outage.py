@@ -5,7 +5,8 @@ import time
 from cases import case
 from chat import LOCAL
 from fake_slack import FakeSlack
-from harness import LONG, wait_for
+from harness import wait_for
+from mcp_client import TASKS, McpWs
 from slack import ManyChannels
 
 RATE = 50         # calls a second
@@ -19,17 +20,18 @@ def spread(pendings):
     return times[len(times) // 2], times[len(times) * 99 // 100], times[-1]
 
 
-def ask(house, first, count):
+def ask(house, agents, first, count):
     """`count` calls, RATE a second whatever becomes of them; every fourth one of a channel is urgent."""
     pendings, start = [], time.monotonic()
     for n in range(count):
         time.sleep(max(0, start + n / RATE - time.monotonic()))
         sent_at = time.monotonic()
-        pending = house.ask(first + n, urgent=(first + n) // CHANNELS % 4 == 3)
+        pending = house.ask(first + n, urgent=(first + n) // CHANNELS % 4 == 3,
+                            agent=agents[n % len(agents)])
         pending.sent_at = sent_at
         pendings.append(pending)
     for p in pendings:
-        assert p.wait(60)["status"] in ("working", "input_required"), p.answer
+        assert p.wait(60).get("status") in ("working", "input_required"), p.answer
     return pendings
 
 
@@ -37,11 +39,16 @@ def away(rt, seconds):
     with FakeSlack() as sl:
         house = ManyChannels(rt, sl, CHANNELS)
         try:
-            normal = ask(house, 0, NORMAL_S * RATE)
+            # One agent may have 10,000 waiting.
+            agents = [house.agent] + [
+                McpWs(rt, house.org.add_agent("more-%d" % i)[1], modern=True, caps=TASKS)
+                for i in range(int(seconds * RATE) // 9000)]
+            house.org.sync()
+            normal = ask(house, agents, 0, NORMAL_S * RATE)
             wait_for("the first cards", lambda: house.known() == len(normal), 120)
             sl.is_down = True
             count = int(seconds * RATE)
-            down = ask(house, len(normal), count)
+            down = ask(house, agents, len(normal), count)
             before = {m["ts"] for m in house.cards()}
             assert len(before) == len(normal)
             sl.is_down, back = False, time.monotonic()
