@@ -18,7 +18,7 @@
 #define BACKOFF_MAX   300000
 #define WORKS_MS      5000  /* between two notes that it works */
 #define BREAKER_AFTER 5     /* failures in a row, then the channel rests */
-#define COUNTED_MS    50    /* by then a call that was taken in is seen by whoever counts */
+#define COUNTED_MS    1000  /* by then a call that was taken in is seen by whoever counts */
 #define MANY          20000 /* wait to be told: they are folded each MANY_MS only */
 #define MANY_MS       5000
 #define FLOOD_MS      2000 /* of work on a batch, then what is most urgent is asked again */
