@@ -265,17 +265,22 @@ class Field:
             if not call.take(pending):
                 time.sleep(0.1)
 
+    def new_agent(self):
+        """None: just now the database is being killed once more."""
+        with self.lock:
+            self.named += 1
+            name = "a%d" % self.named
+        with contextlib.suppress(RestError, OSError, http.client.HTTPException, psycopg2.Error):
+            return Agent(self.org, name)
+
     def release(self, call):
         """Its agent may have another call now; that of one that waits on may not."""
         rows = call.rows()
         if len(rows) != 1:
             self.problem(call, "%d approvals: %s" % (len(rows), [r["state"] for r in rows]))
         call.ids = [r["approval_id"] for r in rows]
-        if call.is_left:    # another one comes in its place
-            with self.lock:
-                self.named += 1
-                name = "a%d" % self.named
-            self.agents.put(Agent(self.org, name))
+        if call.is_left:
+            self.agents.put(wait_for("another one in its place", self.new_agent, 60, 0.2))
             return
         call.agent.known.update(call.ids)
         self.agents.put(call.agent)
