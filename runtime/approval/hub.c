@@ -11,6 +11,7 @@
 
 #define BUCKETS  4096
 #define NOTE_MAX 7000 /* bytes; PostgreSQL's limit is 8000 */
+#define SOON_MS  1    /* others hear so much later of what goes on here */
 
 struct fl_hub {
     struct fl_core *core;
@@ -19,6 +20,7 @@ struct fl_hub {
     /* the notification that gathers, and the one under way */
     struct fl_buf gathering;
     struct fl_post turn;
+    struct fl_timer soon; /* then it is sent */
     struct fl_op op;
     struct fl_tx tx;
     struct fl_arena *arena;
@@ -36,6 +38,7 @@ static size_t bucket_of(const struct fl_uuid *id)
 }
 
 static void send_notification(struct fl_post *post);
+static void on_soon(struct fl_timer *timer);
 static void on_notification(void *ctx, const char *payload);
 
 static void on_sent(struct fl_op *op)
@@ -58,6 +61,7 @@ enum fl_code fl_hub_new(struct fl_core *core, struct fl_hub **ret, struct fl_err
     for (int i = 0; i < BUCKETS; i++)
         fl_list_init(&hub->buckets[i]);
     hub->turn.run = send_notification;
+    fl_timer_init(&hub->soon, on_soon);
     hub->op.done = on_sent;
     fl_buf_init(&hub->gathering, 0);
     fl_pg_listen(core->pg, on_notification, hub);
@@ -72,6 +76,7 @@ void fl_hub_free(struct fl_hub **hub_ptr)
         return;
     FL_ASSERT(hub->count == 0 && !hub->is_sending);
     fl_loop_post_cancel(hub->core->loop, &hub->turn);
+    fl_loop_timer_cancel(hub->core->loop, &hub->soon);
     fl_buf_fini(&hub->gathering);
     fl_free(hub);
     *hub_ptr = NULL;
@@ -131,13 +136,18 @@ static void wake(struct fl_hub_wait *wait, int64_t approved_us)
     fl_loop_post(wait->hub->core->loop, &wait->post);
 }
 
-static void wake_here(struct fl_hub *hub, const struct fl_uuid *approval, int64_t approved_us)
+/* False: nobody waits for it here. */
+static bool wake_here(struct fl_hub *hub, const struct fl_uuid *approval, int64_t approved_us)
 {
+    bool has_waiter = false;
     FL_LIST_FOREACH (link, &hub->buckets[bucket_of(approval)]) {
         struct fl_hub_wait *wait = FL_CONTAINER(link, struct fl_hub_wait, link);
-        if (fl_uuid_cmp(&wait->approval, approval) == 0)
-            wake(wait, approved_us);
+        if (fl_uuid_cmp(&wait->approval, approval) != 0)
+            continue;
+        has_waiter = true;
+        wake(wait, approved_us);
     }
+    return has_waiter;
 }
 
 void fl_hub_seen(struct fl_hub *hub, const struct fl_uuid *approval, int64_t changed_us)
@@ -181,7 +191,7 @@ size_t fl_hub_count(const struct fl_hub *hub)
 /* ---- telling other processes ---- words with a space between: "w<id>" who says it, then "a<id>"
  * for each approval and "o<id>" for each organization that changed, "r<id>.<when>" for an approval
  * that may be claimed, "c<id>" for a late cancellation, "s<hash>" for a session that ended */
-static void gather_at(struct fl_hub *hub, char what, const struct fl_uuid *id, int64_t when_us)
+static void gather_words(struct fl_hub *hub, char what, const struct fl_uuid *id, int64_t when_us)
 {
     char text[FL_UUID_TEXT];
     if (hub->gathering.n > NOTE_MAX)
@@ -193,13 +203,23 @@ static void gather_at(struct fl_hub *hub, char what, const struct fl_uuid *id, i
         fl_buf_printf(&hub->gathering, ".%lld", (long long)when_us);
     if (hub->gathering.is_failed)
         fl_buf_reset(&hub->gathering);
-    if (!hub->is_sending)
+}
+
+static void send_at_turn_end(struct fl_hub *hub)
+{
+    if (!hub->is_sending && hub->gathering.n)
         fl_loop_at_turn_end(hub->core->loop, &hub->turn);
 }
 
 static void gather(struct fl_hub *hub, char what, const struct fl_uuid *id)
 {
-    gather_at(hub, what, id, 0);
+    gather_words(hub, what, id, 0);
+    send_at_turn_end(hub);
+}
+
+static void on_soon(struct fl_timer *timer)
+{
+    send_at_turn_end(FL_CONTAINER(timer, struct fl_hub, soon));
 }
 
 static void send_notification(struct fl_post *post)
@@ -234,8 +254,12 @@ void fl_hub_approved(struct fl_hub *hub, const struct fl_uuid *organization,
                      const struct fl_uuid *approval, int64_t changed_us)
 {
     FL_UNUSED(organization);
-    wake_here(hub, approval, changed_us);
-    gather_at(hub, 'r', approval, changed_us);
+    bool goes_on_here = wake_here(hub, approval, changed_us);
+    gather_words(hub, 'r', approval, changed_us);
+    if (!goes_on_here)
+        send_at_turn_end(hub);
+    else if (!fl_timer_is_armed(&hub->soon)) /* behind the claim, which is about to be made */
+        fl_loop_timer(hub->core->loop, &hub->soon, SOON_MS);
     if (hub->on_changed)
         hub->on_changed(hub->on_changed_ctx, true);
 }
