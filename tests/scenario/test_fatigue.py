@@ -74,7 +74,8 @@ def a_flooding_agent_is_one_message_and_others_are_heard(rt):
         assert [s["name"] for s in org.control("GET", "/stops")["items"]] == ["bot"]
         wait_for("the question to go", lambda: tg.button(digest, "Stop bot"), 20)
         org.control("POST", "/stops/resume", {"scope": "agent", "name": "bot"})
-        org.ann.rest("POST", org.path("/approvals/reject"), {"agent": "bot", "reason": "a flood"})
+        org.ann.rest("POST", org.path("/approvals/reject"), {"agent": "bot", "reason": "a flood"},
+                     timeout=300)
         tg.wait_text(digest, "Nothing is left", 60)
         assert tg.buttons(digest) == [] and folded(house) == []
 
