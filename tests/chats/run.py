@@ -25,7 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, ROOT + "/tests/scenario")
 from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, Hooks  # noqa: E402
 from fake_telegram import FakeTelegram  # noqa: E402
-from harness import free_ports, wait_for  # noqa: E402
+from harness import BUILD, free_ports, wait_for  # noqa: E402
 
 CHATS = os.environ["CHATS"] = os.environ.get("FLOPINIO_CHATS", ROOT + "/build/chats")
 NODE = CHATS + "/node_modules/node/bin/node"
@@ -430,6 +430,21 @@ def every_golden_card_type_checks():
     assert code == 0, words[:3000]
 
 
+def the_manifest_type_checks():
+    """Scopes, events and settings are Slack's own; in the same run one of each that is not is found."""
+    apps = [subprocess.run([BUILD + "/flopinio", "channel", "slack-manifest", "sl", "--org", "acme",
+                            *flags], check=True, stdout=subprocess.PIPE, text=True).stdout
+            for flags in ([], ["--public-url", "https://agents.example.com"])]
+    for right, wrong in (("users:read", "users:look"), ("group_left", "group_lost")):
+        assert '"%s"' % right in apps[0]
+        apps.append(apps[0].replace('"%s"' % right, '"%s"' % wrong))
+    code, words = type_check('import type { AppsManifestCreateArguments } from "@slack/web-api";\n' +
+                             "\n".join('export const app%d: AppsManifestCreateArguments["manifest"] = '
+                                       '%s;' % app for app in enumerate(apps)))
+    assert code != 0 and words.count("error TS") == 2, words[:3000]
+    assert "users:look" in words and "group_lost" in words, words[:3000]
+
+
 def canary_a_card_of_another_shape_does_not():
     code, words = type_check('''
 export const bad: SlackMessage = { text: "x", blocks: [
@@ -446,6 +461,7 @@ CASES = [slack_web_api_posts_updates_and_opens,
          telegram_grammy_takes_the_webhook_with_its_secret_only,
          another_slack_takes_our_cards,
          every_golden_card_type_checks,
+         the_manifest_type_checks,
          canary_a_card_of_another_shape_does_not]
 
 
