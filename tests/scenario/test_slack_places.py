@@ -262,6 +262,8 @@ def homes_would_have_gone_on_showing_what_is_over(rt):
         for user in (house.ann, house.bob, house.adam, house.olga):
             home = sl.open_home(user)
             assert len(sl.buttons(home)) == (0 if user is house.olga else 4), home
+        wait_for("it to be noted", lambda: rt.sql("SELECT count(*) AS n FROM slack_home WHERE "
+                                                  "organization_id = %s", house.org.id)[0]["n"] == 4)
         rt.sql("UPDATE slack_home SET seen_at = now() - interval '25 hours' WHERE organization_id = "
                "%s AND user_id = 'U1ADAM'", house.org.id)
         cards = [sl.wait_message(OPS, "line-%d" % i) for i in range(4)]
