@@ -10,6 +10,7 @@
 #include "runtime/approval/frozen.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/rules.h"
+#include "runtime/store/organization.h"
 #include "runtime/store/vote.h"
 
 #define REASON_MAX 2000
@@ -50,6 +51,7 @@ FL_STEP(opened)
     struct fl_edit *e = edit_of(f);
     if (f->op.code)
         return fl_fail(f);
+    fl_store_stop_gate_pass(&e->tx); /* before the approval, as a stop does */
     e->q_row = fl_store_approval_lock(&e->tx, &e->approval);
     e->q_content = fl_store_approval_content(&e->tx, &e->approval);
     e->q_people = fl_store_people(&e->tx);

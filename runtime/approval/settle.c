@@ -7,6 +7,7 @@
 #include "runtime/approval/hub.h"
 #include "runtime/approval/rules.h"
 #include "runtime/approval/runner.h"
+#include "runtime/store/organization.h"
 #include "runtime/store/vote.h"
 
 #define REASON_MAX 2000
@@ -45,6 +46,7 @@ FL_STEP(opened)
     struct fl_settle *s = settle_of(f);
     if (f->op.code)
         return fl_fail(f);
+    fl_store_stop_gate_pass(&s->tx); /* before the approval, as a stop does */
     s->q_row = fl_store_approval_lock(&s->tx, &s->approval);
     s->q_content = fl_store_approval_content(&s->tx, &s->approval);
     s->q_people = fl_store_people(&s->tx);

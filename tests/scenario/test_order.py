@@ -152,3 +152,20 @@ def whoever_is_back_waits_for_the_organization_with_empty_hands(rt):
             beside(rt, pid, back):
         assert is_free(rt, "SELECT 1 FROM delegation WHERE organization_id = %s", org.id)
     assert org.control("GET", "/away")["items"] == []
+
+
+@case()
+def an_edit_waits_for_a_stop_with_empty_hands(rt):
+    """A stop freezes what waits behind its gate: it would wait for the call that is being changed,
+    and the change for the gate, until one of them is ended, a second later."""
+    org, approval, _ = waiting(rt)
+    binding = org.binding(approval)
+
+    def edit():
+        org.ann.rest("POST", org.path("/approvals/%s/edit" % approval),
+                     {"arguments": {"line": "two"}, "binding": binding})
+    with holding(rt, "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7338))", org.id) as pid, \
+            beside(rt, pid, edit):
+        assert is_free(rt, "SELECT 1 FROM approval WHERE organization_id = %s AND approval_id = %s",
+                       org.id, approval)
+    assert org.row(approval)["edited_to"]
