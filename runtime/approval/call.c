@@ -296,7 +296,18 @@ FL_STEP(intake)
     return fl_await(f, &S_taken_in, code);
 }
 
-/* The row is there. */
+/* People are told of it elsewhere, by whichever worker looks after the channel. */
+static bool goes_to_channels(const struct fl_call *c)
+{
+    const struct fl_ask *ask = c->row.state == FL_APPROVAL_PENDING ? c->verdict.ask : NULL;
+    for (size_t i = 0; ask && i < ask->notify_count; i++) {
+        if (!fl_str_is(ask->notify[i], "inbox"))
+            return true;
+    }
+    return false;
+}
+
+/* The row is there. Nobody can be waiting for it yet. */
 static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires_at_ms)
 {
     c->approval_id = c->row.id;
@@ -305,7 +316,8 @@ static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires
     c->expires_at_ms = expires_at_ms;
     c->core->stats.held += c->row.state == FL_APPROVAL_PENDING;
     c->core->stats.permitted += !fl_uuid_is_zero(&c->row.grant_id);
-    fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
+    if (goes_to_channels(c))
+        fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
     if (c->row.wait_mode == FL_WAIT_TASK) {
         if (c->leave)
             return &S_cancel; /* nobody has heard of the task, so nobody could come for it */
@@ -323,7 +335,7 @@ static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires
 FL_STEP(taken_in)
 {
     struct fl_call *c = fl_call_of(f);
-    struct fl_intake in;
+    const struct fl_intake *in = &c->taken.result;
     if (f->op.code == FL_CONFLICT && ++c->tries < FL_CALL_TRIES)
         return &S_intake; /* the same idempotency key at the same moment: now it is a repeat */
     if (f->op.code == FL_AMBIGUOUS) {
@@ -332,15 +344,14 @@ FL_STEP(taken_in)
     }
     if (f->op.code)
         return fl_fail(f);
-    fl_store_approval_intake_read(c->q, c->arena, &in);
-    switch (in.result) {
+    switch (in->result) {
     case FL_INTAKE_CREATED: break; /* below */
     case FL_INTAKE_REPEAT:
         c->core->stats.repeats++;
-        if (in.is_other_arguments)
+        if (in->is_other_arguments)
             return fl_fail_with(f, FL_BAD_PARAMS,
                                 "the idempotency key was used before with other arguments");
-        c->approval_id = in.repeat;
+        c->approval_id = in->repeat;
         c->is_observer = true; /* until it is attached */
         return &S_look;
     case FL_INTAKE_POLICY_MOVED:
@@ -352,7 +363,7 @@ FL_STEP(taken_in)
     case FL_INTAKE_GRANT_OVER: /* another call was first, or it was revoked: the next, or people */
         c->grants_over++;
         return &S_policy;
-    case FL_INTAKE_STOPPED: return deny(c, "stopped", stopped_text(c, in.stop_reason));
+    case FL_INTAKE_STOPPED: return deny(c, "stopped", stopped_text(c, in->stop_reason));
     case FL_INTAKE_TOO_MANY:
         return deny(c, "pending_limit",
                     FL_STR("too many of this agent's calls are waiting already; wait for them "
@@ -360,7 +371,7 @@ FL_STEP(taken_in)
     case FL_INTAKE_AGENT_REFUSED:
         return refuse(c, FL_FORBIDDEN, "agent", "the agent or its credential may not act any more");
     }
-    return created(c, in.created_at_ms, in.expires_at_ms);
+    return created(c, in->created_at_ms, in->expires_at_ms);
 }
 
 /* Its commit got no answer: the row may be there, and people may be asked already. */

@@ -10,6 +10,7 @@
 #include "flopinio/base/flow.h"
 #include "runtime/approval/cancel.h"
 #include "runtime/approval/hub.h"
+#include "runtime/approval/intakes.h"
 #include "runtime/approval/look.h"
 #include "runtime/approval/org.h"
 #include "runtime/approval/rules.h"
@@ -114,6 +115,7 @@ struct fl_call {
     struct fl_audit_event event;
     struct fl_tx tx;
     struct fl_approval_new row;
+    struct fl_intake_entry taken;
     struct fl_hub_wait wait;
     struct fl_look look;
     struct fl_run run;

@@ -176,8 +176,6 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
     intake_event(c);
     if ((code = fl_audit_seal(&c->event, c->arena, err)) != FL_OK)
         return code;
-    fl_tx_fini(&c->tx);
-    fl_tx_init(&c->tx, c->core->pg, c->arena, &p->organization_id);
-    c->q = fl_store_approval_intake(&c->tx, row, &c->event.row);
-    return fl_tx_submit(&c->flow.op, &c->tx);
+    c->taken = (struct fl_intake_entry){ .row = row, .audit = &c->event.row, .arena = c->arena };
+    return fl_intakes_add(&c->flow.op, c->core->intakes, &c->taken);
 }

@@ -2,6 +2,7 @@
 #include "runtime/approval/core.h"
 
 #include "runtime/approval/hub.h"
+#include "runtime/approval/intakes.h"
 #include "runtime/approval/org.h"
 #include "runtime/approval/registry.h"
 #include "runtime/approval/sweep.h"
@@ -25,6 +26,8 @@ enum fl_code fl_core_open(struct fl_core *core, struct fl_err *err)
     fl_list_init(&core->sent);
     enum fl_code code = fl_audit_batch_new(core->loop, core->pg, &core->audit, err);
     if (code == FL_OK)
+        code = fl_intakes_new(core->loop, core->pg, &core->intakes, err);
+    if (code == FL_OK)
         code = fl_hub_new(core, &core->hub, err);
     if (code == FL_OK)
         code = fl_orgs_new(core, &core->orgs, err);
@@ -43,6 +46,7 @@ void fl_core_close(struct fl_core *core)
     fl_sweep_free(&core->sweep);
     fl_orgs_free(&core->orgs);
     fl_hub_free(&core->hub);
+    fl_intakes_free(&core->intakes);
     fl_audit_batch_free(&core->audit);
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/io/pg.h"
 
 struct fl_hub;
+struct fl_intakes;
 struct fl_orgs;
 struct fl_people;
 struct fl_sweep;
@@ -42,6 +43,7 @@ struct fl_core {
     struct fl_loop *loop;
     struct fl_pg *pg;
     struct fl_audit_batch *audit;
+    struct fl_intakes *intakes;
     struct fl_keyring *keys;
     struct fl_host *host;
     struct fl_people *people; /* for chats in which a second factor is proved; NULL: nowhere */

@@ -335,6 +335,7 @@ static enum fl_code write_both(struct fl_edit *e, struct fl_err *err)
     e->q_moved = fl_store_approval_decide(&e->tx, &e->approval, FL_APPROVAL_REJECTED,
                                           e->person_name, fl_str_of(reason), false, 0);
     fl_store_approval_edited(&e->tx, &e->approval, &e->fresh.id);
+    fl_store_approval_intake_locks(&e->tx, &e->fresh.agent_id, 1);
     e->q_intake = fl_store_approval_intake(&e->tx, &e->fresh, &ev.row);
     fl_store_approval_succeed(&e->tx, &e->approval, &e->fresh.id, e->core->times.leave_ms);
     event(e, &ev, FL_AUDIT_APPROVAL_REJECTED, &e->approval);
@@ -390,7 +391,7 @@ FL_STEP(moved)
         return fl_fail(f);
     if (fl_rows(e->q_moved) != 1)
         return fl_fail_with(f, FL_INTERNAL, "the approval changed under its lock");
-    fl_store_approval_intake_read(e->q_intake, e->arena, &in);
+    fl_store_approval_intake_read(e->q_intake, 0, e->arena, &in);
     if (in.result == FL_INTAKE_STOPPED)
         return fl_fail_with(f, FL_CONFLICT, "stopped: %.*s", FL_STR_ARG(in.stop_reason));
     if (in.result == FL_INTAKE_AGENT_REFUSED)

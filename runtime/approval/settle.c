@@ -202,9 +202,11 @@ static enum fl_code add_again(struct fl_settle *s, struct fl_err *err)
     fl_audit_uuid(&e, "retry_of", &s->approval, s->arena);
     fl_audit_hex(&e, "binding", s->fresh.binding_digest.p, s->fresh.binding_digest.n);
     enum fl_code code = fl_audit_seal(&e, s->arena, err);
-    if (code == FL_OK)
-        s->q_intake = fl_store_approval_intake(&s->tx, &s->fresh, &e.row);
-    return code;
+    if (code)
+        return code;
+    fl_store_approval_intake_locks(&s->tx, &s->fresh.agent_id, 1);
+    s->q_intake = fl_store_approval_intake(&s->tx, &s->fresh, &e.row);
+    return FL_OK;
 }
 
 /* What the agent and the card of the one that did not happen are told. */
@@ -262,7 +264,7 @@ FL_STEP(moved)
     if (fl_rows(s->q_moved) != 1)
         return fl_fail_with(f, FL_CONFLICT, "it could still be running; try again in a minute");
     if (s->outcome == FL_SETTLE_AGAIN) {
-        fl_store_approval_intake_read(s->q_intake, s->arena, &in);
+        fl_store_approval_intake_read(s->q_intake, 0, s->arena, &in);
         if (in.result == FL_INTAKE_STOPPED)
             return fl_fail_with(f, FL_CONFLICT, "stopped: %.*s", FL_STR_ARG(in.stop_reason));
         if (in.result == FL_INTAKE_TOO_MANY)

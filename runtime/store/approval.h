@@ -15,6 +15,7 @@
 #define FL_APPROVAL_RESTORED_REASON "the database was restored, and may have forgotten that it ran"
 
 enum fl_wait_mode { FL_WAIT_HELD, FL_WAIT_TASK, FL_WAIT_LEFT };
+const char *fl_wait_mode_text(enum fl_wait_mode mode);
 
 /* A row without its sealed contents, joined with names. Texts live in the arena given to the
  * reader. Times are UTC milliseconds by the database's clock, 0 = null. */
@@ -103,15 +104,29 @@ struct fl_intake {
     struct fl_str stop_reason;
 };
 
-/* One transaction: serialises the agent's intakes, refuses or answers by what holds now, else
- * inserts the row and its audit row. `audit` must be sealed. */
+/* Row and audit row of an intake; `audit` must be sealed. */
+struct fl_intake_row {
+    const struct fl_approval_new *row;
+    const struct fl_audit_row *audit;
+};
+
+/* In front of the intakes of a transaction: each of these agents' run one behind the other. Agents
+ * of the transaction's organization, in the order of their ids, so that nobody waits in a circle.
+ */
+void fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count);
+/* Refuses or answers by what holds now, else inserts the row and its audit row. */
 struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *row,
                                           const struct fl_audit_row *audit);
+/* The same for many of one organization, each of another agent, and without grant_id, retry_of and
+ * edit_of: what comes of one is nothing to the others. */
+struct fl_query *fl_store_approval_intakes(struct fl_tx *tx, const struct fl_intake_row *rows,
+                                           size_t count);
+/* Of the row `at` of the statement, 0 for one alone. */
+void fl_store_approval_intake_read(const struct fl_query *q, size_t at, struct fl_arena *arena,
+                                   struct fl_intake *ret);
 /* Waits until none of the agent's intakes is in flight: after an ambiguous one, what follows in
  * this transaction sees whether its row is there. */
 void fl_store_approval_after_intakes(struct fl_tx *tx, const struct fl_uuid *agent);
-void fl_store_approval_intake_read(const struct fl_query *q, struct fl_arena *arena,
-                                   struct fl_intake *ret);
 
 /* Reading one; `q` has 0 or 1 rows. */
 struct fl_query *fl_store_approval_get(struct fl_tx *tx, const struct fl_uuid *id);

@@ -37,8 +37,8 @@
     "k.channel_id"
 
 /* A worker's connections are named so (fl_store_worker_name): PostgreSQL knows at once when the
- * process behind them is gone. Only where our own name is seen are others' missed: a pooler in
- * between may give another one. */
+ * process behind them is gone (so does the function approval_repeated). Only where our own name is
+ * seen are others' missed: a pooler in between may give another one. */
 #define WORKER_NAME "flopinio-"
 #define CONNECTED(worker)                                                                          \
     "(current_setting('application_name') NOT LIKE '" WORKER_NAME "%' OR EXISTS (SELECT 1 FROM "   \

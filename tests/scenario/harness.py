@@ -408,7 +408,9 @@ class Runtime:
                         return cur.rowcount
                     names = [d.name for d in cur.description]
                     return [dict(zip(names, map(_plain, row))) for row in cur.fetchall()]
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            except psycopg2.Error as e:
+                if e.pgcode and not isinstance(e, psycopg2.OperationalError):
+                    raise
                 self._pools.pop().close()  # the database was restarted
                 if attempt:
                     raise

@@ -9,7 +9,7 @@ from mcp_client import TASKS, McpError, McpWs, text_of
 from test_recover import SHORT, database_down, stopped
 
 APPEND = "s__append_line"
-INTAKE = "WITH facts AS"  # the first 1,024 bytes are shown
+INTAKE = "WITH r AS MATERIALIZED"  # the first 1,024 bytes are shown
 ANSWER_S = 8.3  # the workers' patience with the database, and a little
 
 

@@ -7,6 +7,7 @@ import time
 
 from cases import case
 from harness import ROOT, Org, token_for, wait_for
+from mcp_client import McpWs
 
 sys.path.append(os.path.join(ROOT, "tests/bench"))
 import fill  # noqa: E402
@@ -57,29 +58,6 @@ def _counted(rt, what):
 
 
 @case(limit=60)
-def what_waits_is_not_read_by_the_sweep(rt):
-    """Each round took as long as a million rows take, and where that was over the time of a
-    statement nothing expired any more."""
-    _, place = _filled(rt)
-    before = rt.sql("SELECT count(*) AS n FROM approval WHERE state = 'pending'")[0]["n"]
-    fill.pending(place, 20000)
-
-    def is_visible():
-        """To all transactions: one that ran at the moment of the vacuum keeps it from seeing that."""
-        rt.sql("VACUUM (ANALYZE) approval")
-        row = rt.sql("SELECT relpages, relallvisible FROM pg_class WHERE relname = 'approval'")[0]
-        return row["relallvisible"] >= row["relpages"] - 5
-    wait_for("the vacuum", is_visible, 30, 0.2)
-    # The figure is there, exact, and found without the rows.
-    wait_for("the count", lambda: _counted(rt, before + 20000), 30, 0.1)
-    since = _read(rt, "approval")
-    _rounds(rt, 15)
-    read = _read(rt, "approval") - since
-    assert read < 2000, "%d rows of approvals were read by 15 rounds of the sweep" % read
-    rt.sql("DELETE FROM approval WHERE tool = 'b__put'")
-
-
-@case(limit=60)
 def an_inbox_is_read_without_what_is_finished(rt):
     org, place = _filled(rt)
     fill.pending(place, 3000, org.id)
@@ -104,6 +82,60 @@ def an_inbox_is_read_without_what_is_finished(rt):
     read = _read(rt, "approval") - since
     assert read < 2000, "%d rows were read for 28 looks at three approvals" % read
     rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
+
+
+@case(limit=90)
+def a_call_repeated_for_months_is_no_dearer(rt):
+    """An intake read all that its agent had ever asked for in the same words, and judged each."""
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        agent.call_start("s__append_line", {"line": "again"})
+        first = org.wait_pending()
+        # Delivered, never collected, rejected: one of each every three minutes, for eleven days.
+        rt.sql("""SET session_replication_role = replica; INSERT INTO approval SELECT n.* FROM
+            approval a CROSS JOIN generate_series(1, 5400) i CROSS JOIN LATERAL (SELECT now() -
+            interval '20 minutes' - i * interval '3 minutes' + CASE i %% 3 WHEN 1 THEN interval
+            '-24 hours' ELSE interval '0' END) t (at) CROSS JOIN LATERAL jsonb_populate_record(
+            NULL::approval, to_jsonb(a) || jsonb_build_object('approval_id', gen_random_uuid(),
+            'state', CASE i %% 3 WHEN 2 THEN 'rejected' ELSE 'succeeded' END, 'created_at', t.at,
+            'decided_at', t.at, 'wait_mode', 'left', 'settled_at', CASE i %% 3 WHEN 2 THEN NULL ELSE
+            t.at END, 'delivered_at', CASE i %% 3 WHEN 0 THEN t.at END)) n WHERE a.approval_id = %s;
+            RESET session_replication_role""", first)
+        rt.sql("VACUUM ANALYZE approval")
+        since = _read(rt, "approval")
+        for i in range(10):
+            agent.call_start("s__append_line", {"line": "again"})
+            org.wait_pending(i + 2)
+        newest = rt.sql("SELECT max(asked_count) AS n FROM approval WHERE organization_id = %s "
+                        "AND state = 'pending'", org.id)[0]["n"]
+        read = _read(rt, "approval") - since
+    assert newest == 100, newest  # counted no further
+    assert read < 5000, "%d rows were read for ten calls like 5,400 before them" % read
+    rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
+
+
+# Behind those that count the same rows: what a worker read here may be told ten seconds later.
+@case(limit=60)
+def what_waits_is_not_read_by_the_sweep(rt):
+    """Each round took as long as a million rows take, and where that was over the time of a
+    statement nothing expired any more."""
+    _, place = _filled(rt)
+    before = rt.sql("SELECT count(*) AS n FROM approval WHERE state = 'pending'")[0]["n"]
+    fill.pending(place, 20000)
+
+    def is_visible():
+        """To all transactions: one that ran at the moment of the vacuum keeps it from seeing that."""
+        rt.sql("VACUUM (ANALYZE) approval")
+        row = rt.sql("SELECT relpages, relallvisible FROM pg_class WHERE relname = 'approval'")[0]
+        return row["relallvisible"] >= row["relpages"] - 5
+    wait_for("the vacuum", is_visible, 30, 0.2)
+    # The figure is there, exact, and found without the rows.
+    wait_for("the count", lambda: _counted(rt, before + 20000), 30, 0.1)
+    since = _read(rt, "approval")
+    _rounds(rt, 15)
+    read = _read(rt, "approval") - since
+    assert read < 2000, "%d rows of approvals were read by 15 rounds of the sweep" % read
+    rt.sql("DELETE FROM approval WHERE tool = 'b__put'")
 
 
 @case(limit=90, breaks=True)
