@@ -64,8 +64,9 @@ def away(rt, seconds):
                           if m["channel"] == "C%02d" % i and m["ts"] not in before]
                 assert any(posted) and not all(posted), (i, posted)
                 first = posted[:sum(posted)]
-                # The one that was tried while Slack was away waits for its own time.
-                assert first.count(False) <= 1, "C%02d: %s" % (i, posted)
+                # The one that was tried while Slack was away waits for its own time; and where hundreds
+                # wait, those that the pace keeps back meet others at the end (docs/reliability.md).
+                assert first.count(False) <= max(1, len(first) // 8), "C%02d: %s" % (i, posted)
                 late += first.count(False)
             a, b = spread(normal), spread(down)
             print("  %d calls at %d a second: taken in after p50 %.1f p99 %.1f ms normally, p50 %.1f "
