@@ -295,6 +295,7 @@ SERVICE = "setpriv --reuid=flopinio --regid=flopinio --clear-groups " \
     "flopinio serve --data-dir=/var/lib/flopinio >service.log 2>&1 &\n"
 BEFORE = {      # before a block with that text
     "user create ana": "flopinio serve >serve.log 2>&1 &\nflopinio group create ops\n",
+    "user away ana": "flopinio user create bob --role approver\n",
     "policy test policy.yaml --call '{\"tool\": \"files__write\"}'":
         "flopinio policy show >policy.yaml\n",
     "apply -f company": "flopinio export company\n",
