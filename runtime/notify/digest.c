@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/show.h"
@@ -424,7 +425,7 @@ FL_STEP(next)
         note_told(d);
         return fl_await(f, &S_noted, fl_tx_submit(&f->op, &d->tx));
     }
-    if (fl_pace_take(d->pace, p->place)) {
+    if (fl_pace_take(d->pace, p->place, 0, fl_mono_ms())) {
         d->is_late = true;
         d->at++;
         return &S_next;

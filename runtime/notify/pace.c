@@ -1,14 +1,12 @@
 /* Pace of a place. */
 #include "runtime/notify/pace.h"
 
-#include "flopinio/base/clock.h"
+#define BURST   8.0 /* messages that a place takes at once */
+#define KEPT_MS 500 /* how long the next message is kept for who was refused first */
 
-#define BURST 8.0 /* messages that a place takes at once */
-
-int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place)
+int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place, uint64_t who, int64_t now)
 {
     uint64_t hash = 0xcbf29ce484222325ULL;
-    int64_t now = fl_mono_ms();
     for (size_t i = 0; i < place.n; i++)
         hash = (hash ^ (unsigned char)place.p[i]) * 0x100000001b3ULL;
     size_t at = hash % FL_PACE_PLACES;
@@ -16,13 +14,24 @@ int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place)
         pace->places[at].hash = hash;
         pace->places[at].tokens = BURST;
         pace->places[at].at_ms = now;
+        pace->places[at].next = 0;
     }
     double each_ms = place.n && place.p[0] == '-' ? 3000 : 1000;
     double more = pace->places[at].tokens + (double)(now - pace->places[at].at_ms) / each_ms;
     pace->places[at].tokens = more > BURST ? BURST : more;
     pace->places[at].at_ms = now;
-    if (pace->places[at].tokens < 1)
-        return (int64_t)((1 - pace->places[at].tokens) * each_ms) + 1;
+    bool is_kept = pace->places[at].next && now < pace->places[at].next_until_ms;
+    if (pace->places[at].tokens < 1) {
+        int64_t wait_ms = (int64_t)((1 - pace->places[at].tokens) * each_ms) + 1;
+        if (!is_kept) {
+            pace->places[at].next = who;
+            pace->places[at].next_until_ms = now + wait_ms + KEPT_MS;
+        }
+        return wait_ms;
+    }
+    if (is_kept && who && who != pace->places[at].next)
+        return pace->places[at].next_until_ms - now;
+    pace->places[at].next = who == pace->places[at].next || !is_kept ? 0 : pace->places[at].next;
     pace->places[at].tokens -= 1;
     return 0;
 }

@@ -17,10 +17,15 @@ struct fl_pace {
         uint64_t hash;
         double tokens;
         int64_t at_ms;
+        uint64_t next; /* who was refused first, and so is the most urgent; 0: nobody */
+        int64_t next_until_ms;
     } places[FL_PACE_PLACES];
 };
 
-/* 0: write there now, it is counted. Else so many ms to wait. */
-int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place);
+/* 0: write there now (fl_mono_ms), it is counted. Else so many ms to wait. Who is refused first is
+ * kept the next message for, so that nobody less urgent has it who happens to be at hand when its
+ * time comes; if they do not come for it within half a second, anybody may. `who` 0: has it before
+ * all others. */
+int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place, uint64_t who, int64_t now_ms);
 
 #endif

@@ -2,6 +2,7 @@
  * What should stand where is sender_plan.c's, what it looks like sender_draw.c's. */
 #include "runtime/notify/sender.h"
 
+#include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/sender_priv.h"
@@ -303,6 +304,14 @@ FL_STEP(put)
     return &S_draw;
 }
 
+/* 0: it may be sent there now. */
+static int64_t pace_of(struct fl_sender *s, struct fl_str place)
+{
+    uint64_t who;
+    memcpy(&who, s->look.row.id.b + 8, sizeof who);
+    return fl_pace_take(&s->pace, place, who, fl_mono_ms());
+}
+
 /* What is drawn is sent, unless it stands there, was never told, or has to wait. */
 static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
@@ -314,7 +323,7 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
         s->card_at++; /* over before it was told: nothing stands there */
         return &S_next_card;
     }
-    int64_t wait_ms = fl_pace_take(&s->pace, c->place);
+    int64_t wait_ms = pace_of(s, c->place);
     if (wait_ms) {
         fl_sender_wait(s, wait_ms);
         s->card_at++;
@@ -606,7 +615,7 @@ FL_STEP(remind)
         s->card_at++;
         return &S_next_card;
     }
-    if ((ms = fl_pace_take(&s->pace, c->place)) > 0) {
+    if ((ms = pace_of(s, c->place)) > 0) {
         fl_sender_wait(s, ms);
         s->card_at++;
         return &S_next_card;
