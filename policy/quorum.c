@@ -2,6 +2,7 @@
 #include "policy/quorum.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "flopinio/base/arena.h"
 #include "policy/policy_priv.h"
@@ -107,6 +108,32 @@ static bool stands_for(const struct counting *c, size_t person, size_t other)
            fl_quorum_decides_for(&people[person], &people[other]);
 }
 
+/* How many names there are; *ret: is this one of them? */
+static unsigned names_in(struct fl_str names, struct fl_str name, bool *ret)
+{
+    unsigned count = 0;
+    *ret = false;
+    for (size_t at = 0, n; at < names.n; at += n + 1) {
+        const char *comma = memchr(names.p + at, ',', names.n - at);
+        n = (comma ? (size_t)(comma - names.p) : names.n) - at;
+        *ret |= fl_str_eq((struct fl_str){ names.p + at, n }, name);
+        count++;
+    }
+    return count;
+}
+
+/* Did this one approve for that other one, too? */
+static bool approved_for(const struct fl_quorum_facts *f, size_t person, size_t other)
+{
+    bool is_so = false, is_named;
+    for (size_t i = 0; i < f->vote_count; i++) {
+        (void)names_in(f->votes[i].for_people, f->people[other].name, &is_named);
+        is_so |= is_named && f->votes[i].approves &&
+                 fl_uuid_cmp(&f->votes[i].person, &f->people[person].id) == 0;
+    }
+    return is_so;
+}
+
 /* Does a rejection of theirs count there? Once, for whomever; not where who is away rejects it. */
 static bool rejects(const struct counting *c, size_t threshold, size_t person)
 {
@@ -120,19 +147,20 @@ static bool rejects(const struct counting *c, size_t threshold, size_t person)
 }
 
 /* Do they stand for all for whom they rejected it, and fit a threshold? */
-static bool still_fits(const struct counting *c, size_t person, unsigned stood_for)
+static bool still_fits(const struct counting *c, size_t person, struct fl_str for_people)
 {
-    bool is_fit = counts_somewhere(c, person);
-    unsigned stands = 0;
+    bool is_fit = counts_somewhere(c, person), is_named;
+    unsigned stands = 0, all = names_in(for_people, (struct fl_str){ NULL, 0 }, &is_named);
     for (size_t i = 0; i < c->f->person_count; i++) {
         unsigned more = 0;
+        (void)names_in(for_people, c->f->people[i].name, &is_named);
         for (size_t t = 0; stands_for(c, person, i) && t < c->f->ask->threshold_count; t++) {
             is_fit |= own_places(c, t, i) != 0;
             more |= own_places(c, t, i) & ~own_places(c, t, person);
         }
-        stands += more != 0;
+        stands += more != 0 && is_named && !is_repeated(c, i);
     }
-    return is_fit && stands >= stood_for;
+    return is_fit && stands >= all;
 }
 
 /* Rejections of people who do not fit any more as they did when they voted: who rejects and then
@@ -150,7 +178,7 @@ static unsigned stale_rejections(const struct counting *c)
             continue;
         const struct fl_quorum_person *person = person_of(f, &f->votes[i].person);
         bool is_stale =
-            !person || !still_fits(c, (size_t)(person - f->people), f->votes[i].stood_for);
+            !person || !still_fits(c, (size_t)(person - f->people), f->votes[i].for_people);
         if (is_stale && person)
             c->is_stale[person - f->people] = true;
         count += is_stale;
@@ -235,7 +263,8 @@ static size_t find_casters(struct counting *c, bool is_for_others)
         for (size_t other = 0; other < c->f->person_count; other++) {
             bool is_vacant =
                 c->votes[other] == VOTE_NONE || c->votes[other] == VOTE_APPROVES_WITHOUT_FACTOR;
-            if (is_for_others && is_vacant && stands_for(c, i, other))
+            if (is_for_others && is_vacant && stands_for(c, i, other) &&
+                approved_for(c->f, i, other))
                 could_stand_for(c, k, other);
         }
         c->caster_count += k->as_count > 0;

@@ -37,8 +37,10 @@ struct fl_quorum_vote {
     struct fl_uuid person;
     bool approves;          /* false: rejects */
     bool has_second_factor; /* proved when the vote was cast */
-    unsigned stood_for; /* for so many who were away it was cast, too: a rejection counts for each
-                         * threshold once it does not stand for all of them any more */
+    /* Names with commas between: for whom who were away it was cast, too. An approval stands for
+     * nobody else; a rejection counts for each threshold once it does not stand for all of them any
+     * more. */
+    struct fl_str for_people;
 };
 
 enum fl_exclusion {

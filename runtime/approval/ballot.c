@@ -90,11 +90,8 @@ enum fl_code fl_ballot_read(struct fl_ballot *b, struct fl_arena *arena,
         v->name = fl_cell_copy(votes, arena, i, 6);
         v->is_owner = fl_cell_bool(votes, i, 7);
         v->for_people = fl_cell_copy(votes, arena, i, 8);
-        unsigned stood_for = v->for_people.n > 0;
-        for (size_t k = 0; k < v->for_people.n; k++)
-            stood_for += v->for_people.p[k] == ',';
         b->votes[b->vote_count++] =
-            (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor, stood_for };
+            (struct fl_quorum_vote){ v->person, v->approves, v->has_second_factor, v->for_people };
     }
     return read_excluded(b, arena, row, err);
 }
@@ -164,12 +161,12 @@ enum fl_code fl_ballot_stands_in(const struct fl_ballot *b, const struct fl_ask 
 }
 
 void fl_ballot_vote(struct fl_ballot *b, const struct fl_uuid *person, bool approves,
-                    bool has_second_factor)
+                    bool has_second_factor, struct fl_str for_people)
 {
     size_t at = 0;
     while (at < b->vote_count && fl_uuid_cmp(&b->votes[at].person, person) != 0)
         at++;
-    b->votes[at] = (struct fl_quorum_vote){ *person, approves, has_second_factor, 0 };
+    b->votes[at] = (struct fl_quorum_vote){ *person, approves, has_second_factor, for_people };
     if (at == b->vote_count)
         b->vote_count++;
 }

@@ -39,9 +39,9 @@ void fl_ballot_facts(const struct fl_ballot *ballot, const struct fl_ask *ask,
 /* NULL if they are no member. */
 const struct fl_quorum_person *fl_ballot_person(const struct fl_ballot *ballot,
                                                 const struct fl_uuid *id);
-/* Adds or replaces this person's vote. */
+/* Adds or replaces this person's vote. `for_people`: as fl_ballot_stands_in says; borrowed. */
 void fl_ballot_vote(struct fl_ballot *ballot, const struct fl_uuid *person, bool approves,
-                    bool has_second_factor);
+                    bool has_second_factor, struct fl_str for_people);
 /* Those for whom this one's vote would count as they are away, names joined with commas, in the
  * arena; p NULL: nobody. FL_NOMEM. */
 enum fl_code fl_ballot_stands_in(const struct fl_ballot *ballot, const struct fl_ask *ask,

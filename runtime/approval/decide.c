@@ -284,7 +284,7 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
                                 d->arena, &for_people, err);
         if (named)
             return named;
-        fl_ballot_vote(&d->ballot, &d->person, approves, d->has_second_factor);
+        fl_ballot_vote(&d->ballot, &d->person, approves, d->has_second_factor, for_people);
         fl_store_vote_put(d->tx, &d->approval, &d->person, approves, d->reason, d->via,
                           d->has_second_factor, is_owner, for_people);
     }
@@ -344,7 +344,7 @@ static enum fl_code break_glass(struct fl_decide *d, struct fl_err *err)
 {
     struct fl_audit_event e;
     struct fl_quorum_facts facts;
-    fl_ballot_vote(&d->ballot, &d->person, true, true);
+    fl_ballot_vote(&d->ballot, &d->person, true, true, (struct fl_str){ NULL, 0 });
     fl_ballot_facts(&d->ballot, d->ask, &facts);
     enum fl_code code = fl_quorum_count(&facts, &d->quorum, err);
     if (code)

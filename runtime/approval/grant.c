@@ -193,7 +193,7 @@ static enum fl_code check_vote(struct fl_grant_make *m, struct fl_err *err)
     facts.ignores_delegates = true;
     if ((code = fl_quorum_may_vote(&facts, person, &vote, err)) != FL_OK)
         return code;
-    fl_ballot_vote(&m->ballot, &m->person, true, m->has_second_factor);
+    fl_ballot_vote(&m->ballot, &m->person, true, m->has_second_factor, (struct fl_str){ NULL, 0 });
     fl_ballot_facts(&m->ballot, m->verdict.ask, &facts);
     facts.ignores_delegates = true;
     if ((code = fl_quorum_count(&facts, &quorum, err)) != FL_OK)

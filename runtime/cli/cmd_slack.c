@@ -224,8 +224,8 @@ const struct fl_cli_command fl_cmd_slack[] = {
       "installation's public_url, says where the app was installed, and asks whether the channel "
       "shall use it. A channel of that name is added, or has its token renewed when the app was "
       "installed where it was before.\n"
-      "  flopinio channel slack-install ops-slack --client-id 123.456 --secret "
-      "client_secret=slack-client --secret signing_secret=slack-signing",
+      "  flopinio channel slack-install ops-slack --client-id 123.456 \\\n"
+      "      --secret client_secret=slack-client --secret signing_secret=slack-signing",
       FL_CLI_ORG, install_flags, install },
     { .name = NULL }
 };

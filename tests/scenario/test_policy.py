@@ -207,6 +207,7 @@ def a_new_tool_is_held_back_until_it_is_accepted(rt):
     org.folder = rt.base
     made = org.add_server("files", "files", {"root": rt.base}, accept=False)
     assert made["new"] > 0, made
+    org.sync()
     with McpWs(rt, org.credential) as agent:
         assert "files__list" not in agent.tools()
         told = agent.call("files__list", {"path": "."})

@@ -47,13 +47,42 @@ static inline struct fl_quorum_vote no(int who)
     return (struct fl_quorum_vote){ .person = id_of(who) };
 }
 
+/* As it is when it is cast: votes that do not say for whom they are get the names in texts[i]. */
+enum { FOR_BYTES = 64 };
+static inline void cast_now(const struct fl_quorum_facts *facts, struct fl_quorum_vote *votes,
+                            char texts[][FOR_BYTES])
+{
+    for (size_t i = 0; i < facts->vote_count; i++) {
+        size_t used = 0;
+        texts[i][0] = 0;
+        for (size_t by = 0; by < facts->person_count && !votes[i].for_people.p; by++) {
+            for (size_t who = 0; who < facts->person_count; who++) {
+                bool is_so = false;
+                if (fl_uuid_cmp(&votes[i].person, &facts->people[by].id) == 0)
+                    CHECK_OK(fl_quorum_stands_in(facts, &facts->people[by], &facts->people[who],
+                                                 &is_so, NULL));
+                if (is_so)
+                    used += (size_t)snprintf(texts[i] + used, FOR_BYTES - used, "%s%.*s",
+                                             used ? "," : "", FL_STR_ARG(facts->people[who].name));
+            }
+        }
+        if (!votes[i].for_people.p)
+            votes[i].for_people = fl_str_of(texts[i]);
+    }
+}
+
 static inline struct fl_quorum count(const struct fl_ask *ask, const struct fl_quorum_vote *votes,
                                      size_t n)
 {
     struct fl_quorum q;
+    struct fl_quorum_vote cast[PEOPLE];
+    char texts[PEOPLE][FOR_BYTES];
+    CHECK(n <= PEOPLE);
+    memcpy(cast, votes, n * sizeof *cast);
     struct fl_quorum_facts facts = {
-        .ask = ask, .people = people, .person_count = PEOPLE, .votes = votes, .vote_count = n
+        .ask = ask, .people = people, .person_count = PEOPLE, .votes = cast, .vote_count = n
     };
+    cast_now(&facts, cast, texts);
     CHECK_OK(fl_quorum_count(&facts, &q, NULL));
     return q;
 }
@@ -90,6 +119,7 @@ struct world {
     struct fl_threshold thresholds[3];
     struct fl_ask ask;
     struct fl_quorum_vote votes[CROWD];
+    char for_people[CROWD][FOR_BYTES];
     struct fl_quorum_excluded excluded[2];
     struct fl_quorum_facts facts;
 };
@@ -102,6 +132,7 @@ static inline void make_world(struct world *w)
     for (int i = 0; i < CROWD; i++) {
         struct fl_quorum_person *p = &w->people[i];
         *p = (struct fl_quorum_person){ .id = id_of(i), .groups = w->groups[i] };
+        p->name = (struct fl_str){ &"abcdefgh"[i], 1 };
         p->role = roles[roll(FL_COUNTOF(roles))];
         p->is_active = roll(8) != 0;
         for (int g = 0; g < GROUPS; g++) {

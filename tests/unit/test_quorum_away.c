@@ -61,7 +61,7 @@ static void test_who_is_away_and_their_delegate_are_one(void)
     CHECK_INT(COUNT(&ask, yes(CAT), yes(ANA)).state, FL_QUORUM_APPROVED);
     /* It goes on to count when it stands for nobody any more. */
     struct fl_quorum_vote lent = no(BEN);
-    lent.stood_for = 1;
+    lent.for_people = people[ANA].name;
     people[ANA].delegate = (struct fl_uuid){ { 0 } };
     CHECK_INT(COUNT(&ask, lent, no(CAT)).state, FL_QUORUM_REJECTED);
     /* What either of them rejects is rejected. */
@@ -102,6 +102,32 @@ static void test_a_vote_stands_for_one_person(void)
     CHECK_INT(COUNT(&seats, yes(FAY)).state, FL_QUORUM_OPEN);
     people[CAT].delegate = id_of(FAY); /* she alone would have been enough */
     CHECK_INT(COUNT(&ask, yes(FAY)).state, FL_QUORUM_APPROVED);
+}
+
+/* Who approved before somebody went away did not do it for them, and who rejects for one person
+ * does not do it for the next one. */
+static void test_a_vote_stands_for_whom_it_was_cast(void)
+{
+    const struct fl_threshold t[] = {
+        { .approve = 1, .deny = 2, .groups = &OPS, .group_count = 1 },
+        { .approve = 1, .deny = 2, .groups = &FINANCE, .group_count = 1 },
+    };
+    struct fl_ask ask = ask_of(t, 2);
+    struct fl_quorum_vote before = yes(BEN), lent = no(FAY);
+    set_people();
+    groups_of[DAN][0] = FINANCE;
+    people[DAN].group_count = 1;
+    people[ANA].delegate = id_of(BEN);
+    before.for_people = FL_STR("");
+    CHECK_INT(COUNT(&ask, before, yes(DAN)).state, FL_QUORUM_OPEN);
+    CHECK_INT(COUNT(&ask, yes(BEN), yes(DAN)).state, FL_QUORUM_APPROVED);
+    before.for_people = people[CAT].name;
+    CHECK_INT(COUNT(&ask, before, yes(DAN)).state, FL_QUORUM_OPEN);
+    /* Fay rejected for Ana, who is back; Ben has gone: it is not lost where it was cast. */
+    set_people();
+    lent.for_people = people[ANA].name;
+    people[BEN].delegate = id_of(FAY);
+    CHECK_INT(COUNT(&ask, lent, no(CAT)).state, FL_QUORUM_REJECTED);
 }
 
 static void test_no_delegation_reaches_who_is_excluded(void)
@@ -198,22 +224,6 @@ static bool is_enough(const struct fl_quorum *q, const struct fl_ask *ask)
     return met >= (ask->is_any ? 1 : q->threshold_count);
 }
 
-/* As it is when it is cast. */
-static void note_stood_for(struct world *w)
-{
-    for (size_t i = 0; i < w->facts.vote_count; i++) {
-        for (int by = 0; by < CROWD; by++) {
-            for (int who = 0; who < CROWD; who++) {
-                bool is_so = false;
-                if (fl_uuid_cmp(&w->votes[i].person, &w->people[by].id) == 0)
-                    CHECK_OK(fl_quorum_stands_in(&w->facts, &w->people[by], &w->people[who], &is_so,
-                                                 NULL));
-                w->votes[i].stood_for += is_so;
-            }
-        }
-    }
-}
-
 /* As if each approval had been given by the one whom it stands for: is there a way to be enough? */
 static bool is_enough_for_some(const struct world *w, int who, struct fl_quorum_vote *votes,
                                size_t n)
@@ -242,7 +252,7 @@ static bool is_enough_for_some(const struct world *w, int who, struct fl_quorum_
                          !decides(w, i);
         if (!is_vacant || fl_uuid_cmp(&w->people[i].delegate, &w->people[who].id) != 0)
             continue;
-        votes[n] = (struct fl_quorum_vote){ w->people[i].id, true, true };
+        votes[n] = (struct fl_quorum_vote){ w->people[i].id, true, true, FL_STR("") };
         is_so = is_enough_for_some(w, who + 1, votes, n + 1);
     }
     return is_so;
@@ -258,7 +268,7 @@ static void test_delegates_approve_what_those_could_for_whom_they_do(void)
         make_world(&w);
         struct fl_quorum alone = ask_world(&w);
         send_away(&w);
-        note_stood_for(&w);
+        cast_now(&w.facts, w.votes, w.for_people);
         struct fl_quorum q = ask_world(&w);
         seen[q.state]++;
         with_help += q.state == FL_QUORUM_APPROVED && alone.state == FL_QUORUM_OPEN;
@@ -277,6 +287,7 @@ static const struct fl_test tests[] = {
     T(a_delegation_is_not_passed_on),
     T(who_is_away_and_their_delegate_are_one),
     T(a_vote_stands_for_one_person),
+    T(a_vote_stands_for_whom_it_was_cast),
     T(no_delegation_reaches_who_is_excluded),
     T(who_is_there_is_counted_with_delegates),
     T_LIMIT(delegates_approve_what_those_could_for_whom_they_do, 30),
