@@ -533,6 +533,8 @@ FL_STEP(looked)
     if (f->op.code)
         return c->leave ? &S_leave : fl_fail(f);
     fl_call_take_row(c, row);
+    if (c->wait.seen_us > row->changed_at_ms * 1000 + 999) /* what was said is not what is known */
+        c->wait.seen_us = row->changed_at_ms * 1000 + 999;
     c->is_deliverable = fl_state_is_final(row->state);
     struct fl_uuid next = next_of(row);
     if (!fl_uuid_is_zero(&next))

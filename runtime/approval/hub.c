@@ -304,7 +304,8 @@ static bool read_word(struct fl_str word, struct fl_uuid *ret_id, int64_t *ret_w
     if (word.n > FL_UUID_TEXT &&
         (word.p[FL_UUID_TEXT] != '.' ||
          !fl_str_to_i64((struct fl_str){ word.p + FL_UUID_TEXT + 1, word.n - FL_UUID_TEXT - 1 },
-                        &when)))
+                        &when) ||
+         when < 0 || when > INT64_MAX / 2))
         return false;
     *ret_when_us = when;
     return true;

@@ -7,10 +7,13 @@
 
 #include "flopinio/base/mem.h"
 
-#define IN_FLIGHT 2 /* of one organization */
-#define ROWS_MAX  128
+#define IN_FLIGHT   2 /* of one organization */
+#define ROWS_MAX    128
 /* Rows that make a second transaction worth it. */
-#define MORE_THAN 48
+#define MORE_THAN   48
+/* One with more rows goes by itself: locks, time and what waits for its commit stay bounded. */
+#define COMPANY_MAX 8
+#define BYTES_MAX   (4 << 20) /* of contents in one; a larger one goes alone */
 
 struct shot {
     struct fl_op op;
@@ -123,6 +126,7 @@ static void shoot(struct fl_intakes *b, struct fl_list *entries, size_t count)
         fl_list_init(&s->link);
         fl_list_splice(&s->entries, entries);
         fl_tx_init(&s->tx, b->pg, arena, &s->organization);
+        s->tx.is_alone = count > COMPANY_MAX;
         unsigned rounds = find_rounds(&s->entries, agents, &agent_count);
         fl_store_approval_intake_locks(&s->tx, agents, agent_count);
         for (unsigned i = 0; i < rounds; i++)
@@ -144,12 +148,16 @@ static void shoot(struct fl_intakes *b, struct fl_list *entries, size_t count)
 static size_t take(struct fl_intakes *b)
 {
     const struct fl_approval_new *first = entry_of(b->waiting.next)->row;
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     FL_LIST_FOREACH_SAFE (link, &b->waiting) {
+        const struct fl_approval_new *row = entry_of(link)->row;
         if (count == ROWS_MAX)
             break;
-        if (fl_uuid_cmp(&entry_of(link)->row->organization, &first->organization) != 0)
+        if (fl_uuid_cmp(&row->organization, &first->organization) != 0)
             continue;
+        bytes += row->arguments.n + row->preview.n + row->justification.n;
+        if (count && bytes > BYTES_MAX)
+            break;
         fl_list_remove(link);
         fl_list_push_back(&b->taken, link);
         count++;
@@ -193,6 +201,15 @@ static void shoot_each(struct fl_intakes *b, struct fl_list *entries)
     }
 }
 
+/* Refused, or some agent's lock was not had: the others may be right. What ails the server (a full
+ * disk, a start) ails each of them, and would only be asked for more. */
+static bool is_of_a_row(enum fl_code code, const char *sqlstate)
+{
+    bool is_server = strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "25", 2) == 0 ||
+                     strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "58", 2) == 0;
+    return code && code != FL_AMBIGUOUS && sqlstate[0] && !is_server;
+}
+
 static void on_done(struct fl_op *op)
 {
     struct shot *s = FL_CONTAINER(op, struct shot, op);
@@ -204,7 +221,7 @@ static void on_done(struct fl_op *op)
     fl_list_init(&entries);
     fl_list_splice(&entries, &s->entries);
     bool has_others = entries.next != entries.prev;
-    bool is_one_bad = code && code != FL_AMBIGUOUS && s->tx.sqlstate[0] && has_others;
+    bool is_one_bad = has_others && is_of_a_row(code, s->tx.sqlstate);
     if (code == FL_OK) {
         FL_LIST_FOREACH (link, &entries) {
             struct fl_intake_entry *e = entry_of(link);

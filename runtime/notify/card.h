@@ -38,6 +38,8 @@ struct fl_card_away {
     int64_t until_utc_ms;
 };
 
+#define FL_CARD_ASKED_MOST 100 /* an intake counts no further */
+
 /* Everything that is known about an approval when its card is made. Texts are UTF-8 or not, of any
  * length, borrowed for the call; an empty one is left out of the card. */
 struct fl_card_facts {
@@ -65,7 +67,8 @@ struct fl_card_facts {
     struct fl_str precondition;
 
     struct fl_str rule, rule_reason, risk;
-    unsigned asked_count;            /* how often the same call was asked, this time included */
+    unsigned asked_count;            /* how often the same call was asked, this time included; from
+                                      * FL_CARD_ASKED_MOST on at least so often */
     struct fl_str asked_again;       /* why it asks again */
     struct fl_str why_asked;         /* why it asks though there was a grant, or who changed it */
     struct fl_str progress;          /* "1 of 2 approvals from ops" */

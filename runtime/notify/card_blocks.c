@@ -335,7 +335,8 @@ static void add_rule(struct fl_card_build *b)
     put_away(b, &lines);
     if (f->asked_count > 1) {
         next_line(&lines);
-        fl_buf_printf(&lines, "asked %u times", f->asked_count);
+        fl_buf_printf(&lines, "asked %s%u times",
+                      f->asked_count >= FL_CARD_ASKED_MOST ? "at least " : "", f->asked_count);
         put_named(b, &lines, ": ", f->asked_again, 0);
     }
     if (f->why_asked.n) {

@@ -4,8 +4,11 @@
 #define BURST   8.0 /* messages that a place takes at once */
 #define KEPT_MS 500 /* how long the next message is kept for who was refused first */
 
+#define DIGEST UINT64_MAX
+
 int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place, uint64_t who, int64_t now)
 {
+    who = who ? who : DIGEST;
     uint64_t hash = 0xcbf29ce484222325ULL;
     for (size_t i = 0; i < place.n; i++)
         hash = (hash ^ (unsigned char)place.p[i]) * 0x100000001b3ULL;
@@ -23,15 +26,16 @@ int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place, uint64_t who, in
     bool is_kept = pace->places[at].next && now < pace->places[at].next_until_ms;
     if (pace->places[at].tokens < 1) {
         int64_t wait_ms = (int64_t)((1 - pace->places[at].tokens) * each_ms) + 1;
-        if (!is_kept) {
+        if (!is_kept || who == DIGEST || who == pace->places[at].next) {
             pace->places[at].next = who;
             pace->places[at].next_until_ms = now + wait_ms + KEPT_MS;
         }
         return wait_ms;
     }
-    if (is_kept && who && who != pace->places[at].next)
+    if (is_kept && who != DIGEST && who != pace->places[at].next)
         return pace->places[at].next_until_ms - now;
-    pace->places[at].next = who == pace->places[at].next || !is_kept ? 0 : pace->places[at].next;
+    if (!is_kept || who == pace->places[at].next)
+        pace->places[at].next = 0;
     pace->places[at].tokens -= 1;
     return 0;
 }

@@ -24,8 +24,8 @@ struct fl_pace {
 
 /* 0: write there now (fl_mono_ms), it is counted. Else so many ms to wait. Who is refused first is
  * kept the next message for, so that nobody less urgent has it who happens to be at hand when its
- * time comes; if they do not come for it within half a second, anybody may. `who` 0: has it before
- * all others. */
+ * time comes; if they do not come for it within half a second, anybody may. `who` 0: a digest,
+ * before all others. */
 int64_t fl_pace_take(struct fl_pace *pace, struct fl_str place, uint64_t who, int64_t now_ms);
 
 #endif

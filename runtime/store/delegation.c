@@ -3,7 +3,7 @@
 
 #include "runtime/store/sql.h"
 
-#define MOST 100 /* in one round of the sweep */
+#define MOST 8 /* in one round of the sweep */
 #define OVER "(d.ended_at IS NOT NULL OR d.until_at <= now())"
 
 static struct fl_sql sql_list = {

@@ -26,7 +26,16 @@ static void test_the_most_urgent_is_not_passed_by_who_is_at_hand(void)
     CHECK(fl_pace_take(&pace, room, urgent, now) > 0);
     now += 600;
     CHECK_INT(fl_pace_take(&pace, room, 0, now), 0);
-    CHECK(fl_pace_take(&pace, room, other, now + 300) > 0);
+    now += 300;
+    CHECK(fl_pace_take(&pace, room, urgent, now) > 0); /* kept for them anew */
+    CHECK(fl_pace_take(&pace, room, other, now + 500) > 0);
+    now += 700;
+    CHECK(fl_pace_take(&pace, room, other, now) > 0);
+    CHECK_INT(fl_pace_take(&pace, room, urgent, now), 0);
+    CHECK(fl_pace_take(&pace, room, 0, now) > 0); /* and for a digest */
+    now += 1010;
+    CHECK(fl_pace_take(&pace, room, other, now) > 0);
+    CHECK_INT(fl_pace_take(&pace, room, 0, now), 0);
 }
 
 static const struct fl_test tests[] = {
