@@ -309,7 +309,7 @@ INSTEAD = {     # what does not end by itself, and names
     r"DATA_DIR": "/var/lib/flopinio",
     # About an approval or an agent of the reader's; that they are commands is mentions.py's to see.
     r"^ *flopinio .*(\b4f2a\b|--agent builder --all).*$": ":",
-    r"^ *flopinio channel slack-install [^\n]*(\\\n[^\n]*)*$": ":",  # needs a workspace
+    r"^ *flopinio channel slack-install (?:[^\n]*\\\n)*[^\n]*$": ":",  # needs a workspace
     r"^flopinio recover --data-dir": "FLOPINIO_EXECUTE_TIME=1s flopinio recover --data-dir",
 }
 
