@@ -88,7 +88,7 @@ static void cell_id(PGresult *result, int row, int column, unsigned kind, size_t
 static PGresult *people(void)
 {
     static const char *const groups[] = { "", "ops", "finance", "ops,finance" };
-    PGresult *result = table(5);
+    PGresult *result = table(9);
     for (int i = 0; i < PEOPLE; i++) {
         cell_id(result, i, 0, 1, (size_t)i);
         cell(result, i, 1, "somebody");
@@ -101,7 +101,7 @@ static PGresult *people(void)
 
 static PGresult *votes(const struct row *r)
 {
-    PGresult *result = table(8);
+    PGresult *result = table(9);
     for (int i = 0, at = 0; i < PEOPLE; i++) {
         if (!r->vote[i])
             continue;
