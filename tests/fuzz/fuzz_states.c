@@ -241,7 +241,7 @@ static void vote(struct row *r, int who, bool approves, bool has_second_factor)
     if (p->is_active && fl_role_may(p->role, FL_ACTION_DECIDE) &&
         fl_quorum_may_vote(&c.facts, p, &v, &err) == FL_OK) {
         FL_ASSERT(!approves || who != OWNER || c.ask->owner_may_approve); /* I8 */
-        fl_ballot_vote(&c.ballot, &person, approves, has_second_factor);
+        fl_ballot_vote(&c.ballot, &person, approves, has_second_factor, (struct fl_str){ NULL, 0 });
         r->vote[who] = approves ? 1 : -1;
         r->vote_2fa[who] = has_second_factor;
         enum fl_quorum_state state = count_now(&c);

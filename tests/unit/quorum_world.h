@@ -78,7 +78,8 @@ static inline struct fl_quorum count(const struct fl_ask *ask, const struct fl_q
     struct fl_quorum_vote cast[PEOPLE];
     char texts[PEOPLE][FOR_BYTES];
     CHECK(n <= PEOPLE);
-    memcpy(cast, votes, n * sizeof *cast);
+    if (n)
+        memcpy(cast, votes, n * sizeof *cast);
     struct fl_quorum_facts facts = {
         .ask = ask, .people = people, .person_count = PEOPLE, .votes = cast, .vote_count = n
     };

@@ -121,7 +121,7 @@ static struct asked ask(const char *url, const char *body, int64_t timeout_ms, s
 
 static void test_a_request_and_its_answer(void)
 {
-    struct server s = { 0 };
+    static struct server s; /* its thread may outlive the case */
     start(&s, "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy");
     open_client(true);
     for (int i = 0; i < 3; i++) {
@@ -156,7 +156,7 @@ static void test_redirects_are_not_followed(void)
 
 static void test_this_host_is_refused_unless_it_may_be_asked(void)
 {
-    struct server s = { 0 };
+    static struct server s; /* its thread may outlive the case */
     start(&s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     open_client(false);
     struct asked a = ask(s.url, NULL, 0, 0);
@@ -179,7 +179,7 @@ static void test_this_host_is_refused_unless_it_may_be_asked(void)
 
 static void test_an_answer_that_is_too_long_is_none(void)
 {
-    struct server s = { 0 };
+    static struct server s; /* its thread may outlive the case */
     start(&s, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: close\r\n\r\n"
               "12345678901234567890");
     open_client(true);
@@ -215,7 +215,7 @@ static void test_silence_and_breaks_are_told_apart(void)
  * sent again behind our back. */
 static void test_what_may_have_arrived_is_not_sent_again(void)
 {
-    struct server s = { 0 };
+    static struct server s; /* its thread may outlive the case */
     start(&s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     open_client(true);
     struct asked a = ask(s.url, "one", 0, 0);
@@ -236,7 +236,7 @@ static void on_time(struct fl_timer *timer)
 
 static void test_cancelling_completes_once(void)
 {
-    struct server s = { 0 };
+    static struct server s; /* its thread may outlive the case */
     struct fl_timer timer;
     start(&s, NULL);
     open_client(true);
