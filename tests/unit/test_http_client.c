@@ -139,7 +139,7 @@ static void test_a_request_and_its_answer(void)
 
 static void test_redirects_are_not_followed(void)
 {
-    struct server s = { 0 }, other = { 0 };
+    static struct server s, other; /* their threads may outlive the case */
     char says[300];
     start(&other, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     snprintf(says, sizeof says, "HTTP/1.1 302 F\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
