@@ -162,6 +162,7 @@ FL_STEP(told)
     if (s->is_flooded && !was_flooded)
         return &S_ask;
     s->asked_ms = fl_mono_ms();
+    s->is_full = false;
     s->due_count = fl_rows(s->q);
     s->due_at = 0;
     for (int i = 0; i < s->due_count; i++)
@@ -209,7 +210,7 @@ FL_STEP(next_row)
 {
     struct fl_sender *s = sender_of(f);
     bool is_long = s->is_flooded && fl_mono_ms() - s->asked_ms > FLOOD_MS;
-    if (s->is_stopping || s->due_at == s->due_count || is_long ||
+    if (s->is_stopping || s->due_at == s->due_count || is_long || s->is_full ||
         s->channel->paused_until_ms > fl_real_ms())
         return &S_rest;
     forget_row(s);
@@ -312,6 +313,24 @@ static int64_t pace_of(struct fl_sender *s, struct fl_str place)
     return fl_pace_take(&s->pace, place, who, fl_mono_ms());
 }
 
+static bool is_only_place(const struct fl_sender *s, struct fl_str place)
+{
+    struct fl_str other;
+    const struct fl_channel_kind *kind = s->channel->kind;
+    return kind->place(s->channel, 0, &other) && fl_str_eq(other, place) &&
+           !kind->place(s->channel, 1, &other);
+}
+
+/* Its place takes it in `ms` only. Where all cards go there, nobody after it has to be looked at:
+ * who is most urgent by then is asked for again. Those that may join one message all have to be. */
+static void keep_back(struct fl_sender *s, const struct fl_sender_card *c, int64_t ms)
+{
+    s->is_full = is_only_place(s, c->place) && !may_join(s);
+    if (s->is_full)
+        s->next_ms = ms;
+    fl_sender_wait(s, s->is_full ? 0 : ms);
+}
+
 /* What is drawn is sent, unless it stands there, was never told, or has to wait. */
 static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
@@ -325,7 +344,7 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
     }
     int64_t wait_ms = pace_of(s, c->place);
     if (wait_ms) {
-        fl_sender_wait(s, wait_ms);
+        keep_back(s, c, wait_ms);
         s->card_at++;
         return &S_next_card;
     }

@@ -72,6 +72,7 @@ struct fl_sender {
     int64_t works_at_ms;      /* when it was last noted that the channel works */
     struct fl_pace pace;
     struct fl_digest flood;
+    bool is_full;      /* the only place takes nothing more in this round */
     bool is_flooded;   /* rounds are a second apart, and each folds first */
     int64_t folded_ms; /* fl_mono_ms when that was begun, */
     int64_t fold_ms;   /* and how long not again */
