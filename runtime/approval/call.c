@@ -338,6 +338,8 @@ FL_STEP(taken_in)
     const struct fl_intake *in = &c->taken.result;
     if (f->op.code == FL_CONFLICT && ++c->tries < FL_CALL_TRIES)
         return &S_intake; /* the same idempotency key at the same moment: now it is a repeat */
+    if (f->op.code == FL_CANCELLED)
+        return &S_respond; /* it had not had its turn when its caller left: nothing was written */
     if (f->op.code == FL_AMBIGUOUS) {
         fl_call_arm_hold(c); /* bounds the doubt too */
         return &S_doubt;

@@ -139,7 +139,8 @@ void fl_call_leave(struct fl_call *c, enum fl_call_leave how)
     }
     if (was_running && c->is_held_here)
         leave_running(c);
-    fl_op_cancel(&c->flow.op); /* only waits and reads let themselves be cancelled */
+    /* Only waits let themselves be cancelled, an intake's for its turn too, and reads. */
+    fl_op_cancel(&c->flow.op);
 }
 
 bool fl_call_take_budget(struct fl_call *c)

@@ -138,3 +138,44 @@ def an_agents_own_are_one_behind_the_other(rt):
         counts = [org.row(a)["asked_count"] for a in ids]
         assert sorted(counts) == [1, 1, 2, 3, 4, 5], counts
         assert not any(c.is_done() for c in keyed)
+
+
+def _waits_for_the_gate(rt):
+    return rt.sql("SELECT pid, query_start FROM pg_stat_activity WHERE wait_event = 'advisory'")
+
+
+def _leave_in_the_queue(rt):
+    """False: what held the queue up gave up before all had left."""
+    org = Org(rt, files=False, scenario=True)
+    with contextlib.ExitStack() as stack:
+        of = agents(rt, org, stack, ["first", "cancels", "leaves", "stays"])
+        with gathered(rt, org):
+            of["first"].call_start(APPEND, {"line": "first"})
+            held_up = wait_for("the first to be held up", lambda: _waits_for_the_gate(rt))
+            calls = {n: of[n].call_start(APPEND, {"line": n}) for n in
+                     ("cancels", "leaves", "stays")}
+            for name in calls:
+                of[name].request("ping")  # the call in front of it was read
+            time.sleep(0.2)
+            of["cancels"].cancel(calls["cancels"])
+            of["cancels"].request("ping")
+            of["leaves"].close()
+            if _waits_for_the_gate(rt) != held_up:
+                return False
+
+        def asked():
+            return {r["name"] for r in rt.sql(
+                "SELECT g.name FROM approval a JOIN agent g USING (organization_id, agent_id) WHERE "
+                "a.organization_id = %s", org.id)}
+        wait_for("people to be asked", lambda: "stays" in asked())
+        assert asked() <= {"first", "stays"}, asked()
+        of["cancels"].request("ping")
+        assert not calls["cancels"].is_done()
+        assert not calls["stays"].is_done()
+    return True
+
+
+@case(limit=120, workers=1)
+def people_are_not_asked_for_who_left_in_the_queue(rt):
+    """What waits for the intake before it is taken back when its caller cancels or is gone."""
+    assert any(_leave_in_the_queue(rt) for _ in range(10)), "nobody left in time"
