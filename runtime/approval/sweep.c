@@ -14,6 +14,7 @@
 #include "runtime/approval/registry.h"
 #include "runtime/approval/runner.h"
 #include "runtime/approval/stop.h"
+#include "runtime/audit/partitions.h"
 #include "runtime/store/approval.h"
 #include "runtime/store/delegation.h"
 #include "runtime/store/organization.h"
@@ -31,6 +32,8 @@
  * rests so many times as long as it took. */
 #define COUNT_ROUNDS 5
 #define COUNT_RESTS  100
+#define MONTHS_MS    3600000 /* between looks for the audit's partitions */
+#define MONTHS_SOON  60000   /* when one could not be made */
 
 struct due_batch {
     struct fl_uuid organization;
@@ -49,6 +52,13 @@ struct counting {
     bool is_busy;
 };
 
+struct partitioning {
+    struct fl_op op;
+    struct fl_audit_partitions partitions;
+    int64_t next_ms;
+    bool is_busy;
+};
+
 struct fl_sweep {
     struct fl_flow flow;
     struct fl_core *core;
@@ -58,6 +68,7 @@ struct fl_sweep {
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
     struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_delegations, *q_moved;
     struct counting counting;
+    struct partitioning partitioning;
     struct fl_list batches; /* due_batch */
     struct fl_reaper reaper;
     struct fl_stop_lift lift;
@@ -155,6 +166,25 @@ static void count(struct fl_sweep *s)
         count_over(c);
 }
 
+/* ---------------------------------------------------------------- the audit's months */
+static void on_partitioned(struct fl_op *op)
+{
+    struct partitioning *p = FL_CONTAINER(op, struct partitioning, op);
+    p->next_ms = fl_mono_ms() + (op->code ? MONTHS_SOON : MONTHS_MS);
+    p->is_busy = false;
+}
+
+/* Beside the rounds: what a month waits for, or is refused, takes nothing of them with it. */
+static void make_partitions(struct fl_sweep *s)
+{
+    struct partitioning *p = &s->partitioning;
+    if (p->is_busy || fl_mono_ms() < p->next_ms)
+        return;
+    p->op = (struct fl_op){ .done = on_partitioned };
+    p->is_busy =
+        fl_audit_partitions_start(&p->op, &p->partitions, s->core->loop, s->core->pg) == FL_OK;
+}
+
 /* ---------------------------------------------------------------- asking */
 FL_STEP(ask)
 {
@@ -192,8 +222,6 @@ FL_STEP(ask)
     s->q_delegations = fl_store_sweep_delegations(tx);
     if (s->round % 60 == 0)
         fl_store_sessions_old(tx, SESSION_MS);
-    if (s->round % 3600 == 0)
-        fl_store_audit_partitions(tx);
     s->round++;
     return fl_await(f, &S_told, fl_tx_submit(&f->op, tx));
 }
@@ -262,8 +290,10 @@ FL_STEP(told)
     note_changes(s);
     /* Every worker watches what is dispatched, so that whoever gets the lease has watched it. */
     fl_reaper_look(&s->reaper, s->q_dispatched);
-    if (!s->core->is_draining)
+    if (!s->core->is_draining) {
         count(s);
+        make_partitions(s);
+    }
     if (!s->has_lease || s->core->is_draining)
         return &S_end_round;
     for (int i = 0; i < fl_rows(s->q_due); i++) {
@@ -447,6 +477,7 @@ void fl_sweep_start(struct fl_sweep *s, int64_t since_ms)
 {
     FL_ASSERT(!s->is_running);
     s->orgs_since_us = since_ms * 1000 - OVERLAP_US;
+    s->partitioning.next_ms = fl_mono_ms() + MONTHS_MS; /* whoever starts it has just looked */
     s->is_running = true;
     fl_flow_init(&s->flow, &S_end_round, on_ended);
     fl_flow_run(&s->flow, &S_ask);
@@ -468,7 +499,7 @@ void fl_sweep_free(struct fl_sweep **sweep)
     struct fl_sweep *s = *sweep;
     if (!s)
         return;
-    FL_ASSERT(!s->is_running && !s->counting.is_busy);
+    FL_ASSERT(!s->is_running && !s->counting.is_busy && !s->partitioning.is_busy);
     if (s->arena)
         fl_tx_fini(&s->tx);
     fl_arena_free(&s->arena);

@@ -8,6 +8,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/audit/event.h"
 #include "runtime/store/approval.h"
+#include "runtime/store/audit.h"
 #include "runtime/store/recover.h"
 
 struct recovery {
@@ -292,7 +293,11 @@ enum fl_code fl_recover(struct fl_cli *cli, struct pg_conn *pg, const json_t *ke
                           .because = because,
                           .kept = json_dumps(kept, JSON_COMPACT),
                           .unknown = json_copy((json_t *)kept) };
-    enum fl_code code = r.kept ? fl_recover_begin(pg, err) : fl_err_code(err, FL_NOMEM);
+    enum fl_code code = r.kept ? FL_OK : fl_err_code(err, FL_NOMEM);
+    if (code == FL_OK && !is_dry) /* an old backup knows nothing of this month */
+        code = fl_store_audit_partitions(pg, err);
+    if (code == FL_OK)
+        code = fl_recover_begin(pg, err);
     forget_known(&r, "all");
     if (code == FL_OK)
         code = recover_organizations(&r, err);

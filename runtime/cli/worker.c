@@ -18,6 +18,7 @@
 #include "runtime/approval/registry.h"
 #include "runtime/approval/runner.h"
 #include "runtime/approval/sweep.h"
+#include "runtime/audit/partitions.h"
 #include "runtime/cli/boot.h"
 #include "runtime/cli/known.h"
 #include "runtime/cli/stats.h"
@@ -64,6 +65,7 @@ struct worker {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q, *unprotected, *clock;
+    struct fl_audit_partitions partitions;
     int64_t drain_until_ms;
     int exit_status;
     int64_t started_ms, since_ms; /* ours, and the database's clock then */
@@ -73,6 +75,7 @@ struct worker {
 /* ---------------------------------------------------------------- opening */
 FL_STEP_DECLARE(wait_database);
 FL_STEP_DECLARE(check_schema);
+FL_STEP_DECLARE(announce);
 FL_STEP_DECLARE(serve);
 FL_STEP_DECLARE(give_up);
 
@@ -133,6 +136,15 @@ FL_STEP(check_schema)
                             "the table %.*s has no forced row security, so that organizations "
                             "could see one another's rows; see flopinio doctor",
                             FL_STR_ARG(fl_cell(w->unprotected, 0, 0)));
+    return fl_await(f, &S_announce,
+                    fl_audit_partitions_start(&f->op, &w->partitions, &w->loop, w->pg));
+}
+
+/* Behind the month's partition: the first row would else lie where it keeps that from being made. A
+ * month that could not be made is in the log; the row is kept all the same, and moved later. */
+FL_STEP(announce)
+{
+    struct worker *w = worker_of(f);
     struct fl_audit_event e;
     begin(w, NULL);
     for (size_t i = 0; i < w->boot.gone_count; i++) {

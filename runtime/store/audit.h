@@ -4,6 +4,7 @@
 #define FLOPINIO_STORE_AUDIT_H
 
 #include "runtime/io/pg.h"
+#include "runtime/io/pg_admin.h"
 
 struct fl_audit_row {
     struct fl_uuid organization, id;
@@ -41,7 +42,10 @@ struct fl_query *fl_store_audit_list(struct fl_tx *tx, const struct fl_audit_fil
 /* Columns: how many. */
 struct fl_query *fl_store_audit_count(struct fl_tx *tx, const struct fl_uuid *actor,
                                       const char *kind, int64_t since_ms);
-/* Makes the partitions of this month and the next. */
-void fl_store_audit_partitions(struct fl_tx *tx);
+/* Makes the partition of this month, or of the next (`months_ahead` 0 or 1), with what was written
+ * while it was not there: by itself, not in the transaction of something else. */
+void fl_store_audit_partition(struct fl_tx *tx, int months_ahead);
+/* Both, on a connection of administration that is in no transaction. */
+enum fl_code fl_store_audit_partitions(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -86,7 +86,8 @@ const struct fl_inspection fl_inspections[] = {
       "SELECT 'there is no partition for ' || to_char(m, 'YYYY-MM') FROM (VALUES (now()), (now() + "
       "interval '1 month')) v (m) WHERE to_regclass('flopinio.audit_event_' || to_char(m AT TIME "
       "ZONE 'UTC', 'YYYYMM')) IS NULL",
-      "a running worker makes it within an hour; by hand, as flopinio_app: SELECT "
+      "a running worker makes it within an hour, and logs audit_partition_not_made where it cannot; by "
+      "hand, as flopinio_app: SELECT flopinio.audit_partition(now()); SELECT "
       "flopinio.audit_partition(now() + interval '1 month')",
       "this month and the next are there" },
     { "approvals", false,
