@@ -35,7 +35,7 @@ struct fl_talk;
 struct fl_talk_ops {
     /* One message of ours. `is_last`: the answer; `http` is its status. A talk whose transport is
      * gone is never sent. False: it was only kept, for a client that may come back to the stream.
-     */
+     * Ends no other talk before it returns. */
     bool (*send)(struct fl_talk *talk, struct fl_str message, bool is_last, int http);
     /* The answer will take long: whatever keeps the way open (SSE headers, comments). */
     void (*opening)(struct fl_talk *talk);
@@ -134,7 +134,9 @@ struct fl_conn {
     struct fl_mcp_listens listens;
     bool is_isolated, is_closing;
     void *transport;
-    bool (*send)(struct fl_conn *conn, struct fl_str message); /* false: it does not leave */
+    /* False: it does not leave. Never ends the connection, nor any request of it, before it
+     * returns: its callers walk lists of both. */
+    bool (*send)(struct fl_conn *conn, struct fl_str message);
     void (*close)(struct fl_conn *conn, const char *why);
     void (*drain)(struct fl_conn *conn); /* the worker stops: answers, says goodbye, ends */
 };

@@ -196,7 +196,8 @@ void fl_method_listen(struct fl_talk *t)
         fl_flow_run(&w->flow, &S_look);
     }
     /* Streams stay open without traffic: comments, as for a call that waits. */
-    fl_loop_timer(t->endpoint->core->loop, &t->tick, t->endpoint->config.keepalive_ms);
+    if (!t->is_over)
+        fl_loop_timer(t->endpoint->core->loop, &t->tick, t->endpoint->config.keepalive_ms);
 }
 
 void fl_listen_gone(struct fl_talk *t)

@@ -31,13 +31,14 @@ struct stdio_conn {
     struct fl_buf in;
     size_t scanned; /* of `in`, without a line end */
     struct fl_timer hello, leave, finish;
-    struct fl_post look;
+    struct fl_post look, cut;
     struct fl_agent_auth auth;
     struct fl_op op;
     struct fl_principal *principal;
     size_t queued;
     bool is_stranger; /* has not been let in yet; counted */
     bool is_known, is_open, is_paused, is_finishing, is_closing, is_closed;
+    bool is_cut; /* nothing more is sent or taken; `cut` hangs up */
 };
 
 struct line {
@@ -79,6 +80,7 @@ static void hang_up(struct stdio_conn *c)
     fl_loop_timer_cancel(c->endpoint->core->loop, &c->leave);
     fl_loop_timer_cancel(c->endpoint->core->loop, &c->finish);
     fl_loop_post_cancel(c->endpoint->core->loop, &c->look);
+    fl_loop_post_cancel(c->endpoint->core->loop, &c->cut);
     if (c->is_open)
         fl_conn_gone(&c->conn);
     c->is_open = false;
@@ -161,16 +163,27 @@ static void stdio_drain(struct fl_conn *conn)
     fl_loop_timer(c->endpoint->core->loop, &c->leave, LEAVE_MS);
 }
 
+static void on_cut(struct fl_post *post)
+{
+    hang_up(FL_CONTAINER(post, struct stdio_conn, cut));
+}
+
+/* Not at once: whoever sends may be walking the connection's requests, which hanging up ends. */
+static bool cut(struct stdio_conn *c)
+{
+    c->is_cut = true;
+    fl_loop_post(c->endpoint->core->loop, &c->cut);
+    return false;
+}
+
 static bool stdio_send(struct fl_conn *conn, struct fl_str message)
 {
     struct stdio_conn *c = FL_CONTAINER(conn, struct stdio_conn, conn);
-    if (c->is_closing)
+    if (c->is_closing || c->is_cut)
         return false;
     struct line *l = c->queued > QUEUE_MAX_BYTES ? NULL : fl_malloc(sizeof *l + message.n + 1);
-    if (!l) {
-        hang_up(c); /* a reader that does not read */
-        return false;
-    }
+    if (!l)
+        return cut(c); /* a reader that does not read */
     l->c = c;
     l->n = message.n + 1;
     memcpy(l->bytes, message.p, message.n);
@@ -180,8 +193,7 @@ static bool stdio_send(struct fl_conn *conn, struct fl_str message)
     if (uv_write(&l->req, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0) {
         c->queued -= l->n;
         fl_free(l);
-        hang_up(c);
-        return false;
+        return cut(c);
     }
     return true;
 }
@@ -260,7 +272,7 @@ static void hello(struct stdio_conn *c, struct fl_str line)
 static void take_lines(struct stdio_conn *c)
 {
     /* Between the hello and its answer nothing is taken, nor while answers are not read. */
-    while (!c->is_closing && (!c->is_known || c->is_open)) {
+    while (!c->is_closing && !c->is_cut && (!c->is_known || c->is_open)) {
         if (c->queued > PAUSE_BYTES && !c->is_finishing) {
             uv_read_stop((uv_stream_t *)&c->pipe);
             c->is_paused = true;
@@ -344,6 +356,7 @@ void fl_endpoint_stdio(struct fl_endpoint *ep, int fd)
     fl_timer_init(&c->leave, on_leave_late);
     fl_timer_init(&c->finish, on_finish);
     c->look.run = on_look;
+    c->cut.run = on_cut;
     if (uv_pipe_open(&c->pipe, fd) != 0) {
         close(fd);
         hang_up(c);

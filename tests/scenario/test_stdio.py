@@ -11,7 +11,7 @@ import time
 
 from cases import case
 from harness import BUILD, Org, Runtime, children_of, command_of, is_alive, wait_for
-from mcp_client import Duplex, McpError, text_of
+from mcp_client import Duplex, McpError, McpStdio, text_of
 
 
 def command(rt):
@@ -309,6 +309,38 @@ def rolling_restart_under_it(rt):
             assert time.monotonic() < until
         assert "files__read" in agent.tools()
         assert "Not executed yet" in text_of(held.wait())
+
+
+@case(limit=90, workers=1)
+def one_deaf_agent_held_up_a_worker_for_everybody(rt):
+    """It reads nothing and half-closes with more queued than is kept for it: the goodbye to its first
+    subscription ends the connection, and with it the second, while both are walked."""
+    org = Org(rt)
+    org.write("a.txt", "x" * 250000)
+    read = {"name": "files__read", "arguments": {"path": "a.txt"}}
+    listen = {"notifications": {"toolsListChanged": True}}
+    with McpStdio(rt, org.credential, modern=True) as agent:
+        size = len(json.dumps(agent.request("tools/call", read))) + 40
+        count = (64 << 20) // size + 1
+        deaf = socket.socket(socket.AF_UNIX)
+        deaf.settimeout(20)
+        deaf.connect(rt.run_dir + "/stdio.sock")
+        deaf.sendall(json.dumps({"token": org.credential}).encode() + b"\n")
+        assert b"ready" in deaf.recv(100)
+        meta = agent._params({}, None, None)
+        requests = [{"id": i, "method": "subscriptions/listen", "params": dict(listen, **meta)}
+                    for i in (1, 2)]
+        requests += [{"id": 9 + i, "method": "tools/call", "params": dict(read, **meta)}
+                     for i in range(count)]
+        deaf.sendall(lines(*requests).encode())
+        wait_for("the reads", lambda: len(org.audit(kind="call.read")) == count + 1, 60)
+        agent.tools()  # the last of them has been queued
+        deaf.shutdown(socket.SHUT_WR)
+        for _ in range(3):
+            agent.tools()  # and the worker is there for the others
+        while deaf.recv(1 << 20):
+            pass
+        deaf.close()
 
 
 @case(workers=1)
