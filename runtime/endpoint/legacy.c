@@ -231,8 +231,8 @@ void fl_legacy_get(struct fl_http_stream *s)
     }
     fl_tx_init(&s->tx, s->endpoint->core->pg, s->arena, &s->session->organization_id);
     s->tx.is_read_only = true;
-    s->q = fl_store_approval_by_request(&s->tx, fl_bytes(s->session->hash, sizeof s->session->hash),
-                                        (struct fl_str){ NULL, 0 }, name);
+    s->q = fl_store_approval_by_stream(&s->tx, fl_bytes(s->session->hash, sizeof s->session->hash),
+                                       name);
     (void)!submit(s, on_stream_found);
 }
 
@@ -354,9 +354,8 @@ static void cancel_far(struct fl_http_stream *s, struct fl_str request_id)
         c->op.done = on_far_found;
         fl_tx_init(&c->tx, c->core->pg, arena, &c->organization);
         c->tx.is_read_only = true;
-        c->q = fl_store_approval_by_request(&c->tx,
-                                            fl_bytes(s->session->hash, sizeof s->session->hash),
-                                            request_id, (struct fl_str){ NULL, 0 });
+        c->q = fl_store_approval_by_request(
+            &c->tx, fl_bytes(s->session->hash, sizeof s->session->hash), request_id);
         if (fl_tx_submit(&c->op, &c->tx) == FL_OK)
             return;
         fl_tx_fini(&c->tx);
@@ -370,8 +369,8 @@ void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_messag
         fl_session_tell(s->session, FL_SESSION_READY, NULL);
         return;
     }
-    if (msg->method != FL_MCP_M_CANCELLED)
-        return;
+    if (msg->method != FL_MCP_M_CANCELLED || !msg->request_id.p)
+        return; /* 2025-11-25 leaves the id out for tasks, which this era does not have here */
     struct fl_talk *t = talk_of(s->session, msg->request_id);
     if (!t) {
         cancel_far(s, msg->request_id);

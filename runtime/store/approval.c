@@ -168,10 +168,14 @@ static struct fl_sql sql_content_by_task = {
 };
 static struct fl_sql sql_by_request = {
     "approval_by_request",
+    "SELECT approval_id FROM approval WHERE organization_id = (SELECT org()) AND mcp_session = $1 "
+    "AND mcp_request = $2 ORDER BY created_at DESC LIMIT 1",
+    0
+};
+static struct fl_sql sql_by_stream = {
+    "approval_by_stream",
     "SELECT approval_id, mcp_request FROM approval WHERE organization_id = (SELECT org()) AND "
-    "mcp_session = $1 "
-    "AND ($2::text IS NULL OR mcp_request = $2) AND ($3::text IS NULL OR mcp_stream = $3) "
-    "ORDER BY created_at DESC LIMIT 1",
+    "mcp_session = $1 AND mcp_stream = $2 ORDER BY created_at DESC LIMIT 1",
     0
 };
 
@@ -269,11 +273,19 @@ struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_s
 }
 
 struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
-                                              struct fl_str request, struct fl_str stream)
+                                              struct fl_str request)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_by_request);
     fl_bind_bytes(tx, q, session);
     fl_bind_text(tx, q, request);
+    return q;
+}
+
+struct fl_query *fl_store_approval_by_stream(struct fl_tx *tx, struct fl_str session,
+                                             struct fl_str stream)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_by_stream);
+    fl_bind_bytes(tx, q, session);
     fl_bind_text(tx, q, stream);
     return q;
 }

@@ -141,10 +141,12 @@ struct fl_query *fl_store_approval_content(struct fl_tx *tx, const struct fl_uui
 struct fl_query *fl_store_approval_arguments(struct fl_tx *tx, const struct fl_uuid *id);
 struct fl_query *fl_store_approval_content_by_task(struct fl_tx *tx, struct fl_str task_id);
 
-/* Of a legacy HTTP session: by the request's id, or by the stream's name (the other one p NULL);
- * the newest. Columns: approval_id, mcp_request. */
+/* Of a legacy HTTP session, the newest: by the request's id (column: approval_id), or by the
+ * stream's name (approval_id, mcp_request). What is NULL finds nothing. */
 struct fl_query *fl_store_approval_by_request(struct fl_tx *tx, struct fl_str session,
-                                              struct fl_str request, struct fl_str stream);
+                                              struct fl_str request);
+struct fl_query *fl_store_approval_by_stream(struct fl_tx *tx, struct fl_str session,
+                                             struct fl_str stream);
 
 struct fl_approval_filter {
     const char *states; /* "pending,unknown"; NULL: every one */

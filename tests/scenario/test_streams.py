@@ -311,15 +311,21 @@ def a_legacy_cancellation(rt):
             org.wait_state(approval, "cancelled")
             assert call.rest() == []
     assert org.effects() == []
-    # What is not there, is over, or is another session's is ignored.
-    for params in ({"requestId": 77}, {"requestId": 0}, {}):
-        assert w.legacy("notifications/cancelled", params, session,
-                        request_id=None).status in (202, 400)
+    # What is not there, is over, or is another session's is ignored; so is what names nothing,
+    # which cancelled the newest call of the session.
     with w.legacy_stream("tools/call", ONE, session, request_id=9) as call:
         approval = org.wait_pending()
+        for params in ({"requestId": 77}, {"requestId": 0}, {}, {"requestId": None},
+                       {"requestId": {}}, {"reason": "a task"}):
+            assert w.legacy("notifications/cancelled", params, session,
+                            request_id=None).status in (202, 400), params
         other = w.initialize()
         w.legacy("notifications/cancelled", {"requestId": 9}, other, request_id=None)
         w.legacy("notifications/cancelled", {"requestId": "9"}, session, request_id=None)
+        for _ in range(8):  # in each worker, behind what it does about them
+            w.legacy("ping", None, session)
+        time.sleep(0.3)
+        assert org.row(approval)["state"] == "pending"
         org.ann.approve(approval)
         assert [m["id"] for m in call.rest()] == [9]
 
