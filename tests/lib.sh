@@ -27,6 +27,33 @@ t_case() {
     if "$@"; then t_ok "$name ($((SECONDS - from)) s)"; else t_fail "$name"; fi
 }
 
+# t_later NAME COMMAND...: such a case, which t_together runs with the others, FL_JOBS at a time.
+t_names=() t_commands=()
+t_later() {
+    t_names+=("$1")
+    t_commands+=("$(printf '%q ' "${@:2}")")
+}
+t_together() {
+    local i running=0
+    for i in "${!t_names[@]}"; do
+        if [ $running -ge "$FL_JOBS" ]; then
+            wait -n
+            running=$((running - 1))
+        fi
+        {
+            eval "${t_commands[i]}"
+            echo $? >"$FL_TMP/later.$i.rc"
+        } >"$FL_TMP/later.$i" 2>&1 </dev/null &
+        running=$((running + 1))
+    done
+    wait
+    for i in "${!t_names[@]}"; do
+        cat "$FL_TMP/later.$i"
+        t_case "${t_names[i]}" test "$(cat "$FL_TMP/later.$i.rc")" = 0
+    done
+    t_names=() t_commands=()
+}
+
 # t_refused NAME COMMAND...: a canary; a case that passes when the command fails.
 t_refused() {
     local name=$1 text

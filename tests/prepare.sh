@@ -106,6 +106,12 @@ build_targets() {
     configure_preset "$preset" && make_targets "$preset" "$@"
 }
 
+# Another group may be building the same just now.
+one_at_a_time() { # one_at_a_time PRESET COMMAND...
+    mkdir -p "$FL_ROOT/build"
+    flock "$FL_ROOT/build/.$1.lock" "${@:2}"
+}
+
 configure_preset() {
     local preset=$1 log=$FL_LOGS/build-$1.log cache=()
     shift
@@ -113,14 +119,14 @@ configure_preset() {
         export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$FL_ROOT
         cache=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
     fi
-    cmake --preset "$preset" "${cache[@]}" "$@" >"$log" 2>&1 || build_failed "$log"
+    one_at_a_time "$preset" cmake --preset "$preset" "${cache[@]}" "$@" >"$log" 2>&1 || build_failed "$log"
 }
 
 make_targets() {
     local preset=$1 from=$SECONDS log=$FL_LOGS/build-$1.log
     shift
     printf '%-12s building (%s) ...\n' build "$preset"
-    cmake --build "build/$preset" --target "$@" -- -j"$FL_JOBS" >>"$log" 2>&1 || build_failed "$log" || return
+    one_at_a_time "$preset" cmake --build "build/$preset" --target "$@" -- -j"$FL_JOBS" >>"$log" 2>&1 || build_failed "$log" || return
     printf '%-12s %s done (%s s)\n' build "$preset" $((SECONDS - from))
 }
 

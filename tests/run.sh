@@ -84,24 +84,66 @@ if [ $builds = yes ]; then
 fi
 
 # ---- run ----
-child=
+child= lane=
 interrupted() {
     trap - INT TERM
     [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null
+    [ -z "$lane" ] || kill -TERM "$lane" 2>/dev/null
     echo "stopped" >&2
     exit 130
 }
 trap interrupted INT TERM
 
-run_group() { # runs $1 in a session of its own, its output in the log; prints its summary
-    local name=$1 log=$FL_LOGS/$1.log budget limit from=$SECONDS next=60 rc counts
-    budget=$(header "$name" budget 60)
-    limit=$(header "$name" limit $((budget * 3)))
+limit_of() { # the seconds after which a group is stopped
+    local limit
+    limit=$(header "$1" limit $(($(header "$1" budget 60) * 3)))
     [ "$FL_LONG" != 1 ] || limit=$((limit * 4))
-    printf '%-12s running (about %s s) ...\n' "$name" "$budget"
-    setsid timeout --kill-after=15 "$limit" bash tests/group.sh "$name" >"$log" 2>&1 </dev/null &
-    child=$!
-    while kill -0 "$child" 2>/dev/null; do
+    echo "$limit"
+}
+
+start_group() { # start_group GROUP [COMMAND...] &: in a session of its own, by that command; output in the log
+    local name=$1
+    shift
+    exec setsid "$@" timeout --kill-after=15 "$(limit_of "$name")" bash tests/group.sh "$name" \
+        >"$FL_LOGS/$name.log" 2>&1 </dev/null
+}
+
+# Groups that only compute, on what the others, which mostly wait, leave of the processors. A session
+# may have a priority of its own, against which its processes' niceness does not count.
+last_in_line='{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"'
+run_beside() {
+    local name from rc group=
+    trap '[ -z "$group" ] || kill -TERM -- "-$group"; exit 143' TERM
+    for name in "$@"; do
+        from=$SECONDS
+        start_group "$name" sh -c "$last_in_line" sh &
+        group=$!
+        wait "$group"
+        rc=$?
+        group=
+        echo "$rc $((SECONDS - from))" >"$FL_LOGS/$name.rc.new"
+        mv "$FL_LOGS/$name.rc.new" "$FL_LOGS/$name.rc"
+    done
+}
+
+is_running() { # is_running GROUP
+    case " $beside " in
+    *" $1 "*) [ ! -e "$FL_LOGS/$1.rc" ] && kill -0 "$lane" 2>/dev/null ;;
+    *) kill -0 "$child" 2>/dev/null ;;
+    esac
+}
+
+run_group() { # runs $1, or waits for it where it runs beside; prints its summary
+    local name=$1 log=$FL_LOGS/$1.log from=$SECONDS next=60 rc=1 seconds=0 counts
+    printf '%-12s running (about %s s) ...\n' "$name" "$(header "$name" budget 60)"
+    case " $beside " in
+    *" $name "*) ;;
+    *)
+        start_group "$name" &
+        child=$!
+        ;;
+    esac
+    while is_running "$name"; do
         sleep 1
         if [ $((SECONDS - from)) -ge $next ]; then
             printf '%-12s %s s, %s cases\n' "$name" $((SECONDS - from)) \
@@ -109,16 +151,38 @@ run_group() { # runs $1 in a session of its own, its output in the log; prints i
             next=$((next + 60))
         fi
     done
-    wait "$child"
-    rc=$?
-    child=
-    [ $rc -ne 124 ] && [ $rc -ne 137 ] || printf 'stopped after the time limit of %s s\n' "$limit" >>"$log"
+    if [ -n "$child" ]; then
+        wait "$child"
+        rc=$?
+        child=
+        seconds="$((SECONDS - from)) s"
+    else
+        { read -r rc seconds <"$FL_LOGS/$name.rc"; } 2>/dev/null
+        seconds="$((SECONDS - from)) s; $seconds s beside the others"
+    fi
+    [ "$rc" -ne 124 ] && [ "$rc" -ne 137 ] ||
+        printf 'stopped after the time limit of %s s\n' "$(limit_of "$name")" >>"$log"
     counts=$(bash tests/summary.sh "$log" "$rc" "$name")
-    printf '%-12s %s (%s s)\n' "$name" "$counts" $((SECONDS - from))
+    printf '%-12s %s (%s)\n' "$name" "$counts" "$seconds"
     [ ! -s "$log.failures" ] || sed 's/^/    /' "$log.failures"
     read -r p _ f _ s _ <<<"$counts"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
+
+beside=
+if [ ${#groups[@]} -gt 1 ]; then
+    for name in "${groups[@]}"; do
+        rm -f "$FL_LOGS/$name.rc"
+        [ "$(header "$name" beside no)" = yes ] || continue
+        beside="$beside $name"
+        : >"$FL_LOGS/$name.log"
+    done
+fi
+if [ -n "$beside" ]; then
+    # shellcheck disable=SC2086
+    run_beside $beside &
+    lane=$!
+fi
 
 passed=0 failed=0 skipped=0
 for name in "${groups[@]}"; do

@@ -176,8 +176,8 @@ def strike(field, rng, at, is_late):
             call.may_decide.clear()
         go.wait(30)
         wait_for("all to wait", lambda: all(c.row and c.row["state"] == "pending" for c in calls))
-    doomed = postgres_processes(field.rt)
-    trace = Trace(backends(field.sql), *at) if at else None
+    doomed, serving = postgres_processes(field.rt), backends(field.sql)
+    trace = Trace(serving, *at) if at else None
     if is_late:
         for call in calls:
             call.may_decide.set()
@@ -196,8 +196,12 @@ def strike(field, rng, at, is_late):
         t.join()
     if trace:
         trace.end()
-    wait_for("the database and its nodes", lambda: all(n.is_ready() for n in nodes), 30)
-    return any(not is_alive(pid) for pid in doomed)
+    has_died = any(not is_alive(pid) for pid in doomed)
+    if has_died:  # one takes the others along, and until then they seem to serve
+        wait_for("the end of the others", lambda: not any(map(is_alive, serving)), 60)
+    field.sql("SELECT 1")
+    wait_for("the database and its nodes", lambda: all(n.is_ready() for n in nodes), 60)
+    return has_died
 
 
 @case(limit=LIMIT, breaks=True, **TIMES)

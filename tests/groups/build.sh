@@ -2,6 +2,8 @@
 # budget: 420
 # order: 40
 # needs: binutils systemd clang libclang-rt-dev
+# limit: 2400
+# beside: yes
 # build: none
 # shellcheck shell=bash
 

@@ -90,15 +90,16 @@ run() {
     [ "$FL_LONG" != 1 ] || MODELS+=$LONG_MODELS
     while read -r name rest; do
         # shellcheck disable=SC2086
-        [ -z "$name" ] || t_case "$name" check $rest
+        [ -z "$name" ] || t_later "$name" check $rest
     done <<<"$MODELS"
     t_case promises_and_mutants_are_all_named all_are_there
     while read -r name mutant promise; do
-        [ -z "$name" ] || t_case "${name}_mutant_${mutant}_breaks_$promise" breaks "$name" "$mutant" "$promise"
+        [ -z "$name" ] || t_later "${name}_mutant_${mutant}_breaks_$promise" breaks "$name" "$mutant" "$promise"
     done <<<"$MUTANTS"
     while read -r name promise; do
-        [ -z "$name" ] || t_case "${name}_gets_to_$promise" breaks "$name" none "$promise"
+        [ -z "$name" ] || t_later "${name}_gets_to_$promise" breaks "$name" none "$promise"
     done <<<"$WITNESSES"
+    t_together
     # The models go by the table: with an arrow less they are wrong.
     sed 's/(o == CLAIMED && n == APPROVED) || //' "$FL_TMP/states.pml" >"$FL_TMP/less.pml"
     t_refused canary_a_table_with_one_arrow_less tests/model/check.sh "$FL_TMP/less.pml" approval -DCRASHES=1

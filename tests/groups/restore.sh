@@ -1,5 +1,5 @@
 # shows: after a restore or a promoted standby nothing runs twice, nobody comes back in, nothing runs before the operator's word
-# budget: 150
+# budget: 80
 # order: 34
 # needs: python3-psycopg2
 # shellcheck shell=bash
@@ -7,5 +7,5 @@
 run() {
     # PostgreSQL's next major version comes as a package of npm.
     command -v npm >/dev/null || install_packages nodejs npm
-    t_stream restore /usr/bin/python3 tests/scenario/run.py group_restore
+    t_stream restore /usr/bin/python3 tests/scenario/run.py --split -j "$FL_JOBS" group_restore
 }

@@ -3,6 +3,7 @@
 # limit: 1800
 # order: 45
 # needs: clang clang-format clang-tidy cppcheck libclang-rt-dev
+# beside: yes
 # build: none
 # shellcheck shell=bash
 

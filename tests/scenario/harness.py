@@ -76,7 +76,7 @@ class RestError(Exception):
         self.body = body
 
 
-def wait_for(what, look, timeout=10, every=0.02):
+def wait_for(what, look, timeout=20, every=0.02):
     """Looks until it is true; returns what it saw."""
     until = time.monotonic() + timeout
     while True:
@@ -678,7 +678,7 @@ class Org:
     def state(self, approval_id):
         return self.row(approval_id)["state"]
 
-    def wait_state(self, approval_id, *states, timeout=10):
+    def wait_state(self, approval_id, *states, timeout=20):
         def look():
             row = self.row(approval_id)
             return row if row and row["state"] in states else None
@@ -688,7 +688,7 @@ class Org:
             raise AssertionError("approval %s is %s and not %s after %s s" % (
                 approval_id, self.state(approval_id), " or ".join(states), timeout)) from None
 
-    def wait_pending(self, count=1, timeout=10):
+    def wait_pending(self, count=1, timeout=20):
         """Waits until exactly so many approvals are pending; the id, or a list of them."""
         def look():
             rows = self.rt.sql("SELECT approval_id FROM approval WHERE organization_id = %s AND "

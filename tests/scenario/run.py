@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Runs scenario tests: tests/scenario/run.py [-j N] [--dir DIR] [FILE | FILE:CASE | CASE]...
+"""Runs scenario tests: tests/scenario/run.py [-j N] [--split] [--dir DIR] [FILE | FILE:CASE | CASE]...
 
-A file's cases run in one process of their own, which shares one runtime among them; a case that
-overruns its time or takes its process down fails alone, the rest goes on in a new process. Without
-names it runs test_*.py; group_*.py are the scenarios of groups of their own. Prints
-each case's output and then `ok   NAME`, `FAIL NAME` or `skip NAME`, with the seconds behind it; at
-the end `N passed, N failed, N skipped`.
+A file's cases run in one process of their own, which shares one runtime among them (--split: in one
+for each case); a case that overruns its time or takes its process down fails alone, the rest goes on
+in a new process. Without names it runs test_*.py; group_*.py are the scenarios of groups of their
+own. Prints each case's output and then `ok   NAME`, `FAIL NAME` or `skip NAME`, with the seconds
+behind it; at the end `N passed, N failed, N skipped`.
 """
 import argparse
 import contextlib
@@ -23,6 +23,10 @@ import threading
 import time
 import traceback
 
+# What takes longest begins first, so that no core idles at the end.
+FIRST = ("scale", "doubt", "apply", "stdio", "fatigue", "mail", "outbox", "streams", "outage", "demo",
+         "away", "telegram", "cli_decide", "slack_places", "recover", "serve", "chat_safety", "slack",
+         "recheck", "bounces", "ops", "alerts", "refuse", "database")
 PREPARE_S = 150  # a runtime for a case, on a busy machine; beside the case's own limit
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.environ.get("FL_CASES", HERE)  # where the files are; of --dir
@@ -31,27 +35,27 @@ sys.path[:0] = [CASES, HERE]
 
 # ---------------------------------------------------------------- inside a file's process
 def load(name):
+    """A file's cases, in the order in which they run."""
     import cases
-    before = len(cases.ALL)
     importlib.import_module(name)
-    return [c for c in cases.ALL[before:] if c.fn.__module__ == name]
+    return cases.by_runtime(c for c in cases.ALL if c.fn.__module__ == name)
 
 
 def child(name, wanted):
-    """Results as JSON lines on descriptor 3; cases in the order of the file."""
+    """Results as JSON lines on descriptor 3."""
     import cases
     out = os.fdopen(3, "w", buffering=1)
     faulthandler.enable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     faulthandler.register(signal.SIGUSR1, all_threads=True, chain=False)
     for case in load(name):
-        if wanted and case.name not in wanted:
+        if case.name not in wanted:
             continue
         from_ = time.monotonic()
         text = io.StringIO()
         try:
             out.write(json.dumps({"start": case.name, "limit": PREPARE_S}) + "\n")
-            rt = cases.runtime(case.settings)
+            rt = cases.runtime(case)
             out.write(json.dumps({"start": case.name, "limit": case.limit}) + "\n")
             from_ = time.monotonic()
             with contextlib.redirect_stdout(text):
@@ -72,23 +76,18 @@ def child(name, wanted):
 
 # ---------------------------------------------------------------- outside
 class File:
-    """One file's cases, run to their end over as many processes as it takes."""
+    """Some of one file's cases, run to their end over as many processes as it takes."""
 
-    def __init__(self, name, wanted, say):
-        self.name, self.wanted, self.say = name, wanted, say
+    def __init__(self, name, names, say):
+        self.name, self.names, self.say = name, names, say
         self.results = {}
 
     def run(self):
-        try:
-            names = [n for n in list_cases(self.name) if not self.wanted or n in self.wanted]
-        except subprocess.CalledProcessError as e:
-            self.done("(load)", "FAIL", 0, e.stdout)
-            return
-        left = list(names)
+        left = list(self.names)
         while left:
             before = len(left)
             self.once(left)
-            left = [n for n in names if n not in self.results]
+            left = [n for n in self.names if n not in self.results]
             if len(left) == before:
                 self.done(left[0], "FAIL", 0, "its process ended before the case began\n")
                 left = left[1:]
@@ -152,50 +151,70 @@ def text(said):
     return b"".join(said).decode("utf-8", "replace")[-20000:]
 
 
-def list_cases(name):
-    return subprocess.run([sys.executable, os.path.abspath(__file__), "--list", name],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True,
-                          text=True).stdout.split()
+def files(*patterns):
+    return sorted(os.path.basename(p)[:-3] for pattern in patterns
+                  for p in glob.glob(CASES + "/" + pattern))
 
 
-def select(words):
-    """{file: set of cases, empty for all} in order."""
-    files = [os.path.basename(p)[:-3] for p in sorted(glob.glob(CASES + "/test_*.py"))]
-    if not words:
-        return {f: set() for f in files}
-    files += [os.path.basename(p)[:-3] for p in sorted(glob.glob(CASES + "/group_*.py"))]
-    chosen = {}
-    for word in words:
+class Selection:
+    """{file: names of cases} in `chosen`; files that cannot be loaded, and why, in `broken`."""
+
+    def __init__(self, words):
+        self.known, self.broken, self.chosen = {}, {}, {}
+        for file in [] if words else files("test_*.py"):
+            self.add(file)
+        for word in words:
+            self.select(word, files("test_*.py", "group_*.py"))
+
+    def names(self, file):
+        if file not in self.known:
+            try:
+                self.known[file] = [c.name for c in load(file)]
+            except Exception:
+                self.known[file], self.broken[file] = [], traceback.format_exc()
+        return self.known[file]
+
+    def add(self, file, name=None):
+        found = [n for n in self.names(file) if name in (None, n)]
+        if name and not found and file not in self.broken:
+            sys.exit("run.py: %s has no case '%s'" % (file, name))
+        have = self.chosen.setdefault(file, [])
+        have += [n for n in found if n not in have]
+
+    def select(self, word, found):
         file, _, case = os.path.basename(word).partition(":")
         file = file[:-3] if file.endswith(".py") else file
         for candidate in (file, "test_" + file):
-            if candidate in files:
-                chosen.setdefault(candidate, set()).update([case] if case else [])
-                break
-        else:
-            found = [f for f in files if word in list_cases(f)]
-            if not found:
-                sys.exit("run.py: there is no file and no case '%s'; the files are: %s"
-                         % (word, " ".join(files)))
-            for f in found:
-                chosen.setdefault(f, set()).add(word)
-    return chosen
+            if candidate in found:
+                self.add(candidate, case or None)
+                return
+        holders = [f for f in found if word in self.names(f)]
+        if not holders:
+            sys.exit("run.py: there is no file and no case '%s'; the files are: %s"
+                     % (word, " ".join(found)))
+        self.broken = {f: why for f, why in self.broken.items() if f in self.chosen}
+        for f in holders:
+            self.add(f, word)
+
+
+def rank(name):
+    """The place of a file in the order."""
+    stem = name.split("_", 1)[1]
+    return FIRST.index(stem) if stem in FIRST else len(FIRST)
 
 
 def main():
     global CASES
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("-j", type=int, default=int(os.environ.get("FL_JOBS", "1")), metavar="N",
-                        help="files at a time")
+                        help="files at a time (--split: cases)")
     parser.add_argument("--dir", default=CASES, help="of the files; tests/scenario")
+    parser.add_argument("--split", action="store_true", help="a process for each case")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--list", help=argparse.SUPPRESS)
     parser.add_argument("what", nargs="*")
     args = parser.parse_args()
     CASES = os.environ["FL_CASES"] = os.path.abspath(args.dir)
-    if args.list:
-        print("\n".join(c.name for c in load(args.list)))
-        return 0
+    sys.path.insert(0, CASES)
     if args.child:
         fd = int(os.environ["FL_RESULTS_FD"])
         if fd != 3:
@@ -215,8 +234,13 @@ def main():
             print("%-4s %s (%.1f s)" % (verdict, name, seconds), flush=True)
 
     todo = queue.Queue()
-    for name, wanted in select(args.what).items():
-        todo.put(File(name, wanted, say))
+    selection = Selection(args.what)
+    for name, why in selection.broken.items():
+        say(why, "FAIL", "%s.(load)" % name.split("_", 1)[1], 0)
+    for name in sorted(selection.chosen, key=rank):
+        names = selection.chosen[name]
+        for part in [[n] for n in names] if args.split else [names]:
+            todo.put(File(name, part, say))
 
     def work():
         while True:

@@ -116,7 +116,7 @@ def what_a_deaf_client_did_not_get_is_not_delivered(rt):
     wait_for("the reads", lambda: len(org.audit(kind="call.read")) == 80, 30)
     org.open_gate("go")
     org.wait_state(approval, "succeeded")
-    wait_for("nobody to wait for it", lambda: org.row(approval)["wait_mode"] == "left", 2)
+    wait_for("nobody to wait for it", lambda: org.row(approval)["wait_mode"] == "left")
     assert org.row(approval)["delivered_at"] is None
     agent.sock.close()
     with McpWs(rt, org.credential) as again:
@@ -145,7 +145,7 @@ def failed_proofs_do_not_fill_the_audit(rt):
     def told():
         rt.rest("GET", "/me", None, unknown_token(), raw=True)
         return [r for r in rt.sql(noted) if b"not_noted" in r["leaf"]]
-    wait_for("the number of the others", told, 5, 0.3)
+    wait_for("the number of the others", told, every=0.3)
 
 
 def become_nobody():

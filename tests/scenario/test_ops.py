@@ -91,7 +91,7 @@ def stop_within_a_second(rt):
     wait_for("reads", lambda: all(len(r.reads) > 20 for r in readers + [bystander]), 20)
     stop(org, "agent", "bot", who=org.ann)
     set_at = time.monotonic()
-    wait_for("refusals", lambda: all(len(r.denied) > 5 for r in readers), 5)
+    wait_for("refusals", lambda: all(len(r.denied) > 5 for r in readers))
     many = len(bystander.reads)
     wait_for("the other agent's reads", lambda: len(bystander.reads) > many + 20)
     latest = max(max(r.reads) for r in readers)
@@ -106,7 +106,7 @@ def stop_within_a_second(rt):
         resume(org, "agent", "bot", who=org.ann)
     resume(org, "agent", "bot", who=org.adam)
     counts = [len(r.reads) for r in readers]
-    wait_for("reads again", lambda: all(len(r.reads) > n + 5 for r, n in zip(readers, counts)), 5)
+    wait_for("reads again", lambda: all(len(r.reads) > n + 5 for r, n in zip(readers, counts)))
     for r in readers + [bystander]:
         r.end()
     assert not any(r.other for r in readers + [bystander]), [r.other for r in readers]
@@ -177,20 +177,22 @@ def stop_freezes_deadlines(rt):
         resume(org, "server", "files")
         row = org.row(approval)
         stood = (row["expires_at"] - frozen["expires_at"]).total_seconds()
-        assert row["frozen_at"] is None and 2 <= stood < 4, stood
-        wait_for("the write", lambda: tries(agent, "files__write", args), 2)
+        since = rt.sql("SELECT extract(epoch FROM clock_timestamp() - %s)::float AS s",
+                       frozen["frozen_at"])[0]["s"]
+        assert row["frozen_at"] is None and 2 <= stood <= since, (stood, since)
+        wait_for("the write", lambda: tries(agent, "files__write", args))
         org.wait_state(approval, "succeeded")
         assert org.read("n.txt") == "new"
 
         # And one that nobody decides expires when its time has run.
         agent.call("files__write", dict(args, path="m.txt"))
         late = org.wait_pending()
-        rt.sql("UPDATE approval SET expires_at = now() + interval '700 milliseconds' "
+        rt.sql("UPDATE approval SET expires_at = now() + interval '2 seconds' "
                "WHERE approval_id = %s", late)
-        stop(org, "org", org.name, **{"for": "1s"})
-        time.sleep(0.9)
+        stop(org, "org", org.name, **{"for": "3s"})
+        time.sleep(2.2)
         assert org.state(late) == "pending"
-        org.wait_state(late, "expired", timeout=5)
+        org.wait_state(late, "expired")
         assert org.files() == ["n.txt"]
 
 
@@ -205,8 +207,8 @@ def stop_for_a_time(rt):
         made = stop(org, "agent", "bot", **{"for": "1s"})
         wait_for("refusal", refused_now, 1)
         assert org.control("GET", "/stops")["items"][0]["until"]
-        wait_for("reads again", lambda: not refused_now(), 3)
-        lifted = wait_for("the audit row", lambda: org.audit(kind="stop.lifted"), 3)
+        wait_for("reads again", lambda: not refused_now())
+        lifted = wait_for("the audit row", lambda: org.audit(kind="stop.lifted"))
         assert [(x["subject"]["id"], x["data"]["by"]) for x in lifted] == [(made["id"], "the clock")]
         assert org.control("GET", "/stops") == {"items": []}
         with refused(404):

@@ -218,9 +218,9 @@ def a_new_tool_is_held_back_until_it_is_accepted(rt):
             org.control("POST", "/tools/files__list/accept", {"digest": "00" * 32,
                                                               "effects": "read"})
         org.accept("files__list")
-        wait_for("the tool to be listed", lambda: "files__list" in agent.tools(), 5)
+        wait_for("the tool to be listed", lambda: "files__list" in agent.tools())
         note = wait_for("the note that the list changed", lambda: [
-            n for n in agent.notes if n["method"] == "notifications/tools/list_changed"], 5)
+            n for n in agent.notes if n["method"] == "notifications/tools/list_changed"])
         assert note
         assert not agent.call("files__list", {"path": "."}).get("isError")
         org.control("POST", "/tools/files__list/quarantine")
@@ -237,7 +237,7 @@ def what_the_operator_accepts_as_read_decides_not_the_tool(rt):
     org.write("a.txt", "x")
     org.accept("files__read", effects="write")
     with McpWs(rt, org.credential) as agent:
-        call = wait_for("the pin", lambda: held(org, agent), 5)
+        call = wait_for("the pin", lambda: held(org, agent))
         org.ann.approve(org.wait_pending())
         assert not call.wait().get("isError")
 

@@ -357,7 +357,7 @@ def one_bad_row_refuses_only_its_own(rt):
             for answered, refused in pairs:
                 assert "hello" in text_of(answered.wait())
                 assert is_refused(refused)
-        wait_for("a shared batch in the figures", lambda: retried(rt) > before, 5)
+        wait_for("a shared batch in the figures", lambda: retried(rt) > before)
 
 
 @case(limit=60, workers=1)

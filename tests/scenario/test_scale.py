@@ -8,6 +8,7 @@ import time
 from cases import case
 from harness import ROOT, Org, token_for, wait_for
 from mcp_client import McpWs
+from nodes import backends
 
 sys.path.append(os.path.join(ROOT, "tests/bench"))
 import fill  # noqa: E402
@@ -181,7 +182,10 @@ def a_start_keeps_no_organization_that_nobody_uses(rt):
 def a_restart_sweeps_at_once(rt):
     """What was overdue when a killed one was started again waited until the dead worker's lease had
     run out."""
+    wait_for("somebody to sweep", lambda: rt.sql("SELECT 1 FROM lease WHERE name = 'sweep'"))
     rt.stop(signal.SIGKILL)
+    # What they had sent may still take it over.
+    wait_for("the end of their connections", lambda: not backends(rt.sql))
     dead = rt.sql("UPDATE lease SET until = now() + interval '1 hour' WHERE name = 'sweep' "
                   "RETURNING owner")[0]["owner"]
     rt.start()

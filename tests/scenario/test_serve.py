@@ -274,7 +274,7 @@ def health_readiness_and_metrics(rt):
     before = reads()
     with McpWs(rt, org.credential) as agent:
         agent.call("files__read", {"path": "a.txt"})
-    wait_for("the counter to count", lambda: reads() > before, 5)
+    wait_for("the counter to count", lambda: reads() > before)
     text = rt.metrics()[1]
     assert org.name not in text and "bot" not in text, "an organization in the metrics"
     for line in text.strip().split("\n"):

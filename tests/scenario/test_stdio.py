@@ -394,7 +394,7 @@ class Private:
 
     def wait_gone(self):
         wait_for("the private installation's end", lambda: not self.supervisors(), 20)
-        wait_for("its database's end", lambda: not self.rt.postmaster(), 5)
+        wait_for("its database's end", lambda: not self.rt.postmaster())
 
     def __enter__(self):
         return self

@@ -289,7 +289,7 @@ def a_result_that_nobody_took_is_kept(rt):
         else:
             wait_for("it to be missed", lambda: rt.sql(
                 "SELECT settled_at < now() - interval '5 seconds' AS is_old FROM approval "
-                "WHERE approval_id = %s", approval)[0]["is_old"], 8)
+                "WHERE approval_id = %s", approval)[0]["is_old"])
             assert text_of(w.legacy("tools/call", call, session).result) == "appended"
         wait_for("delivery", lambda: org.row(approval)["delivered_at"])
     assert org.effects() == ["a", "b"] and len(org.rows()) == 2
