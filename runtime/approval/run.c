@@ -1,11 +1,14 @@
 /* The life of an approved call, from the claim to the recorded outcome:
  *
- *   claim     approved -> claimed, fence + 1, lease by the database's clock (one transaction)
- *   mark      with the row locked: do the stored bytes match their digest; current policy, the
- *             votes' authority, pin, agent, stops, expiry; claimed -> dispatched with a deadline,
- * or voided with the reason (one transaction) send      the stored bytes, once, only while all
- * three clocks stand before the deadline settle    dispatched -> succeeded | failed | unknown, by
- * fence (one transaction)
+ *   claim: approved -> claimed, fence + 1, a lease by the database's clock (one transaction)
+ *
+ *   mark: with the row locked, do the stored bytes match their digest; current policy, the votes'
+ *   authority, pin, agent, stops, expiry; claimed -> dispatched with a deadline, or voided with the
+ *   reason (one transaction)
+ *
+ *   send: the stored bytes, once, only while all three clocks stand before the deadline
+ *
+ *   settle: dispatched -> succeeded | failed | unknown, by fence (one transaction)
  *
  * Before all that it waits for its turn at the plugin, so that between the last check and the
  * sending there is no queue. Nothing here leads from `dispatched` back. */
