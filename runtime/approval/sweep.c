@@ -19,6 +19,7 @@
 #include "runtime/store/delegation.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
+#include "runtime/store/sql.h"
 
 #define LEASE        "sweep"
 #define LEASE_MS     5000
@@ -41,6 +42,13 @@ struct due_batch {
     struct fl_list link;
     size_t count, cap;
     struct fl_uuid *ids;
+};
+
+/* A row of fl_store_sweep_delegations; its texts in the round's arena. */
+struct turned {
+    struct fl_uuid organization, person;
+    struct fl_str person_name, delegate_name, why;
+    int64_t set_at_us;
 };
 
 struct counting {
@@ -76,8 +84,9 @@ struct fl_sweep {
     struct fl_delegation_turn turn;
     uint64_t round;
     int64_t orgs_since_us, asked_at_ms, offset_ms;
+    struct turned *turned; /* of the round */
     bool has_lease, is_stopping, is_running;
-    int stop_at, delegation_at;
+    int stop_at, turned_count, turned_at;
     struct {
         char state[16];
         int64_t count;
@@ -277,6 +286,26 @@ static enum fl_due due_of(struct fl_str what)
                                         : FL_DUE_CANCEL;
 }
 
+/* They come last, when the results of the round are gone. Without memory the next round finds them
+ * again. */
+static void keep_turned(struct fl_sweep *s)
+{
+    const struct fl_query *q = s->q_delegations;
+    s->turned_at = s->turned_count = 0;
+    s->turned = fl_arena_array(s->arena, (size_t)fl_rows(q) + 1, sizeof *s->turned);
+    for (int i = 0; s->turned && i < fl_rows(q); i++) {
+        struct turned *t = &s->turned[s->turned_count];
+        *t = (struct turned){ .organization = fl_cell_uuid(q, i, 0),
+                              .person = fl_cell_uuid(q, i, 1),
+                              .person_name = fl_cell_copy(q, s->arena, i, 2),
+                              .delegate_name = fl_cell_copy(q, s->arena, i, 3),
+                              .set_at_us = fl_cell_int(q, i, 4),
+                              .why = fl_cell_copy(q, s->arena, i, 5) };
+        s->turned_count +=
+            t->person_name.p && t->delegate_name.p && (t->why.p || fl_cell_is_null(q, i, 5));
+    }
+}
+
 FL_STEP(told)
 {
     struct fl_sweep *s = sweep_of(f);
@@ -313,7 +342,8 @@ FL_STEP(told)
         struct fl_uuid org = fl_cell_uuid(s->q_ready, i, 0), id = fl_cell_uuid(s->q_ready, i, 1);
         fl_runner_kick(s->core, &org, &id);
     }
-    s->stop_at = s->delegation_at = 0;
+    s->stop_at = 0;
+    keep_turned(s);
     s->lift = (struct fl_stop_lift){ .core = s->core };
     return &S_next_stop;
 }
@@ -324,9 +354,11 @@ FL_STEP(next_stop)
     struct fl_sweep *s = sweep_of(f);
     if (f->op.code && s->stop_at)
         FL_LOG(WARN, "stop_not_lifted", FL_KS("reason", f->op.err.text));
+    if (s->is_stopping)
+        return &S_end_round;
     if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops)) {
         f->op.code = FL_OK;
-        return &S_next_delegation;
+        return &S_next_batch;
     }
     s->lift.organization = fl_cell_uuid(s->q_stops, s->stop_at, 0);
     s->over = (struct fl_stop_named){ .id = fl_cell_uuid(s->q_stops, s->stop_at, 1) };
@@ -339,33 +371,16 @@ FL_STEP(next_stop)
     return fl_await(f, &S_next_stop, fl_stop_lift_start(&f->op, &s->lift));
 }
 
-/* ---------------------------------------------------------------- who is away, or back */
-FL_STEP(next_delegation)
-{
-    struct fl_sweep *s = sweep_of(f);
-    const struct fl_query *q = s->q_delegations;
-    int at = s->delegation_at;
-    if (f->op.code)
-        FL_LOG(WARN, "delegation_not_told", FL_KS("reason", f->op.err.text));
-    if (at >= fl_rows(q))
-        return &S_next_batch;
-    s->turn = (struct fl_delegation_turn){ .core = s->core,
-                                           .organization = fl_cell_uuid(q, at, 0),
-                                           .person = fl_cell_uuid(q, at, 1),
-                                           .person_name = fl_cell(q, at, 2),
-                                           .delegate_name = fl_cell(q, at, 3),
-                                           .set_at_us = fl_cell_int(q, at, 4),
-                                           .why = fl_cell(q, at, 5) };
-    s->delegation_at++;
-    return fl_await(f, &S_next_delegation, fl_delegation_turn_start(&f->op, &s->turn));
-}
-
 /* ---------------------------------------------------------------- what time has decided */
 FL_STEP(next_batch)
 {
     struct fl_sweep *s = sweep_of(f);
-    if (fl_list_is_empty(&s->batches))
+    if (s->is_stopping)
         return &S_end_round;
+    if (fl_list_is_empty(&s->batches)) {
+        f->op.code = FL_OK;
+        return &S_next_delegation;
+    }
     struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
     /* The results of the round are not needed any more. */
     begin(s, &b->organization);
@@ -442,6 +457,26 @@ FL_STEP(batch_done)
     }
     drop_batch(b);
     return &S_next_batch;
+}
+
+/* ---------------------------------------------------------------- who is away, or back */
+/* Behind what time has decided: cards of a whole organization are drawn again by it. */
+FL_STEP(next_delegation)
+{
+    struct fl_sweep *s = sweep_of(f);
+    if (f->op.code)
+        FL_LOG(WARN, "delegation_not_told", FL_KS("reason", f->op.err.text));
+    if (s->is_stopping || s->turned_at == s->turned_count)
+        return &S_end_round;
+    const struct turned *t = &s->turned[s->turned_at++];
+    s->turn = (struct fl_delegation_turn){ .core = s->core,
+                                           .organization = t->organization,
+                                           .person = t->person,
+                                           .person_name = t->person_name,
+                                           .delegate_name = t->delegate_name,
+                                           .set_at_us = t->set_at_us,
+                                           .why = t->why };
+    return fl_await(f, &S_next_delegation, fl_delegation_turn_start(&f->op, &s->turn));
 }
 
 /* ---------------------------------------------------------------- round after round */
