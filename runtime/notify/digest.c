@@ -115,11 +115,26 @@ static enum fl_code read_groups(struct fl_digest *d, struct fl_err *err)
     return code;
 }
 
+static struct fl_approval_view view_of(const struct fl_digest_group *g)
+{
+    return (struct fl_approval_view){ .row = &g->row, .ballot = &g->ballot, .ask = g->ask };
+}
+
 static bool may_vote(const struct fl_digest_group *g, const struct fl_uuid *person)
 {
-    struct fl_approval_view view = { .row = &g->row, .ballot = &g->ballot, .ask = g->ask };
+    struct fl_approval_view view = view_of(g);
     struct fl_err err;
     return fl_approval_may_vote(&view, person, true, &err) == FL_OK;
+}
+
+/* Who decides this for them while they are away is told, but if somebody here takes no message:
+ * that may be the one. */
+static bool is_stood_in_for(const struct fl_digest *d, const struct fl_digest_group *g,
+                            const struct fl_uuid *person)
+{
+    struct fl_approval_view view = view_of(g);
+    return !d->refused_ms && !fl_uuid_is_zero(person) &&
+           fl_approval_is_stood_in_for(&view, person, d->q_identities, d->q_closed);
 }
 
 /* Columns of fl_store_places_closed: place, why. */
@@ -156,24 +171,6 @@ static void add_place(struct fl_digest *d, struct fl_str place, const struct fl_
                                       .may_see = true };
 }
 
-/* Are they away, and is who decides for them here? That one is told. */
-static bool is_stood_in_for(const struct fl_digest *d, const struct fl_uuid *person)
-{
-    const struct fl_quorum_person *p =
-        d->group_count ? fl_ballot_person(&d->groups[0].ballot, person) : NULL;
-    const struct fl_quorum_person *by = p && !fl_uuid_is_zero(&p->delegate)
-                                            ? fl_ballot_person(&d->groups[0].ballot, &p->delegate)
-                                            : NULL;
-    bool is_so = false;
-    if (!by || !by->is_active || !fl_role_may(by->role, FL_ACTION_DECIDE))
-        return false;
-    for (int i = 0; i < fl_rows(d->q_identities); i++) {
-        struct fl_uuid other = fl_cell_uuid(d->q_identities, i, 0);
-        is_so |= fl_uuid_cmp(&other, &p->delegate) == 0;
-    }
-    return is_so;
-}
-
 static bool read_places(struct fl_digest *d)
 {
     const struct fl_query *q = d->q_digests;
@@ -205,7 +202,7 @@ static bool read_places(struct fl_digest *d)
     for (int i = 0; !groups && i < fl_rows(d->q_identities); i++) {
         struct fl_uuid person = fl_cell_uuid(d->q_identities, i, 0);
         add_place(d, fl_cell(d->q_identities, i, 1), &person,
-                  fl_cell_int(d->q_identities, i, 2) > 0 || is_stood_in_for(d, &person));
+                  fl_cell_int(d->q_identities, i, 2) > 0);
     }
     return true;
 }
@@ -226,14 +223,17 @@ FL_STEP(counted)
 
 /* ---------------------------------------------------------------- one place */
 /* Everything in a group's, in a person's own what they may vote on; in quiet hours that tells them
- * of what is urgent. */
+ * of what is urgent, and while they are away of what nobody decides for them. */
 static int64_t see(struct fl_digest *d, const struct fl_digest_place *p)
 {
     int64_t total = 0;
+    d->is_held = false;
     for (size_t i = 0; i < d->group_count; i++) {
         struct fl_digest_group *g = &d->groups[i];
         g->is_seen = p->may_see && (fl_uuid_is_zero(&p->person) || may_vote(g, &p->person));
-        g->is_told = g->is_seen && (!p->is_quiet || g->ask->is_urgent);
+        g->is_told =
+            g->is_seen && (!p->is_quiet || g->ask->is_urgent) && !is_stood_in_for(d, g, &p->person);
+        d->is_held |= g->is_seen && !g->is_told;
         total += g->is_seen ? g->count : 0;
     }
     return total;
@@ -412,7 +412,7 @@ FL_STEP(next)
     bool is_same = p->message.p && fl_str_eq(p->shown, fl_bytes(d->digest, sizeof d->digest));
     bool has_nobody = !p->message.p && !tells(d, false) && (p->is_new || !d->is_over);
     d->is_standing |= p->message.p && !d->is_over;
-    d->is_barred |= has_nobody && p->is_quiet;
+    d->is_barred |= has_nobody && d->is_held;
     if (has_nobody || (is_same && !p->is_stale && !tells(d, true))) {
         d->at++;
         return &S_next;

@@ -27,7 +27,7 @@ struct fl_digest_place {
     struct fl_uuid id, person, asks_stop;
     struct fl_str place, message, shown;
     bool is_new, is_stale;
-    bool is_quiet; /* whose it is may be disturbed by what is urgent only */
+    bool is_quiet; /* quiet hours: whose it is may be disturbed by what is urgent only */
     bool may_see;  /* still a place of the channel */
 };
 
@@ -53,6 +53,7 @@ struct fl_digest {
     struct fl_chat_send send;
     uint8_t digest[FL_SHA256_BYTES];
     bool is_over;       /* of the place at work: it is written for the last time */
+    bool is_held;       /* something in it is not to tell them now */
     bool is_cut;        /* there are more groups than were read */
     bool is_late;       /* some place could not be written to yet */
     bool is_standing;   /* in some place, */

@@ -87,6 +87,34 @@ enum fl_code fl_approval_may_vote(const struct fl_approval_view *v, const struct
     return fl_quorum_may_vote(&facts, p, &vote, err);
 }
 
+static bool has_open_place(const struct fl_uuid *person, const struct fl_query *identities,
+                           const struct fl_query *closed)
+{
+    for (int i = 0; i < fl_rows(identities); i++) {
+        struct fl_uuid whose = fl_cell_uuid(identities, i, 0);
+        bool is_open = fl_uuid_cmp(&whose, person) == 0;
+        for (int k = 0; is_open && k < fl_rows(closed); k++)
+            is_open = !fl_str_eq(fl_cell(closed, k, 0), fl_cell(identities, i, 1));
+        if (is_open)
+            return true;
+    }
+    return false;
+}
+
+bool fl_approval_is_stood_in_for(const struct fl_approval_view *view, const struct fl_uuid *person,
+                                 const struct fl_query *identities, const struct fl_query *closed)
+{
+    const struct fl_quorum_person *by,
+        *away = view->ballot ? fl_ballot_person(view->ballot, person) : NULL;
+    struct fl_err err;
+    if (!away || fl_uuid_is_zero(&away->delegate))
+        return false;
+    by = fl_ballot_person(view->ballot, &away->delegate);
+    return by && fl_uuid_is_zero(&by->delegate) &&
+           fl_approval_may_vote(view, &by->id, true, &err) == FL_OK &&
+           has_open_place(&by->id, identities, closed);
+}
+
 bool fl_approval_may_withdraw(const struct fl_approval_view *v, const struct fl_uuid *person)
 {
     bool can_undo = v->row->state == FL_APPROVAL_APPROVED && v->row->claimable_in_ms > 0;

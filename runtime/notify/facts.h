@@ -27,6 +27,11 @@ void fl_approval_view_fini(struct fl_approval_view *view);
  * show it: deciding asks again under its lock. */
 enum fl_code fl_approval_may_vote(const struct fl_approval_view *view, const struct fl_uuid *person,
                                   bool has_second_factor, struct fl_err *err) FL_MUST_CHECK;
+/* Are they away, and does somebody who decides it for them, and is not away too, have an open place
+ * among `identities` (fl_store_chat_identities)? Then that one is told in their stead. `closed`:
+ * fl_store_places_closed. */
+bool fl_approval_is_stood_in_for(const struct fl_approval_view *view, const struct fl_uuid *person,
+                                 const struct fl_query *identities, const struct fl_query *closed);
 /* Does a vote of this person stand that they can take back now? `person` zero: of anybody. Only to
  * offer it: deciding asks again under its lock. */
 bool fl_approval_may_withdraw(const struct fl_approval_view *view, const struct fl_uuid *person);

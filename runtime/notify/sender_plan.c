@@ -127,22 +127,9 @@ static void wait_for_quiet(struct fl_sender *s, int64_t ms)
         s->quiet_ms = ms;
 }
 
-/* Are they away, and does somebody have a chat here who decides it for them? Then that one is told.
- */
 static bool is_stood_in_for(const struct fl_sender *s, const struct fl_uuid *person)
 {
-    const struct fl_quorum_person *p = fl_ballot_person(&s->look.ballot, person);
-    struct fl_err err;
-    bool is_so = false;
-    if (!p || fl_uuid_is_zero(&p->delegate) ||
-        fl_approval_may_vote(&s->view, &p->delegate, true, &err) != FL_OK)
-        return false;
-    for (int i = 0; i < fl_rows(s->q_identities) && !is_so; i++) {
-        struct fl_uuid other = fl_cell_uuid(s->q_identities, i, 0);
-        is_so = fl_uuid_cmp(&other, &p->delegate) == 0 &&
-                !why_closed(s, fl_cell(s->q_identities, i, 1)).p;
-    }
-    return is_so;
+    return fl_approval_is_stood_in_for(&s->view, person, s->q_identities, s->q_closed);
 }
 
 /* To the channel's groups; without any to each person's own place who may vote on it, but not in

@@ -266,3 +266,27 @@ def a_fold_that_fails_leaves_nobody_untold(rt):
                 tg.wait_message(house.ann.id, "hear me", timeout=30)
         finally:
             holder.close()
+
+
+@case(limit=90, pending_max="100", **LOCAL)
+def a_flood_that_the_delegate_may_not_decide_is_told_to_who_is_away(rt):
+    """Its owner decides for her meanwhile, but not this: neither of them would have been told."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann", "adam"), rate=1,
+                                     thresholds=({"approve": 1, "groups": ["ops"]},)) as house:
+        org = house.org
+        org.control("PATCH", "/groups/ops", {"members": [org.ann.name]})
+        org.sync()
+        rt.rest("POST", org.path("/people/%s/away" % org.ann.name),
+                {"until": "7d", "delegate": org.adam.name}, (org.ann.name, org.ann.passphrase))
+        flood(house, org.add_agent("hers")[1], 4)
+        digest = tg.wait_message(house.adam.id, "without a card", timeout=20)
+        assert counted(tg.now(digest)["text"], "hers") >= 1
+        assert all("without a card" not in m["text"] for m in tg.messages(house.ann.id))
+        flood(house, org.add_agent("adams", org.adam)[1], 4)
+        digest = tg.wait_message(house.ann.id, "without a card", timeout=30)
+        wait_for("the counts", lambda: counted(tg.now(digest)["text"], "adams") >= 2, 20)
+        wait_for("all to be told", lambda: rt.sql(
+            "SELECT 1 FROM outbox WHERE organization_id = %s AND delivered_at IS NULL AND digested_at IS "
+            "NULL AND folded_at IS NOT NULL", org.id) == [], 40)
+        rt.rest("DELETE", org.path("/people/%s/away" % org.ann.name), None,
+                (org.ann.name, org.ann.passphrase))
