@@ -1,7 +1,8 @@
-/* What owners are alerted to. */
+/* What owners, and people of themselves, are alerted to. */
 #include "runtime/approval/alert.h"
 
 #include "flopinio/base/arena.h"
+#include "flopinio/base/clock.h"
 #include "runtime/store/alert.h"
 
 /* The transaction fails with what could not be written for want of memory. */
@@ -37,4 +38,20 @@ void fl_alert_tampered(struct fl_tx *tx, const struct fl_approval *row)
                         fl_uuid_format(&row->id, id), FL_STR_ARG(row->tool),
                         FL_STR_ARG(row->agent)),
         &row->id);
+}
+
+void fl_alert_away(struct fl_tx *tx, const struct fl_uuid *person, struct fl_str name,
+                   struct fl_str delegate, int64_t from_ms, int64_t until_ms, struct fl_str by)
+{
+    char from[FL_TIME_BYTES], until[FL_TIME_BYTES];
+    const char *text = fl_arena_printf(
+        tx->arena,
+        "%.*s decides for you from %s until %s; it was set by %.*s. If that is not what you want: "
+        "flopinio user away %.*s --back --as %.*s, and change your passphrase if it was not you",
+        FL_STR_ARG(delegate), fl_time_format_s(from_ms, from), fl_time_format_s(until_ms, until),
+        FL_STR_ARG(by), FL_STR_ARG(name), FL_STR_ARG(name));
+    if (!text)
+        tx->is_nomem = true;
+    else
+        fl_store_alert_person(tx, FL_ALERT_DELEGATION, fl_str_of(text), person);
 }

@@ -1,5 +1,6 @@
-/* Alerts: what each owner hears, in their list and their own chats, whatever a rule's `notify`
- * says. Written in the transaction of what happened. Loop thread only. */
+/* Alerts: what each owner hears, or a person of themselves, in their list and their own chats,
+ * whatever a rule's `notify` says. Written in the transaction of what happened. Loop thread only.
+ */
 #ifndef FLOPINIO_APPROVAL_ALERT_H
 #define FLOPINIO_APPROVAL_ALERT_H
 
@@ -10,5 +11,9 @@ enum fl_code fl_alert_glass(struct fl_tx *tx, const struct fl_approval *row, str
                             struct fl_str reason, struct fl_err *err) FL_MUST_CHECK;
 /* Once for each approval, however often somebody finds it. */
 void fl_alert_tampered(struct fl_tx *tx, const struct fl_approval *row);
+/* For whoever is away by it, whoever set it: it may have been set with a passphrase of theirs that
+ * is not theirs alone. */
+void fl_alert_away(struct fl_tx *tx, const struct fl_uuid *person, struct fl_str name,
+                   struct fl_str delegate, int64_t from_ms, int64_t until_ms, struct fl_str by);
 
 #endif

@@ -253,9 +253,10 @@ const struct fl_cli_command fl_cmd_approvals[] = {
       FL_CLI_ORG, list_flags, approvals_list },
     { "approvals show", "ID", "shows the whole card of an approval", NULL, FL_CLI_ORG, NULL,
       approvals_show },
-    { "approvals alerts", "", "lists what you were to hear as an owner",
-      "For --as NAME: that somebody broke the glass, or that a stored approval was changed behind "
-      "the runtime's back. Channels tell it too, in the own chat of each owner who is linked.",
+    { "approvals alerts", "", "lists what you were to hear, whatever the rules say",
+      "For --as NAME: as an owner, that somebody broke the glass, or that a stored approval was "
+      "changed behind the runtime's back; and that somebody decides for you while you are away. "
+      "Channels tell it too, in the own chat of whoever is linked.",
       FL_CLI_ORG, alert_flags, approvals_alerts },
     { .name = NULL }
 };

@@ -117,6 +117,12 @@ static int user_offboard(struct fl_cli *cli)
         json_array_foreach (json_object_get(answer, "agents"), i, item)
             fl_cli_say(cli, "agent %s is %s, its owner is %s", fl_cli_member(cli, item, "name"),
                        fl_cli_member(cli, item, "state"), fl_cli_member(cli, item, "owner"));
+        json_array_foreach (json_object_get(answer, "absences"), i, item)
+            fl_cli_say(cli,
+                       "%s decides for %s until %s, as %s had set: flopinio user away %s --back",
+                       fl_cli_member(cli, item, "delegate"), fl_cli_member(cli, item, "person"),
+                       fl_cli_member(cli, item, "until"), fl_cli_text(cli, fl_cli_arg(cli, 0)),
+                       fl_cli_member(cli, item, "person"));
         fl_cli_findings(cli, answer);
     }
     json_decref(answer);
@@ -312,11 +318,13 @@ const struct fl_cli_command fl_cmd_user[] = {
       user_set },
     { "user passphrase", "NAME", "sets a passphrase, asked on the terminal",
       "With --as and the same name it changes your own. An administrator's reset also clears the "
-      "authenticator.",
+      "authenticator. Whatever the old one opened ends: tokens, review pages, an absence that they "
+      "set themselves.",
       FL_CLI_ORG, NULL, user_passphrase },
     { "user offboard", "NAME", "ends everything that a person has here",
       "In one step: tokens are revoked, votes on what has not run yet withdrawn, their agents frozen "
-      "or handed on. Names the rules that lose their quorum.",
+      "or handed on. Names the rules that lose their quorum, and the absences of others that they had "
+      "set.",
       FL_CLI_ORG, offboard_flags, user_offboard },
     { "user link", "NAME", "prints a code that links a chat account to a person",
       "With --as and the same name it is your own account. Whoever sends the code to the bot acts as "
@@ -333,7 +341,9 @@ const struct fl_cli_command fl_cmd_user[] = {
       FL_CLI_ORG, quiet_flags, user_quiet },
     { "user away", "[NAME]", "sets who decides for somebody who is away, or lists that",
       "Cards and reminders go to the delegate, whose vote counts where that of the one who is away "
-      "would. It ends by itself. Your own with --as; a passphrase is needed, no token.\n"
+      "would. It ends by itself, takes the place of one that was set before, and whoever is away by it "
+      "is told. Your own with --as; a passphrase is needed, no token. A new passphrase ends what was "
+      "set with the old one.\n"
       "  flopinio user away ana --until 7d --delegate bob\n"
       "  flopinio user away ana --back",
       FL_CLI_ORG, away_flags, user_away },

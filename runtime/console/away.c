@@ -1,6 +1,8 @@
 /* Out of office: who is away, until when, and who decides for them. One's own, or anybody's by who
  * may manage people (an owner's only by an owner); never by a token, as it passes a vote on. */
 #include "flopinio/base/clock.h"
+#include "runtime/approval/alert.h"
+#include "runtime/console/change.h"
 #include "runtime/console/reach.h"
 #include "runtime/store/delegation.h"
 
@@ -10,6 +12,7 @@
 struct away_request {
     const struct fl_org_person *person, *delegate;
     int64_t from_ms, until_ms;
+    struct fl_query *q_had;
 };
 
 static void on_listed(struct fl_api *a)
@@ -120,49 +123,89 @@ static bool read_delegate(struct fl_api *a, struct away_request *r)
     return false;
 }
 
-static bool seal(struct fl_api *a, const struct away_request *r, struct fl_audit_event *e)
+static void begin_event(struct fl_api *a, struct fl_audit_event *e, enum fl_audit_kind kind)
+{
+    const struct away_request *r = a->user;
+    fl_api_event(a, e, kind, "person", &r->person->id);
+    fl_audit_text(e, "person", r->person->name);
+}
+
+static bool seal(struct fl_api *a, struct fl_audit_event *e)
 {
     struct fl_err err;
-    fl_api_event(a, e, r->delegate ? FL_AUDIT_DELEGATION_SET : FL_AUDIT_DELEGATION_ENDED, "person",
-                 &r->person->id);
-    fl_audit_text(e, "person", r->person->name);
-    if (r->delegate) {
-        fl_audit_text(e, "delegate", r->delegate->name);
-        fl_audit_time(e, "from", r->from_ms, a->arena);
-        fl_audit_time(e, "until", r->until_ms, a->arena);
-    }
     enum fl_code code = fl_audit_seal(e, a->arena, &err);
     if (code)
         fl_api_error(a, code, "%s", err.text);
     return code == FL_OK;
 }
 
+/* ---------------------------------------------------------------- setting */
 static void on_put(struct fl_api *a)
 {
     const struct away_request *r = a->user;
-    if (fl_rows(a->q[0]) == 1)
-        fl_reach_answer(a);
-    else
+    if (fl_rows(a->q[0]) != 1) {
         fl_api_error(a, FL_CONFLICT,
                      "%.*s is away then too, and what is delegated is not passed on: name somebody "
                      "else",
                      FL_STR_ARG(r->delegate->name));
+        return;
+    }
+    fl_alert_away(&a->tx, &r->person->id, r->person->name, r->delegate->name, r->from_ms,
+                  r->until_ms, fl_api_by(a));
+    fl_change_commit(a, fl_reach_answer);
+}
+
+/* What it takes the place of is read behind the lock: its end is in the audit as well. */
+static bool note_had(struct fl_api *a, struct away_request *r)
+{
+    struct fl_audit_event e;
+    if (fl_rows(r->q_had) == 0)
+        return true;
+    struct fl_str delegate = fl_arena_str(a->arena, fl_cell(r->q_had, 0, 0));
+    begin_event(a, &e, FL_AUDIT_DELEGATION_ENDED);
+    fl_audit_text(&e, "delegate", delegate);
+    fl_audit_time(&e, "from", fl_cell_int(r->q_had, 0, 1), a->arena);
+    fl_audit_time(&e, "until", fl_cell_int(r->q_had, 0, 2), a->arena);
+    fl_audit_z(&e, "why",
+               fl_cell_bool(r->q_had, 0, 3) ? "it was over" : "another one was set in its place");
+    if (!delegate.p)
+        fl_api_error(a, FL_NOMEM, "out of memory");
+    else
+        fl_audit_append(&e, &a->tx);
+    return delegate.p != NULL;
+}
+
+static void decide_put(struct fl_api *a)
+{
+    struct fl_audit_event e;
+    struct away_request *r = a->user;
+    if (!may_set(a, r->person) || !note_had(a, r))
+        return;
+    begin_event(a, &e, FL_AUDIT_DELEGATION_SET);
+    fl_audit_text(&e, "delegate", r->delegate->name);
+    fl_audit_time(&e, "from", r->from_ms, a->arena);
+    fl_audit_time(&e, "until", r->until_ms, a->arena);
+    if (!seal(a, &e))
+        return;
+    a->q[0] = fl_store_delegation_put(&a->tx, &r->person->id, &r->delegate->id, r->from_ms,
+                                      r->until_ms, fl_api_by(a), &e.row);
+    fl_change_round(a, on_put);
+}
+
+static void read_had(struct fl_api *a)
+{
+    struct away_request *r = a->user;
+    r->q_had = fl_store_delegation_of(&a->tx, &r->person->id);
 }
 
 static void start_put(struct fl_api *a)
 {
-    struct fl_audit_event e;
     struct away_request *r = new_request(a);
-    if (!r || !read_delegate(a, r) || !read_times(a, r))
-        return;
-    struct fl_tx *tx = fl_api_change_tx(a);
-    if (!seal(a, r, &e))
-        return;
-    a->q[0] = fl_store_delegation_put(tx, &r->person->id, &r->delegate->id, r->from_ms, r->until_ms,
-                                      fl_api_by(a), &e.row);
-    fl_api_submit(a, true, on_put);
+    if (r && read_delegate(a, r) && read_times(a, r))
+        fl_change_start(a, read_had, decide_put);
 }
 
+/* ---------------------------------------------------------------- ending */
 static void on_ended(struct fl_api *a)
 {
     if (fl_rows(a->q[0]) == 1)
@@ -178,7 +221,8 @@ static void start_end(struct fl_api *a)
     if (!r)
         return;
     struct fl_tx *tx = fl_api_change_tx(a);
-    if (!seal(a, r, &e))
+    begin_event(a, &e, FL_AUDIT_DELEGATION_ENDED);
+    if (!seal(a, &e))
         return;
     a->q[0] = fl_store_delegation_end(tx, &r->person->id, &e.row);
     fl_api_submit(a, true, on_ended);

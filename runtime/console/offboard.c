@@ -1,11 +1,14 @@
 /* A person leaves: in one transaction the membership and its groups end, their undecided votes are
  * withdrawn, their grants revoked, their agents are frozen or get another owner, and, unless they
- * go on in another organization, their tokens end and they cannot sign in any more. */
+ * go on in another organization, their tokens end and they cannot sign in any more. Absences that
+ * they set for others are named. */
 #include "runtime/console/offboard.h"
 
+#include "flopinio/base/clock.h"
 #include "runtime/approval/hub.h"
 #include "runtime/console/reach.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/delegation.h"
 #include "runtime/store/grant.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
@@ -34,6 +37,17 @@ static void answer(struct fl_api *a)
         put_text(&out, "owner", l->to.p ? l->to : l->name);
         fl_buf_putc(&out, '}');
     }
+    fl_buf_puts(&out, "],\"absences\":[");
+    for (size_t i = 0; i < l->absence_count; i++) {
+        char until[FL_TIME_BYTES];
+        fl_buf_puts(&out, i ? ",{" : "{");
+        put_text(&out, "person", l->absences[i].person);
+        fl_buf_putc(&out, ',');
+        put_text(&out, "delegate", l->absences[i].delegate);
+        fl_buf_putc(&out, ',');
+        put_text(&out, "until", fl_str_of(fl_time_format_s(l->absences[i].until_ms, until)));
+        fl_buf_putc(&out, '}');
+    }
     fl_buf_puts(&out, "],");
     fl_reach_put(&out, a);
     fl_buf_putc(&out, '}');
@@ -60,8 +74,15 @@ bool fl_leaving_read(struct fl_api *a, struct fl_leaving *l)
     l->votes = fl_arena_array(a->arena, l->vote_count + 1, sizeof *l->votes);
     l->grant_count = (size_t)fl_rows(l->q_grants);
     l->grants = fl_arena_array(a->arena, l->grant_count + 1, sizeof *l->grants);
-    if (!l->agents || !l->votes || !l->grants)
+    l->absence_count = (size_t)fl_rows(l->q_absences);
+    l->absences = fl_arena_array(a->arena, l->absence_count + 1, sizeof *l->absences);
+    if (!l->agents || !l->votes || !l->grants || !l->absences)
         return false;
+    for (size_t i = 0; i < l->absence_count; i++)
+        l->absences[i] =
+            (struct fl_left_absence){ fl_arena_str(a->arena, fl_cell(l->q_absences, (int)i, 0)),
+                                      fl_arena_str(a->arena, fl_cell(l->q_absences, (int)i, 1)),
+                                      fl_cell_int(l->q_absences, (int)i, 2) };
     for (size_t i = 0; i < l->grant_count; i++)
         l->grants[i] = fl_cell_uuid(l->q_grants, (int)i, 0);
     for (size_t i = 0; i < l->agent_count; i++)
@@ -171,9 +192,10 @@ void fl_leaving_write(struct fl_api *a, struct fl_leaving *l)
     l->q_agents = fl_store_agents_hand_over(&a->tx, &l->id, l->to.p ? &l->to_id : NULL);
     l->q_votes = fl_store_vote_withdraw_all(&a->tx, &l->id);
     l->q_grants = fl_store_grants_revoke_of(&a->tx, &l->id, fl_api_by(a));
-    if (!l->is_elsewhere) {
-        l->q_tokens = fl_store_token_revoke(&a->tx, &l->id, NULL);
+    l->q_absences = fl_store_delegations_set_by(&a->tx, l->name);
+    if (!l->is_elsewhere) { /* the person before their tokens, as a new passphrase locks them */
         fl_store_person_active(&a->tx, &l->id, false);
+        l->q_tokens = fl_store_token_revoke(&a->tx, &l->id, NULL);
     }
 }
 

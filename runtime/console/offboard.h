@@ -10,6 +10,12 @@ struct fl_left_row {
     struct fl_str name, state; /* of agents */
 };
 
+/* Set by them for others: it holds until somebody ends it. */
+struct fl_left_absence {
+    struct fl_str person, delegate;
+    int64_t until_ms;
+};
+
 struct fl_leaving {
     /* ---- inputs ---- */
     struct fl_str name, to; /* to p NULL: agents are frozen */
@@ -18,10 +24,11 @@ struct fl_leaving {
     /* ---- outputs of fl_leaving_read, in the request's arena ---- */
     struct fl_left_row *agents, *votes;
     struct fl_uuid *grants;
-    size_t agent_count, vote_count, grant_count;
+    struct fl_left_absence *absences;
+    size_t agent_count, vote_count, grant_count, absence_count;
     int64_t tokens_revoked;
     /* private */
-    struct fl_query *q_agents, *q_votes, *q_tokens, *q_grants;
+    struct fl_query *q_agents, *q_votes, *q_tokens, *q_grants, *q_absences;
 };
 
 /* Appends the changes. */

@@ -60,11 +60,13 @@ FL_STEP(ask)
 }
 
 /* People wrote parts of it: shown as cards show such texts. */
-static enum fl_code draw(struct fl_alerts *a, struct fl_str text, struct fl_chat_drawn *ret)
+static enum fl_code draw(struct fl_alerts *a, struct fl_str kind, struct fl_str text,
+                         struct fl_chat_drawn *ret)
 {
     struct fl_buf shown = FL_BUF_INIT;
     struct fl_err err;
-    fl_buf_puts(&shown, "Alert for the owners of ");
+    bool is_own = fl_str_is(kind, FL_ALERT_DELEGATION);
+    fl_buf_puts(&shown, is_own ? "Security notice for you, in " : "Alert for the owners of ");
     fl_buf_str(&shown, a->channel->organization_name);
     fl_buf_puts(&shown, ": ");
     fl_show(&shown, text, FL_SHOW_COMPOSED, NULL);
@@ -75,7 +77,7 @@ static enum fl_code draw(struct fl_alerts *a, struct fl_str text, struct fl_chat
     return drawing.notice.p ? a->channel->kind->draw(&drawing, a->arena, ret, &err) : FL_NOMEM;
 }
 
-/* Columns of fl_store_alerts_due: alert_id, person_id, place, text, tries. */
+/* Columns of fl_store_alerts_due: alert_id, person_id, place, text, tries, kind. */
 FL_STEP(told)
 {
     struct fl_alerts *a = alerts_of(f);
@@ -86,7 +88,7 @@ FL_STEP(told)
     a->person = fl_cell_uuid(a->q, 0, 1);
     a->place = fl_cell(a->q, 0, 2);
     a->tries = fl_cell_int(a->q, 0, 4);
-    if (draw(a, fl_cell(a->q, 0, 3), &drawn) != FL_OK)
+    if (draw(a, fl_cell(a->q, 0, 5), fl_cell(a->q, 0, 3), &drawn) != FL_OK)
         return &S_rest;
     a->send = (struct fl_chat_send){
         .channel = a->channel, .arena = a->arena, .place = a->place, .bytes = drawn.bytes
@@ -105,7 +107,7 @@ static int64_t backoff_ms(const struct fl_alerts *a, enum fl_code code)
     return (int64_t)BACKOFF_MS << (a->tries < TRIES_MOST ? a->tries : TRIES_MOST);
 }
 
-/* What a chat does not take is given up after a while: it stands in the owner's list all the same.
+/* What a chat does not take is given up after a while: it stands in the person's list all the same.
  */
 FL_STEP(sent)
 {

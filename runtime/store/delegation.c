@@ -4,7 +4,7 @@
 #include "runtime/store/sql.h"
 
 #define MOST 8 /* in one round of the sweep */
-#define OVER "(d.ended_at IS NOT NULL OR d.until_at <= now())"
+#define OVER "(d.ended_at IS NOT NULL OR d.until_at <= now() OR " DISOWNED("d") ")"
 
 static struct fl_sql sql_list = {
     "delegations",
@@ -12,6 +12,22 @@ static struct fl_sql sql_list = {
         "d.until_at") ", d.set_by, d.from_at <= now() FROM delegation d JOIN person p ON p.person_id = "
                       "d.person_id JOIN person q ON q.person_id = d.delegate_id WHERE "
                       "d.organization_id = (SELECT org()) AND NOT " OVER " ORDER BY p.name",
+    0
+};
+static struct fl_sql sql_of = {
+    "delegation_of",
+    "SELECT q.name, " MS("d.from_at") ", " MS(
+        "d.until_at") ", " OVER
+                      " FROM delegation d JOIN person q ON q.person_id = d.delegate_id WHERE "
+                      "d.organization_id = (SELECT org()) AND d.person_id = $1 AND d.ended_at IS NULL",
+    0
+};
+static struct fl_sql sql_set_by = {
+    "delegations_set_by",
+    "SELECT p.name, q.name, " MS(
+        "d.until_at") " FROM delegation d JOIN person p ON p.person_id = d.person_id JOIN person q ON "
+                      "q.person_id = d.delegate_id WHERE d.organization_id = (SELECT org()) AND d.set_by = "
+                      "$1 AND $1 NOT IN (p.name, q.name) AND NOT " OVER " ORDER BY p.name",
     0
 };
 static struct fl_sql sql_put = {
@@ -63,6 +79,20 @@ static struct fl_sql sql_drop = {
 struct fl_query *fl_store_delegations(struct fl_tx *tx)
 {
     return fl_tx_add(tx, &sql_list);
+}
+
+struct fl_query *fl_store_delegation_of(struct fl_tx *tx, const struct fl_uuid *person)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_of);
+    fl_bind_uuid(tx, q, person);
+    return q;
+}
+
+struct fl_query *fl_store_delegations_set_by(struct fl_tx *tx, struct fl_str name)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_set_by);
+    fl_bind_text(tx, q, name);
+    return q;
 }
 
 static struct fl_query *of_person(struct fl_tx *tx, struct fl_sql *sql,

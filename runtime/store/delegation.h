@@ -1,5 +1,7 @@
 /* Table delegation: who is away, until when, and whose votes count for them meanwhile. Who is in a
- * quorum is read with fl_store_people; this is for setting, listing and ending. Loop thread. */
+ * quorum is read with fl_store_people; this is for setting, listing and ending. What a person set
+ * themselves is over when they sign out everywhere (a new passphrase, a second factor taken away).
+ * Loop thread. */
 #ifndef FLOPINIO_STORE_DELEGATION_H
 #define FLOPINIO_STORE_DELEGATION_H
 
@@ -8,8 +10,14 @@
 /* Those that are set and not over. Columns: person name, delegate name, from_at ms, until_at ms,
  * set by, is it now. */
 struct fl_query *fl_store_delegations(struct fl_tx *tx);
-/* Instead of what the person had; not before now. Returns no row when the delegate is away at that
- * time too. */
+/* This person's that nobody has ended, also one whose time is over since the sweep looked; no row:
+ * there is none. Columns: delegate name, from_at ms, until_at ms, is it over. */
+struct fl_query *fl_store_delegation_of(struct fl_tx *tx, const struct fl_uuid *person);
+/* Those between others that somebody of this name set. Columns: person name, delegate name,
+ * until_at ms. */
+struct fl_query *fl_store_delegations_set_by(struct fl_tx *tx, struct fl_str name);
+/* Instead of what the person had, whose end is the caller's to note; not before now. Returns no row
+ * when the delegate is away at that time too. */
 struct fl_query *fl_store_delegation_put(struct fl_tx *tx, const struct fl_uuid *person,
                                          const struct fl_uuid *delegate, int64_t from_ms,
                                          int64_t until_ms, struct fl_str by,

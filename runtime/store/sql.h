@@ -20,6 +20,12 @@
     "subject_kind, subject_id, leaf) SELECT org(), $1::uuid, $2, $3, $4::uuid, $5, $6::uuid, "     \
     "$7::bytea FROM moved LIMIT 1) "
 
+/* Rows are locked in one order, or two statements wait for each other until PostgreSQL ends one, a
+ * second later: of several tables in that of fl_store_organization_touch, of one table by its key.
+ * An UPDATE or DELETE of several rows locks them as the planner finds them; so they are locked
+ * before it, by a SELECT that is sorted, and are its own then. What is only cleared away skips rows
+ * that somebody holds (FREE_ONLY), and waits for nobody. */
+#define FREE_ONLY " FOR UPDATE SKIP LOCKED"
 /* Behind `WITH old AS (SELECT approval_id ...), `, for `UPDATE ... WHERE ... AND CARDS_LOCKED`: the
  * rows of the outbox that the trigger outbox_change touches one approval at a time, locked before
  * in the one order that there is: by approval and channel. */
@@ -27,14 +33,34 @@
     "cards AS (SELECT 1 FROM outbox o WHERE o.organization_id = (SELECT org()) AND "               \
     "o.approval_id IN (SELECT approval_id FROM old) ORDER BY o.approval_id, o.channel_id FOR NO "  \
     "KEY UPDATE) "
-#define CARDS_LOCKED "(SELECT count(*) FROM cards) >= 0"
-/* For `UPDATE outbox o SET ... FROM IN_ORDER(...) WHERE IS_NEXT`. */
-#define IN_ORDER(more)                                                                             \
-    "(SELECT o.approval_id, o.channel_id FROM outbox o " more                                      \
+#define CARDS_LOCKED   "(SELECT count(*) FROM cards) >= 0"
+/* For `UPDATE outbox o SET ... FROM IN_ORDER(...) WHERE IS_NEXT`; with more columns in the second.
+ */
+#define IN_ORDER(more) IN_ORDER_WITH("", more)
+#define IN_ORDER_WITH(columns, more)                                                               \
+    "(SELECT o.approval_id, o.channel_id" columns " FROM outbox o " more                           \
     " ORDER BY o.approval_id, o.channel_id FOR NO KEY UPDATE OF o) k"
 #define IS_NEXT                                                                                    \
     "o.organization_id = (SELECT org()) AND o.approval_id = k.approval_id AND o.channel_id = "     \
     "k.channel_id"
+/* The rows of the outbox of what was found in `which` (approval_id, channel_id), told anew. */
+#define AGAIN(which)                                                                               \
+    "UPDATE outbox o SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at "   \
+    "ELSE now() END FROM " IN_ORDER(                                                               \
+        "WHERE o.organization_id = (SELECT org()) AND (o.approval_id, o.channel_id) IN (SELECT "   \
+        "approval_id, channel_id FROM " which ")") " WHERE " IS_NEXT
+/* For `UPDATE card_message m SET ... FROM CARDS_IN_ORDER(...) WHERE IS_CARD`, or a DELETE, which
+ * locks them whole. */
+#define CARDS_IN_ORDER(lock, condition)                                                            \
+    "(SELECT card_id FROM card_message WHERE organization_id = (SELECT org()) AND " condition      \
+    " ORDER BY card_id FOR " lock ") k"
+#define IS_CARD "m.organization_id = (SELECT org()) AND m.card_id = k.card_id"
+
+/* Is the absence `d` of no account any more, as its person set it themselves and has signed out
+ * everywhere since? A passphrase that was stolen is changed so, and what it set goes with it. */
+#define DISOWNED(d)                                                                                \
+    "EXISTS (SELECT 1 FROM person dp WHERE dp.person_id = " d ".person_id AND dp.name = " d        \
+    ".set_by AND dp.signed_out_at > " d ".set_at)"
 
 /* A worker's connections are named so (fl_store_worker_name): PostgreSQL knows at once when the
  * process behind them is gone (so does the function approval_repeated). Only where our own name is

@@ -47,7 +47,8 @@ static struct fl_sql sql_people = {
         "d.until_at") " FROM membership m JOIN person p USING (person_id) LEFT JOIN delegation d ON "
                       "d.organization_id = m.organization_id AND d.person_id = m.person_id AND "
                       "d.ended_at IS NULL AND d.from_at <= clock_timestamp() AND d.until_at > "
-                      "clock_timestamp() WHERE m.organization_id = (SELECT org()) ORDER BY p.name",
+                      "clock_timestamp() AND NOT " DISOWNED(
+                          "d") " WHERE m.organization_id = (SELECT org()) ORDER BY p.name",
     0
 };
 

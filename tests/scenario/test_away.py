@@ -1,9 +1,10 @@
 """Out of office: somebody decides for a person who is away, counts where that one would, and for nobody
 else; it ends, and then it is as if it had never been."""
 import json
+import time
 
 from cases import case
-from chat import LOCAL, House, link
+from chat import LOCAL, House, add_channel, link
 from cli import Cli
 from fake_telegram import FakeTelegram
 from harness import Org, RestError, refused, wait_for
@@ -390,3 +391,111 @@ def set_and_ended_on_the_command_line(rt):
         said = cli("user", "away", org.ann.name, "--until", "soon", "--delegate", dina.name, as_=org.ann,
                    status=None)
         assert said.status and "'until' must be a time" in said.err, said
+
+
+@case(limit=60)
+def a_later_absence_does_not_hide_the_one_that_it_replaces(rt):
+    """Who decided for her until then would not be found in the audit any more."""
+    with Place(rt) as p:
+        org, dina = p.org, p.dina
+
+        def events():
+            return [(e["kind"], e["data"]["delegate"], e["data"].get("why", ""))
+                    for e in org.audit(kind="delegation.") if "delegate" in e["data"]]
+        away(org.ann, dina)
+        away(org.ann, org.adam, by_=org.adam)
+        assert sorted(events()) == sorted([("delegation.set", dina.name, ""),
+                            ("delegation.ended", dina.name, "another one was set in its place"),
+                            ("delegation.set", org.adam.name, "")]), events()
+        (ended,) = org.audit(kind="delegation.ended")
+        assert ended["data"]["by"] == org.adam.name and ended["data"]["until"], ended
+        # Of one whose time was over just now either this or the sweep says so.
+        rt.sql("UPDATE delegation SET from_at = now() - interval '2 hours', until_at = now() - interval "
+               "'1 hour' WHERE organization_id = %s", org.id)
+        away(org.ann, dina)
+        ends = [e for e in events() if e[0] == "delegation.ended" and e[1] == org.adam.name]
+        assert len(ends) == 1 and "over" in ends[0][2], events()
+        # What was refused ended nothing.
+        away(org.bob, org.adam)
+        with refused(409, "not passed on"):
+            away(org.ann, org.bob)
+        assert len(org.audit(kind="delegation.ended")) == 2, events()
+        assert org.control("GET", "/away")["items"][0]["delegate"]
+
+
+@case(limit=60, **LOCAL)
+def an_absence_of_a_stolen_passphrase_is_told_and_ends_with_it(rt):
+    """Whoever had it would have gone on deciding for her, and nobody would have told her."""
+    with FakeTelegram() as tg, Place(rt) as p:
+        org, dina = p.org, p.dina
+        add_channel(org, tg)
+        user = link(org, tg, org.ann, tg.user(71, "Ann"))
+        call, one = p.ask()
+        away(org.ann, dina)
+        away(org.bob, dina, by_=org.adam)
+        note = tg.wait_message(user.id, "decides for you", timeout=20)
+        assert "Security notice for you" in note["text"] and dina.name in note["text"] and (
+            "set by " + org.ann.name) in note["text"], note
+        auth = (org.ann.name, org.ann.passphrase)
+        (item,) = rt.rest("GET", org.path("/alerts"), None, auth)["items"]
+        assert item["kind"] == "delegation_set" and dina.name in item["text"], item
+        (item,) = rt.rest("GET", org.path("/alerts"), None, (org.bob.name, org.bob.passphrase))["items"]
+        assert "set by " + org.adam.name in item["text"], item
+        assert rt.rest("GET", org.path("/alerts"), None, (dina.name, dina.passphrase))["items"] == []
+        assert dina.rest("GET", org.path("/approvals"))["items"][0]["may_decide"]
+        fresh = org.ann.passphrase + " anew"
+        rt.rest("POST", "/me/passphrase", {"passphrase": org.ann.passphrase, "new": fresh}, auth)
+        with refused(403, "for others to decide"):
+            dina.approve(one)
+        (left,) = org.control("GET", "/away")["items"]
+        assert left["person"] == org.bob.name, "what an administrator set holds on"
+        (ended,) = wait_for("the end to be noted", lambda: org.audit(kind="delegation.ended"), 20)
+        assert "passphrase" in ended["data"]["why"] and ended["data"]["person"] == org.ann.name, ended
+        # A reset does the same; what is set with the new one holds.
+        auth = (org.ann.name, fresh)
+        body = {"until": "7d", "delegate": dina.name}
+        rt.rest("POST", org.path("/people/%s/away" % org.ann.name), body, auth)
+        assert dina.rest("GET", org.path("/approvals"))["items"][0]["may_decide"]
+        by(org.adam, "POST", "/people/%s/passphrase" % org.ann.name, {"passphrase": fresh + " again"})
+        with refused(403, "for others to decide"):
+            dina.approve(one)
+        # Who leaves had set some for others: they are named.
+        gone = org.control("POST", "/people/%s/offboard" % org.adam.name, {})
+        (named,) = gone["absences"]
+        assert (named["person"], named["delegate"]) == (org.bob.name, dina.name), gone
+        org.olga.cancel(one)
+        assert call.wait()["isError"]
+        org.control("PATCH", "/channels/tg", {"is_enabled": False})
+
+
+@case(limit=60, sweep_time="1s", **LOCAL)
+def what_has_expired_does_not_wait_until_who_is_away_was_told(rt):
+    """Cards of a whole organization are drawn again for that, and one row that somebody holds would
+    have kept every organization's expiries, leases and outcomes waiting."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), thresholds=OPS) as house:
+        org = house.org
+        first, one = house.ask("one")
+        second, two = house.ask("two")
+        told(house, one)
+        told(house, two)
+        since = rt.log_size()
+        with rt.connect() as conn:
+            conn.autocommit = False
+            with conn.cursor() as cur:
+                cur.execute("SELECT 1 FROM outbox WHERE approval_id = %s FOR UPDATE", (one,))
+                # Both are there for the same round, nearly always; never the second without the first.
+                rt.sql("UPDATE approval SET expires_at = now() WHERE approval_id = %s", two)
+                time.sleep(0.1)
+                rt.sql("INSERT INTO delegation (organization_id, person_id, delegate_id, from_at, "
+                       "until_at, set_by) SELECT %s, a.person_id, b.person_id, now(), now() + interval "
+                       "'1 hour', 'x' FROM person a, person b WHERE a.name = %s AND b.name = %s",
+                       org.id, org.ann.name, org.adam.name)
+                wait_for("it to expire", lambda: org.state(two) == "expired", 20)
+                assert " delegation_not_told " not in rt.log(since, tail=10**7)
+                wait_for("it to be tried", lambda: " delegation_not_told " in rt.log(since, tail=10**7), 20)
+            conn.rollback()
+        wait_for("it to be told", lambda: rt.sql(
+            "SELECT 1 FROM delegation WHERE organization_id = %s AND told = 2", org.id), 20)
+        org.ann.reject(one, "no")
+        assert first.wait()["isError"] and second.wait()["isError"]
+        back(org.ann)
