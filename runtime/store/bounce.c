@@ -25,15 +25,19 @@ static struct fl_sql sql_dead = {
     "WITH moved AS (UPDATE chat_identity SET dead_at = now(), dead_why = $9 WHERE organization_id = "
     "(SELECT org()) AND kind = 'mail' AND external_id = $8 AND dead_at IS NULL AND linked_at < " SENT
     " RETURNING "
-    "person_id), " NOTED_FIRST ", lost AS (DELETE FROM card_message m USING channel c, moved WHERE "
-    "m.organization_id = (SELECT org()) AND c.organization_id = m.organization_id AND c.channel_id "
-    "= m.channel_id AND c.kind = 'mail' AND m.place = $8 RETURNING m.approval_id, m.channel_id), "
-    "again AS (UPDATE outbox o SET wanted = o.wanted + 1, next_at = greatest(o.next_at, now()), "
-    "delivered_at = CASE WHEN EXISTS (SELECT 1 FROM lost l WHERE l.approval_id = o.approval_id AND "
-    "l.channel_id = o.channel_id) AND NOT EXISTS (SELECT 1 FROM card_message m WHERE "
-    "m.organization_id = o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = "
-    "o.channel_id AND m.place <> $8 AND m.message IS NOT NULL) THEN NULL ELSE o.delivered_at END "
-    "FROM " PENDING("lost") " WHERE " IS_NEXT ") SELECT person_id FROM moved",
+    "person_id), " NOTED_FIRST ", lost AS (DELETE FROM card_message m USING " CARDS_IN_ORDER(
+        "UPDATE",
+        "place = $8 AND channel_id IN (SELECT c.channel_id FROM channel c WHERE c.organization_id = "
+        "(SELECT org()) AND c.kind = 'mail') AND EXISTS (SELECT 1 FROM moved)") " WHERE " IS_CARD
+                                                                                " RETURNING m.approval_id, m.channel_id), "
+                                                                                "again AS (UPDATE outbox o SET wanted = o.wanted + 1, next_at = greatest(o.next_at, now()), "
+                                                                                "delivered_at = CASE WHEN EXISTS (SELECT 1 FROM lost l WHERE l.approval_id = o.approval_id AND "
+                                                                                "l.channel_id = o.channel_id) AND NOT EXISTS (SELECT 1 FROM card_message m WHERE "
+                                                                                "m.organization_id = o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = "
+                                                                                "o.channel_id AND m.place <> $8 AND m.message IS NOT NULL) THEN NULL ELSE o.delivered_at END "
+                                                                                "FROM " PENDING(
+                                                                                    "lost") " WHERE " IS_NEXT
+                                                                                            ") SELECT person_id FROM moved",
     0
 };
 

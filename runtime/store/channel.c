@@ -35,17 +35,33 @@ static struct fl_sql sql_create = {
     "SELECT channel_id FROM moved",
     0
 };
+/* What failed is tried at once as it is set up now. Before the channel's own row, as whoever sends
+ * has them. */
+static struct fl_sql sql_retry = {
+    "channel_retry",
+    "UPDATE outbox o SET next_at = now(), tries = 0 FROM " IN_ORDER(
+        "JOIN channel c USING (organization_id, channel_id) WHERE o.organization_id = (SELECT org()) "
+        "AND c.name = $1 AND o.tries > 0 AND o.done < o.wanted") " WHERE " IS_NEXT,
+    0
+};
 static struct fl_sql sql_update = {
     "channel_update",
     "WITH moved AS (UPDATE channel SET config = coalesce($9::jsonb, config), secret = "
     "coalesce($10::bytea, secret), disclose = coalesce($11, disclose), is_enabled = "
     "coalesce($12::boolean, is_enabled), revision = revision + 1, failures = 0, paused_until = "
-    "NULL, trouble = '' WHERE " HERE " AND name = $8 RETURNING channel_id), again AS (UPDATE "
-    "outbox o SET next_at = now(), tries = 0 FROM moved m WHERE o.organization_id = (SELECT org()) "
-    "AND o.channel_id = m.channel_id AND o.tries > 0 AND o.done < o.wanted), " NOTED_FIRST
+    "NULL, trouble = '' WHERE " HERE " AND name = $8 RETURNING channel_id), " NOTED_FIRST
     "SELECT channel_id FROM moved",
     0
 };
+/* They go with their channel, which finds them in any order. */
+#define LOCKED(table, key)                                                                         \
+    "SELECT count(*) FROM (SELECT 1 FROM " table " t JOIN channel c USING (organization_id, "      \
+    "channel_id) WHERE t.organization_id = (SELECT org()) AND c.name = $1 ORDER BY " key           \
+    " FOR UPDATE OF t) l"
+static struct fl_sql sql_lock_cards = { "channel_cards", LOCKED("card_message", "t.card_id"), 0 };
+static struct fl_sql sql_lock_digests = { "channel_digests",
+                                          LOCKED("digest_message", "t.digest_id"), 0 };
+static struct fl_sql sql_lock_outbox = { "channel_outbox", LOCKED("outbox", "t.approval_id"), 0 };
 static struct fl_sql sql_remove = { "channel_remove",
                                     "WITH moved AS (DELETE FROM channel WHERE " HERE
                                     " AND name = $8 RETURNING channel_id), " NOTED_FIRST
@@ -141,6 +157,7 @@ struct fl_query *fl_store_channel_update(struct fl_tx *tx, struct fl_str name,
                                          const struct fl_audit_row *audit)
 {
     tx->is_alone = true; /* locks rows of the outbox */
+    fl_bind_text(tx, fl_tx_add(tx, &sql_retry), name);
     struct fl_query *q = audited(tx, &sql_update, audit, name);
     fl_bind_text(tx, q, config_json);
     fl_bind_bytes(tx, q, secret);
@@ -155,6 +172,10 @@ struct fl_query *fl_store_channel_update(struct fl_tx *tx, struct fl_str name,
 struct fl_query *fl_store_channel_remove(struct fl_tx *tx, struct fl_str name,
                                          const struct fl_audit_row *audit)
 {
+    tx->is_alone = true;
+    fl_bind_text(tx, fl_tx_add(tx, &sql_lock_cards), name);
+    fl_bind_text(tx, fl_tx_add(tx, &sql_lock_digests), name);
+    fl_bind_text(tx, fl_tx_add(tx, &sql_lock_outbox), name);
     return audited(tx, &sql_remove, audit, name);
 }
 

@@ -33,7 +33,8 @@ static struct fl_sql sql_links = {
 static struct fl_sql sql_code_old = {
     "chat_code_old",
     "DELETE FROM chat_link WHERE " HERE
-    " AND ((channel_id = $1 AND person_id = $2) OR expires_at < now() - interval '1 day')",
+    " AND ((channel_id = $1 AND person_id = $2) OR code_hash IN (SELECT code_hash FROM chat_link WHERE " HERE
+    " AND expires_at < now() - interval '1 day'" FREE_ONLY "))",
     0
 };
 static struct fl_sql sql_code = {
@@ -96,8 +97,10 @@ static struct fl_sql sql_prompt_put = {
 static struct fl_sql sql_prompt_take = {
     "chat_prompt_take",
     "WITH gone AS (DELETE FROM chat_prompt WHERE " HERE
-    " AND channel_id = $1 AND ((place = $2 AND message = $3 AND external_id = $4) OR expires_at < "
-    "now() - interval '1 day') RETURNING place, message, card_id, expires_at, is_words) SELECT "
+    " AND channel_id = $1 AND ((place = $2 AND message = $3 AND external_id = $4) OR (place, message) "
+    "IN (SELECT place, message FROM chat_prompt WHERE " HERE
+    " AND channel_id = $1 AND expires_at < now() - interval '1 day'" FREE_ONLY
+    ")) RETURNING place, message, card_id, expires_at, is_words) SELECT "
     "card_id, is_words FROM "
     "gone WHERE place = $2 AND message = $3 AND expires_at > now()",
     0

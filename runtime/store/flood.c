@@ -47,9 +47,10 @@ static struct fl_sql sql_fold = {
     "agents), verdict AS (SELECT r.approval_id, s.total > $2::bigint AND NOT r.stays AND r.rank > "
     "greatest(greatest($2::bigint / greatest(s.agents, 1), 1) - coalesce(t.n10, 0), CASE WHEN "
     "coalesce(t.n1, 0) = 0 THEN 1 ELSE 0 END) AS folds FROM ranked r CROSS JOIN sums s LEFT JOIN "
-    "told t USING (agent_id, is_urgent)) UPDATE outbox o SET folded_at = CASE WHEN v.folds THEN now() END FROM "
-    "verdict v WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND o.approval_id = "
-    "v.approval_id AND (o.folded_at IS NOT NULL) <> v.folds",
+    "told t USING (agent_id, is_urgent)) UPDATE outbox o SET folded_at = CASE WHEN k.folds THEN now() END FROM " IN_ORDER_WITH(
+        ", v.folds",
+        "JOIN verdict v USING (approval_id) WHERE o.organization_id = (SELECT org()) AND "
+        "o.channel_id = $1 AND (o.folded_at IS NOT NULL) <> v.folds") " WHERE " IS_NEXT,
     0
 };
 static struct fl_sql sql_any = { "flood_any",
@@ -67,19 +68,20 @@ static struct fl_sql sql_counts = {
 };
 static struct fl_sql sql_counted = {
     "flood_counted",
-    "UPDATE outbox o SET digested_at = now() FROM approval a WHERE " FOLDED " AND o.digested_at IS "
-    "NULL AND a.organization_id = o.organization_id AND a.approval_id = o.approval_id AND a.agent_id "
-    "= $2 AND a.tool = $3 AND a.ask = $4::jsonb AND a.owner_id IS NOT DISTINCT FROM $5::uuid AND "
-    "o.folded_at <= " AT_US("$6"),
+    "UPDATE outbox o SET digested_at = now() FROM " IN_ORDER(
+        "JOIN approval a USING (organization_id, approval_id) WHERE " FOLDED
+        " AND o.digested_at IS NULL AND a.agent_id = $2 AND a.tool = $3 AND a.ask = $4::jsonb AND "
+        "a.owner_id IS NOT DISTINCT FROM $5::uuid AND o.folded_at <= " AT_US(
+            "$6")) " WHERE " IS_NEXT,
     0
 };
 static struct fl_sql sql_call = {
     "flood_call",
-    "UPDATE outbox SET is_called = true, folded_at = NULL, next_at = now() WHERE " HERE
-    " AND channel_id = $1 AND approval_id IN (SELECT o.approval_id FROM outbox o JOIN approval a "
-    "USING (organization_id, approval_id) WHERE " FOLDED
-    " AND a.state = 'pending' AND a.agent_id = "
-    "$2 ORDER BY a.expires_at, a.approval_id LIMIT $3) RETURNING approval_id",
+    "UPDATE outbox o SET is_called = true, folded_at = NULL, next_at = now() FROM " IN_ORDER(
+        "WHERE o.organization_id = (SELECT org()) AND o.channel_id = $1 AND o.approval_id IN (SELECT "
+        "o.approval_id FROM outbox o JOIN approval a USING (organization_id, approval_id) WHERE " FOLDED
+        " AND a.state = 'pending' AND a.agent_id = $2 ORDER BY a.expires_at, a.approval_id LIMIT "
+        "$3)") " WHERE " IS_NEXT " RETURNING o.approval_id",
     0
 };
 static struct fl_sql sql_digests = {

@@ -8,8 +8,9 @@
 static struct fl_sql sql_opened = {
     "home_opened",
     "WITH old AS (DELETE FROM slack_home WHERE " THEIRS
-    " AND external_id <> $2 AND seen_at < now() - "
-    "interval '7 days') INSERT INTO slack_home (organization_id, channel_id, external_id, team, "
+    " AND external_id IN (SELECT external_id FROM slack_home WHERE " THEIRS
+    " AND external_id <> $2 AND seen_at < now() - interval '7 days'" FREE_ONLY
+    ")) INSERT INTO slack_home (organization_id, channel_id, external_id, team, "
     "user_id, seen_at, shown, published_at) SELECT org(), $1, $2, $3, $4, now(), $5, now() ON "
     "CONFLICT (organization_id, channel_id, external_id) DO UPDATE SET seen_at = now(), shown = "
     "excluded.shown, published_at = now()",

@@ -8,7 +8,8 @@
 static struct fl_sql sql_void = {
     "install_void",
     "DELETE FROM slack_install WHERE organization_id = (SELECT org()) AND (channel = $1 AND taken_at "
-    "IS NULL OR expires_at < now() - interval '1 hour')",
+    "IS NULL OR install_id IN (SELECT install_id FROM slack_install WHERE organization_id = (SELECT "
+    "org()) AND expires_at < now() - interval '1 hour'" FREE_ONLY "))",
     0
 };
 static struct fl_sql sql_put = {

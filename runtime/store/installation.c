@@ -36,17 +36,18 @@ static struct fl_sql sql_stop_lift = {
     "EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id AND s.lifted_at IS " \
     "NULL AND (s.until IS NULL OR s.until > now()) AND " FL_STOP_COVERS ")"
 #define OPEN "a.organization_id = (SELECT org()) AND a.state IN ('pending', 'approved', 'claimed')"
+/* What is covered and runs stands still, what stands still and is not covered goes on: of all of
+ * them as if at one time, so that they and their cards are locked in one order. */
 static struct fl_sql sql_freeze = {
     "stop_freeze",
-    "UPDATE approval a SET frozen_at = clock_timestamp() WHERE " OPEN
-    " AND a.frozen_at IS NULL AND a.expires_at > clock_timestamp() AND " COVERED,
-    0
-};
-static struct fl_sql sql_thaw = {
-    "stop_thaw",
-    "UPDATE approval a SET expires_at = a.expires_at + (clock_timestamp() - a.frozen_at), "
-    "grace_until = a.grace_until + (clock_timestamp() - a.frozen_at), frozen_at = NULL "
-    "WHERE " OPEN " AND a.frozen_at IS NOT NULL AND NOT " COVERED,
+    "WITH old AS (SELECT a.approval_id, a.frozen_at IS NULL AS stops FROM approval a WHERE " OPEN
+    " AND CASE WHEN a.frozen_at IS NULL THEN a.expires_at > clock_timestamp() AND " COVERED
+    " ELSE NOT " COVERED " END ORDER BY a.approval_id FOR NO KEY UPDATE OF a), " CARDS_OF_OLD
+    "UPDATE approval a SET frozen_at = CASE WHEN old.stops THEN clock_timestamp() END, expires_at = "
+    "CASE WHEN old.stops THEN a.expires_at ELSE a.expires_at + (clock_timestamp() - a.frozen_at) END, "
+    "grace_until = CASE WHEN old.stops THEN a.grace_until ELSE a.grace_until + (clock_timestamp() - "
+    "a.frozen_at) END FROM old WHERE a.organization_id = (SELECT org()) AND a.approval_id = "
+    "old.approval_id AND " CARDS_LOCKED,
     0
 };
 static struct fl_sql sql_in_flight = {
@@ -67,7 +68,8 @@ static struct fl_sql sql_beat = {
 };
 static struct fl_sql sql_silent = {
     "worker_silent",
-    "DELETE FROM worker w WHERE w.seen_at < now() - interval '1 minute' OR NOT " CONNECTED("w.id"),
+    "DELETE FROM worker WHERE id IN (SELECT w.id FROM worker w WHERE w.seen_at < now() - interval '1 "
+    "minute' OR NOT " CONNECTED("w.id") FREE_ONLY ")",
     0
 };
 static struct fl_sql sql_gone = { "worker_gone", "DELETE FROM worker WHERE id = $1", 0 };
@@ -137,7 +139,6 @@ void fl_store_stop_refreeze(struct fl_tx *tx)
 {
     gate(tx, &sql_gate);
     fl_tx_add(tx, &sql_freeze);
-    fl_tx_add(tx, &sql_thaw);
 }
 
 struct fl_query *fl_store_stops_over(struct fl_tx *tx)

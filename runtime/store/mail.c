@@ -19,7 +19,8 @@
 
 static struct fl_sql sql_old = { "mail_link_old",
                                  "DELETE FROM mail_link WHERE " HERE
-                                 " AND expires_at < now() - interval '7 days'",
+                                 " AND token_hash IN (SELECT token_hash FROM mail_link WHERE " HERE
+                                 " AND expires_at < now() - interval '7 days'" FREE_ONLY ")",
                                  0 };
 static struct fl_sql sql_void = { "mail_link_void",
                                   "DELETE FROM mail_link WHERE " HERE
@@ -50,8 +51,9 @@ static struct fl_sql sql_sign_in = {
     "l.organization_id AND c.card_id = l.card_id AND " IS_THEIRS(
         "c") " RETURNING c.card_id, "
              "c.approval_id, c.person_id), old AS (DELETE FROM mail_session WHERE " HERE
-             " AND (expires_at < now() - interval '1 day' OR card_id IN (SELECT card_id FROM "
-             "used))), opened AS (INSERT INTO mail_session "
+             " AND (card_id IN (SELECT card_id FROM used) OR token_hash IN (SELECT token_hash FROM "
+             "mail_session WHERE " HERE " AND expires_at < now() - interval '1 day'" FREE_ONLY
+             "))), opened AS (INSERT INTO mail_session "
              "(organization_id, token_hash, card_id, expires_at) SELECT org(), $3, card_id, now() + " SPAN(
                  "$4") " FROM used) SELECT u.card_id, u.approval_id, u.person_id, p.name FROM used u JOIN "
                        "person p USING (person_id)",
@@ -122,11 +124,15 @@ static struct fl_sql sql_proved = {
 /* A link that was used offers to mail another one, to the address if that is theirs still. */
 static struct fl_sql sql_sign_out = {
     "mail_sign_out",
-    "WITH ended AS (DELETE FROM mail_session WHERE " HERE
-    " AND card_id IN (SELECT card_id FROM card_message WHERE " HERE
-    " AND person_id = $1)) UPDATE mail_link SET used_at = now() WHERE " HERE
-    " AND used_at IS NULL AND (person_id = $1 OR card_id IN (SELECT card_id FROM card_message WHERE " HERE
-    " AND person_id = $1))",
+    "WITH theirs AS (SELECT card_id FROM card_message WHERE " HERE
+    " AND person_id = $1), links AS (SELECT token_hash FROM mail_link WHERE " HERE
+    " AND used_at IS NULL AND (person_id = $1 OR card_id IN (SELECT card_id FROM theirs)) ORDER BY "
+    "token_hash FOR NO KEY UPDATE), sessions AS (SELECT token_hash FROM mail_session WHERE " HERE
+    " AND card_id IN (SELECT card_id FROM theirs) AND (SELECT count(*) FROM links) >= 0 ORDER BY "
+    "token_hash FOR UPDATE), ended AS (DELETE FROM mail_session s USING sessions WHERE "
+    "s.organization_id = (SELECT org()) AND s.token_hash = sessions.token_hash) UPDATE mail_link l "
+    "SET used_at = now() FROM links WHERE l.organization_id = (SELECT org()) AND l.token_hash = "
+    "links.token_hash",
     0
 };
 /* Settled as in audit.c: older than every transaction that may still write an earlier one. */

@@ -27,8 +27,10 @@ void fl_store_organization_lock(struct fl_tx *tx);
 /* Workers' caches of this organization are out of date: to be appended to every change.
  *
  * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, chat
- * account, the gate of the stops, approval, vote, outbox (by approval and channel). What locks the
- * organization is never batched with other work, nor what passes the gate with what does not. */
+ * account, the gate of the stops, approval, vote, card, digest, outbox (by approval and channel),
+ * channel; a person before their tokens, a mailed link before what it opened; several rows of a
+ * table by its key (sql.h). What locks the organization is never batched with other work, nor what
+ * passes the gate with what does not. */
 void fl_store_organization_touch(struct fl_tx *tx);
 
 /* ---- groups and membership ---- */

@@ -143,11 +143,9 @@ static struct fl_sql sql_card_put = {
 static struct fl_sql sql_card_part = { "card_part", "UPDATE card_message SET " PARTED CARD, 0 };
 static struct fl_sql sql_batch_part = {
     "batch_part",
-    "WITH gone AS (UPDATE card_message SET " PARTED "WHERE " HERE
-    " AND host = $1 RETURNING approval_id, channel_id) UPDATE outbox o SET wanted = o.wanted + 1, "
-    "next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone WHERE "
-    "o.organization_id = (SELECT org()) AND o.approval_id = gone.approval_id AND o.channel_id = "
-    "gone.channel_id",
+    "WITH gone AS (UPDATE card_message m SET " PARTED "FROM " CARDS_IN_ORDER(
+        "NO KEY UPDATE", "host = $1") " WHERE " IS_CARD
+                                      " RETURNING m.approval_id, m.channel_id) " AGAIN("gone"),
     0
 };
 static struct fl_sql sql_batch = {
@@ -162,8 +160,8 @@ static struct fl_sql sql_batch = {
 };
 static struct fl_sql sql_batch_marking = {
     "batch_marking",
-    "UPDATE card_message SET is_marking = $2 AND card_id = $1, mark = '', changed_at = now() WHERE " HERE
-    " AND (card_id = $1 OR host = $1)",
+    "UPDATE card_message m SET is_marking = $2 AND m.card_id = $1, mark = '', changed_at = now() "
+    "FROM " CARDS_IN_ORDER("NO KEY UPDATE", "(card_id = $1 OR host = $1)") " WHERE " IS_CARD,
     0
 };
 static struct fl_sql sql_card_mark = {
@@ -171,9 +169,9 @@ static struct fl_sql sql_card_mark = {
 };
 static struct fl_sql sql_batch_shown = {
     "batch_shown",
-    "UPDATE card_message SET message = coalesce($2, message), shown = $3, is_read = true, "
-    "posted_at = coalesce(posted_at, now()), changed_at = now() WHERE " HERE
-    " AND (card_id = $1 OR host = $1)",
+    "UPDATE card_message m SET message = coalesce($2, message), shown = $3, is_read = true, "
+    "posted_at = coalesce(posted_at, now()), changed_at = now() FROM " CARDS_IN_ORDER(
+        "NO KEY UPDATE", "(card_id = $1 OR host = $1)") " WHERE " IS_CARD,
     0
 };
 static struct fl_sql sql_card_sending = {
@@ -200,11 +198,10 @@ static struct fl_sql sql_card_reminded = { "card_reminded",
                                            "UPDATE card_message SET reminded = $2 " CARD, 0 };
 static struct fl_sql sql_batch_gone = {
     "batch_gone",
-    "WITH gone AS (UPDATE card_message SET tries = 0, " PARTED "WHERE " HERE
-    " AND (card_id = $1 OR host = $1) RETURNING approval_id, channel_id) UPDATE outbox o "
-    "SET wanted = o.wanted + 1, next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone WHERE "
-    "o.organization_id = (SELECT org()) AND o.approval_id = gone.approval_id AND o.channel_id = "
-    "gone.channel_id",
+    "WITH gone AS (UPDATE card_message m SET tries = 0, " PARTED "FROM " CARDS_IN_ORDER(
+        "NO KEY UPDATE",
+        "(card_id = $1 OR host = $1)") " WHERE " IS_CARD
+                                       " RETURNING m.approval_id, m.channel_id) " AGAIN("gone"),
     0
 };
 static struct fl_sql sql_card_drop = { "card_drop", "DELETE FROM card_message " CARD, 0 };

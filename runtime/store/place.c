@@ -8,19 +8,18 @@
 static struct fl_sql sql_close = {
     "place_close",
     "WITH fresh AS (INSERT INTO closed_place (organization_id, channel_id, place, why) SELECT org(), "
-    "$1, $2, $3 ON CONFLICT DO NOTHING RETURNING place) UPDATE outbox o SET wanted = o.wanted + 1, "
-    "next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM card_message m, fresh WHERE "
-    "o.organization_id = (SELECT org()) AND o.channel_id = $1 AND m.organization_id = "
-    "o.organization_id AND m.approval_id = o.approval_id AND m.channel_id = $1 AND m.place = $2",
+    "$1, $2, $3 ON CONFLICT DO NOTHING RETURNING place), its AS (SELECT m.approval_id, m.channel_id "
+    "FROM card_message m, fresh WHERE m.organization_id = (SELECT org()) AND m.channel_id = $1 AND "
+    "m.place = $2) " AGAIN("its"),
     0
 };
 static struct fl_sql sql_open = {
     "place_open",
     "WITH gone AS (DELETE FROM closed_place WHERE " HERE
-    " AND channel_id = $1 AND place = $2 RETURNING place) UPDATE outbox o SET wanted = o.wanted + 1, "
-    "next_at = CASE WHEN o.tries > 0 THEN o.next_at ELSE now() END FROM gone, approval a WHERE "
-    "o.organization_id = (SELECT org()) AND o.channel_id = $1 AND a.organization_id = "
-    "o.organization_id AND a.approval_id = o.approval_id AND a.state = 'pending'",
+    " AND channel_id = $1 AND place = $2 RETURNING place), its AS (SELECT w.approval_id, "
+    "w.channel_id FROM outbox w JOIN approval a USING (organization_id, approval_id), gone WHERE "
+    "w.organization_id = (SELECT org()) AND w.channel_id = $1 AND a.state = 'pending') " AGAIN(
+        "its"),
     0
 };
 static struct fl_sql sql_closed = {

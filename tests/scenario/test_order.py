@@ -6,6 +6,8 @@ import threading
 import psycopg2.errors
 
 from cases import case
+from chat import LOCAL, House
+from fake_telegram import FakeTelegram
 from harness import Org, wait_for
 from mcp_client import McpWs
 
@@ -169,3 +171,107 @@ def an_edit_waits_for_a_stop_with_empty_hands(rt):
         assert is_free(rt, "SELECT 1 FROM approval WHERE organization_id = %s AND approval_id = %s",
                        org.id, approval)
     assert org.row(approval)["edited_to"]
+
+
+def two_waiting(rt):
+    """org, its approvals in the order of their ids, a channel that is off and failed for both. Whoever
+    reads them as they lie, by when they came or by what they are, comes to the first one last."""
+    org, one, (channel, other) = waiting(rt)
+    rt.sql("DELETE FROM outbox WHERE channel_id = %s", other)
+    agent = McpWs(rt, org.credential)
+    agent.call_start(APPEND, {"line": "two"})
+    wait_for("the second", lambda: len(org.rows()) == 2)
+    first, second = sorted(r["approval_id"] for r in org.rows())
+    rt.sql("DELETE FROM outbox WHERE organization_id = %s", org.id)
+    for approval in (second, first):
+        rt.sql("INSERT INTO outbox (organization_id, approval_id, channel_id, step, tries) VALUES "
+               "(%s, %s, %s, 0, 1)", org.id, approval, channel)
+    rt.sql("UPDATE approval SET ask = jsonb_set(ask, '{notify}', '[\"off-1\"]') WHERE organization_id "
+           "= %s", org.id)
+    rt.sql("UPDATE approval SET created_at = created_at + interval '1 hour', fingerprint = %s WHERE "
+           "organization_id = %s AND approval_id = %s", b"\xff" * 32, org.id, first)
+    (name,) = [c["name"] for c in rt.sql("SELECT name FROM channel WHERE channel_id = %s", channel)]
+    return org, first, second, channel, name
+
+
+CHANNEL = "SELECT 1 FROM channel WHERE organization_id = %s AND channel_id = %s"
+
+
+@case()
+def a_stop_takes_what_it_freezes_in_one_order(rt):
+    """Else it and whoever has cards drawn again end each other, and the stop is refused."""
+    org, first, second, channel, _ = two_waiting(rt)
+
+    def stop():
+        org.control("POST", "/stops", {"scope": "org", "name": org.name, "reason": "enough"})
+    with holding(rt, OUTBOX, org.id, first, channel) as pid, beside(rt, pid, stop):
+        assert is_free(rt, OUTBOX, org.id, second, channel)
+    assert all(r["frozen_at"] for r in org.rows())
+
+    def resume():
+        org.control("POST", "/stops/resume", {"scope": "org", "name": org.name})
+    with holding(rt, OUTBOX, org.id, first, channel) as pid, beside(rt, pid, resume):
+        assert is_free(rt, OUTBOX, org.id, second, channel)
+    assert not any(r["frozen_at"] for r in org.rows())
+
+
+@case()
+def a_channel_is_set_up_anew_behind_its_cards(rt):
+    """Whoever sends has a row of the outbox when it says that the channel works."""
+    org, first, second, channel, name = two_waiting(rt)
+
+    def change():
+        org.control("PATCH", "/channels/" + name, {"disclose": "summary"})
+    with holding(rt, OUTBOX, org.id, first, channel) as pid, beside(rt, pid, change):
+        assert is_free(rt, OUTBOX, org.id, second, channel)
+        assert is_free(rt, CHANNEL, org.id, channel)
+    assert rt.sql("SELECT 1 FROM outbox WHERE organization_id = %s AND tries > 0", org.id) == []
+
+
+@case()
+def a_channel_goes_behind_its_cards(rt):
+    org, first, second, channel, name = two_waiting(rt)
+
+    def remove():
+        org.control("DELETE", "/channels/" + name)
+    with holding(rt, OUTBOX, org.id, first, channel) as pid, beside(rt, pid, remove):
+        assert is_free(rt, OUTBOX, org.id, second, channel)
+        assert is_free(rt, CHANNEL, org.id, channel)
+    assert rt.sql("SELECT 1 FROM outbox WHERE organization_id = %s", org.id) == []
+
+
+@case(limit=60, **LOCAL)
+def marks_are_set_on_the_cards_of_a_message_in_one_order(rt):
+    """Else two who press at the same moment end each other's, and one is told that nobody knows."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",), batch=True) as house:
+        for line in ("one", "two", "three"):
+            house.ask(line)
+        message = tg.wait_message(house.ann.id, "append_line")
+        tg.wait_text(message, "3 calls of one tool")
+        wait_for("all to be told", lambda: not rt.sql(
+            "SELECT 1 FROM outbox WHERE organization_id = %s AND done < wanted", house.org.id))
+        cards = [r["card_id"] for r in rt.sql(
+            "SELECT card_id FROM card_message WHERE organization_id = %s ORDER BY card_id", house.org.id)]
+        for place in ("elsewhere", str(house.ann.id)):  # it is read last now
+            rt.sql("UPDATE card_message SET place = %s WHERE organization_id = %s AND card_id = %s", place,
+                   house.org.id, cards[0])
+        card = "SELECT 1 FROM card_message WHERE organization_id = %s AND card_id = %s"
+        answers = []
+
+        def press():
+            answers.append(tg.press(house.ann, message, "Decide several", timeout=20))
+        with holding(rt, card, house.org.id, cards[0]) as pid, beside(rt, pid, press):
+            assert is_free(rt, card, house.org.id, cards[1]) and is_free(rt, card, house.org.id, cards[2])
+        assert "mark each call" in answers[0], answers
+
+
+@case(limit=60)
+def a_dead_worker_s_row_that_somebody_holds_stops_no_sweep(rt):
+    """After a suspended machine each worker finds the others silent, and they would have ended each
+    other's round for as long as it took."""
+    org = Org(rt, files=False, policy=None)
+    rt.sql("INSERT INTO worker (id, node, pid, version, seen_at) VALUES (%s, 'gone', 1, 'x', now() - "
+           "interval '1 hour')", org.id)
+    with holding(rt, "SELECT 1 FROM worker WHERE id = %s", org.id):
+        org.sync()
+    wait_for("it to go", lambda: rt.sql("SELECT 1 FROM worker WHERE id = %s", org.id) == [], 20)
