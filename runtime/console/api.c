@@ -440,6 +440,14 @@ void fl_api_refuse(struct fl_api *a, const char *text)
         fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
 }
 
+/* Who may decide is read in the deciding transaction, which records its refusals; who may settle or
+ * cancel is asked here first. */
+static bool needs_role_to_decide(const struct fl_api_route *r)
+{
+    return r->need == FL_NEED_DECIDER &&
+           (r->action == FL_ACTION_SETTLE_UNKNOWN || r->action == FL_ACTION_CANCEL_OWN_APPROVALS);
+}
+
 static void permit(struct fl_api *a)
 {
     const struct fl_api_route *r = a->route;
@@ -461,7 +469,7 @@ static void permit(struct fl_api *a)
         fl_api_refuse(a, "only the operator may do this, on the control socket of the host");
     else if (r->need == FL_NEED_DECIDER && a->who != FL_WHO_PERSON)
         fl_api_refuse(a, "only a person can decide: sign in with your passphrase");
-    else if (r->need == FL_NEED_ROLE && a->who == FL_WHO_PERSON &&
+    else if ((r->need == FL_NEED_ROLE || needs_role_to_decide(r)) && a->who == FL_WHO_PERSON &&
              fl_role_require(a->role, r->action, &err) != FL_OK)
         fl_api_refuse(a, err.text);
     else if (r->method == FL_HTTP_GET || fl_api_members(a, r->members))

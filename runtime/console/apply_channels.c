@@ -23,7 +23,7 @@ static bool is_fine(struct fl_api *a, const struct fl_apply_channel *c, struct f
     struct fl_err err;
     if (!k)
         return fl_apply_refuse(a, FL_BAD_PARAMS, "channel", c->name,
-                               "there is no kind '%.*s'; there is telegram",
+                               "there is no kind '%.*s'; there are telegram, slack and mail",
                                (int)(kind.n > 40 ? 40 : kind.n), kind.n ? kind.p : "");
     struct fl_notify *n = fl_api_notify(a);
     json_t *config = c->config.p ? fl_json_parse(c->config, &err) : json_object();
@@ -43,6 +43,22 @@ static bool are_same(struct fl_str a, struct fl_str b)
     json_decref(x);
     json_decref(y);
     return is_same;
+}
+
+/* A document has no secrets, and those that are kept are not given to another server. */
+static bool keeps_servers(struct fl_api *a, const struct fl_apply_channel *c, int row)
+{
+    const struct fl_query *q = ((struct fl_apply *)a->user)->q_channels;
+    struct fl_err err;
+    if (!c->config.p || !fl_cell_bool(q, row, 6) || a->who != FL_WHO_PERSON)
+        return true;
+    json_t *old = fl_json_parse(fl_cell(q, row, 3), &err), *new = fl_json_parse(c->config, &err);
+    bool does = old && new &&fl_channel_same_servers(old, new);
+    json_decref(old);
+    json_decref(new);
+    return does || fl_apply_refuse(a, FL_BAD_PARAMS, "channel", c->name,
+                                   "another server would be given its secrets; set both together "
+                                   "(channel set)");
 }
 
 static bool plan_new(struct fl_api *a, struct fl_apply_channel *c)
@@ -72,7 +88,7 @@ static bool plan_there(struct fl_api *a, struct fl_apply_channel *c, int row)
     if (c->is_enabled == (int)fl_cell_bool(q, row, 5) ||
         (c->is_enabled == 1 && !fl_cell_bool(q, row, 6)))
         c->is_enabled = -1;
-    if (c->config.p && !is_fine(a, c, fl_cell(q, row, 2)))
+    if (!keeps_servers(a, c, row) || (c->config.p && !is_fine(a, c, fl_cell(q, row, 2))))
         return false;
     c->is_changed = c->config.p || c->disclose.p || c->is_enabled >= 0;
     if (c->config.p)

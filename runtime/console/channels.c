@@ -100,6 +100,26 @@ static bool check_public_url(struct fl_api *a, struct channel_request *r)
     return code == FL_OK;
 }
 
+/* Who knows a channel's secrets, or is the server that it talks to, can speak for everybody who is
+ * linked: no token sets either, and kept secrets are not given to another server. `there` is what
+ * the channel has, NULL: it is new. */
+static bool may_set(struct fl_api *a, const struct channel_request *r,
+                    const struct fl_channel *there)
+{
+    bool has_servers =
+        r->config && !fl_channel_same_servers(r->config, there ? there->config : NULL);
+    if (a->who != FL_WHO_PERSON || (!has_servers && !r->secret))
+        return true;
+    if (!fl_api_by_passphrase(a))
+        return false;
+    if (r->secret || !there || json_object_size(there->secret) == 0)
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS,
+                 "another server would be given this channel's secrets: give them again with it, "
+                 "in 'secret'");
+    return false;
+}
+
 static bool seal(struct fl_api *a, struct channel_request *r, struct fl_audit_event *e,
                  struct fl_str *ret_secret)
 {
@@ -164,7 +184,7 @@ static void start_create(struct fl_api *a)
         return;
     }
     json_t *none = json_object();
-    bool is_fine = check_public_url(a, r) &&
+    bool is_fine = may_set(a, r, NULL) && check_public_url(a, r) &&
                    check(a, r, r->config ? r->config : none, r->secret ? r->secret : none);
     json_decref(none);
     if (!is_fine)
@@ -230,11 +250,11 @@ static void on_read_to_change(struct fl_api *a)
         return;
     bool is_on = r->is_enabled >= 0 ? r->is_enabled : r->channel.is_enabled;
     bool has_secret = json_object_size(r->channel.secret) > 0;
-    bool is_fine =
-        (!is_on || check_public_url(a, r)) && check(a, r, r->config ? r->config : r->channel.config,
-                                                    r->secret             ? r->secret
-                                                    : is_on || has_secret ? r->channel.secret
-                                                                          : NULL);
+    bool is_fine = may_set(a, r, &r->channel) && (!is_on || check_public_url(a, r)) &&
+                   check(a, r, r->config ? r->config : r->channel.config,
+                         r->secret             ? r->secret
+                         : is_on || has_secret ? r->channel.secret
+                                               : NULL);
     close_channel(r);
     if (!is_fine)
         return;

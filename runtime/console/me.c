@@ -94,7 +94,7 @@ static void start_passphrase(struct fl_api *a)
         !fl_api_text(a, "new", true, &fresh))
         return;
     if (!fl_str_eq(old, a->auth.passphrase)) {
-        fl_api_error(a, FL_FORBIDDEN, "'passphrase' is not the one that you signed in with");
+        fl_api_refuse(a, "'passphrase' is not the one that you signed in with");
         return;
     }
     if (fl_str_eq(old, fresh)) {

@@ -305,7 +305,7 @@ static void start_reset(struct fl_api *a)
     if (a->who == FL_WHO_PERSON && !fl_api_by_passphrase(a))
         return;
     if (a->who == FL_WHO_PERSON && fl_str_eq(a->params[1], a->auth.person))
-        fl_api_error(a, FL_FORBIDDEN, "your own passphrase is changed at /me/passphrase");
+        fl_api_refuse(a, "your own passphrase is changed at /me/passphrase");
     else
         hash(a, on_reset_hashed);
 }

@@ -219,7 +219,7 @@ static void start_begin(struct fl_api *a)
 {
     const char *public_url = fl_notify_public_url(fl_api_notify(a));
     struct install_request *r = new_request(a);
-    if (!r)
+    if (!r || (a->who == FL_WHO_PERSON && !fl_api_by_passphrase(a)))
         return;
     r->channel = a->params[1];
     if (!fl_api_text(a, "client_id", true, &r->client_id) ||

@@ -138,6 +138,20 @@ int fl_channel_rate(const struct fl_channel *ch)
     return rate ? (int)json_integer_value(rate) : FL_CARDS_A_MINUTE;
 }
 
+bool fl_channel_same_servers(const json_t *config, const json_t *other)
+{
+    static const char *const names[] = { "base_url", "url" };
+    const json_t *x = json_object_get(json_object_get(config, "bounces"), "url");
+    const json_t *y = json_object_get(json_object_get(other, "bounces"), "url");
+    bool are_same = x == y || json_equal(x, y);
+    for (size_t i = 0; i < FL_COUNTOF(names); i++) {
+        x = json_object_get(config, names[i]);
+        y = json_object_get(other, names[i]);
+        are_same &= x == y || json_equal(x, y);
+    }
+    return are_same;
+}
+
 enum fl_code fl_channel_check_rate(const json_t *config, struct fl_err *err)
 {
     const json_t *rate = json_object_get(config, "cards_per_minute");

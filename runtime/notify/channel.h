@@ -62,6 +62,9 @@ enum fl_code fl_channel_unseal(const struct fl_keyring *keys, const struct fl_uu
  * sign people in: with TLS, or on this host. FL_BAD_PARAMS. */
 enum fl_code fl_channel_check_public_url(const struct fl_channel_kind *kind, struct fl_str url,
                                          struct fl_err *err) FL_MUST_CHECK;
+/* Do both configurations (NULL: none) name the same servers? Those are given the channel's secrets,
+ * and what they say counts as said by the people who are linked. */
+bool fl_channel_same_servers(const json_t *config, const json_t *other);
 /* Calls a minute that get cards of their own there. */
 #define FL_CARDS_A_MINUTE     30
 #define FL_CARDS_A_MINUTE_MAX 10000

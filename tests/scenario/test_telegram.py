@@ -404,6 +404,45 @@ def what_cannot_work_is_refused_when_it_is_set_up(rt):
 
 
 @case(limit=60, **LOCAL)
+def a_token_that_redirects_a_channel_would_have_decided_for_everybody(rt):
+    """Who sets the server or the secret knows what makes a click genuine. A passphrase does it, but
+    the secret that is kept goes to no other server, by nobody."""
+    with FakeTelegram() as tg, FakeTelegram() as evil, House(rt, tg, people=("ann",)) as house:
+        org, there = house.org, {"base_url": evil.url}
+        token = org.adam.make_token(scopes=("read", "admin"))
+        secret = {"token": tg.token}
+
+        def by_token(method, path, body):
+            return rt.rest(method, org.path(path), body, token)
+        for method, path, body in (
+                ("PATCH", "/channels/tg", {"config": there}),
+                ("PATCH", "/channels/tg", {"config": {}}),
+                ("PATCH", "/channels/tg", {"secret": secret}),
+                ("PATCH", "/channels/tg", {"config": there, "secret": secret}),
+                ("POST", "/channels", {"name": "x", "kind": "telegram", "secret": secret}),
+                ("POST", "/channels", {"name": "x", "kind": "mail", "config": {
+                    "url": "smtps://mail.example.com", "from": "a@example.com"}}),
+                ("POST", "/channels/x/slack-install", {"client_id": "1.2",
+                                                       "client_secret": "s" * 32})):
+            with refused(403, "no token"):
+                by_token(method, path, body)
+        document = {"channels": [{"name": "tg", "kind": "telegram", "config": there}]}
+
+        def by_passphrase(method, path, body):
+            return rt.rest(method, org.path(path), body, (org.adam.name, org.adam.passphrase))
+        for ask in (lambda: by_passphrase("PATCH", "/channels/tg", {"config": there}),
+                    lambda: by_token("POST", "/apply", document),
+                    lambda: by_passphrase("POST", "/apply", document)):
+            with refused(400, "another server would be given"):
+                ask()
+        (listed,) = org.control("GET", "/channels")["items"]
+        assert listed["config"]["base_url"] == tg.url and not evil.calls, (listed, evil.calls)
+        by_token("PATCH", "/channels/tg", {"disclose": "summary"})
+        by_token("PATCH", "/channels/tg", {"config": dict(listed["config"], cards_per_minute=7)})
+        by_passphrase("PATCH", "/channels/tg", {"config": there, "secret": {"token": evil.token}})
+
+
+@case(limit=60, **LOCAL)
 def a_document_brings_channels_without_their_secrets(rt):
     """Exported and applied elsewhere it is off until it has its secret; the policy may name it."""
     with FakeTelegram() as tg, House(rt, tg, people=("ann",), chats=[-100777]) as house:
