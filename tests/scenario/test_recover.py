@@ -304,6 +304,7 @@ def unknown_settled_by_a_person(rt):
         wait_for("the window to be over", lambda: rt.sql(over, approval)[0]["over"])
         with refused(403):
             org.olga.settle(approval, "failed")
+        assert len(org.audit(kind="authz.failed")) == 1
         with refused(409):
             org.ann.approve(approval)
         said = org.bob.settle(approval, "failed", "no line in the file")
