@@ -118,8 +118,7 @@ struct flopinio_host {
     int (*is_cancelled)(flopinio_job *job);
 
     /* ---- results of a job, in the order in which they are to be read ---- all of them together at
-     * most 8 MiB of JSON unless the operator says otherwise. More is not kept, and the agent is
-     * told that the tool ran. */
+     * most 8 MiB of JSON. More is not kept, and the agent is told that the tool ran. */
     void (*text)(flopinio_job *job, const char *text, size_t n);
     /* kind "image" or "audio"; bytes are raw, the runtime encodes them. */
     void (*media)(flopinio_job *job, const char *kind, const char *mime_type, const void *bytes,

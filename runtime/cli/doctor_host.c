@@ -13,6 +13,7 @@
 #include "runtime/cli/wiring.h"
 #include "runtime/host/host.h"
 #include "runtime/host/landlock.h"
+#include "runtime/host/seccomp.h"
 #include "runtime/io/http_server.h"
 #include "runtime/io/tls.h"
 #include "runtime/io/versions.h"
@@ -224,6 +225,7 @@ void fl_doctor_plugins(struct fl_doctor *d)
     struct fl_err err;
     uint32_t uid = 0, gid = 0;
     int abi = fl_landlock_abi();
+    bool has_seccomp = fl_seccomp_is_there();
     bool by_root = stat(d->config.data_dir, &st) == 0 && st.st_uid == 0;
     if (d->config.plugins_in_process)
         fl_doctor_say(d, "plugins", FL_DOCTOR_WARN, "plugins_in_process: false",
@@ -233,12 +235,19 @@ void fl_doctor_plugins(struct fl_doctor *d)
         fl_doctor_say(d, "plugins", FL_DOCTOR_WARN,
                       "a kernel with Landlock (5.13 or newer; lsm=landlock,...), or containers",
                       "this kernel has no Landlock: plugins reach every file that their user can");
+    if (!has_seccomp)
+        fl_doctor_say(d, "plugins", FL_DOCTOR_WARN,
+                      by_root ? "a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or arm64"
+                              : "a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or arm64; or start "
+                                "it as root, so that plugins are of another user",
+                      "no seccomp filters here: plugins reach sockets and other processes%s",
+                      by_root ? "" : ", so that one can be the operator");
     if (by_root && (fl_host_user(d->config.plugin_user, &uid, &gid, &err) != FL_OK || uid == 0))
         fl_doctor_say(d, "plugins", FL_DOCTOR_FAIL, "plugin_user: a user without rights, as nobody",
                       "plugin_user %s cannot be used%s%s", d->config.plugin_user,
                       uid == 0 ? "" : ": ", uid == 0 ? "" : err.text);
-    else if (abi >= 1 && !d->config.plugins_in_process)
-        fl_doctor_say(d, "plugins", FL_DOCTOR_OK, NULL, "Landlock ABI %d, %s%s", abi,
+    else if (abi >= 1 && has_seccomp && !d->config.plugins_in_process)
+        fl_doctor_say(d, "plugins", FL_DOCTOR_OK, NULL, "Landlock ABI %d, seccomp, %s%s", abi,
                       by_root ? "as user " : "as the installation's own user",
                       by_root ? d->config.plugin_user : "");
 }

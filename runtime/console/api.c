@@ -11,6 +11,7 @@
 #include "flopinio/base/mem.h"
 #include "flopinio/base/scan.h"
 #include "runtime/approval/hub.h"
+#include "runtime/io/child.h"
 #include "runtime/io/http_site.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
@@ -732,9 +733,15 @@ const struct fl_http_callbacks fl_api_http = { .on_request = on_request,
 
 static void on_control_head(struct fl_http_exchange *ex)
 {
+    const struct fl_http_peer *peer = ex->peer;
     /* The socket's mode says it already; this says it again. */
-    if (!ex->peer->is_unix || (ex->peer->uid != 0 && ex->peer->uid != geteuid()))
+    if (!peer->is_unix || (peer->uid != 0 && peer->uid != geteuid()))
         respond_error(ex, FL_FORBIDDEN, "this socket is the operator's");
+    /* A plugin may be of the same user; its sandbox keeps it from connecting, and this is for when
+     * that fails. None is root's. No number: it is from outside our container, and no child of
+     * ours. Asked with each request: whoever connected and ended may have left it the socket. */
+    else if (peer->uid != 0 && peer->pid != 0 && fl_child_may_be_stray(peer->pid))
+        respond_error(ex, FL_FORBIDDEN, "this socket is the operator's, and no plugin's");
 }
 
 static void on_control_request(struct fl_http_exchange *ex, struct fl_str body)

@@ -37,7 +37,7 @@ struct fl_description {
     struct fl_arena *arena; /* owns everything, this struct included */
     const char *name, *version, *description;
     const char *sandbox; /* one line: what confines the process; "" if it said nothing */
-    bool is_sandboxed;   /* the kernel has Landlock and it is in force */
+    bool is_sandboxed;   /* the kernel has Landlock and seccomp, in force */
     const struct fl_definition *tools; /* in the plugin's order */
     size_t tool_count;
 };

@@ -1,4 +1,5 @@
-/* The plugin process confines itself: user, privileges, limits, then Landlock (landlock.c). */
+/* The plugin process confines itself: user, privileges, limits, Landlock (landlock.c), then
+ * seccomp (seccomp.c), which would refuse some of what comes before it. */
 #include "runtime/host/sandbox.h"
 
 #include <ctype.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "runtime/host/landlock.h"
+#include "runtime/host/seccomp.h"
 #include "runtime/io/child.h"
 
 void fl_sandbox_close_from(unsigned first)
@@ -159,7 +161,7 @@ enum fl_code fl_sandbox_enter(const struct fl_setup *setup, struct fl_sandbox_re
     struct fl_sandbox_report report = { 0 };
     bool is_root = geteuid() == 0;
     uint64_t threads = count_threads_of(is_root ? setup->uid : (uint32_t)getuid());
-    /* Landlock knows TCP only; as root an empty network namespace closes the rest. */
+    /* Once more than seccomp does it, for a kernel without: only root can. */
     if (is_root && !setup->may_network)
         report.has_network_namespace = unshare(CLONE_NEWNET) == 0;
     enum fl_code code = become_user(setup, &report, err);
@@ -169,17 +171,20 @@ enum fl_code fl_sandbox_enter(const struct fl_setup *setup, struct fl_sandbox_re
         code = limit_all(setup, threads, err);
     if (!code)
         code = fl_landlock_enter(setup, &report.landlock_abi, err);
+    if (!code)
+        code = fl_seccomp_enter(setup, report.landlock_abi, &report.has_seccomp, err);
     if (code)
         return code;
     char landlock[32] = "no landlock in this kernel";
     if (report.landlock_abi)
         snprintf(landlock, sizeof landlock, "landlock %d", report.landlock_abi);
-    snprintf(report.text, sizeof report.text, "%s, %s, %s%s", landlock,
+    snprintf(report.text, sizeof report.text, "%s, %s, %s, %s%s", landlock,
+             report.has_seccomp ? "seccomp" : "no seccomp in this kernel",
              report.is_own_user ? "own user" : "the worker's user",
-             setup->may_network             ? "network"
-             : report.has_network_namespace ? "no network"
-             : report.landlock_abi >= 4     ? "no TCP"
-                                            : "network not confined",
+             setup->may_network                                   ? "network"
+             : report.has_seccomp || report.has_network_namespace ? "no network"
+             : report.landlock_abi >= 4                           ? "no TCP"
+                                                                  : "network not confined",
              setup->mode == FL_SETUP_PREVIEW && report.landlock_abi ? ", read-only" : "");
     *ret = report;
     return FL_OK;

@@ -7,7 +7,8 @@
 #include "runtime/host/setup.h"
 
 struct fl_sandbox_report {
-    int landlock_abi; /* 0 = the kernel has none: files, TCP and signals are not confined */
+    int landlock_abi; /* 0 = the kernel has none: files are not confined */
+    bool has_seccomp; /* false = the kernel has none: sockets and other processes are not */
     bool has_network_namespace;
     bool is_own_user;
     char text[160]; /* one line for people */
@@ -16,7 +17,7 @@ struct fl_sandbox_report {
 /* Closes every descriptor from `first` on. */
 void fl_sandbox_close_from(unsigned first);
 /* Enters it; it cannot be left. FL_PLUGIN says what could not be done; then nothing may be
- * loaded. A kernel without Landlock is no failure: the report says so. */
+ * loaded. A kernel without Landlock or seccomp is no failure: the report says so. */
 enum fl_code fl_sandbox_enter(const struct fl_setup *setup, struct fl_sandbox_report *ret,
                               struct fl_err *err) FL_MUST_CHECK;
 

@@ -402,7 +402,8 @@ static enum fl_code load(struct fl_serve *serve, const struct fl_setup *setup, s
     if (!code)
         code = fl_plugin_load(setup->plugin_path, &serve->plugin, err);
     if (!code)
-        code = fl_plugin_describe(serve->plugin, report.text, report.landlock_abi > 0, ret, err);
+        code = fl_plugin_describe(serve->plugin, report.text,
+                                  report.landlock_abi > 0 && report.has_seccomp, ret, err);
     if (!code)
         code = fl_description_read(fl_buf_view(ret), &description, err);
     fl_description_free(&description);

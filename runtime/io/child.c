@@ -40,6 +40,8 @@ static void close_pair(const int fds[2])
 
 /* ---- strays ---- */
 
+enum mark { UNMARKED, MARKED, NOT_KNOWN };
+
 /* The mark is a hard limit of 0 for POSIX message queues: every descendant inherits it, nobody can
  * raise it again without privileges, and nothing that we confine needs such queues. */
 enum fl_code fl_child_mark_strays(struct fl_err *err)
@@ -84,15 +86,31 @@ static long parent_of(long pid)
 }
 
 /* prlimit() would need a privilege for another user's process; reading does not. */
-static bool is_marked(long pid)
+static enum mark mark_of(long pid)
 {
     static const char name[] = "Max msgqueue size";
     char text[4096], hard[16];
     if (!read_of(pid, "limits", text, sizeof text))
-        return false;
+        return NOT_KNOWN;
     const char *line = strstr(text, name);
-    return line && sscanf(line + sizeof name - 1, "%*15s %15s", hard) == 1 &&
-           strcmp(hard, "0") == 0;
+    if (!line || sscanf(line + sizeof name - 1, "%*15s %15s", hard) != 1)
+        return NOT_KNOWN;
+    return strcmp(hard, "0") == 0 ? MARKED : UNMARKED;
+}
+
+/* Then the mark says nothing. Asked once, before the first child: one of the same user could mark
+ * this process later. */
+static bool are_we_marked(void)
+{
+    static enum mark ours = NOT_KNOWN;
+    if (ours == NOT_KNOWN)
+        ours = mark_of(getpid());
+    return ours == MARKED;
+}
+
+bool fl_child_may_be_stray(long pid)
+{
+    return !are_we_marked() && mark_of(pid) != UNMARKED;
 }
 
 /* Kills every marked child of this process that was not started here; how many are still there. A
@@ -102,8 +120,8 @@ static unsigned kill_strays(void)
     siginfo_t info;
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD)
         return 0; /* no children at all: the usual case */
-    if (is_marked(getpid()))
-        return 0; /* the mark would say nothing */
+    if (are_we_marked())
+        return 0;
     DIR *processes = opendir("/proc");
     if (!processes)
         return 0;
@@ -111,7 +129,7 @@ static unsigned kill_strays(void)
     long self = getpid();
     for (struct dirent *entry; (entry = readdir(processes)) != NULL;) {
         long pid = strtol(entry->d_name, NULL, 10);
-        if (pid <= 1 || parent_of(pid) != self || is_ours(pid) || !is_marked(pid))
+        if (pid <= 1 || parent_of(pid) != self || is_ours(pid) || mark_of(pid) != MARKED)
             continue;
         kill((pid_t)pid, SIGKILL);
         if (waitpid((pid_t)pid, NULL, WNOHANG) != (pid_t)pid)
@@ -298,8 +316,10 @@ static void prepare(struct fl_child *child, struct fl_loop *loop, bool kills_str
     child->open_handles = child->stray_rounds = 0;
     child->kills_strays = kills_strays;
     child->is_ended = child->is_swept = false;
-    if (kills_strays)
+    if (kills_strays) {
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        (void)are_we_marked();
+    }
 }
 
 enum fl_code fl_child_start(struct fl_child *child, struct fl_loop *loop,

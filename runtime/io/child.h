@@ -63,6 +63,9 @@ void fl_child_kill(struct fl_child *child, int signal);
 
 /* In the child, before code that is not trusted runs: marks it and all that it will start. */
 enum fl_code fl_child_mark_strays(struct fl_err *err) FL_MUST_CHECK;
+/* Is that process marked, whoever started it? True also when it cannot be found out, as when it has
+ * ended; false where this process is marked itself, so that nothing can be told. */
+bool fl_child_may_be_stray(long pid);
 
 /* A clause on how a process ended: "exited with code 1", "was ended by signal 11 (Segmentation
  * fault)". */

@@ -5,13 +5,19 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -335,6 +341,142 @@ TOOL_FUNCTION(connect_loopback)
     finish_errno(job, connect(fd, (struct sockaddr *)&address, sizeof address));
 }
 
+/* Connects to a unix socket by path, or by abstract name where it begins with '@': the descriptor,
+ * or -1. `type` SOCK_DGRAM goes by way of a pair, which needs no socket(). */
+static int reach_unix(const char *path, int type)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    size_t n = strlen(path);
+    int pair[2] = { -1, -1 };
+    if (n >= sizeof at.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(at.sun_path, path, n);
+    if (path[0] == '@')
+        at.sun_path[0] = 0;
+    int fd = -1;
+    if (type == SOCK_STREAM)
+        fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    else if (socketpair(AF_UNIX, type, 0, pair) == 0)
+        fd = pair[0];
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+    return fd >= 0 && connect(fd, (struct sockaddr *)&at, size) == 0 ? fd : -1;
+}
+
+static void connect_to(flopinio_job *job, int type)
+{
+    const char *path = "";
+    size_t n = 0;
+    h->arg_string(job, "/path", &path, &n);
+    finish_errno(job, reach_unix(path, type));
+}
+
+TOOL_FUNCTION(connect_unix)
+{
+    UNUSED;
+    connect_to(job, SOCK_STREAM);
+}
+
+TOOL_FUNCTION(connect_datagram)
+{
+    UNUSED;
+    connect_to(job, SOCK_DGRAM);
+}
+
+/* What a child of a child of its own session gets. */
+TOOL_FUNCTION(connect_from_child)
+{
+    UNUSED;
+    const char *path = "";
+    size_t n = 0;
+    int status = 0;
+    h->arg_string(job, "/path", &path, &n);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        pid_t next = fork();
+        if (next == 0)
+            _exit(reach_unix(path, SOCK_STREAM) >= 0 ? 0 : errno);
+        waitpid(next, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
+    }
+    waitpid(pid, &status, 0);
+    errno = WEXITSTATUS(status);
+    finish_errno(job, errno ? -1 : 0);
+}
+
+TOOL_FUNCTION(open_ring)
+{
+    UNUSED;
+    char parameters[256] = { 0 };
+    finish_errno(job, (int)syscall(425 /* io_uring_setup */, 1, parameters));
+}
+
+TOOL_FUNCTION(read_parent)
+{
+    UNUSED;
+    char byte;
+    struct iovec ours = { &byte, 1 }, theirs = { &late, 1 };
+    finish_errno(job, (int)process_vm_readv(getppid(), &ours, 1, &theirs, 1, 0));
+}
+
+TOOL_FUNCTION(mark_parent)
+{
+    UNUSED;
+    struct rlimit none = { 0, 0 };
+    finish_errno(job, prlimit(getppid(), RLIMIT_MSGQUEUE, &none, NULL));
+}
+
+TOOL_FUNCTION(share_memory)
+{
+    UNUSED;
+    finish_errno(job, shmget(IPC_PRIVATE, 4096, 0600));
+}
+
+TOOL_FUNCTION(send_datagram)
+{
+    UNUSED;
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    finish_errno(job, fd < 0 ? -1 : (int)sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof to));
+}
+
+/* A program that lies in no file system. */
+TOOL_FUNCTION(run_from_memory)
+{
+    UNUSED;
+    static const char script[] = "#!/bin/sh\n";
+    char *none[] = { NULL };
+    int fd = memfd_create("program", 0), status = 0;
+    pid_t pid = fd >= 0 && write(fd, script, sizeof script - 1) > 0 ? fork() : -1;
+    if (pid == 0) {
+        fexecve(fd, none, none);
+        _exit(errno);
+    }
+    waitpid(pid, &status, 0);
+    errno = WEXITSTATUS(status);
+    finish_errno(job, errno ? -1 : 0);
+}
+
+/* What a plugin may: a pair of its own, and its own children. */
+TOOL_FUNCTION(keep_house)
+{
+    UNUSED;
+    int pair[2], status = 0;
+    char byte = 0;
+    int is_fine = socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(write(pair[1], "x", 1) == 1 ? 0 : 1);
+    }
+    is_fine = is_fine && read(pair[0], &byte, 1) == 1 && byte == 'x';
+    waitpid(pid, &status, 0);
+    is_fine = is_fine && status == 0 && raise(SIGWINCH) == 0;
+    finish(job, is_fine ? "it worked" : strerror(errno));
+}
+
 TOOL_FUNCTION(trace_parent)
 {
     UNUSED;
@@ -393,13 +535,44 @@ static void close_hostile(flopinio_instance *self)
     }
 
 static struct flopinio_tool tools[] = {
-    TOOL(fine),        TOOL(segv),         TOOL(do_abort),     TOOL(exit_0),
-    TOOL(spin),        TOOL(sleep_long),   TOOL(never_done),   TOOL(close_socket),
-    TOOL(memory),      TOOL(fork_bomb),    TOOL(fork_escape),  TOOL(descriptor_flood),
-    TOOL(text_flood),  TOOL(garbage),      TOOL(output_flood), TOOL(oversize),
-    TOOL(bad_json),    TOOL(foreign_job),  TOOL(note_flood),   TOOL(ready_again),
-    TOOL(done_twice),  TOOL(bad_outcome),  TOOL(late_done),    TOOL(shadow),
-    TOOL(stop_parent), TOOL(trace_parent), TOOL(run_program),  TOOL(connect_loopback),
+    TOOL(fine),
+    TOOL(segv),
+    TOOL(do_abort),
+    TOOL(exit_0),
+    TOOL(spin),
+    TOOL(sleep_long),
+    TOOL(never_done),
+    TOOL(close_socket),
+    TOOL(memory),
+    TOOL(fork_bomb),
+    TOOL(fork_escape),
+    TOOL(descriptor_flood),
+    TOOL(text_flood),
+    TOOL(garbage),
+    TOOL(output_flood),
+    TOOL(oversize),
+    TOOL(bad_json),
+    TOOL(foreign_job),
+    TOOL(note_flood),
+    TOOL(ready_again),
+    TOOL(done_twice),
+    TOOL(bad_outcome),
+    TOOL(late_done),
+    TOOL(shadow),
+    TOOL(stop_parent),
+    TOOL(trace_parent),
+    TOOL(run_program),
+    TOOL(connect_loopback),
+    TOOL(connect_unix),
+    TOOL(connect_datagram),
+    TOOL(connect_from_child),
+    TOOL(open_ring),
+    TOOL(read_parent),
+    TOOL(mark_parent),
+    TOOL(share_memory),
+    TOOL(send_datagram),
+    TOOL(run_from_memory),
+    TOOL(keep_house),
 };
 #define COUNT (sizeof tools / sizeof tools[0])
 
@@ -414,19 +587,32 @@ __attribute__((constructor)) static void fill_table(void)
     }
 }
 
+/* In the process that only describes, too: FLOPINIO_HOSTILE has the path of a socket. */
+static const char *describe(void)
+{
+    static char text[128] = "Does not behave.";
+    const char *path = getenv("FLOPINIO_HOSTILE");
+    if (path)
+        snprintf(text, sizeof text, "connecting: %s",
+                 reach_unix(path, SOCK_STREAM) >= 0 ? "it worked" : strerror(errno));
+    if (path)
+        fprintf(stderr, "hostile %s\n", text);
+    return text;
+}
+
 const struct flopinio_plugin *flopinio_plugin(void)
 {
-    static const struct flopinio_plugin plugin = {
+    static struct flopinio_plugin plugin = {
         .magic = FLOPINIO_PLUGIN_MAGIC,
         .size = sizeof(struct flopinio_plugin),
         .abi_major = FLOPINIO_PLUGIN_ABI_MAJOR,
         .abi_minor = FLOPINIO_PLUGIN_ABI_MINOR,
         .name = "hostile",
         .version = "6.6.6",
-        .description = "Does not behave.",
         .tools = table,
         .open = open_hostile,
         .close = close_hostile,
     };
+    plugin.description = describe();
     return &plugin;
 }

@@ -1,6 +1,8 @@
 /* Descriptions and definitions: what a plugin says of itself, checked, canonical, and refused with
  * one clear sentence where it is wrong. */
 #include <jansson.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "host_fixture.h"
 #include "runtime/crypto/digest.h"
@@ -43,7 +45,8 @@ static void test_a_plugin_is_described_without_opening_it(void)
     CHECK_STR(got->description, "Behaves.");
     CHECK_INT(got->tool_count, 16);
     CHECK(got->sandbox[0]);
-    CHECK_INT(got->is_sandboxed, strncmp(got->sandbox, "landlock ", 9) == 0);
+    CHECK_INT(got->is_sandboxed,
+              strncmp(got->sandbox, "landlock ", 9) == 0 && strstr(got->sandbox, ", seccomp, "));
     const struct fl_definition *echo = fl_description_tool(got, "echo");
     CHECK(echo && !fl_description_tool(got, "nothing"));
     CHECK_SPAN(echo->json,
@@ -74,6 +77,37 @@ static void test_a_plugin_is_described_without_opening_it(void)
     fl_host_call_fini(&t.call);
     fl_description_free(&d.describe.description);
     fixture_close(&f);
+}
+
+/* flopinio_plugin() is the plugin's code, too: `server add` runs it before anybody has accepted
+ * anything. */
+static void test_the_process_that_describes_is_confined_as_the_others(void)
+{
+    static const char *const names[] = { "FLOPINIO_HOSTILE", NULL };
+    char folder[] = "/tmp/flopinio-test-XXXXXX";
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    struct fixture f = { 0 };
+    struct described d;
+    CHECK(mkdtemp(folder) && chmod(folder, 0755) == 0);
+    snprintf(at.sun_path, sizeof at.sun_path, "%s/s", folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    CHECK_INT(listen(fd, 4), 0);
+    CHECK_INT(chmod(at.sun_path, 0777), 0);
+    CHECK_INT(setenv(names[0], at.sun_path, 1), 0);
+    fixture_host(&f);
+    struct fl_host_config config = fixture_config(PLUGIN("hostile"));
+    config.sandbox.environment = names;
+    describe(&f, &d, &config);
+    CHECK_MSG(d.describe.op.code == FL_OK, "%s", d.describe.op.err.text);
+    bool has_seccomp = strstr(d.describe.description->sandbox, ", seccomp, ") != NULL;
+    CHECK_STR(d.describe.description->description,
+              has_seccomp ? "connecting: Operation not permitted" : "connecting: it worked");
+    fl_description_free(&d.describe.description);
+    fixture_close(&f);
+    close(fd);
+    unlink(at.sun_path);
+    rmdir(folder);
 }
 
 static void test_effects_become_annotations_and_silence_is_the_worst(void)
@@ -311,6 +345,7 @@ static void test_descriptions_survive_failing_allocations(void)
 
 static const struct fl_test tests[] = {
     T(a_plugin_is_described_without_opening_it),
+    T(the_process_that_describes_is_confined_as_the_others),
     T(effects_become_annotations_and_silence_is_the_worst),
     T(equal_definitions_have_one_canonical_form),
     T_LIMIT(wrong_tables_are_refused_with_one_sentence, 60),

@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "host_fixture.h"
 
@@ -503,6 +505,97 @@ static void test_a_loopback_port_is_reached_only_if_allowed(void)
     close(fd);
 }
 
+/* A socket that anybody may connect to: with a path, or '@' and a name. */
+static int listen_unix(const char *path, int type)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    memcpy(at.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        at.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    CHECK_INT(bind(fd, (struct sockaddr *)&at, size), 0);
+    if (type == SOCK_STREAM)
+        CHECK_INT(listen(fd, 4), 0);
+    if (path[0] != '@')
+        CHECK_INT(chmod(path, 0777), 0);
+    return fd;
+}
+
+static bool has_seccomp(const struct fixture *f)
+{
+    struct fl_host_instance_info info;
+    fl_host_instance_info(f->instance, &info);
+    return strstr(info.work.sandbox, ", seccomp, ") != NULL;
+}
+
+static void check_not_permitted(struct fixture *f, const char *tool, const char *path)
+{
+    struct trial t;
+    char arguments[128];
+    snprintf(arguments, sizeof arguments, "{\"path\":\"%s\"}", path);
+    fixture_call(f, &t, tool, arguments);
+    CHECK_ENDED(&t);
+    CHECK_MSG(says(&t, "Operation not permitted"), "%s %s: %.*s", tool, path,
+              FL_STR_ARG(t.call.result.content));
+    fl_host_call_fini(&t.call);
+}
+
+/* The runtime's control socket is of the same user where it does not run as root: whoever connects
+ * there is the operator. With network or without, also a child of a child, also by a datagram. */
+static void test_no_unix_socket_is_reached_or_a_plugin_becomes_the_operator(void)
+{
+    char folder[] = "/tmp/flopinio-test-XXXXXX", stream[64], datagram[64], name[64];
+    struct fixture f = { 0 };
+    CHECK(mkdtemp(folder) && chmod(folder, 0755) == 0);
+    snprintf(stream, sizeof stream, "%s/stream", folder);
+    snprintf(datagram, sizeof datagram, "%s/datagram", folder);
+    snprintf(name, sizeof name, "@flopinio-test-%d", (int)getpid());
+    int fds[] = { listen_unix(stream, SOCK_STREAM), listen_unix(name, SOCK_STREAM),
+                  listen_unix(datagram, SOCK_DGRAM) };
+    for (int may_network = 0; may_network <= 1; may_network++) {
+        fixture_host(&f);
+        f.config = fixture_config(HOSTILE);
+        f.config.sandbox.may_network = may_network != 0;
+        fixture_instance(&f);
+        check_next_call(&f);
+        if (!has_seccomp(&f))
+            fl_test_skip("this kernel has no seccomp filters");
+        check_not_permitted(&f, "connect_unix", stream);
+        check_not_permitted(&f, "connect_unix", name);
+        check_not_permitted(&f, "connect_from_child", stream);
+        check_not_permitted(&f, "connect_datagram", datagram);
+        fixture_close(&f);
+        f.instance = NULL;
+    }
+    for (size_t i = 0; i < FL_COUNTOF(fds); i++)
+        close(fds[i]);
+    unlink(stream);
+    unlink(datagram);
+    rmdir(folder);
+}
+
+static void test_what_no_filter_or_ruleset_sees_is_refused(void)
+{
+    static const char *const tools[] = { "open_ring",    "read_parent",  "mark_parent",
+                                         "share_memory", "trace_parent", "send_datagram" };
+    struct fixture f = { 0 };
+    struct trial t;
+    fixture_open(&f, HOSTILE);
+    check_next_call(&f);
+    if (!has_seccomp(&f))
+        fl_test_skip("this kernel has no seccomp filters");
+    for (size_t i = 0; i < FL_COUNTOF(tools); i++)
+        check_not_permitted(&f, tools[i], "");
+    fixture_call(&f, &t, "run_from_memory", "{}");
+    CHECK_TEXT(&t, "Permission denied");
+    fl_host_call_fini(&t.call);
+    fixture_call(&f, &t, "keep_house", "{}"); /* and what is its own stays */
+    CHECK_TEXT(&t, "it worked");
+    fl_host_call_fini(&t.call);
+    fixture_close(&f);
+}
+
 /* ---- while it starts ---- */
 
 static void check_start(const char *key, int value, int64_t start_ms, enum fl_code code,
@@ -581,6 +674,8 @@ static const struct fl_test tests[] = {
     T(the_parent_cannot_be_stopped),
     T(no_program_can_be_run),
     T(a_loopback_port_is_reached_only_if_allowed),
+    T(no_unix_socket_is_reached_or_a_plugin_becomes_the_operator),
+    T(what_no_filter_or_ruleset_sees_is_refused),
     T(a_crash_while_opening_is_not_started),
     T(a_hang_while_opening_is_not_started),
     T(a_program_that_cannot_be_started_is_not_started),

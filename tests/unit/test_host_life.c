@@ -4,8 +4,10 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "host_fixture.h"
+#include "runtime/host/seccomp.h"
 
 /* ---- life of the process ---- */
 
@@ -301,6 +303,65 @@ static void test_a_kernel_without_landlock_is_said_and_does_not_fail(void)
     fixture_close(&f);
 }
 
+static void check_says(struct fixture *f, const char *tool, const char *text)
+{
+    struct trial t;
+    fixture_call(f, &t, tool, "{\"path\":\"/run/dbus/system_bus_socket\"}");
+    CHECK_ENDED(&t);
+    CHECK_MSG(memmem(t.call.result.content.p, t.call.result.content.n, text, strlen(text)),
+              "%s: %.*s", tool, FL_STR_ARG(t.call.result.content));
+    fl_host_call_fini(&t.call);
+}
+
+/* Signals, programs and sockets are no matter of files. */
+static void test_without_landlock_seccomp_still_holds(void)
+{
+    struct fixture f = { 0 };
+    struct fl_host_instance_info info;
+    if (!take_landlock_away())
+        fl_test_skip("no seccomp filters here");
+    fixture_open(&f, PLUGIN("hostile"));
+    check_says(&f, "connect_unix", "Operation not permitted");
+    fl_host_instance_info(f.instance, &info);
+    CHECK_MSG(strstr(info.work.sandbox, ", seccomp, ") && strstr(info.work.sandbox, "no network"),
+              "%s", info.work.sandbox);
+    check_says(&f, "stop_parent", "Operation not permitted");
+    check_says(&f, "run_program", "Permission denied");
+    check_says(&f, "keep_house", "it worked");
+    fixture_close(&f);
+}
+
+/* prctl(PR_SET_SECCOMP) answers from now on as a kernel that was built without it. */
+static void take_seccomp_away(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { FL_COUNTOF(code), code };
+    CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void test_a_kernel_without_seccomp_is_said_and_does_not_fail(void)
+{
+    struct fixture f = { 0 };
+    struct fl_host_instance_info info;
+    if (!fl_seccomp_is_there())
+        fl_test_skip("no seccomp filters here");
+    take_seccomp_away();
+    CHECK(!fl_seccomp_is_there());
+    fixture_open(&f, PLUGIN("hostile"));
+    check_says(&f, "fine", "fine");
+    fl_host_instance_info(f.instance, &info);
+    CHECK_MSG(strstr(info.work.sandbox, ", no seccomp in this kernel, "), "%s", info.work.sandbox);
+    fixture_close(&f);
+}
+
 static void test_very_long_times_are_no_overflow(void)
 {
     struct fixture f = { 0 };
@@ -421,6 +482,8 @@ static const struct fl_test tests[] = {
     T(previews_cannot_write_where_the_work_can),
     T(configurations_that_cannot_work_are_refused),
     T(a_kernel_without_landlock_is_said_and_does_not_fail),
+    T(without_landlock_seccomp_still_holds),
+    T(a_kernel_without_seccomp_is_said_and_does_not_fail),
     T(very_long_times_are_no_overflow),
     T(users_are_names_or_numbers_and_never_root),
     T(the_header_compiles_alone_as_c11_and_cxx17),
