@@ -55,3 +55,15 @@ void fl_alert_away(struct fl_tx *tx, const struct fl_uuid *person, struct fl_str
     else
         fl_store_alert_person(tx, FL_ALERT_DELEGATION, fl_str_of(text), person);
 }
+
+void fl_alert_canary(struct fl_tx *tx, const struct fl_approval *row, struct fl_str by)
+{
+    char id[FL_UUID_TEXT];
+    put(tx, "canary",
+        fl_arena_printf(tx->arena,
+                        "%.*s approved a test (%s, %.*s as if for %.*s) that was to be rejected; "
+                        "nothing ran",
+                        FL_STR_ARG(by), fl_uuid_format(&row->id, id), FL_STR_ARG(row->tool),
+                        FL_STR_ARG(row->agent)),
+        &row->id);
+}

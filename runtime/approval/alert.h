@@ -9,6 +9,8 @@
 /* FL_NOMEM: nothing of it may be committed. */
 enum fl_code fl_alert_glass(struct fl_tx *tx, const struct fl_approval *row, struct fl_str by,
                             struct fl_str reason, struct fl_err *err) FL_MUST_CHECK;
+/* People approved a call that nobody made. */
+void fl_alert_canary(struct fl_tx *tx, const struct fl_approval *row, struct fl_str by);
 /* Once for each approval, however often somebody finds it. */
 void fl_alert_tampered(struct fl_tx *tx, const struct fl_approval *row);
 /* For whoever is away by it, whoever set it: it may have been set with a passphrase of theirs that

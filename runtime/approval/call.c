@@ -102,9 +102,11 @@ FL_STEP(begin)
                                       &c->principal->organization_id, &c->org));
 }
 
-/* Denied, with the audit row in front of the answer. */
+/* Denied, with the audit row in front of the answer; a canary, whose own event says so, without. */
 static fl_next deny(struct fl_call *c, const char *why, struct fl_str reason)
 {
+    if (c->canary)
+        return outcome(c, FL_OUTCOME_DENIED, reason);
     c->core->stats.denied++;
     fl_call_event(c, FL_AUDIT_CALL_DENIED);
     fl_audit_z(&c->event, "why", why);
@@ -115,10 +117,10 @@ static fl_next deny(struct fl_call *c, const char *why, struct fl_str reason)
 
 static fl_next refuse(struct fl_call *c, enum fl_code code, const char *why, const char *text)
 {
-    deny(c, why, fl_str_of(text));
+    fl_next then = deny(c, why, fl_str_of(text));
     c->end = FL_CALL_ERROR;
     fl_err_set(&c->err, code, "%s", text);
-    return &S_audit;
+    return then;
 }
 
 static struct fl_str stopped_text(struct fl_call *c, struct fl_str reason)
@@ -149,6 +151,7 @@ FL_STEP(resolve)
         fl_org_stopped(c->org, c->principal->agent, &c->principal->owner_id, c->found);
     if (stop)
         return deny(c, "stopped", stopped_text(c, stop->reason));
+    c->can_task |= c->canary && c->found->task == FLOPINIO_TASK_REQUIRED;
     if (c->found->task == FLOPINIO_TASK_REQUIRED && !c->can_task) {
         c->end = FL_CALL_NEEDS_TASKS;
         return &S_respond;
@@ -171,9 +174,11 @@ FL_STEP(validate)
         return &S_policy;
     if (code == FL_NOMEM)
         return fl_fail_with(f, code, "%s", err.text);
-    c->core->stats.invalid++;
     c->end = FL_CALL_INVALID;
     c->err = err;
+    if (c->canary)
+        return &S_respond;
+    c->core->stats.invalid++;
     fl_call_event(c, FL_AUDIT_CALL_INVALID);
     return &S_audit;
 }
@@ -192,6 +197,8 @@ FL_STEP(policy)
         return &S_respond;
     switch (c->verdict.effect) {
     case FL_EFFECT_ALLOW:
+        if (c->canary)
+            return deny(c, "canary", FL_STR("the policy lets it run without asking"));
         if (!c->verdict.is_standing && !wants_task(c)) {
             if (c->found->is_slow && c->on_slow)
                 c->on_slow(c);
@@ -201,6 +208,8 @@ FL_STEP(policy)
         return &S_intake;
     case FL_EFFECT_ASK:
         fl_call_find_grant(c);
+        if (c->canary && c->grant)
+            return deny(c, "canary", FL_STR("a grant lets it run without asking"));
         return c->found->has_preview && !c->grant ? &S_preview : &S_intake;
     default: return deny(c, "policy", fl_str_of(c->verdict.text));
     }
@@ -314,7 +323,7 @@ static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires
     c->state = c->row.state;
     c->created_at_ms = c->changed_at_ms = created_at_ms;
     c->expires_at_ms = expires_at_ms;
-    c->core->stats.held += c->row.state == FL_APPROVAL_PENDING;
+    c->core->stats.held += c->row.state == FL_APPROVAL_PENDING && !c->canary;
     c->core->stats.permitted += !fl_uuid_is_zero(&c->row.grant_id);
     if (goes_to_channels(c))
         fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
@@ -336,6 +345,8 @@ FL_STEP(taken_in)
 {
     struct fl_call *c = fl_call_of(f);
     const struct fl_intake *in = &c->taken.result;
+    if (f->op.code == FL_CONFLICT && c->canary)
+        return deny(c, "canary", FL_STR("one waits already"));
     if (f->op.code == FL_CONFLICT && ++c->tries < FL_CALL_TRIES)
         return &S_intake; /* the same idempotency key at the same moment: now it is a repeat */
     if (f->op.code == FL_CANCELLED)
@@ -439,6 +450,7 @@ FL_STEP(look)
                                 .organization = c->principal->organization_id,
                                 .id = c->approval_id,
                                 .only_agent = c->principal->agent_id,
+                                .is_canary = c->canary != NULL,
                                 .wants_result = true,
                                 .wants_edited = true };
     return fl_await(f, &S_looked, fl_look_start(&f->op, &c->look));
@@ -551,6 +563,8 @@ FL_STEP(looked)
     if (done)
         return finish(c, done);
     if (c->is_status)
+        return outcome(c, FL_OUTCOME_PENDING, (struct fl_str){ NULL, 0 });
+    if (row->wait_mode == FL_WAIT_LEFT && c->canary) /* this worker was taken for dead meanwhile */
         return outcome(c, FL_OUTCOME_PENDING, (struct fl_str){ NULL, 0 });
     if (row->wait_mode == FL_WAIT_LEFT && !c->leave) {
         c->is_held_here = false; /* or this worker was taken for dead while the database was away */

@@ -46,6 +46,14 @@ enum fl_call_leave {
     FL_LEAVE_CANCELLED /* the client said that it does not want it any more */
 };
 
+/* Nobody made the call: it is filed for people as a test, and never runs (canary.h). */
+struct fl_call_canary {
+    struct fl_uuid id;
+    struct fl_str name, by;
+    enum fl_actor actor;
+    struct fl_uuid actor_id;
+};
+
 struct fl_call {
     struct fl_flow flow;
     /* ---- inputs, set between fl_call_new and the start; texts are copied by the start ---- */
@@ -59,6 +67,7 @@ struct fl_call {
     int64_t hold_ms;                                    /* answer "pending" after so long */
     struct fl_uuid wait_for; /* approval_wait, approval_status: this approval instead of a call */
     bool is_status;          /* approval_status: look once, wait for nothing, run nothing */
+    const struct fl_call_canary *canary; /* NULL: an agent's. Outlives the call */
     void *user;
     void (*on_waiting)(struct fl_call *call); /* people are asked; may be NULL; may come again */
     void (*on_slow)(struct fl_call *call);    /* a read that takes its time begins; may be NULL */

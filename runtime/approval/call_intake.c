@@ -118,8 +118,11 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
     uint8_t *fingerprint = fl_arena_alloc(c->arena, FL_SHA256_BYTES);
     if (!fingerprint)
         return fl_err_code(err, FL_NOMEM);
-    fl_call_fingerprint(c->core->keys, &p->organization_id, &p->agent_id, c->tool, c->canonical,
-                        fingerprint);
+    if (c->canary) /* nothing that the agent asks for is like it */
+        fl_random(fingerprint, FL_SHA256_BYTES);
+    else
+        fl_call_fingerprint(c->core->keys, &p->organization_id, &p->agent_id, c->tool, c->canonical,
+                            fingerprint);
     const char *preview_kind = row->preview_kind ? row->preview_kind : "none";
     struct fl_str precondition = row->precondition;
     *row = (struct fl_approval_new){
@@ -153,6 +156,7 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .expires_ms = expires_ms,
         .pending_max = c->core->limits.pending_max,
         .grant_id = c->grant ? c->grant->id : (struct fl_uuid){ { 0 } },
+        .canary_id = c->canary ? c->canary->id : (struct fl_uuid){ { 0 } },
         .revision = c->org->revision,
     };
     if (is_task)

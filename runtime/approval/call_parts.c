@@ -158,8 +158,14 @@ void fl_call_event(struct fl_call *c, enum fl_audit_kind kind)
 {
     struct fl_principal *p = c->principal;
     bool has_row = kind >= FL_AUDIT_APPROVAL_REQUESTED && kind <= FL_AUDIT_APPROVAL_TAMPERED;
-    fl_audit_init(&c->event, &p->organization_id, kind, FL_ACTOR_AGENT, &p->agent_id,
-                  has_row ? "approval" : "call", has_row ? &c->row.id : NULL);
+    fl_audit_init(&c->event, &p->organization_id, kind,
+                  c->canary ? c->canary->actor : FL_ACTOR_AGENT,
+                  c->canary ? &c->canary->actor_id : &p->agent_id, has_row ? "approval" : "call",
+                  has_row ? &c->row.id : NULL);
+    if (c->canary) {
+        fl_audit_text(&c->event, "canary", c->canary->name);
+        fl_audit_text(&c->event, "by", c->canary->by);
+    }
     fl_audit_text(&c->event, "agent", p->agent);
     fl_audit_uuid(&c->event, "credential", &p->credential_id, c->arena);
     fl_audit_text(&c->event, "tool",
@@ -286,8 +292,9 @@ void fl_call_arm_hold(struct fl_call *c)
 static enum fl_code seal_event(struct fl_call *c, enum fl_audit_kind kind)
 {
     struct fl_principal *p = c->principal;
-    fl_audit_init(&c->event, &p->organization_id, kind, FL_ACTOR_AGENT, &p->agent_id, "approval",
-                  &c->approval_id);
+    fl_audit_init(&c->event, &p->organization_id, kind,
+                  c->canary ? FL_ACTOR_SYSTEM : FL_ACTOR_AGENT,
+                  c->canary ? &c->core->worker : &p->agent_id, "approval", &c->approval_id);
     return fl_audit_seal(&c->event, c->arena, &c->flow.op.err);
 }
 

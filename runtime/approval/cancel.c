@@ -33,7 +33,9 @@ FL_STEP(opened)
 
 static bool is_theirs(const struct fl_cancel *c, const struct fl_approval *row)
 {
-    return (fl_uuid_is_zero(&c->only_agent) || fl_uuid_cmp(&c->only_agent, &row->agent_id) == 0) &&
+    bool is_agents = !fl_uuid_is_zero(&c->only_agent);
+    return !(is_agents && fl_approval_is_canary(row)) &&
+           (!is_agents || fl_uuid_cmp(&c->only_agent, &row->agent_id) == 0) &&
            (fl_uuid_is_zero(&c->only_owner) || fl_uuid_cmp(&c->only_owner, &row->owner_id) == 0);
 }
 

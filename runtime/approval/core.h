@@ -66,6 +66,7 @@ struct fl_core {
         uint64_t dispatched, succeeded, failed, unknown, voided, decided;
         uint64_t approved, decided_fast; /* of `decided`; fast: within two seconds */
         uint64_t decide_ms; /* from the call to the decision, of all of them together */
+        uint64_t canaries_caught, canaries_approved, canaries_missed; /* in none of the others */
     } stats;
 };
 

@@ -238,6 +238,39 @@ static void describe(struct fl_decide *d)
     fl_buf_fini(&progress);
 }
 
+/* Where votes lead that are enough. A canary is never approved: the row ends, and says why. */
+static enum fl_approval_state approved(const struct fl_decide *d)
+{
+    return fl_approval_is_canary(&d->row) ? FL_APPROVAL_CANCELLED : FL_APPROVAL_APPROVED;
+}
+
+/* What the row says of how it ended; p NULL: nothing. */
+static struct fl_str ending(struct fl_decide *d)
+{
+    if (d->state == FL_APPROVAL_REJECTED)
+        return d->reason;
+    if (d->state != FL_APPROVAL_CANCELLED)
+        return (struct fl_str){ NULL, 0 };
+    char *text = fl_arena_printf(d->arena, "%.*s approved it", FL_STR_ARG(d->person_name));
+    return fl_str_of(text ? text : "it was approved");
+}
+
+/* Beside the event of the deciding vote: what it says of who approves. */
+static void canary_event(struct fl_decide *d)
+{
+    struct fl_audit_event e;
+    if (!fl_approval_is_canary(&d->row) || !d->is_decided)
+        return;
+    bool is_caught = d->state == FL_APPROVAL_REJECTED;
+    event(d, &e, is_caught ? FL_AUDIT_CANARY_CAUGHT : FL_AUDIT_CANARY_APPROVED);
+    fl_audit_text(&e, "agent", d->row.agent);
+    fl_audit_text(&e, "tool", d->row.tool);
+    fl_audit_z(&e, "progress", d->progress);
+    fl_audit_append(&e, d->tx);
+    if (!is_caught)
+        fl_alert_canary(d->tx, &d->row, d->person_name);
+}
+
 /* A vote was taken back from what is approved and not claimed yet. */
 static void undo(struct fl_decide *d)
 {
@@ -300,12 +333,13 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
         return fl_err_set(err, FL_CONFLICT, "the votes decide it already");
     describe(d);
     d->is_decided = d->quorum.state != FL_QUORUM_OPEN;
-    d->state = d->quorum.state == FL_QUORUM_APPROVED   ? FL_APPROVAL_APPROVED
+    d->state = d->quorum.state == FL_QUORUM_APPROVED   ? approved(d)
                : d->quorum.state == FL_QUORUM_REJECTED ? FL_APPROVAL_REJECTED
                                                        : FL_APPROVAL_PENDING;
     event(d, &e,
           d->state == FL_APPROVAL_APPROVED    ? FL_AUDIT_APPROVAL_APPROVED
           : d->state == FL_APPROVAL_REJECTED  ? FL_AUDIT_APPROVAL_REJECTED
+          : d->state == FL_APPROVAL_CANCELLED ? FL_AUDIT_APPROVAL_CANCELLED
           : d->verdict == FL_VERDICT_WITHDRAW ? FL_AUDIT_APPROVAL_WITHDRAWN
                                               : FL_AUDIT_APPROVAL_VOTED);
     fl_audit_bool(&e, "approves", approves);
@@ -316,11 +350,11 @@ static enum fl_code vote(struct fl_decide *d, struct fl_err *err)
         fl_audit_bool(&e, "owner_decided", true);
     fl_audit_text(&e, "for", for_people);
     fl_audit_append(&e, d->tx);
+    canary_event(d);
     if (d->is_decided)
         d->q_moved = fl_store_approval_decide(
-            d->tx, &d->approval, d->state, d->person_name,
-            d->state == FL_APPROVAL_REJECTED ? d->reason : (struct fl_str){ NULL, 0 },
-            d->may_ask_again, d->state == FL_APPROVAL_APPROVED ? d->ask->undo_ms : 0);
+            d->tx, &d->approval, d->state, d->person_name, ending(d), d->may_ask_again,
+            d->state == FL_APPROVAL_APPROVED ? d->ask->undo_ms : 0);
     return FL_OK;
 }
 
@@ -351,22 +385,29 @@ static enum fl_code break_glass(struct fl_decide *d, struct fl_err *err)
         return code;
     if (d->quorum.state == FL_QUORUM_REJECTED)
         return fl_err_set(err, FL_CONFLICT, "the votes reject it already");
+    bool is_canary = fl_approval_is_canary(&d->row);
     struct fl_str owners = owners_of(d);
-    code = fl_alert_glass(d->tx, &d->row, d->person_name, d->reason, err);
+    code = is_canary ? FL_OK : fl_alert_glass(d->tx, &d->row, d->person_name, d->reason, err);
     if (code)
         return code;
     describe(d);
     fl_store_vote_put(d->tx, &d->approval, &d->person, true, d->reason, "break-glass", true, false,
                       (struct fl_str){ NULL, 0 });
     d->is_decided = true;
-    d->state = FL_APPROVAL_APPROVED;
-    event(d, &e, FL_AUDIT_APPROVAL_APPROVED);
+    d->state = approved(d);
+    event(d, &e, is_canary ? FL_AUDIT_APPROVAL_CANCELLED : FL_AUDIT_APPROVAL_APPROVED);
     fl_audit_bool(&e, "approves", true);
     fl_audit_bool(&e, "break_glass", true);
     fl_audit_z(&e, "progress", d->progress);
     fl_audit_text(&e, "reason", d->reason);
     fl_audit_hex(&e, "binding", d->row.binding_digest.p, d->row.binding_digest.n);
     fl_audit_append(&e, d->tx);
+    if (is_canary) { /* no call was let through: there is nothing to review */
+        canary_event(d);
+        d->q_moved = fl_store_approval_decide(d->tx, &d->approval, d->state, d->person_name,
+                                              ending(d), false, 0);
+        return FL_OK;
+    }
     event(d, &e, FL_AUDIT_APPROVAL_GLASS);
     fl_audit_text(&e, "reason", d->reason);
     fl_audit_text(&e, "owners", owners);
@@ -393,6 +434,8 @@ static enum fl_code review(struct fl_decide *d)
 static enum fl_code reopen(struct fl_decide *d, struct fl_err *err)
 {
     struct fl_audit_event e;
+    if (fl_approval_is_canary(&d->row))
+        return fl_err_set(err, FL_CONFLICT, "it was a test: no agent asked for it");
     if (d->row.may_ask_again)
         return fl_err_set(err, FL_CONFLICT, "the agent may ask again already");
     d->q_moved = fl_store_approval_reopen(d->tx, &d->approval);
@@ -421,6 +464,12 @@ static void expire(struct fl_decide *d)
                            (struct fl_str){ NULL, 0 });
     fl_audit_init(&e, &d->organization, FL_AUDIT_APPROVAL_EXPIRED, FL_ACTOR_SYSTEM,
                   &d->core->worker, "approval", &d->approval);
+    fl_audit_append(&e, d->tx);
+    if (!fl_approval_is_canary(&d->row))
+        return;
+    d->core->stats.canaries_missed++;
+    fl_audit_init(&e, &d->organization, FL_AUDIT_CANARY_MISSED, FL_ACTOR_SYSTEM, &d->core->worker,
+                  "approval", &d->approval);
     fl_audit_append(&e, d->tx);
 }
 
@@ -504,6 +553,12 @@ static void count(struct fl_core_stats *stats, enum fl_approval_state state, int
     stats->decided_fast += took_ms < FAST_MS;
 }
 
+static void count_canary(struct fl_core_stats *stats, enum fl_approval_state state)
+{
+    stats->canaries_caught += state == FL_APPROVAL_REJECTED;
+    stats->canaries_approved += state == FL_APPROVAL_CANCELLED;
+}
+
 /* Whoever waits goes on; what may run from now on, at once. */
 static void wake(struct fl_decide *d)
 {
@@ -523,13 +578,25 @@ enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
     char span[FL_TIME_BYTES];
     if (d->q_moved && fl_rows(d->q_moved) != 1) /* cannot be under the lock */
         return fl_err_set(err, FL_INTERNAL, "the approval changed under its lock");
-    if (d->is_decided)
+    bool is_canary = fl_approval_is_canary(&d->row);
+    if (d->is_decided && is_canary)
+        count_canary(&d->core->stats, d->state);
+    else if (d->is_decided)
         count(&d->core->stats, d->state, fl_cell_int(d->q_moved, 0, 0));
     wake(d);
     if (d->verdict == FL_VERDICT_REOPEN)
         snprintf(d->text, sizeof d->text, "the agent may ask again");
     else if (d->verdict == FL_VERDICT_REVIEW)
         snprintf(d->text, sizeof d->text, "reviewed");
+    else if (is_canary && d->state == FL_APPROVAL_CANCELLED)
+        fl_utf8_format(d->text, sizeof d->text,
+                       "this was a test: nothing ran. No agent asked for %.*s, and it should have "
+                       "been rejected",
+                       FL_STR_ARG(d->row.tool));
+    else if (is_canary && d->state == FL_APPROVAL_REJECTED)
+        snprintf(d->text, sizeof d->text,
+                 "rejected; this was a test, and rejecting it was right: "
+                 "thank you");
     else if (d->verdict == FL_VERDICT_BREAK_GLASS)
         snprintf(d->text, sizeof d->text, "approved by you alone; a review is due within 24 h");
     else if (d->state == FL_APPROVAL_VOIDED)

@@ -20,6 +20,7 @@ FL_STEP_DECLARE(open);
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(locked);
 FL_STEP_DECLARE(refused);
+FL_STEP_DECLARE(caught);
 FL_STEP_DECLARE(moved);
 FL_STEP_DECLARE(done);
 
@@ -310,6 +311,25 @@ static void event(struct fl_edit *e, struct fl_audit_event *ev, enum fl_audit_ki
     fl_audit_z(ev, "via", e->via);
 }
 
+/* Nobody asked for it, so nothing takes its place: whoever saw that it is wrong has caught it. */
+static void write_canary(struct fl_edit *e)
+{
+    struct fl_audit_event ev;
+    struct fl_str reason = e->reason.n ? e->reason : FL_STR("its arguments were to be changed");
+    e->q_moved = fl_store_approval_decide(&e->tx, &e->approval, FL_APPROVAL_REJECTED,
+                                          e->person_name, reason, false, 0);
+    fl_store_vote_put(&e->tx, &e->approval, &e->person, false, reason, e->via, false, false,
+                      (struct fl_str){ NULL, 0 });
+    event(e, &ev, FL_AUDIT_APPROVAL_REJECTED, &e->approval);
+    fl_audit_z(&ev, "what", "edit");
+    fl_audit_text(&ev, "reason", reason);
+    fl_audit_append(&ev, &e->tx);
+    event(e, &ev, FL_AUDIT_CANARY_CAUGHT, &e->approval);
+    fl_audit_text(&ev, "agent", e->row.agent);
+    fl_audit_text(&ev, "tool", e->row.tool);
+    fl_audit_append(&ev, &e->tx);
+}
+
 /* The old one ends, the new one begins, each with its events. */
 static enum fl_code write_both(struct fl_edit *e, struct fl_err *err)
 {
@@ -370,11 +390,29 @@ FL_STEP(locked)
             fl_alert_tampered(&e->tx, &e->row);
         return fl_await(f, &S_refused, fl_tx_commit(&f->op, &e->tx));
     }
+    if (code == FL_OK && fl_approval_is_canary(&e->row)) {
+        write_canary(e);
+        return fl_await(f, &S_caught, fl_tx_commit(&f->op, &e->tx));
+    }
     if (code == FL_OK)
         code = write_both(e, &e->refusal);
     if (code)
         return fl_fail_with(f, code, "%s", e->refusal.text);
     return fl_await(f, &S_moved, fl_tx_round(&f->op, &e->tx));
+}
+
+FL_STEP(caught)
+{
+    struct fl_edit *e = edit_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (fl_rows(e->q_moved) != 1)
+        return fl_fail_with(f, FL_INTERNAL, "the approval changed under its lock");
+    e->core->stats.canaries_caught++;
+    fl_hub_changed(e->core->hub, &e->organization, &e->approval);
+    return fl_fail_with(f, FL_CONFLICT,
+                        "this was a test, which is rejected now: thank you; nothing takes its "
+                        "place");
 }
 
 FL_STEP(refused)

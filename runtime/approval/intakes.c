@@ -170,7 +170,7 @@ static void add_round(struct shot *s, unsigned round)
         if (e->round != round)
             continue;
         e->at = 0;
-        if (!fl_uuid_is_zero(&e->row->grant_id)) {
+        if (!fl_uuid_is_zero(&e->row->grant_id) || !fl_uuid_is_zero(&e->row->canary_id)) {
             e->q = fl_store_approval_intake(&s->tx, e->row, e->audit);
             continue;
         }

@@ -57,8 +57,9 @@ static enum fl_code take(struct fl_look *l, struct fl_err *err)
     bool is_read = fl_store_approval_read(l->q_row, 0, l->arena, &l->row);
     if (!is_read && fl_rows(l->q_row) == 1)
         return fl_err_code(err, FL_NOMEM);
-    if (!is_read ||
-        (!fl_uuid_is_zero(&l->only_agent) && fl_uuid_cmp(&l->only_agent, &l->row.agent_id) != 0))
+    bool is_agents = !fl_uuid_is_zero(&l->only_agent);
+    if (!is_read || (is_agents && (fl_uuid_cmp(&l->only_agent, &l->row.agent_id) != 0 ||
+                                   fl_approval_is_canary(&l->row) != l->is_canary)))
         return fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
     enum fl_code code = FL_OK;
     if (l->q_content && fl_rows(l->q_content) == 1)

@@ -14,7 +14,8 @@ struct fl_look {
     struct fl_uuid organization, id; /* id zero: by task_id */
     struct fl_str task_id;
     struct fl_uuid only_agent; /* zero, or whose it must be: another one's is not found, and nothing
-                                * of it is opened */
+                                * of it is opened; nor is a canary, which no agent made, */
+    bool is_canary;            /* but by the one who filed it */
     bool wants_result;         /* of a finished one */
     bool wants_arguments;      /* with preview and justification; checks the digest */
     bool wants_edited;         /* with wants_result: the arguments, if a person changed them */

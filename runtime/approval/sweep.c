@@ -7,6 +7,7 @@
 #include "flopinio/base/flow.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/approval/canary.h"
 #include "runtime/approval/delegation.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/org.h"
@@ -40,7 +41,7 @@ struct due_batch {
     struct fl_uuid organization;
     enum fl_due what;
     struct fl_list link;
-    size_t count, cap;
+    size_t count, cap, missed; /* canaries among them */
     struct fl_uuid *ids;
 };
 
@@ -74,7 +75,7 @@ struct fl_sweep {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
-    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_delegations, *q_moved;
+    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_delegations, *q_canaries, *q_moved;
     struct counting counting;
     struct partitioning partitioning;
     struct fl_list batches; /* due_batch */
@@ -229,6 +230,7 @@ FL_STEP(ask)
     s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
     s->q_stops = fl_store_stops_over(tx);
     s->q_delegations = fl_store_sweep_delegations(tx);
+    s->q_canaries = s->round % 3 == 1 ? fl_store_sweep_canaries(tx) : NULL;
     if (s->round % 60 == 0)
         fl_store_sessions_old(tx, SESSION_MS);
     s->round++;
@@ -342,6 +344,11 @@ FL_STEP(told)
         struct fl_uuid org = fl_cell_uuid(s->q_ready, i, 0), id = fl_cell_uuid(s->q_ready, i, 1);
         fl_runner_kick(s->core, &org, &id);
     }
+    for (int i = 0; s->q_canaries && i < fl_rows(s->q_canaries); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_canaries, i, 0);
+        struct fl_uuid id = fl_cell_uuid(s->q_canaries, i, 1);
+        fl_canary_kick(s->core, &org, &id);
+    }
     s->stop_at = 0;
     keep_turned(s);
     s->lift = (struct fl_stop_lift){ .core = s->core };
@@ -401,8 +408,14 @@ FL_STEP(batch_opened)
     return fl_await(f, &S_batch_moved, fl_tx_round(&f->op, &s->tx));
 }
 
+/* Nobody decided it in its time. */
+static bool is_missed(const struct due_batch *b, bool is_canary)
+{
+    return is_canary && (b->what == FL_DUE_EXPIRE || b->what == FL_DUE_CANCEL);
+}
+
 static void append_audit(struct fl_sweep *s, const struct due_batch *b, const struct fl_uuid *id,
-                         struct fl_str from)
+                         struct fl_str from, bool is_canary)
 {
     static const enum fl_audit_kind kinds[] = { [FL_DUE_EXPIRE] = FL_AUDIT_APPROVAL_EXPIRED,
                                                 [FL_DUE_RELEASE] = FL_AUDIT_APPROVAL_RELEASED,
@@ -413,6 +426,11 @@ static void append_audit(struct fl_sweep *s, const struct due_batch *b, const st
     fl_audit_init(&e, &b->organization, kinds[b->what], FL_ACTOR_SYSTEM, &s->core->worker,
                   "approval", id);
     fl_audit_text(&e, "from", from);
+    fl_audit_append(&e, &s->tx);
+    if (!is_missed(b, is_canary))
+        return;
+    fl_audit_init(&e, &b->organization, FL_AUDIT_CANARY_MISSED, FL_ACTOR_SYSTEM, &s->core->worker,
+                  "approval", id);
     fl_audit_append(&e, &s->tx);
 }
 
@@ -429,17 +447,21 @@ FL_STEP(batch_moved)
     int count = fl_rows(s->q_moved);
     b->count = 0;
     struct fl_str *from = fl_arena_array(s->arena, (size_t)count + 1, sizeof *from);
-    for (int i = 0; from && i < count; i++) {
+    bool *is_canary = fl_arena_array(s->arena, (size_t)count + 1, sizeof *is_canary);
+    for (int i = 0; from && is_canary && i < count; i++) {
         from[i] = fl_arena_str(s->arena, fl_cell(s->q_moved, i, 1));
+        is_canary[i] = fl_cell_bool(s->q_moved, i, 2);
         b->ids[b->count++] = fl_cell_uuid(s->q_moved, i, 0);
     }
-    if (!from || b->count == 0) {
+    if (!from || !is_canary || b->count == 0) {
         fl_tx_abandon(&s->tx);
         drop_batch(b);
         return &S_next_batch;
     }
-    for (size_t i = 0; i < b->count; i++)
-        append_audit(s, b, &b->ids[i], from[i]);
+    for (size_t i = 0; i < b->count; i++) {
+        append_audit(s, b, &b->ids[i], from[i], is_canary[i]);
+        b->missed += is_missed(b, is_canary[i]);
+    }
     return fl_await(f, &S_batch_done, fl_tx_commit(&f->op, &s->tx));
 }
 
@@ -447,6 +469,7 @@ FL_STEP(batch_done)
 {
     struct fl_sweep *s = sweep_of(f);
     struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
+    s->core->stats.canaries_missed += f->op.code == FL_OK ? b->missed : 0;
     for (size_t i = 0; f->op.code == FL_OK && i < b->count; i++) {
         if (b->what == FL_DUE_UNKNOWN) {
             s->core->stats.unknown++;

@@ -93,7 +93,14 @@
     X(IDENTITY_ENABLED, "identity.enabled", "a deactivated chat account is one again")             \
     X(IDENTITY_DEAD, "identity.dead", "mail to a linked address came back for good")               \
     X(DELEGATION_SET, "delegation.set", "somebody decides for a person who is away")               \
-    X(DELEGATION_ENDED, "delegation.ended", "a person decides for themselves alone again")
+    X(DELEGATION_ENDED, "delegation.ended", "a person decides for themselves alone again")         \
+    X(CANARY_SET, "canary.set", "a canary was described: a call that people are to reject")        \
+    X(CANARY_REMOVED, "canary.removed", "a canary was removed")                                    \
+    X(CANARY_FIRED, "canary.fired", "a canary was filed: nobody asked for that call")              \
+    X(CANARY_REFUSED, "canary.refused", "a canary could not be filed")                             \
+    X(CANARY_CAUGHT, "canary.caught", "people rejected a canary")                                  \
+    X(CANARY_APPROVED, "canary.approved", "people approved a canary; nothing ran")                 \
+    X(CANARY_MISSED, "canary.missed", "nobody decided a canary in its time")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,
@@ -121,8 +128,8 @@ struct fl_audit_event {
 };
 
 /* `subject` kinds: "approval", "tool", "agent", "person", "organization", "server", "group",
- * "credential", "token", "policy", "stop", "installation", "call", "channel", "grant". Ids may be
- * NULL. */
+ * "credential", "token", "policy", "stop", "installation", "call", "channel", "grant", "canary".
+ * Ids may be NULL. */
 void fl_audit_init(struct fl_audit_event *event, const struct fl_uuid *organization,
                    enum fl_audit_kind kind, enum fl_actor actor, const struct fl_uuid *actor_id,
                    const char *subject, const struct fl_uuid *subject_id);

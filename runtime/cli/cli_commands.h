@@ -9,6 +9,7 @@ extern const struct fl_cli_command fl_cmd_apply[];
 extern const struct fl_cli_command fl_cmd_approvals[];
 extern const struct fl_cli_command fl_cmd_audit[];
 extern const struct fl_cli_command fl_cmd_backup[];
+extern const struct fl_cli_command fl_cmd_canary[];
 extern const struct fl_cli_command fl_cmd_channel[];
 extern const struct fl_cli_command fl_cmd_connect[];
 extern const struct fl_cli_command fl_cmd_decide[];

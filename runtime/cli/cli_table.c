@@ -32,6 +32,7 @@ const struct fl_cli_topic fl_cli_topics[] = {
     { "", fl_cmd_slack },
     { "", fl_cmd_decide },
     { "", fl_cmd_grant },
+    { "", fl_cmd_canary },
     { "", fl_cmd_stop },
     { "What happened", fl_cmd_audit },
     { "As files", fl_cmd_apply },

@@ -88,6 +88,25 @@ static void check_servers(struct fl_doctor *d)
     json_decref(answer);
 }
 
+static void check_canaries(struct fl_doctor *d)
+{
+    json_t *answer = NULL;
+    size_t i;
+    json_t *canary;
+    if (!ask(d, fl_cli_path(d->cli, "/orgs/{org}/canaries"), &answer))
+        return;
+    json_array_foreach (json_object_get(answer, "items"), i, canary) {
+        const char *note = fl_cli_member(d->cli, canary, "note");
+        if (*note)
+            fl_doctor_say(d, "canaries", FL_DOCTOR_WARN,
+                          "flopinio canary set NAME, with a call that is held, or flopinio canary "
+                          "remove NAME",
+                          "%s: %s was not sent: %s", d->cli->org,
+                          fl_cli_member(d->cli, canary, "name"), note);
+    }
+    json_decref(answer);
+}
+
 void fl_doctor_organizations(struct fl_doctor *d)
 {
     json_t *orgs = NULL;
@@ -112,6 +131,7 @@ void fl_doctor_organizations(struct fl_doctor *d)
         check_policy(d, json_integer_value(json_object_get(org, "policy_version")));
         check_tools(d);
         check_servers(d);
+        check_canaries(d);
     }
     if (json_array_size(json_object_get(orgs, "items")) == 0)
         fl_doctor_say(d, "policy", FL_DOCTOR_WARN, "flopinio init", "there is no organization yet");

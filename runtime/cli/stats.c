@@ -44,6 +44,11 @@ void fl_stats_unmap(struct fl_stats *stats)
       "of the decided ones: within two seconds of the call")                                       \
     X(approvals_decide_milliseconds_total, counter, calls.decide_ms,                               \
       "from the call to the decision, of all decided ones together")                               \
+    X(canaries_caught_total, counter, calls.canaries_caught, "canaries that people rejected")      \
+    X(canaries_approved_total, counter, calls.canaries_approved,                                   \
+      "canaries that people approved; nothing ran")                                                \
+    X(canaries_missed_total, counter, calls.canaries_missed,                                       \
+      "canaries that nobody decided in their time")                                                \
     X(approvals_dispatched_total, counter, calls.dispatched, "approved calls sent to their tool")  \
     X(approvals_succeeded_total, counter, calls.succeeded, "approved calls that succeeded")        \
     X(approvals_failed_total, counter, calls.failed, "approved calls that failed")                 \

@@ -30,7 +30,7 @@ static const struct fl_api_route *const tables[] = {
     fl_api_offboard,  fl_api_agents,    fl_api_credentials, fl_api_tools,  fl_api_policy,
     fl_api_approvals, fl_api_decisions, fl_api_grants,      fl_api_stops,  fl_api_audit,
     fl_api_incident,  fl_api_apply,     fl_api_export,      fl_api_links,  fl_api_channels,
-    fl_api_alerts,    fl_api_quiet,     fl_api_away,        fl_api_slack
+    fl_api_alerts,    fl_api_quiet,     fl_api_away,        fl_api_slack,  fl_api_canaries
 };
 
 enum fl_code fl_api_new(struct fl_core *core, struct fl_people *people,

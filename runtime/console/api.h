@@ -62,7 +62,8 @@ extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl
     fl_api_people[], fl_api_offboard[], fl_api_agents[], fl_api_credentials[], fl_api_tools[],
     fl_api_policy[], fl_api_approvals[], fl_api_decisions[], fl_api_grants[], fl_api_stops[],
     fl_api_audit[], fl_api_incident[], fl_api_apply[], fl_api_export[], fl_api_channels[],
-    fl_api_links[], fl_api_alerts[], fl_api_quiet[], fl_api_away[], fl_api_slack[];
+    fl_api_links[], fl_api_alerts[], fl_api_quiet[], fl_api_away[], fl_api_slack[],
+    fl_api_canaries[];
 
 /* One request. Lives until it was answered and its operation has ended. */
 struct fl_api {

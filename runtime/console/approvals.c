@@ -81,6 +81,8 @@ static void put_head(struct fl_buf *out, const struct fl_api *a, const struct fl
     put_text(out, "reason", row->reason.n ? row->reason : NOTHING);
     put_flag(out, "needs_second_factor", v->ask && v->ask->needs_second_factor);
     put_flag(out, "is_isolated", row->is_isolated);
+    if (fl_approval_is_canary(row) && fl_state_is_final(row->state))
+        put_flag(out, "is_canary", true);
     if (row->review_due_ms) {
         put_flag(out, "is_break_glass", true);
         put_time(out, "review_due_at", row->reviewed_at_ms ? 0 : row->review_due_ms);

@@ -71,6 +71,8 @@ static enum fl_code put_effect(struct fl_buf *out, const struct fl_api *a, int a
     put_text(out, "reason", row->reason);
     fl_buf_printf(out, ",\"was_sent\":%s,\"is_break_glass\":%s",
                   row->dispatched_at_ms ? "true" : "false", row->review_due_ms ? "true" : "false");
+    if (fl_approval_is_canary(row) && fl_state_is_final(row->state))
+        fl_buf_puts(out, ",\"is_canary\":true");
     put_text(out, "sentence", fl_api_sentence(a, in->arena, &view, in->contents[at]));
     fl_buf_putc(out, '}');
     fl_approval_view_fini(&view);

@@ -206,7 +206,7 @@ static void on_expiry(struct fl_timer *timer)
 }
 
 /* ---- looking up ---- */
-static bool read_tools(struct fl_principal *p, struct fl_str csv)
+bool fl_principal_read_tools(struct fl_principal *p, struct fl_str csv)
 {
     struct fl_str copy = fl_arena_str(p->arena, csv);
     size_t count = csv.n ? 1 : 0;
@@ -251,7 +251,7 @@ static struct fl_principal *read_row(struct fl_principals *set, const struct fl_
     p->expires_at_ms = fl_cell_int(q, 0, 13);
     fl_timer_init(&p->expiry, on_expiry);
     if (!p->agent.p || !p->owner.p || !p->client.p || !p->organization.p ||
-        !read_tools(p, fl_cell(q, 0, 12))) {
+        !fl_principal_read_tools(p, fl_cell(q, 0, 12))) {
         fl_arena_free(&arena);
         return NULL;
     }

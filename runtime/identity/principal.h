@@ -70,6 +70,8 @@ void fl_principals_recheck(struct fl_principals *set, const struct fl_uuid *orga
 void fl_principals_on_refused(struct fl_principals *set,
                               void (*on_refused)(void *ctx, struct fl_principal *principal),
                               void *ctx);
+/* The patterns of `tools`, joined with commas, into its arena; false: no memory. */
+bool fl_principal_read_tools(struct fl_principal *principal, struct fl_str csv);
 /* Does the credential reach this tool? */
 bool fl_principal_may_call(const struct fl_principal *principal, struct fl_str tool);
 

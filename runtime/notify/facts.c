@@ -216,6 +216,24 @@ static enum fl_code put_away(struct fl_arena *arena, const struct fl_approval_vi
     return code;
 }
 
+/* What is said of a canary once it is over; before that it is like any other. */
+static struct fl_str next_of(const struct fl_approval *row)
+{
+    if (!fl_approval_is_canary(row) || !fl_state_is_final(row->state))
+        return fl_approval_may_have_run(row) ? FL_STR("it may have run") : FL_STR("");
+    switch (row->state) {
+    case FL_APPROVAL_REJECTED:
+        return FL_STR("this was a test, and rejecting it was right: thank you");
+    case FL_APPROVAL_CANCELLED:
+        if (row->decided_at_ms)
+            return FL_STR("this was a test: nothing ran. No agent asked for it, and it should have "
+                          "been rejected");
+        break;
+    default: break;
+    }
+    return FL_STR("this was a test that nobody decided: nothing ran, and no agent asked for it");
+}
+
 enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v,
                         const struct fl_approval_texts *texts, const struct fl_keyring *keys,
                         const struct fl_uuid *organization, size_t max_bytes, struct fl_card *ret,
@@ -263,7 +281,7 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
                            : FL_STR("an earlier one was found not to have happened"),
         .why_asked = v->why_asked,
         .progress = fl_str_of(v->progress),
-        .next = fl_approval_may_have_run(row) ? FL_STR("it may have run") : FL_STR(""),
+        .next = next_of(row),
         .outcome = texts->is_tampered
                        ? FL_STR("the stored approval does not match its digest: it will not run")
                    : row->reason.n ? row->reason

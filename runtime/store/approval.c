@@ -65,6 +65,7 @@
     X(uuid, edited_to, "a.edited_to")                                                              \
     X(uuid, retry_of, "a.retry_of")                                                                \
     X(uuid, retried_to, RETRIED_TO)                                                                \
+    X(uuid, canary_id, "a.canary_id")                                                              \
     X(flag, is_isolated, "a.is_isolated")                                                          \
     X(number, policy_version, "a.policy_version")                                                  \
     X(text, rule, "a.rule")                                                                        \

@@ -27,6 +27,7 @@ struct fl_approval {
     struct fl_str earlier_editors;     /* ids, a comma between: who changed it before that one */
     struct fl_uuid edited_to;          /* zero, or the changed call in which it goes on */
     struct fl_uuid retried_to;         /* zero, or the one that runs it again */
+    struct fl_uuid canary_id;          /* zero, or nobody asked for it; told when it is over */
     struct fl_uuid agent_owner_id;     /* who owns the agent now; owner_id: who did when it asked */
     enum fl_approval_state state;
     struct fl_str kind, tool, tool_name, agent, owner;
@@ -55,6 +56,12 @@ static inline bool fl_approval_may_have_run(const struct fl_approval *row)
            fl_str_is(row->outcome, FL_APPROVAL_RESTORED);
 }
 
+/* Nobody asked for it: it is a test of who decides, and never runs. */
+static inline bool fl_approval_is_canary(const struct fl_approval *row)
+{
+    return !fl_uuid_is_zero(&row->canary_id);
+}
+
 /* The row as it is first written. Digests and sealed texts are bytes. */
 struct fl_approval_new {
     struct fl_uuid organization, id, agent_id, credential_id, owner_id, server_id, holder;
@@ -80,7 +87,8 @@ struct fl_approval_new {
     struct fl_str mcp_session, mcp_request, mcp_stream; /* legacy HTTP; p NULL otherwise */
     int64_t expires_ms;                                 /* from now, by the database's clock */
     int pending_max;                                    /* waiting approvals an agent may have */
-    struct fl_uuid grant_id; /* zero, or used once with the row, whose author votes for it */
+    struct fl_uuid grant_id;  /* zero, or used once with the row, whose author votes for it */
+    struct fl_uuid canary_id; /* zero, or nobody asked for it: a test of who decides */
     struct fl_uuid edit_of, editor_id; /* as above; never taken for a repeat */
     uint64_t revision; /* of the organization, under which the grant was found to match */
 };
@@ -117,8 +125,8 @@ void fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agen
 /* Refuses or answers by what holds now, else inserts the row and its audit row. */
 struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *row,
                                           const struct fl_audit_row *audit);
-/* The same for many of one organization, each of another agent, and without grant_id, retry_of and
- * edit_of: what comes of one is nothing to the others. */
+/* The same for many of one organization, each of another agent, and without grant_id, retry_of,
+ * edit_of and canary_id: what comes of one is nothing to the others. */
 struct fl_query *fl_store_approval_intakes(struct fl_tx *tx, const struct fl_intake_row *rows,
                                            size_t count);
 /* Of the row `at` of the statement, 0 for one alone. */
@@ -240,7 +248,8 @@ struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_u
                                              const struct fl_audit_row *audit);
 
 /* What time has decided, for many at once, in an open transaction of their organization. Each
- * returns the rows that it moved: approval_id, the state before. Frees the array. */
+ * returns the rows that it moved: approval_id, the state before, was it a canary. Frees the array.
+ */
 enum fl_due {
     FL_DUE_EXPIRE,
     FL_DUE_RELEASE,

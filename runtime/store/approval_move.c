@@ -125,13 +125,13 @@ static struct fl_sql sql_delivered = {
 };
 /* Locks what is still so, moves it, and says what it was; rows that somebody holds are left for the
  * next time. */
-#define DUE(condition, change)                                                                     \
-    "WITH old AS (SELECT approval_id, state FROM approval WHERE organization_id = (SELECT org()) " \
-    "AND approval_id = ANY ($1::uuid[]) AND " condition                                            \
-    " FOR NO KEY UPDATE SKIP LOCKED), " CARDS_OF_OLD ", moved AS (UPDATE approval a SET " change   \
-    " FROM old WHERE a.organization_id = (SELECT "                                                 \
-    "org()) AND a.approval_id = old.approval_id AND " CARDS_LOCKED                                 \
-    " RETURNING a.approval_id) SELECT old.approval_id, old.state FROM old JOIN moved USING "       \
+#define DUE(condition, change)                                                                                          \
+    "WITH old AS (SELECT approval_id, state, canary_id FROM approval WHERE organization_id = (SELECT org()) "           \
+    "AND approval_id = ANY ($1::uuid[]) AND " condition                                                                 \
+    " FOR NO KEY UPDATE SKIP LOCKED), " CARDS_OF_OLD ", moved AS (UPDATE approval a SET " change                        \
+    " FROM old WHERE a.organization_id = (SELECT "                                                                      \
+    "org()) AND a.approval_id = old.approval_id AND " CARDS_LOCKED                                                      \
+    " RETURNING a.approval_id) SELECT old.approval_id, old.state, old.canary_id IS NOT NULL FROM old JOIN moved USING " \
     "(approval_id)"
 static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
     [FL_DUE_EXPIRE] = { "due_expire",

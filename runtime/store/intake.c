@@ -69,7 +69,8 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
     X(46, subject_id, uuid, &a->subject_id)                                                        \
     X(47, leaf, bytea, a->leaf)
 /* And of one alone: what a person had done again ($48) or changed ($51, $52) repeats nothing; a
- * grant ($49) was found at that revision ($50). */
+ * grant ($49) was found at that revision ($50). A canary ($53) repeats nothing by its fingerprint.
+ */
 #define IS_NEW      "($48::uuid IS NULL AND $51::uuid IS NULL)"
 #define IS_IN_FORCE " AND ($49::uuid IS NULL OR o.revision = $50::bigint)"
 
@@ -174,10 +175,10 @@ static struct fl_sql sql_one = {
                      "< u.uses AND " GOES
                      " RETURNING u.person_id, u.has_second_factor, u.expires_at), "
                      "made AS (" MADE(
-                         ", retry_of, grant_id, edit_of, editor_id, decided_by",
+                         ", retry_of, grant_id, edit_of, editor_id, canary_id, decided_by",
                          "least(" EXPIRES
                          ", (SELECT u.expires_at FROM used u)), $48::uuid, $49::uuid, "
-                         "$51::uuid, $52::uuid, (SELECT p.name FROM used u JOIN person p USING "
+                         "$51::uuid, $52::uuid, $53::uuid, (SELECT p.name FROM used u JOIN person p USING "
                          "(person_id))") " AND ($49::uuid IS NULL OR EXISTS (SELECT 1 FROM used)) RETURNING owner_id, created_at, "
                                          "expires_at), "
                                          "voted AS (INSERT INTO vote (organization_id, approval_id, person_id, verdict, via, "
@@ -273,6 +274,7 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
     fl_bind_int(tx, q, (int64_t)r->revision); /* 50 */
     fl_bind_uuid(tx, q, &r->edit_of);
     fl_bind_uuid(tx, q, &r->editor_id);
+    fl_bind_uuid(tx, q, &r->canary_id);
     return q;
 }
 
