@@ -254,8 +254,8 @@ const struct fl_cli_command fl_cmd_approvals[] = {
     { "approvals show", "ID", "shows the whole card of an approval", NULL, FL_CLI_ORG, NULL,
       approvals_show },
     { "approvals alerts", "", "lists what you were to hear, whatever the rules say",
-      "For --as NAME: as an owner, that somebody broke the glass, or that a stored approval was "
-      "changed behind the runtime's back; and that somebody decides for you while you are away. "
+      "For --as NAME: as an owner, that somebody broke the glass or approved a canary, or that a "
+      "stored approval was changed behind the runtime's back; and that somebody decides for you while you are away. "
       "Channels tell it too, in the own chat of whoever is linked.",
       FL_CLI_ORG, alert_flags, approvals_alerts },
     { .name = NULL }
