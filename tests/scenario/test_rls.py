@@ -285,7 +285,7 @@ def functions_that_cross_organizations_are_these(rt):
 
 # What is due, without what it is about: ids, states and times.
 SWEEP = {
-    "sweep_channels", "sweep_counts", "sweep_delegations", "sweep_dispatched", "sweep_due",
+    "sweep_channels", "sweep_counts", "sweep_delegations", "sweep_canaries", "sweep_dispatched", "sweep_due",
     "sweep_key_rows", "sweep_look", "sweep_orphans", "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over",
     "sweep_to_tell", "sweep_unreached",
 }
