@@ -1,7 +1,7 @@
 /* Canary approvals: calls that nobody made, filed at an unpredictable time of the organization's
  * office hours like held ones, which people are to reject. They go the way of an agent's call
  * (call.h) as far as waiting for people; the database lets none of them be approved (migration
- * 033). Loop thread only. */
+ * 034). Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_CANARY_H
 #define FLOPINIO_APPROVAL_CANARY_H
 
