@@ -101,7 +101,8 @@ static void test_what_is_drawn_lies_in_them_and_anywhere(void)
         days[day < 14 ? day : 13]++;
         end_us = us > end_us ? us : end_us;
     }
-    for (int day = 0; day < 14; day++) /* from Thursday on: the weekends are empty, no other day is */
+    for (int day = 0; day < 14;
+         day++) /* from Thursday on: the weekends are empty, no other day is */
         CHECK((days[day] == 0) == (day % 7 == 2 || day % 7 == 3));
     /* Twenty a week: in a tenth of that time. */
     for (int i = 0; i < 100; i++)
