@@ -143,7 +143,7 @@ bool fl_api_members(struct fl_api *a, const char *known)
             at += strcspn(at, " ");
             at += *at == ' ';
         }
-        if (*at && n)
+        if (*at && n && !strchr(key, ' '))
             continue;
         fl_api_error(a, FL_BAD_PARAMS, "'%.60s' is not known here (known: %s)", key,
                      *known ? known : "nothing");

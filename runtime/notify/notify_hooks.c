@@ -1,12 +1,14 @@
 /* Webhooks: /hooks/KIND/ORGANIZATION/NAME. Whatever is wrong (no such channel, another kind, no
  * secret, a forged one) is the same 401, before anything of the body is read. */
+#include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/io/http_site.h"
 #include "runtime/notify/notify_priv.h"
 #include "runtime/store/channel.h"
 
-#define ONCE_MS INT64_C(600000) /* twice the age at which a signed request is refused */
+#define FORGED_MS 1000
+#define ONCE_MS   INT64_C(600000) /* twice the age at which a signed request is refused */
 
 struct hook {
     struct fl_flow flow;
@@ -81,6 +83,21 @@ FL_STEP(found)
     return fl_await(f, &S_opened, fl_tx_submit(&f->op, &h->tx));
 }
 
+/* Anybody who knows a channel's name can send them: a line a second, which counts the others. */
+static void note_forged(const struct hook *h)
+{
+    struct fl_notify *n = h->notify;
+    int64_t now_ms = fl_mono_ms();
+    n->forged++;
+    if (n->forged_ms && now_ms - n->forged_ms < FORGED_MS)
+        return;
+    FL_LOG(WARN, "webhook_forged", FL_KU("org", &h->channel.organization),
+           FL_KV("channel", h->channel.name), FL_KS("from", h->ex->peer->address),
+           FL_KI("count", n->forged));
+    n->forged_ms = now_ms;
+    n->forged = 0;
+}
+
 FL_STEP(opened)
 {
     struct hook *h = hook_of(f);
@@ -92,8 +109,7 @@ FL_STEP(opened)
         return fl_end(f);
     h->is_genuine = h->channel.kind->is_genuine(&h->channel, h->ex, h->body);
     if (!h->is_genuine) {
-        FL_LOG(WARN, "webhook_forged", FL_KU("org", &h->channel.organization),
-               FL_KV("channel", h->channel.name), FL_KS("from", h->ex->peer->address));
+        note_forged(h);
         return fl_end(f);
     }
     if (!h->channel.kind->hook_first)

@@ -59,6 +59,7 @@ struct fl_notify {
     struct fl_notify_nudge nudge;
     struct fl_notify_figures figures;
     unsigned round;
+    int64_t forged_ms, forged; /* fl_mono_ms of the last line about one; how many since */
     bool is_running, is_stopping;
 };
 
