@@ -1,6 +1,6 @@
 """What a test file needs beside the harness: the decorator `case`, and how one case is run.
 
-    @case()                          # within 60 s, on the file's shared runtime
+    @case()                          # in 30 s, on the file's shared runtime
     def approve_once(rt): ...
 
     @case(limit=60, lease_time="500ms", breaks=True)
@@ -35,7 +35,7 @@ ALL = []
 _runtimes = {}  # settings -> Runtime
 
 
-def case(limit=60, breaks=False, long=False, **settings):
+def case(limit=30, breaks=False, long=False, **settings):
     def add(fn):
         if not long or harness.LONG:
             ALL.append(Case(fn, limit, breaks, settings))

@@ -294,7 +294,7 @@ def gets_in(rt, credential):
 # ---------------------------------------------------------------- the cases
 @case(limit=150)
 def a_restored_backup_is_frozen_and_nothing_runs_twice(_rt):
-    rt = Place()
+    rt = Place(execute_time="60s")  # one is dispatched until the backup is made, however long that takes
     work = Work(rt, HOW_MANY)
     org = work.org
     work.make_revocable()
@@ -318,6 +318,7 @@ def a_restored_backup_is_frozen_and_nothing_runs_twice(_rt):
     rt.move_to("data2")
     said = rt.flopinio("restore", saved, "--keys", keys)
     assert "nothing runs until you call: flopinio recover" in said, said
+    rt.settings["execute_time"] = TIMES["execute_time"]  # for so long recover waits
     rt.start_frozen()
     assert open_states(rt) == before
     nothing_moves(work, work.revoked)

@@ -169,7 +169,7 @@ def others_of_the_same_user_do_not_look_into_it(rt):
          "--listen=127.0.0.1:%d" % port, "--metrics-listen=127.0.0.1:%d" % metrics],
         stdout=log, stderr=log, cwd="/", preexec_fn=become_nobody)
     try:
-        wait_for("it to serve", lambda: b" worker_ready " in open(base + "/log", "rb").read(), 30, 0.1)
+        wait_for("it to serve", lambda: b" worker_ready " in open(base + "/log", "rb").read(), 120, 0.1)
         for pid in [serve.pid] + [p for p in children_of(serve.pid)
                                   if command_of(p)[1:2] == ["worker"]]:
             with open("/proc/%d/limits" % pid) as f:
@@ -184,5 +184,5 @@ def others_of_the_same_user_do_not_look_into_it(rt):
                                                    "run/ports.json 644", "run/stdio.sock 666"], seen
     finally:
         serve.terminate()
-        serve.wait(30)
+        serve.wait(60)
         log.close()
