@@ -10,7 +10,7 @@
 #include "runtime/notify/channel.h"
 #include "runtime/notify/facts.h"
 
-#define FL_BATCH_MOST 8 /* cards of a message */
+#define FL_BATCH_MOST 20 /* cards of a message: 2 blocks each in Slack, of 50 */
 
 struct fl_batch_item {
     struct fl_uuid card_id, approval, person;

@@ -9,7 +9,9 @@
 #include "runtime/crypto/secret.h"
 #include "runtime/store/outbox.h"
 
-#define REASON_MAX 2000
+#define REASON_MAX  2000
+#define LINES_WHOLE 6   /* so many answers are told in full */
+#define LINE_BYTES  120 /* of each, where there are more */
 
 FL_STEP_DECLARE(read);
 FL_STEP_DECLARE(next);
@@ -40,6 +42,8 @@ FL_STEP(begin)
     struct fl_many *m = many_of(f);
     if (m->reason.n > REASON_MAX)
         return say(m, "a reason has at most 2000 bytes; nothing was decided");
+    for (size_t i = 0; !m->is_marked && i < m->count; i++)
+        m->refused += m->items[i].is_refused;
     if (!m->is_marked)
         return &S_next;
     begin_tx(m);
@@ -154,14 +158,22 @@ static bool is_one_refusal(const struct fl_many *m)
     return first != NULL;
 }
 
+/* All of them are told in one message, so that many answers are short ones. */
+static void put_line(struct fl_buf *out, const struct fl_many *m, const struct fl_many_item *item)
+{
+    struct fl_str answer = fl_str_of(item->answer[0] ? item->answer : "left as it is");
+    bool is_cut = answer.n > LINE_BYTES && m->count > LINES_WHOLE;
+    if (is_cut)
+        answer.n = fl_utf8_cut(answer, LINE_BYTES);
+    fl_buf_printf(out, "%zu. %s%.*s%s\n", item->number, item->is_refused ? "not decided: " : "",
+                  FL_STR_ARG(answer), is_cut ? "..." : "");
+}
+
 static void describe(struct fl_many *m)
 {
     struct fl_buf out = FL_BUF_INIT;
-    for (size_t i = 0; i < m->count; i++) {
-        const struct fl_many_item *item = &m->items[i];
-        fl_buf_printf(&out, "%zu. %s%s\n", item->number, item->is_refused ? "not decided: " : "",
-                      item->answer[0] ? item->answer : "left as it is");
-    }
+    for (size_t i = 0; i < m->count; i++)
+        put_line(&out, m, &m->items[i]);
     if (is_one_refusal(m)) { /* the same of each is said once */
         for (size_t i = 0; i < m->count; i++) {
             if (m->items[i].answer[0])

@@ -13,7 +13,7 @@ struct fl_many_item {
     uint8_t binding[FL_CHAT_BINDING_BYTES]; /* that they were shown */
     enum fl_chat_verb verb;                 /* APPROVE, REJECT; NONE: it is left */
     size_t number;                          /* from 1, as it stands in the message */
-    /* ---- outputs ---- */
+    /* ---- outputs; or inputs of one that is refused already (NONE) ---- */
     char answer[FL_ERR_TEXT_BYTES]; /* "" where it was left */
     bool is_refused;
 };

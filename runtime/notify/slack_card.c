@@ -415,7 +415,7 @@ void fl_slack_text(struct fl_buf *out, struct fl_str head, struct fl_str list)
 /* "BUTTON PLACE MESSAGE PAGE PAGES", and of several cards " SHOWN ITEMS" */
 static void put_meta(struct fl_buf *out, const struct fl_slack_meta *m)
 {
-    char text[800];
+    char text[1200]; /* Slack keeps 3,000 */
     fl_utf8_format(text, sizeof text, "%.*s %.*s %.*s %d %d%s%.*s%s%.*s", FL_STR_ARG(m->button),
                    FL_STR_ARG(m->place), FL_STR_ARG(m->message), m->page, m->pages,
                    m->items.n ? " " : "", FL_STR_ARG(m->shown), m->items.n ? " " : "",

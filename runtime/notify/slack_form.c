@@ -1,11 +1,12 @@
 /* Several cards decided in one go: the form, turned page by page, and what was submitted. Who may
  * not decide a call is shown nothing of it; each is decided as by its own button. */
 #include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/notify/slack_priv.h"
 
 FL_STEP_DECLARE(read);
+FL_STEP_DECLARE(judged);
 FL_STEP_DECLARE(decided);
-FL_STEP_DECLARE(ends);
 
 static struct fl_slack_event *event_of(struct fl_flow *f)
 {
@@ -58,25 +59,23 @@ static bool read_items(struct fl_slack_event *s, struct fl_many *m)
     return true;
 }
 
-static fl_next decide(struct fl_slack_event *s)
+/* Whatever was submitted: what waits is approved only where the stored bytes, looked at anew, can
+ * be shown whole with an Approve. What does not wait any more is refused where it is decided. */
+static void judge(const struct fl_batch *batch, struct fl_many_item *i)
 {
-    struct fl_chat_event *e = &s->event;
-    struct fl_many *m = FL_ARENA_NEW(s->arena, struct fl_many);
-    if (!m)
-        return fl_slack_refuse(s, "it could not be read; nothing was decided");
-    *m = (struct fl_many){ .channel = s->channel,
-                           .arena = s->arena,
-                           .external = e->external,
-                           .display = e->display,
-                           .place = e->place,
-                           .message = e->message,
-                           .is_private = e->is_private,
-                           .has_read = true, /* the last page was submitted */
-                           .reason = e->text };
-    if (!read_items(s, m))
-        return fl_slack_refuse(s, "it could not be read; nothing was decided");
-    s->many = m;
-    return fl_await(&s->flow, &S_decided, fl_many_start(&s->flow.op, m));
+    const struct fl_batch_item *found = NULL;
+    for (size_t k = 0; k < batch->count && !found; k++) {
+        if (fl_uuid_cmp(&batch->items[k].card_id, &i->card) == 0)
+            found = &batch->items[k];
+    }
+    bool waits = found && found->card.state == FL_APPROVAL_PENDING;
+    if (i->verb != FL_CHAT_APPROVE || (found && (!waits || found->card.can_approve)))
+        return;
+    i->verb = FL_CHAT_NONE;
+    i->is_refused = true;
+    fl_utf8_format(i->answer, sizeof i->answer, "%s",
+                   found ? "it cannot be approved here: flopinio approvals approve"
+                         : "it is not in this message any more");
 }
 
 static fl_next read_batch(struct fl_slack_event *s, fl_next then)
@@ -90,20 +89,43 @@ static fl_next read_batch(struct fl_slack_event *s, fl_next then)
     return fl_await(&s->flow, then, fl_batch_start(&s->flow.op, s->batch));
 }
 
+FL_STEP(judged)
+{
+    struct fl_slack_event *s = event_of(f);
+    struct fl_chat_event *e = &s->event;
+    struct fl_many *m = FL_ARENA_NEW(s->arena, struct fl_many);
+    if (f->op.code == FL_NOT_FOUND)
+        return fl_slack_refuse(s, "this message is not known here (any more); nothing was decided");
+    if (f->op.code)
+        return fl_slack_refuse(s, "it could not be looked up; nothing was decided, try again");
+    if (!m)
+        return fl_slack_refuse(s, "it could not be read; nothing was decided");
+    *m = (struct fl_many){ .channel = s->channel,
+                           .arena = s->arena,
+                           .external = e->external,
+                           .display = e->display,
+                           .place = e->place,
+                           .message = e->message,
+                           .is_private = e->is_private,
+                           .has_read = true, /* the last page was submitted */
+                           .reason = e->text };
+    if (!read_items(s, m))
+        return fl_slack_refuse(s, "it could not be read; nothing was decided");
+    for (size_t i = 0; i < m->count; i++)
+        judge(s->batch, &m->items[i]);
+    s->many = m;
+    return fl_await(f, &S_decided, fl_many_start(&f->op, m));
+}
+
 FL_STEP(decided)
 {
     struct fl_slack_event *s = event_of(f);
+    struct fl_buf view = FL_BUF_INIT;
     if (f->op.code)
         return fl_slack_refuse(s, "it is not certain that this was recorded: the cards say what "
                                   "holds");
-    return s->many->list.p ? read_batch(s, &S_ends) : fl_slack_refuse(s, s->many->answer);
-}
-
-FL_STEP(ends)
-{
-    struct fl_slack_event *s = event_of(f);
-    struct fl_buf view = FL_BUF_INIT;
-    f->op.code = FL_OK; /* what is not found has no title */
+    if (!s->many->list.p)
+        return fl_slack_refuse(s, s->many->answer);
     fl_slack_view_ends(&view, s->batch, s->many, s->arena);
     return fl_slack_show(s, &view);
 }
@@ -111,7 +133,7 @@ FL_STEP(ends)
 /* ---------------------------------------------------------------- showing */
 fl_next fl_slack_form(struct fl_slack_event *s)
 {
-    return s->is_submitted ? decide(s) : read_batch(s, &S_read);
+    return read_batch(s, s->is_submitted ? &S_judged : &S_read);
 }
 
 FL_STEP(read)

@@ -60,19 +60,22 @@ static void put_item_keys(struct fl_buf *out, const struct fl_chat_drawing *d, b
     fl_buf_puts(out, "]}");
 }
 
-/* What the agent says of one stands behind all of them. */
-static void put_words(struct fl_slack_sections *to, const struct fl_chat_drawing *d, size_t number)
+/* What the agent says of one stands behind all of them, in as few sections as it fits. */
+static void put_words(struct fl_buf *text, const struct fl_chat_drawing *d, size_t number)
 {
     const struct fl_card_block *b = fl_card_block(d->card, FL_CARD_AGENT);
-    struct fl_buf text = FL_BUF_INIT;
     if (!b || d->is_erased)
         return;
-    fl_buf_printf(&text, "%zu. ", number);
-    fl_slack_write_block(&text, b);
-    to->is_failed |= text.is_failed;
-    if (!text.is_failed)
-        fl_slack_put(to, fl_buf_view(&text));
-    fl_buf_fini(&text);
+    fl_buf_printf(text, "%s%zu. ", text->n ? "\n" : "", number);
+    fl_slack_write_block(text, b);
+}
+
+static void end_words(struct fl_slack_sections *to, struct fl_buf *text)
+{
+    to->is_failed |= text->is_failed;
+    if (!text->is_failed && text->n)
+        fl_slack_put(to, fl_buf_view(text));
+    fl_buf_fini(text);
 }
 
 /* What is the same for all of them. */
@@ -109,7 +112,7 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
                                 struct fl_err *err)
 {
     struct fl_slack_sections *s = FL_ARENA_NEW(arena, struct fl_slack_sections);
-    struct fl_buf out = FL_BUF_INIT;
+    struct fl_buf out = FL_BUF_INIT, words = FL_BUF_INIT;
     char text[80];
     bool has_stop = false, is_all_cut = true;
     size_t waiting = 0;
@@ -138,8 +141,9 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
         fl_slack_put(s, FL_STR("Too long for a message: flopinio approvals list."));
     for (size_t i = 0; i < count; i++) {
         if (!is_cut(&items[i], is_short))
-            put_words(s, &items[i], i + 1);
+            put_words(&words, &items[i], i + 1);
     }
+    end_words(s, &words);
     blocks += put_sections(&out, s);
     if (waiting > 1) {
         put_together(&out, &items[0]);
@@ -173,6 +177,7 @@ struct form {
 static void put_calls(struct form *f)
 {
     const struct fl_chat_drawing *first = NULL;
+    struct fl_buf words = FL_BUF_INIT;
     for (size_t i = 0; i < f->count; i++) {
         if (!first && !f->why[i]) {
             first = &f->drawings[i];
@@ -192,8 +197,9 @@ static void put_calls(struct form *f)
     }
     for (size_t i = 0; i < f->count; i++) {
         if (!f->why[i])
-            put_words(f->texts, &f->drawings[i], i + 1);
+            put_words(&words, &f->drawings[i], i + 1);
     }
+    end_words(f->texts, &words);
 }
 
 /* The verdict that was chosen before; '-': to leave it. */

@@ -3,7 +3,7 @@ a vote taken back where the card shows it."""
 import json
 
 from cases import case
-from chat import LOCAL, House
+from chat import APPEND, LOCAL, House
 from fake_slack import FakeSlack
 from fake_telegram import FakeTelegram
 from harness import refused, wait_for
@@ -105,6 +105,57 @@ def what_changed_behind_a_form_would_have_been_decided_unseen(rt):
         for call, id in zip(calls, ids):
             org.ann.reject(id, "enough")
             call.wait()
+
+
+@case(limit=60, **LOCAL)
+def a_form_without_approve_would_have_approved(rt):
+    """What was submitted is judged by what is there: by a form that was drawn before the channel's
+    cards lost their arguments, and by one whose answer has a verdict that it did not offer."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, batch=True) as house:
+        org = house.org
+        card, calls, ids = slack_batch(house, LINES[:2])
+        before = sl.open_modal(house.ann, card, "Decide several")
+        org.control("PATCH", "/channels/sl", {"disclose": "summary"})
+        said = sl.text(sl.submit_form(house.ann, before, choices=choose(n1="a", n2="a")))
+        assert said.count("it cannot be approved here") == 1 and "recorded" not in said, said
+        view = sl.open_modal(house.bob, card, "Decide several")
+        options = [b["element"]["options"] for b in view["blocks"]
+                   if b["type"] == "input" and b["element"]["type"] == "radio_buttons"]
+        assert len(options) == 2 and all(o["value"] != "a" for f in options for o in f), options
+        for form in options:
+            form.append({"text": {"type": "plain_text", "text": "Approve"}, "value": "a"})
+        said = sl.text(sl.submit_form(house.bob, view, choices=choose(n1="a", n2="r")))
+        assert "1 recorded, 1 not" in said and "not decided: it cannot be approved here" in said, said
+        assert org.effects() == [] and org.state(ids[0]) == "pending"
+        assert calls[1].wait()["isError"] and [len(ends(org, i)) for i in ids] == [0, 1]
+        org.bob.reject(ids[0], "enough")
+        calls[0].wait()
+
+
+@case(limit=90, **LOCAL)
+def twenty_calls_share_a_message(rt):
+    """And one form: each is shown in both, each by itself."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, batch=True) as house:
+        calls = [house.agent.call_start(APPEND, {"line": "line-%02d" % i}) for i in range(20)]
+        card = sl.wait_message(OPS, "append_line", timeout=30)
+        sl.wait_text(card, "20 calls of one tool", 40)
+        view = sl.open_modal(house.ann, card, "Decide several")
+        read, seen = sl.text(sl.now(card)), []
+        while True:
+            read += sl.text(view)
+            seen += [k for k in sl.inputs(view) if k.startswith("Call")]
+            here = {k: "Reject" if k == "Call 7" else "Approve" for k in sl.inputs(view)
+                    if k.startswith("Call")}
+            last = view["submit"]["text"] == "Decide"
+            view = sl.submit_form(house.ann, view, choices=here)
+            if last:
+                break
+        assert seen == ["Call %d" % i for i in range(1, 21)], seen
+        assert "20 recorded, 0 not" in sl.text(view), sl.text(view)
+        for i in range(20):
+            assert read.count("line: line-%02d" % i) == 2, i
+        ended = [bool(call.wait().get("isError")) for call in calls]
+        assert ended.count(True) == 1 and len(house.org.effects()) == 19, ended
 
 
 @case(limit=90, **LOCAL)

@@ -343,6 +343,41 @@ static void check_form(struct fl_chat_drawing *items)
     fl_arena_free(&arena);
 }
 
+/* With all that their agents may say, in the message and in the form, which names each of them. */
+static void test_as_many_as_may_be_fit_into_one_message(void)
+{
+    static const char *const why[FL_BATCH_MOST];
+    char words[501];
+    struct fl_card_facts f = refund();
+    memset(words, 'w', sizeof words - 1);
+    words[sizeof words - 1] = 0;
+    f.justification = fl_str_of(words);
+    struct made m = make(&f, fl_channel_slack.whole_max);
+    struct fl_chat_drawing items[FL_BATCH_MOST];
+    struct fl_arena *arena = fl_arena_new(0);
+    struct fl_slack_meta meta = { .button = FL_STR("fAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+                                  .place = FL_STR("E0123456789/T0123456789/U0123456789"),
+                                  .message = FL_STR("D0123456789:1700000000.000100") };
+    struct fl_slack_meta read;
+    struct fl_buf text = FL_BUF_INIT;
+    struct fl_err err;
+    for (size_t i = 0; i < FL_BATCH_MOST; i++) {
+        items[i] = drawing_of(&m.card);
+        items[i].card_id.b[0] = (uint8_t)i;
+    }
+    json_t *slack = draw_batch(&fl_channel_slack, items, FL_BATCH_MOST, false);
+    CHECK(json_array_size(json_object_get(slack, "blocks")) <= 50);
+    json_decref(slack);
+    CHECK_OK(fl_slack_view_many(&text, items, why, FL_BATCH_MOST, &meta, arena, &err));
+    json_t *view = chat_parse(&text);
+    struct fl_str kept = fl_json_get_str(view, "private_metadata");
+    CHECK(kept.n <= 3000 && fl_slack_meta_read(kept, &read) && fl_str_eq(read.items, meta.items));
+    CHECK(read.items.n == (size_t)FL_BATCH_MOST * FL_CHAT_BUTTON_CHARS);
+    json_decref(view);
+    fl_arena_free(&arena);
+    drop(&m);
+}
+
 static void test_several_cards_in_one_message(void)
 {
     struct fl_card_facts f[3] = { refund(), refund(), over(FL_APPROVAL_REJECTED) };
@@ -392,6 +427,7 @@ static const struct fl_test tests[] = {
     T(what_is_said_beside_a_card),
     T(what_a_grant_is_offered_for),
     T(several_cards_in_one_message),
+    T(as_many_as_may_be_fit_into_one_message),
     T(a_digest),
     T(slack_forms),
 };
