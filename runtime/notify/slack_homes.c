@@ -3,6 +3,7 @@
  * now, and only what is not what stands there already. */
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "flopinio/base/utf8.h"
 #include "runtime/notify/slack_priv.h"
 #include "runtime/store/home.h"
 
@@ -28,21 +29,30 @@ FL_STEP(list)
     fl_tx_init(&h->tx, h->channel->core->pg, h->arena, &h->channel->organization);
     h->tx.is_read_only = true;
     h->q = fl_store_homes(&h->tx, &h->channel->id);
-    h->at = 0;
+    h->at = h->first = 0;
     return fl_await(f, &S_listed, fl_tx_submit(&f->op, &h->tx));
 }
 
+/* Columns of fl_store_homes: external_id, team, user_id, shown, was it published just now. Where
+ * the last round had to stop, this one begins, or the same ones would be behind each time. */
 FL_STEP(listed)
 {
-    return f->op.code ? fl_fail(f) : &S_next;
+    struct fl_slack_homes *h = homes_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    for (int i = 0; h->stopped_at[0] && i < fl_rows(h->q); i++) {
+        if (fl_str_is(fl_cell(h->q, i, 0), h->stopped_at))
+            h->first = i;
+    }
+    h->stopped_at[0] = 0;
+    return &S_next;
 }
 
-/* Columns of fl_store_homes: external_id, team, user_id, shown, was it published just now. */
 FL_STEP(next)
 {
     struct fl_slack_homes *h = homes_of(f);
-    int at = h->at++;
-    if (h->is_stopping || at >= fl_rows(h->q))
+    int rows = fl_rows(h->q), at = rows ? (h->first + h->at) % rows : 0;
+    if (h->is_stopping || h->at++ >= rows)
         return fl_end(f);
     if (fl_cell_bool(h->q, at, 4)) {
         h->is_due = true;
@@ -62,6 +72,9 @@ FL_STEP(published)
 {
     struct fl_slack_homes *h = homes_of(f);
     if (h->event.retry_ms) {
+        int at = (h->first + h->at - 1) % fl_rows(h->q);
+        fl_utf8_format(h->stopped_at, sizeof h->stopped_at, "%.*s",
+                       FL_STR_ARG(fl_cell(h->q, at, 0)));
         h->retry_ms = h->event.retry_ms;
         h->is_due = true;
         return fl_end(f);

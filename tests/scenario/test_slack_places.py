@@ -289,3 +289,24 @@ def homes_would_have_gone_on_showing_what_is_over(rt):
         for user, at in times.items():
             assert all(b - a > 2.5 for a, b in zip(at, at[1:])), (user, at)
         assert len(times["U1OLGA"]) == len(times["U1ADAM"]) == 1, times
+
+
+@case(limit=90, long=True, **LOCAL)
+def one_home_would_have_been_written_each_time_and_others_never(rt):
+    """When Slack asks to wait, the next round begins where the last one had to stop."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, people=("ann", "bob", "adam")) as house:
+        for user in (house.ann, house.bob, house.adam):
+            sl.open_home(user)
+        before, calls = len(sl.published), []
+        sl.on_publish = lambda user: sl.limits.update({"views.publish": 1})
+        for i in range(4):
+            done = len(sl.published)
+            calls.append(house.ask("line-%d" % i)[0])
+            wait_for("a home", lambda: len(sl.published) > done, 30)
+        users = [user for user, _ in sl.published[before:]]
+        assert len(set(users)) == 3, users
+        sl.on_publish = None
+        house.org.control("POST", "/approvals/reject", {"agent": house.org.agent, "all": True,
+                                                        "reason": "enough"})
+        for call in calls:
+            call.wait()
