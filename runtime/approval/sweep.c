@@ -18,6 +18,7 @@
 #include "runtime/audit/partitions.h"
 #include "runtime/store/approval.h"
 #include "runtime/store/delegation.h"
+#include "runtime/store/install.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/sql.h"
@@ -233,6 +234,8 @@ FL_STEP(ask)
     s->q_canaries = s->round % 3 == 1 ? fl_store_sweep_canaries(tx) : NULL;
     if (s->round % 60 == 0)
         fl_store_sessions_old(tx, SESSION_MS);
+    if (s->round % 10 == 0)
+        fl_store_installs_old(tx);
     s->round++;
     return fl_await(f, &S_told, fl_tx_submit(&f->op, tx));
 }

@@ -100,7 +100,9 @@
     X(CANARY_REFUSED, "canary.refused", "a canary could not be filed")                             \
     X(CANARY_CAUGHT, "canary.caught", "people rejected a canary")                                  \
     X(CANARY_APPROVED, "canary.approved", "people approved a canary; nothing ran")                 \
-    X(CANARY_MISSED, "canary.missed", "nobody decided a canary in its time")
+    X(CANARY_MISSED, "canary.missed", "nobody decided a canary in its time")                       \
+    X(CHANNEL_INSTALL, "channel.install_begun",                                                    \
+      "an app for a channel began to be installed in Slack")
 
 enum fl_audit_kind {
 #define X(name, text, meaning) FL_AUDIT_##name,

@@ -10,6 +10,8 @@
 #include "runtime/notify/slack_app.h"
 
 #define WAIT_S 600
+#define WITHOUT_HISTORY                                                                            \
+    "no scopes to look for a card whose posting has no known outcome (it may stand there twice)"
 
 /* ---------------------------------------------------------------- the manifest */
 /* `,"NAME":"URL"` where Slack is to call us; nothing in Socket Mode. */
@@ -35,12 +37,16 @@ static const char *listed(struct fl_cli *cli, const char *const *items, size_t c
 static int manifest(struct fl_cli *cli)
 {
 #define X(name) name,
-    static const char *const scopes[] = { FL_SLACK_SCOPES(X) };
+    static const char *const scopes[] = { FL_SLACK_SCOPES(X) FL_SLACK_HISTORY_SCOPES(X) };
+    static const char *const history[] = { FL_SLACK_HISTORY_SCOPES(X) };
     static const char *const events[] = { FL_SLACK_EVENTS(X) };
 #undef X
     const char *base = fl_cli_flag(cli, "public-url");
     const char *path = fl_cli_path(cli, "/hooks/slack/{org}/{}", fl_cli_arg(cli, 0));
     const char *redirect = NULL;
+    size_t scope_count = FL_COUNTOF(scopes);
+    if (fl_cli_flag(cli, "without-history"))
+        scope_count -= FL_COUNTOF(history); /* they stand last */
     if (base && (strncmp(base, "https://", 8) != 0 || strpbrk(base, "\"\\ ") ||
                  base[strlen(base) - 1] == '/'))
         return fl_cli_wrong(cli, "--public-url is https://HOST, without a slash at its end");
@@ -70,7 +76,7 @@ static int manifest(struct fl_cli *cli)
         "  }\n"
         "}",
         slack_url(cli, "url", base, path), redirect ? redirect : "",
-        listed(cli, scopes, FL_COUNTOF(scopes)), slack_url(cli, "request_url", base, path),
+        listed(cli, scopes, scope_count), slack_url(cli, "request_url", base, path),
         listed(cli, events, FL_COUNTOF(events)), slack_url(cli, "request_url", base, path),
         base ? "false" : "true");
     return FL_EXIT_DONE;
@@ -82,6 +88,8 @@ static int begin(struct fl_cli *cli, const char *name, json_t **ret)
 {
     json_t *body = json_object();
     fl_cli_put_flag(cli, body, "client_id", "client-id");
+    if (fl_cli_flag(cli, "without-history"))
+        json_object_set_new(body, "without_history", json_true());
     if (!fl_channel_put_common(cli, body))
         return FL_EXIT_USAGE;
     json_t *secret = json_object_get(body, "secret");
@@ -201,6 +209,7 @@ static int install(struct fl_cli *cli)
 
 static const struct fl_cli_flag manifest_flags[] = {
     { "public-url", "URL", "how Slack reaches this installation; without it: Socket Mode", 0 },
+    { "without-history", NULL, WITHOUT_HISTORY, 0 },
     { .name = NULL }
 };
 static const struct fl_cli_flag install_flags[] = {
@@ -209,6 +218,7 @@ static const struct fl_cli_flag install_flags[] = {
       FL_FLAG_MANY },
     { "config", "JSON", "the channel's settings, or @FILE with them", 0 },
     { "disclose", "full|summary", "summary: no arguments leave for it, and no Approve there", 0 },
+    { "without-history", NULL, WITHOUT_HISTORY, 0 },
     { "workspace", "ID", "where it is to go (T... or E...), instead of being asked", 0 },
     { .name = NULL }
 };

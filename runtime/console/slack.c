@@ -19,7 +19,8 @@
 struct install_request {
     struct fl_uuid id;
     struct fl_str channel, client_id, client_secret, disclose;
-    const json_t *config, *secret;              /* as given; borrowed */
+    const json_t *config, *secret; /* as given; borrowed */
+    bool without_history;
     struct fl_str sealed, outcome_text, answer; /* in the arena */
     struct fl_query *q_install, *q_channel;
     bool is_new;
@@ -136,7 +137,7 @@ static bool put_begun(struct fl_api *a, struct fl_str redirect_url, const char *
     struct fl_buf out = FL_BUF_INIT, url = FL_BUF_INIT;
     char id[FL_UUID_TEXT], at[FL_TIME_BYTES];
     fl_slack_install_url(&url, fl_json_get_str(r->all_config, "base_url"), r->client_id,
-                         redirect_url, fl_str_of(state));
+                         redirect_url, fl_str_of(state), !r->without_history);
     fl_buf_printf(
         &out, "{\"id\":\"%s\",\"expires_at\":\"%s\",\"redirect_url\":", fl_uuid_format(&r->id, id),
         fl_time_format_s(fl_real_ms() + FL_SLACK_INSTALL_MS, at));
@@ -170,10 +171,28 @@ static json_t *keep(const struct install_request *r, const char *redirect_url)
     json_object_set_new(kept, "redirect_url", json_string(redirect_url));
     json_object_set(kept, "config", r->all_config);
     json_object_set_new(kept, "has_config", json_boolean(r->config != NULL));
+    json_object_set_new(kept, "without_history", json_boolean(r->without_history));
     json_object_set_new(kept, "secret", r->secret ? json_deep_copy(r->secret) : json_object());
     if (r->disclose.p)
         json_object_set_new(kept, "disclose", fl_json_new_str(r->disclose));
     return kept;
+}
+
+static void record_beginning(struct fl_api *a, struct fl_str state_hash)
+{
+    struct install_request *r = a->user;
+    struct fl_audit_event e;
+    struct fl_tx *tx = fl_api_change_tx(a);
+    char id[FL_UUID_TEXT];
+    fl_store_install_put(tx, &r->id, state_hash, r->channel, &a->auth.id, r->sealed,
+                         FL_SLACK_INSTALL_MS);
+    fl_api_event(a, &e, FL_AUDIT_CHANNEL_INSTALL, "channel", r->is_open ? &r->opened.id : NULL);
+    fl_audit_text(&e, "channel", r->channel);
+    fl_audit_z(&e, "kind", "slack");
+    fl_audit_z(&e, "install", fl_uuid_format(&r->id, id));
+    fl_audit_text(&e, "client_id", r->client_id);
+    fl_audit_append(&e, tx);
+    submit(a, true, on_begun);
 }
 
 static void on_may_begin(struct fl_api *a)
@@ -199,11 +218,8 @@ static void on_may_begin(struct fl_api *a)
     }
     bool is_fine = put_begun(a, fl_str_of(redirect_url), state);
     fl_cleanse(state, sizeof state);
-    if (!is_fine)
-        return;
-    fl_store_install_put(fl_api_tx(a), &r->id, fl_bytes(digest, sizeof digest), r->channel,
-                         &a->auth.id, r->sealed, FL_SLACK_INSTALL_MS);
-    submit(a, false, on_begun);
+    if (is_fine)
+        record_beginning(a, fl_bytes(digest, sizeof digest));
 }
 
 static bool is_object(struct fl_api *a, const char *name, const json_t **ret)
@@ -222,6 +238,7 @@ static void start_begin(struct fl_api *a)
     if (!r || (a->who == FL_WHO_PERSON && !fl_api_by_passphrase(a)))
         return;
     r->channel = a->params[1];
+    r->without_history = json_is_true(json_object_get(a->body, "without_history"));
     if (!fl_api_text(a, "client_id", true, &r->client_id) ||
         !fl_api_text(a, "client_secret", true, &r->client_secret) ||
         !fl_api_text(a, "disclose", false, &r->disclose) || !is_object(a, "config", &r->config) ||
@@ -237,6 +254,9 @@ static void start_begin(struct fl_api *a)
     else if (r->client_secret.n < 16 || r->client_secret.n > 200 ||
              !fl_str_is_word(r->client_secret, ""))
         fl_api_error(a, FL_BAD_PARAMS, "'client_secret' is the app's client secret");
+    else if (json_object_get(a->body, "without_history") &&
+             !json_is_boolean(json_object_get(a->body, "without_history")))
+        fl_api_error(a, FL_BAD_PARAMS, "'without_history' is true or false");
     else if (json_object_get(r->secret, "token"))
         fl_api_error(a, FL_BAD_PARAMS, "the secret 'token' is what this is to get");
     else if (!fl_str_has_prefix(fl_str_of(public_url), FL_STR("https://")) &&
@@ -307,20 +327,34 @@ static void start_read(struct fl_api *a)
     read_install(a, on_read);
 }
 
-/* The same workspace, or on a Grid the same enterprise, as before; false: answered. */
+static bool is_org_wide(const json_t *facts)
+{
+    return json_is_true(json_object_get(facts, "is_enterprise_install")) &&
+           fl_json_get_str(facts, "enterprise").n;
+}
+
+/* The same workspace, or in all of an enterprise the same one. From the one to the other only
+ * within one enterprise, which both of them have to name; false: answered. */
 static bool is_same_place(struct fl_api *a)
 {
     struct install_request *r = a->user;
-    bool is_org = json_is_true(json_object_get(r->outcome, "is_enterprise_install"));
-    const char *member = is_org ? "enterprise" : "team";
-    struct fl_str was = r->is_open ? fl_json_get_str(r->opened.facts, member) : NOTHING;
-    struct fl_str is = fl_json_get_str(r->outcome, member);
-    if (!was.n || fl_str_eq(was, is))
+    const json_t *facts = r->is_open ? r->opened.facts : NULL;
+    bool was_org = is_org_wide(facts), is_org = is_org_wide(r->outcome);
+    const char *member = was_org || is_org ? "enterprise" : "team";
+    struct fl_str was = fl_json_get_str(facts, member), is = fl_json_get_str(r->outcome, member);
+    bool is_known = fl_json_get_str(facts, "team").n || fl_json_get_str(facts, "enterprise").n;
+    if (!is_known || (was.n && fl_str_eq(was, is)))
         return true;
+    was = fl_json_get_str(facts, was_org ? "enterprise" : "team");
+    is = fl_json_get_str(r->outcome, is_org ? "enterprise" : "team");
     const char *text = fl_arena_printf(
         a->arena,
-        "the channel is of the %s %.*s, and the app was installed into %.*s: nothing was changed",
-        is_org ? "enterprise" : "workspace", FL_STR_ARG(was), FL_STR_ARG(is));
+        "the channel is of the %s %.*s, and the app was installed into %s%.*s: nothing was changed",
+        was_org ? "enterprise" : "workspace", FL_STR_ARG(was),
+        was_org == is_org ? ""
+        : is_org          ? "the enterprise "
+                          : "the workspace ",
+        FL_STR_ARG(is));
     refuse(a, FL_CONFLICT, text ? text : "it was installed elsewhere");
     return false;
 }
@@ -433,7 +467,8 @@ static void start_take(struct fl_api *a)
 
 const struct fl_api_route fl_api_slack[] = {
     { FL_HTTP_POST, "/orgs/{org}/channels/{channel}/slack-install", FL_NEED_ROLE,
-      FL_ACTION_MANAGE_CHANNELS, start_begin, "client_id client_secret secret config disclose" },
+      FL_ACTION_MANAGE_CHANNELS, start_begin,
+      "client_id client_secret secret config disclose without_history" },
     { FL_HTTP_GET, "/orgs/{org}/slack-installs/{id}", FL_NEED_ROLE, FL_ACTION_MANAGE_CHANNELS,
       start_read },
     { FL_HTTP_POST, "/orgs/{org}/slack-installs/{id}", FL_NEED_ROLE, FL_ACTION_MANAGE_CHANNELS,

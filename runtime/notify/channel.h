@@ -115,9 +115,33 @@ struct fl_chat_send {
     struct fl_str bytes, after;   /* of a drawing */
     struct fl_str key;            /* as drawn */
     struct fl_uuid card;          /* zero: a test */
+    bool is_copy; /* over a message that is no card any more: it is not found as one again */
     /* ---- outputs ---- */
     struct fl_str posted; /* the message's id; in the arena */
     int64_t retry_ms;     /* with FL_TOO_MANY */
+    /* ---- the kind's own ---- */
+    struct fl_op *op;
+    void *own;
+};
+
+/* Which messages of ours are this card? Asked when it was sent and nobody knows what came of it;
+ * started again with what it found, it goes on where it stopped. */
+#define FL_CHAT_COPIES        4
+#define FL_CHAT_MESSAGE_BYTES 80
+struct fl_chat_find {
+    /* ---- inputs; texts live until it is done ---- */
+    const struct fl_channel *channel;
+    struct fl_arena *arena;
+    struct fl_str place;
+    struct fl_str near; /* a message that stands there; p NULL: none is known */
+    struct fl_uuid card;
+    int64_t from_ms, to_ms; /* it was sent between these, by the clock of the database */
+    int most;               /* so often */
+    /* ---- outputs, the newest first; and where it stopped ---- */
+    char found[FL_CHAT_COPIES][FL_CHAT_MESSAGE_BYTES];
+    int count, pages;
+    char before[40];
+    int64_t retry_ms; /* with FL_TOO_MANY */
     /* ---- the kind's own ---- */
     struct fl_op *op;
     void *own;
@@ -288,6 +312,10 @@ struct fl_channel_kind {
     /* A send's answer was lost, so that it was sent again: which message may be the first copy?
      * `at` counts up; false: no more. NULL: it cannot be found, and says so when it is pressed. */
     bool (*stray)(struct fl_str posted, int at, struct fl_arena *arena, struct fl_str *ret);
+    /* The same, by looking: FL_OK: those are all. FL_TOO_MANY: go on later (retry_ms). FL_CONFLICT:
+     * it cannot be said (no chat is known yet, too much stands there). FL_UNAUTHENTICATED: the
+     * secret may not look. Others: not now. NULL: nobody can look there. */
+    enum fl_code (*find_start)(struct fl_op *op, struct fl_chat_find *find);
     /* Takes events until it is cancelled (FL_CANCELLED) or cannot go on: it is started again
      * later. */
     enum fl_code (*listen_start)(struct fl_op *op, struct fl_channel *channel);

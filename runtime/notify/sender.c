@@ -38,15 +38,14 @@ FL_STEP_DECLARE(draw);
 FL_STEP_DECLARE(draw_many);
 FL_STEP_DECLARE(drawn_many);
 FL_STEP_DECLARE(parted);
+FL_STEP_DECLARE(sought);
 FL_STEP_DECLARE(send);
 FL_STEP_DECLARE(sent);
 FL_STEP_DECLARE(recorded);
 FL_STEP_DECLARE(remind);
 FL_STEP_DECLARE(reminded);
 FL_STEP_DECLARE(reminder_noted);
-FL_STEP_DECLARE(look_for_stray);
-FL_STEP_DECLARE(next_stray);
-FL_STEP_DECLARE(retired);
+FL_STEP_DECLARE(copies);
 FL_STEP_DECLARE(row_done);
 FL_STEP_DECLARE(row_recorded);
 FL_STEP_DECLARE(rest);
@@ -331,14 +330,25 @@ static void keep_back(struct fl_sender *s, const struct fl_sender_card *c, int64
     fl_sender_wait(s, s->is_full ? 0 : ms);
 }
 
+static bool is_over(const struct fl_sender *s, const struct fl_sender_card *c)
+{
+    return s->look.row.state != FL_APPROVAL_PENDING || c->is_withdrawn;
+}
+
+static fl_next post(struct fl_sender *s, const struct fl_sender_card *c)
+{
+    begin(s);
+    fl_store_card_sending(&s->tx, &c->id);
+    return fl_await(&s->flow, &S_send, fl_tx_submit(&s->flow.op, &s->tx));
+}
+
 /* What is drawn is sent, unless it stands there, was never told, or has to wait. */
 static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
 {
     fl_sha256(s->drawn.key.p ? s->drawn.key : s->drawn.bytes, s->digest);
     if (c->message.p && fl_str_eq(c->shown, fl_bytes(s->digest, sizeof s->digest)))
         return &S_remind;
-    bool is_over = s->look.row.state != FL_APPROVAL_PENDING || c->is_withdrawn;
-    if (!c->message.p && c->tries == 0 && is_over) {
+    if (!c->message.p && c->tries == 0 && is_over(s, c)) {
         s->card_at++; /* over before it was told: nothing stands there */
         return &S_next_card;
     }
@@ -350,9 +360,20 @@ static fl_next deliver(struct fl_sender *s, struct fl_sender_card *c)
     }
     if (c->message.p)
         return &S_send;
-    begin(s);
-    fl_store_card_sending(&s->tx, &c->id);
-    return fl_await(&s->flow, &S_send, fl_tx_submit(&s->flow.op, &s->tx));
+    return fl_sender_must_seek(s, c) ? fl_sender_seek(s, &S_sought) : post(s, c);
+}
+
+/* The card that may have been posted before: it was found, is not there, or that is not known. */
+FL_STEP(sought)
+{
+    struct fl_sender *s = sender_of(f);
+    const struct fl_sender_card *c = &s->cards[s->card_at];
+    if (c->message.p)
+        return &S_send;
+    if (c->is_sought && !(c->is_unposted && is_over(s, c)))
+        return post(s, c);
+    s->card_at++;
+    return &S_next_card;
 }
 
 FL_STEP(draw)
@@ -551,67 +572,15 @@ FL_STEP(sent)
     if (s->is_unsent)
         fl_store_card_unsent(&s->tx, &c->id);
     s->is_unsent = false;
-    bool is_doubtful = !f->op.code && !c->message.p && c->tries > 0 && s->channel->kind->stray;
+    bool is_doubtful = !f->op.code && !c->message.p && c->tries > 0 && !c->is_unposted;
     if (!s->tx.first && !s->tx.is_nomem)
         return &S_recorded;
-    return fl_await(f, is_doubtful ? &S_look_for_stray : &S_recorded, fl_tx_submit(&f->op, &s->tx));
+    return fl_await(f, is_doubtful ? &S_copies : &S_recorded, fl_tx_submit(&f->op, &s->tx));
 }
 
-/* ---------------------------------------------------------------- a copy of a card */
-FL_STEP(look_for_stray)
+FL_STEP(copies)
 {
-    struct fl_sender *s = sender_of(f);
-    if (f->op.code)
-        return &S_recorded;
-    begin(s);
-    s->tx.is_read_only = true;
-    s->q = fl_store_cards_at(&s->tx, &s->channel->id, s->cards[s->card_at].place);
-    s->stray_at = 0;
-    s->stray_from = s->send.posted;
-    return fl_await(f, &S_next_stray, fl_tx_submit(&f->op, &s->tx));
-}
-
-static bool is_card(const struct fl_sender *s, struct fl_str message)
-{
-    for (int i = 0; i < fl_rows(s->q); i++) {
-        if (fl_str_eq(fl_cell(s->q, i, 0), message))
-            return true;
-    }
-    return false;
-}
-
-FL_STEP(next_stray)
-{
-    struct fl_sender *s = sender_of(f);
-    struct fl_chat_drawing drawing = {
-        .notice = FL_STR("An older copy of a card; the newer one is valid."), .is_stray = true
-    };
-    struct fl_str at;
-    struct fl_chat_drawn drawn;
-    struct fl_err err;
-    if (f->op.code || s->is_stopping)
-        return &S_recorded;
-    while (s->channel->kind->stray(s->stray_from, s->stray_at, s->arena, &at)) {
-        s->stray_at++;
-        if (is_card(s, at))
-            continue;
-        if (s->channel->kind->draw(&drawing, s->arena, &drawn, &err) != FL_OK)
-            break;
-        s->send = (struct fl_chat_send){ .channel = s->channel,
-                                         .arena = s->arena,
-                                         .place = s->cards[s->card_at].place,
-                                         .message = at,
-                                         .bytes = drawn.bytes };
-        return fl_await(f, &S_retired, s->channel->kind->send_start(&f->op, &s->send));
-    }
-    return &S_recorded;
-}
-
-FL_STEP(retired)
-{
-    bool was_it = f->op.code == FL_OK, goes_on = f->op.code == FL_NOT_FOUND;
-    f->op.code = FL_OK;
-    return !was_it && goes_on ? &S_next_stray : &S_recorded;
+    return f->op.code ? &S_recorded : fl_sender_seek_copies(sender_of(f), &S_recorded);
 }
 
 FL_STEP(recorded)

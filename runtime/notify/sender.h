@@ -26,12 +26,27 @@ struct fl_sender_card {
     struct fl_uuid id, person;
     struct fl_str place, message, shown;
     int64_t tries, page, posted_ms;
-    struct fl_uuid host; /* not zero: the card in whose message it stands */
-    bool is_host;        /* others stand in its message */
-    int reminded;        /* the last reminder beneath it */
+    int64_t sent_ms, tried_ms; /* the first and the last send whose outcome is not known */
+    struct fl_uuid host;       /* not zero: the card in whose message it stands */
+    bool is_host;              /* others stand in its message */
+    int reminded;              /* the last reminder beneath it */
     bool wants_reminder;
     bool is_new, is_read, asks_stop, asks_grant;
     bool is_withdrawn; /* whose chat it is may not see it any more */
+    bool is_sought;    /* whether it stands there was looked for, as far as that can be, */
+    bool is_unposted;  /* and it does not */
+};
+
+/* Looking for cards whose outcome is not known; one at a time. */
+struct fl_sender_seek {
+    struct fl_chat_find find; /* of the card at hand, or of one that waits to be gone on with */
+    int64_t at_ms;            /* fl_mono_ms; not before */
+    int64_t barred_ms;        /* until then nobody may look there */
+    int64_t begun_ms;         /* the one that waits */
+    int failures;             /* in a row */
+    int copy_at;              /* which of those that were found is being retired */
+    bool is_after;            /* the card stands, and is recorded: only copies are looked for */
+    fl_next then;             /* once the copies are retired */
 };
 
 struct fl_sender {
@@ -66,7 +81,8 @@ struct fl_sender {
     bool has_failed;
     bool is_not_taken; /* a place did not take a card; others may have */
     bool is_fail_noted;
-    bool is_unsent;           /* the card at work was certainly not posted */
+    bool is_unsent; /* the card at work was certainly not posted */
+    struct fl_sender_seek seek;
     struct fl_str stray_from; /* the copy that stays */
     int stray_at;             /* candidates for the copy of a card that was sent twice */
     int64_t works_at_ms;      /* when it was last noted that the channel works */

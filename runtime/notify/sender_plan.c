@@ -86,7 +86,7 @@ int64_t fl_sender_wake_ms(const struct fl_sender *s)
 
 /* Columns of fl_store_cards: card_id, place, person_id, message, tries, page, is_read, asks_stop,
  * shown, asks_grant, was a grant made from it, host, is it one, the last
- * reminder sent, posted_at ms, did its mail come back. */
+ * reminder sent, posted_at ms, did its mail come back, first and last sent ms. */
 static void read_cards(struct fl_sender *s)
 {
     for (int i = 0; i < fl_rows(s->q); i++) {
@@ -106,7 +106,9 @@ static void read_cards(struct fl_sender *s)
                                      .host = fl_cell_uuid(s->q, i, 11),
                                      .is_host = fl_cell_bool(s->q, i, 12),
                                      .reminded = (int)fl_cell_int(s->q, i, 13),
-                                     .posted_ms = fl_cell_int(s->q, i, 14) };
+                                     .posted_ms = fl_cell_int(s->q, i, 14),
+                                     .sent_ms = fl_cell_int(s->q, i, 16),
+                                     .tried_ms = fl_cell_int(s->q, i, 17) };
         struct fl_sender_card *c = &s->cards[s->card_count - 1];
         c->is_withdrawn = !may_see(s, c);
         s->has_grant |= fl_cell_bool(s->q, i, 10);

@@ -157,31 +157,40 @@ static void cancel_send(struct fl_op *op)
     fl_op_cancel(&w->op);
 }
 
-/* "T1/U1" and "D1:ts" into what the API takes; false: of another workspace. */
-static bool locate(struct sending *w)
+bool fl_slack_locate(const struct fl_channel *ch, struct fl_str place, struct fl_str known,
+                     struct fl_str *ret_channel, struct fl_str *ret_ts)
 {
-    const struct fl_chat_send *s = w->send;
-    struct fl_str team = fl_json_get_str(s->channel->facts, "team");
-    struct fl_str grid = fl_json_get_str(s->channel->facts, "enterprise");
-    const char *slash = memchr(s->place.p, '/', s->place.n);
-    w->channel = s->place;
-    w->ts = s->message;
+    struct fl_str team = fl_json_get_str(ch->facts, "team");
+    struct fl_str grid = fl_json_get_str(ch->facts, "enterprise");
+    const char *slash = memchr(place.p, '/', place.n);
+    *ret_channel = place;
+    *ret_ts = known;
     if (!slash)
         return true;
     const char *last = slash;
-    for (const char *at = slash; at < s->place.p + s->place.n; at++)
+    for (const char *at = slash; at < place.p + place.n; at++)
         last = *at == '/' ? at : last;
-    w->channel = (struct fl_str){ last + 1, s->place.n - (size_t)(last + 1 - s->place.p) };
-    struct fl_str known = s->message.p ? s->message : s->beneath;
+    *ret_channel = (struct fl_str){ last + 1, place.n - (size_t)(last + 1 - place.p) };
     const char *colon = known.p ? memchr(known.p, ':', known.n) : NULL;
     if (colon) {
-        w->channel = (struct fl_str){ known.p, (size_t)(colon - known.p) };
-        w->ts = (struct fl_str){ colon + 1, known.n - w->channel.n - 1 };
+        *ret_channel = (struct fl_str){ known.p, (size_t)(colon - known.p) };
+        *ret_ts = (struct fl_str){ colon + 1, known.n - ret_channel->n - 1 };
     }
-    struct fl_str of = { s->place.p, (size_t)(last - s->place.p) };
-    if (fl_slack_is_org_wide(s->channel))
+    struct fl_str of = { place.p, (size_t)(last - place.p) };
+    if (fl_slack_is_org_wide(ch))
         return fl_str_has_prefix(of, grid) && of.p[grid.n] == '/';
     return team.n && of.n >= team.n && memcmp(of.p + of.n - team.n, team.p, team.n) == 0;
+}
+
+/* Whose card a message is, for when it is not known what came of sending it. */
+static void put_metadata(struct fl_buf *body, const struct fl_uuid *card)
+{
+    char id[FL_UUID_TEXT];
+    if (!fl_uuid_is_zero(card))
+        fl_buf_printf(body,
+                      ",\"metadata\":{\"event_type\":\"" FL_SLACK_CARD_TYPE
+                      "\",\"event_payload\":{\"" FL_SLACK_CARD_MEMBER "\":\"%s\"}}",
+                      fl_uuid_format(card, id));
 }
 
 /* In the card's thread, and in the channel too: nobody follows a thread who has not written there.
@@ -205,16 +214,19 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
     if (!w)
         return fl_err_code(&op->err, FL_NOMEM);
     w->send = s;
-    if (!locate(w))
+    if (!fl_slack_locate(s->channel, s->place, s->message.p ? s->message : s->beneath, &w->channel,
+                         &w->ts))
         return fl_err_set(&op->err, FL_NOT_FOUND, "that person is of another workspace");
     fl_buf_puts(&body, "{\"channel\":");
     fl_buf_json_str(&body, w->channel);
     if (s->message.p) {
         fl_buf_puts(&body, ",\"ts\":");
         fl_buf_json_str(&body, w->ts);
+        fl_buf_puts(&body, s->is_copy ? ",\"metadata\":{}" : "");
     } else {
         fl_buf_puts(&body, ",\"mrkdwn\":false,\"unfurl_links\":false,\"unfurl_media\":false");
         put_thread(&body, s);
+        put_metadata(&body, &s->card);
     }
     fl_buf_putc(&body, ',');
     fl_buf_str(&body, s->bytes);
@@ -246,6 +258,7 @@ const struct fl_channel_kind fl_channel_slack = {
     .draw = fl_slack_draw,
     .draw_many = fl_slack_draw_many,
     .send_start = send_start,
+    .find_start = fl_slack_find_start,
     .listen_start = fl_slack_listen_start,
     .is_genuine = fl_slack_is_genuine,
     .hook_first = fl_slack_hook_first,

@@ -11,6 +11,13 @@
     X("groups:read") /* the same of a private channel */                                           \
     X("users:read")  /* who pressed: a guest, a stranger, somebody who left? */
 
+/* To find a card of its own whose sending has no known outcome; it works without them, then such a
+ * card may stand there twice. X(SCOPE) */
+#define FL_SLACK_HISTORY_SCOPES(X)                                                                 \
+    X("channels:history")                                                                          \
+    X("groups:history")                                                                            \
+    X("im:history")
+
 /* What Slack is asked to tell. X(EVENT) */
 #define FL_SLACK_EVENTS(X)                                                                         \
     X("app_home_opened")                                                                           \

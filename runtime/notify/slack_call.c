@@ -88,12 +88,13 @@ static enum fl_code start(struct fl_op *op, struct fl_slack_call *c, const struc
                         : "Content-Type: application/json; charset=utf-8";
     c->headers[1] = c->bearer.p;
     c->op = op;
-    c->http = (struct fl_http_call){ .method = "POST",
-                                     .url = c->url.p,
-                                     .headers = c->headers,
-                                     .body = fl_buf_view(&c->body),
-                                     .timeout_ms = FL_SLACK_TIMEOUT_MS,
-                                     .max_bytes = (size_t)4 << 20 };
+    c->http =
+        (struct fl_http_call){ .method = "POST",
+                               .url = c->url.p,
+                               .headers = c->headers,
+                               .body = fl_buf_view(&c->body),
+                               .timeout_ms = c->timeout_ms ? c->timeout_ms : FL_SLACK_TIMEOUT_MS,
+                               .max_bytes = (size_t)4 << 20 };
     c->http_op = (struct fl_op){ .done = on_called };
     enum fl_code code = fl_http_call_start(&c->http_op, ch->http, &c->http);
     if (code) {

@@ -95,6 +95,7 @@ FL_STEP(named)
     put_fact(&facts, l->call.answer, "team_id", "team");
     put_fact(&facts, l->call.answer, "enterprise_id", "enterprise");
     put_fact(&facts, l->call.answer, "user_id", "bot_user");
+    put_fact(&facts, l->call.answer, "bot_id", "bot_id");
     put_fact(&facts, l->call.answer, "user", "bot");
     put_fact(&facts, l->call.answer, "team", "workspace");
     const json_t *is_org = json_object_get(l->call.answer, "is_enterprise_install");

@@ -46,12 +46,20 @@ static struct visit *visit_of(struct fl_flow *f)
 }
 
 /* ---------------------------------------------------------------- the address */
-void fl_slack_install_url(struct fl_buf *out, struct fl_str base_url, struct fl_str client_id,
-                          struct fl_str redirect_url, struct fl_str state)
-{
+/* Those for the history last. */
 #define X(scope) scope,
-    static const char *const scopes[] = { FL_SLACK_SCOPES(X) };
+static const char *const scopes[] = { FL_SLACK_SCOPES(X) FL_SLACK_HISTORY_SCOPES(X) };
+static const char *const history[] = { FL_SLACK_HISTORY_SCOPES(X) };
 #undef X
+
+static size_t scope_count(bool has_history)
+{
+    return FL_COUNTOF(scopes) - (has_history ? 0 : FL_COUNTOF(history));
+}
+
+void fl_slack_install_url(struct fl_buf *out, struct fl_str base_url, struct fl_str client_id,
+                          struct fl_str redirect_url, struct fl_str state, bool has_history)
+{
     struct fl_str base = base_url.n ? base_url : FL_STR(FL_SLACK_BASE_URL);
     while (base.n && base.p[base.n - 1] == '/')
         base.n--;
@@ -61,7 +69,7 @@ void fl_slack_install_url(struct fl_buf *out, struct fl_str base_url, struct fl_
     fl_buf_puts(out, "/oauth/v2/authorize?client_id=");
     fl_http_encode(out, client_id);
     fl_buf_puts(out, "&scope=");
-    for (size_t i = 0; i < FL_COUNTOF(scopes); i++) {
+    for (size_t i = 0; i < scope_count(has_history); i++) {
         fl_buf_puts(out, i ? "%2C" : "");
         fl_http_encode(out, fl_str_of(scopes[i]));
     }
@@ -190,11 +198,8 @@ static void put_said(json_t *to, const char *name, struct fl_str text)
 }
 
 /* What is said to whoever began it; nothing of it is secret. A new reference. */
-static json_t *outcome_of(const json_t *answer)
+static json_t *outcome_of(const json_t *answer, bool has_history)
 {
-#define X(scope) scope,
-    static const char *const scopes[] = { FL_SLACK_SCOPES(X) };
-#undef X
     const json_t *team = json_object_get(answer, "team");
     const json_t *grid = json_object_get(answer, "enterprise");
     struct fl_str granted = fl_json_get_str(answer, "scope");
@@ -207,7 +212,7 @@ static json_t *outcome_of(const json_t *answer)
     put_said(out, "bot_user", fl_json_get_str(answer, "bot_user_id"));
     put_said(out, "installed_by", fl_json_get_str(json_object_get(answer, "authed_user"), "id"));
     json_object_set_new(out, "is_enterprise_install", json_boolean(is_org));
-    for (size_t i = 0; i < FL_COUNTOF(scopes); i++) {
+    for (size_t i = 0; i < scope_count(has_history); i++) {
         if (!is_granted(granted, scopes[i]))
             json_array_append_new(missing, json_string(scopes[i]));
     }
@@ -246,7 +251,8 @@ FL_STEP(exchanged)
     const char *why = why_not(answer);
     if (why)
         return give_up(v, why);
-    json_t *outcome = outcome_of(answer);
+    bool has_history = !json_is_true(json_object_get(v->secret, "without_history"));
+    json_t *outcome = outcome_of(answer, has_history);
     json_object_set(v->secret, "token", json_object_get(answer, "access_token"));
     json_object_del(v->secret, "client_secret");
     struct fl_buf text = FL_BUF_INIT;

@@ -11,9 +11,10 @@
 
 #define FL_SLACK_INSTALL_MS INT64_C(600000) /* to come back, and to take it */
 
-/* Appends the address for the browser. `base_url`: of the Web API, n 0: Slack's own. */
+/* Appends the address for the browser. `base_url`: of the Web API, n 0: Slack's own. `has_history`:
+ * the scopes for it are asked for too. */
 void fl_slack_install_url(struct fl_buf *out, struct fl_str base_url, struct fl_str client_id,
-                          struct fl_str redirect_url, struct fl_str state);
+                          struct fl_str redirect_url, struct fl_str state, bool has_history);
 /* For the router: path FL_SLACK_REDIRECT, user a struct fl_notify. */
 extern const struct fl_http_callbacks fl_slack_oauth_http;
 

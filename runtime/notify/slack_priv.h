@@ -1,9 +1,10 @@
 /* Shared by the files of the Slack channel: slack.c the kind and sending, slack_call.c the Web API,
- * slack_card.c what cards and modals look like, slack_many.c the same of several cards,
- * slack_edit.c the form of a change, slack_read.c what Slack says that people did, slack_who.c who
- * they are, slack_event.c doing it, slack_form.c several in one go, slack_notice.c what Slack tells
- * by itself, slack_home.c and slack_homes.c the home, slack_hook.c requests, slack_listen.c looks
- * after the channel, slack_socket.c Socket Mode. Texts of others stand in plain_text objects only.
+ * slack_find.c looking for a card, slack_card.c what cards and modals look like, slack_many.c the
+ * same of several cards, slack_edit.c the form of a change, slack_read.c what Slack says that
+ * people did, slack_who.c who they are, slack_event.c doing it, slack_form.c several in one go,
+ * slack_notice.c what Slack tells by itself, slack_home.c and slack_homes.c the home, slack_hook.c
+ * requests, slack_listen.c looks after the channel, slack_socket.c Socket Mode. Texts of others
+ * stand in plain_text objects only.
  */
 #ifndef FLOPINIO_NOTIFY_SLACK_PRIV_H
 #define FLOPINIO_NOTIFY_SLACK_PRIV_H
@@ -18,7 +19,7 @@
 
 #define FL_SLACK_BASE_URL      "https://slack.com/api"
 #define FL_SLACK_SECTION_CHARS 2900 /* of a text; Slack takes 3,000 */
-#define FL_SLACK_BLOCKS        45   /* of a message; Slack takes 50 */
+#define FL_SLACK_BLOCKS        50   /* of a message */
 #define FL_SLACK_REASON_CHARS  500  /* at most 2,000 bytes */
 #define FL_SLACK_SECTIONS_MAX  1500 /* each has at least half of what it may have: .._WHOLE_MAX */
 #define FL_SLACK_PAGE_SECTIONS 8    /* of a modal's page: a view holds 250 KB */
@@ -37,6 +38,7 @@ struct fl_slack_call {
     json_t *answer;   /* out: with FL_OK, the whole of it (NULL from a response_url) */
     int64_t retry_ms; /* out: with FL_TOO_MANY */
     bool is_plain;    /* the answer is no JSON */
+    int timeout_ms;   /* 0: FL_SLACK_TIMEOUT_MS */
 };
 /* `body` is taken over: a JSON object, or a form where it does not begin with '{'. `secret` names
  * the token; NULL: none is sent. Codes as in fl_channel_kind.send_start. May be cancelled. */
@@ -48,6 +50,16 @@ enum fl_code fl_slack_respond_start(struct fl_op *op, struct fl_slack_call *call
                                     const struct fl_channel *channel, struct fl_str url,
                                     struct fl_buf *body) FL_MUST_CHECK;
 void fl_slack_call_fini(struct fl_slack_call *call);
+
+/* ---- where messages stand ---- */
+/* "T1/U1" and "D1:ts" (known; p NULL: no message) into what the API takes; false: of another
+ * workspace. */
+bool fl_slack_locate(const struct fl_channel *channel, struct fl_str place, struct fl_str known,
+                     struct fl_str *ret_channel, struct fl_str *ret_ts);
+/* The metadata of a card's message. */
+#define FL_SLACK_CARD_TYPE   "flopinio_card"
+#define FL_SLACK_CARD_MEMBER "card"
+enum fl_code fl_slack_find_start(struct fl_op *op, struct fl_chat_find *find) FL_MUST_CHECK;
 
 /* ---- what it looks like ---- */
 enum fl_code fl_slack_draw(const struct fl_chat_drawing *drawing, struct fl_arena *arena,
@@ -237,7 +249,8 @@ struct fl_slack_homes {
     struct fl_timer due;
     struct fl_sleep sleep;
     int64_t retry_ms;
-    int at;
+    int at, first;
+    char stopped_at[128]; /* whose home Slack did not take: the next round begins there */
     bool is_armed, is_running, is_due, is_stopping;
 };
 void fl_slack_homes_init(struct fl_slack_homes *homes, struct fl_channel *channel);

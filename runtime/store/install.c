@@ -31,6 +31,7 @@ static struct fl_sql sql_end = {
     "install_end", "UPDATE slack_install SET secret = $2, outcome = $3::jsonb, trouble = $4 " MINE,
     0
 };
+static struct fl_sql sql_old = { "sweep_installs", "SELECT sweep_installs()", 0 };
 static struct fl_sql sql_take = { "install_take",
                                   "UPDATE slack_install SET secret = '', taken_at = now() " MINE,
                                   0 };
@@ -80,4 +81,9 @@ void fl_store_install_end(struct fl_tx *tx, const struct fl_uuid *id, struct fl_
 void fl_store_install_take(struct fl_tx *tx, const struct fl_uuid *id)
 {
     mine(tx, &sql_take, id);
+}
+
+void fl_store_installs_old(struct fl_tx *tx)
+{
+    fl_tx_add(tx, &sql_old);
 }

@@ -20,5 +20,7 @@ void fl_store_install_end(struct fl_tx *tx, const struct fl_uuid *id, struct fl_
                           struct fl_str outcome_json, const char *trouble);
 /* The channel has it: nothing secret is kept. */
 void fl_store_install_take(struct fl_tx *tx, const struct fl_uuid *id);
+/* Of all organizations: of those whose time is over nothing secret is kept either. */
+void fl_store_installs_old(struct fl_tx *tx);
 
 #endif

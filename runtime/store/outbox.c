@@ -117,8 +117,9 @@ static struct fl_sql sql_cards = {
     "asks_grant, EXISTS (SELECT 1 FROM call_grant k WHERE k.organization_id = "
     "card_message.organization_id AND k.approval_id = $1), host, EXISTS (SELECT 1 FROM "
     "card_message g WHERE g.organization_id = card_message.organization_id AND g.host = "
-    "card_message.card_id), reminded, " MS(
-        "posted_at") ", bounced_at IS NOT NULL FROM card_message " ROW " ORDER BY place",
+    "card_message.card_id), reminded, " MS("posted_at") ", bounced_at IS NOT NULL, " MS(
+        "coalesce(sent_at, changed_at)") ", " MS("changed_at") " FROM card_message " ROW
+                                                               " ORDER BY place",
     0
 };
 static struct fl_sql sql_card_put = {
@@ -176,7 +177,9 @@ static struct fl_sql sql_batch_shown = {
 };
 static struct fl_sql sql_card_sending = {
     "card_sending",
-    "UPDATE card_message SET tries = tries + 1, changed_at = now() " CARD " AND message IS NULL", 0
+    "UPDATE card_message SET tries = tries + 1, sent_at = CASE WHEN tries = 0 THEN now() ELSE "
+    "coalesce(sent_at, now()) END, changed_at = now() " CARD " AND message IS NULL",
+    0
 };
 static struct fl_sql sql_card_unsent = {
     "card_unsent", "UPDATE card_message SET tries = greatest(tries - 1, 0) " CARD, 0

@@ -52,7 +52,8 @@ struct fl_query *fl_store_sweep_unreached(struct fl_tx *tx);
 
 /* Columns: card_id, place, person_id, message, tries, page, is_read, asks_stop, shown, asks_grant,
  * was a grant made from the approval, host (a card's id or null), is it a host of others, the last
- * reminder sent, posted_at ms. */
+ * reminder sent, posted_at ms, did its mail come back, and of one that was sent and whose message
+ * is not known: when it was first, and last, ms. */
 struct fl_query *fl_store_cards(struct fl_tx *tx, const struct fl_uuid *approval,
                                 const struct fl_uuid *channel);
 /* Columns: card_id (the new one, or that of the card which is there already), host, message.

@@ -21,32 +21,36 @@ import http.client
 import http.server
 import itertools
 import json
+import re
 import ssl
 import threading
 import time
 import urllib.parse
 
 from fake_slack_app import ALL_SCOPES, EVENTS, SCOPES, TEAM, App, Refuse, User
+from fake_slack_history import History
+from fake_slack_line import TRIGGER_S, Line
 from harness import wait_for
 
 TOKEN = "xoxb-" + "FakeFakeFakeFakeFakeFakeFakeFake"
 APP_TOKEN = "xapp-" + "FakeFakeFakeFakeFakeFakeFakeFakeFake"
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
-TRIGGER_S = 3
 MEMBERS = {
     "auth.test": set(),
     "users.info": {"user"},
     "conversations.info": {"channel"},
+    "conversations.history": {"channel", "oldest", "latest", "limit", "inclusive", "cursor",
+                              "include_all_metadata"},
     "chat.postMessage": {"channel", "text", "blocks", "thread_ts", "unfurl_links", "unfurl_media",
-                         "mrkdwn", "reply_broadcast"},
-    "chat.update": {"channel", "ts", "text", "blocks"},
+                         "mrkdwn", "reply_broadcast", "metadata"},
+    "chat.update": {"channel", "ts", "text", "blocks", "metadata"},
     "views.open": {"trigger_id", "view"},
     "views.update": {"view_id", "view"},
     "views.publish": {"user_id", "view"},
     "apps.connections.open": set(),
     "oauth.v2.access": {"client_id", "client_secret", "code", "redirect_uri"},
 }
-FORM_ONLY = {"users.info", "conversations.info", "oauth.v2.access"}  # their JSON is not read
+FORM_ONLY = {"users.info", "conversations.info", "conversations.history", "oauth.v2.access"}  # their JSON is not read
 
 
 def sign(secret, at, body):
@@ -54,7 +58,7 @@ def sign(secret, at, body):
     return "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
 
 
-class FakeSlack(App):
+class FakeSlack(App, History):
     def __init__(self, team=TEAM, enterprise=None, tls=None):
         """tls: (certificate, key), files of PEM for 127.0.0.1; then nothing is in clear."""
         self.team, self.enterprise = team, enterprise
@@ -62,11 +66,13 @@ class FakeSlack(App):
         self.serial = itertools.count(100)
         self.users, self.members = {}, {}
         self.messages = collections.OrderedDict()  # (channel, ts) -> message
+        self.newest = 0                            # microseconds: a message's ts is its own
         self.views = {}                            # id -> view as it stands
         self.homes, self.published = {}, []        # user -> view; (user, when) of each time
         self.triggers = {}                         # id -> [made at, is it used]
         self.answers = {}                          # response id -> [bodies]
         self.calls, self.violations, self.bearers = [], [], set()
+        self.refusals = []                         # (method, error)
         self.deliver = None      # (payload or form) -> (status, body): how events get there
         # faults
         self.is_down = False     # 503 to everything
@@ -79,6 +85,9 @@ class FakeSlack(App):
         self.on_post = None      # called with the message once it stands, before the answer
         self.token = TOKEN
         self.scopes = set(ALL_SCOPES)  # that the token has
+        self.asked_scopes = ALL_SCOPES  # by whoever installs it
+        self.limits = {}               # method -> so many calls of it are 429
+        self.on_publish = None         # called with the user once their home stands
         self.is_org_wide = False       # installed in all of the enterprise
         self.redirect_urls, self.codes = [], {}  # of the app; code -> [made at, redirect, is it used]
         self.grants = None             # how the next consent changes oauth.v2.access's answer
@@ -436,6 +445,7 @@ class FakeSlack(App):
             result = self.call(method, headers, body)
             return None if result is None else answer(dict(result, ok=True))
         except Refuse as e:
+            self.refusals.append((path.split("/")[-1], e.body["error"]))
             return answer(e.body, e.status, e.headers)
 
     def take_response(self, id, body):
@@ -454,7 +464,7 @@ class FakeSlack(App):
         if method not in MEMBERS:
             raise Refuse("unknown_method")
         args = json.loads(body) if is_json and body else {
-            k: json.loads(v[0]) if k in ("blocks", "view") else v[0]
+            k: json.loads(v[0]) if k in ("blocks", "view", "metadata") else v[0]
             for k, v in urllib.parse.parse_qs(body.decode()).items()}
         own = args.pop("token", None) if not is_json else None  # a form may have it too,
         if not is_json and args.pop("team_id", self.team) != self.team:  # and name the workspace
@@ -479,6 +489,9 @@ class FakeSlack(App):
             self.holds[method].wait(30)
         if method.startswith("chat.") and self.limited > 0:
             self.limited -= 1
+            raise Refuse("ratelimited", 429, {"Retry-After": str(self.retry_after)})
+        if self.limits.get(method, 0) > 0:
+            self.limits[method] -= 1
             raise Refuse("ratelimited", 429, {"Retry-After": str(self.retry_after)})
         with self.lock:
             self.calls.append((method, args))
@@ -599,6 +612,7 @@ class FakeSlack(App):
     # ---- messages and views
     def do_chat_postMessage(self, args):
         self.check_message("chat.postMessage", args)
+        self.check_metadata("chat.postMessage", args)
         channel = args["channel"]
         if channel in self.users:  # their own chat with the app
             channel = "D" + channel[1:]
@@ -607,9 +621,12 @@ class FakeSlack(App):
         if self.members.get(channel, {}).get("is_archived"):
             raise Refuse("is_archived")
         with self.lock:
-            ts = "%d.%06d" % (1700000000 + next(self.serial), 100)
+            ts = self.next_ts()
             message = {"channel": channel, "ts": ts, "text": args["text"],
-                       "blocks": args["blocks"], "thread_ts": args.get("thread_ts"), "edits": 0}
+                       "blocks": args["blocks"], "thread_ts": args.get("thread_ts"), "edits": 0,
+                       "metadata": args.get("metadata"),
+                       "broadcast": bool(args.get("reply_broadcast")),
+                       "by": {"user": "U0BOT", "bot_id": "B0BOT", "app_id": "A0FAKE"}}
             self.messages[(channel, ts)] = message
             self.lock.notify_all()
         if self.on_post:
@@ -621,14 +638,18 @@ class FakeSlack(App):
 
     def do_chat_update(self, args):
         self.check_message("chat.update", args)
+        self.check_metadata("chat.update", args)
         with self.lock:
             message = self.messages.get((args["channel"], args["ts"]))
             if not message:
                 raise Refuse("message_not_found")
+            if message["by"].get("bot_id") != "B0BOT":
+                raise Refuse("cant_update_message")
             if self.members.get(args["channel"], {}).get("is_archived"):
                 raise Refuse("is_archived")
             self.messages[(args["channel"], args["ts"])] = dict(
-                message, text=args["text"], blocks=args["blocks"], edits=message["edits"] + 1)
+                message, text=args["text"], blocks=args["blocks"], edits=message["edits"] + 1,
+                metadata=args.get("metadata", message["metadata"]) or None)
             self.lock.notify_all()
         return {"channel": args["channel"], "ts": args["ts"]}
 
@@ -652,6 +673,8 @@ class FakeSlack(App):
         with self.lock:
             self.homes[args["user_id"]] = args["view"]
             self.published.append((args["user_id"], time.monotonic()))
+        if self.on_publish:
+            self.on_publish(args["user_id"])
         return {"view": args["view"]}
 
     def do_views_update(self, args):
@@ -691,70 +714,6 @@ class FakeSlack(App):
         """Delivers by the newest line (or `self.line`), and waits for the acknowledgement, 3 s."""
         line = wait_for("a line", lambda: self.line or (self.lines and self.lines[-1]))
         return line.deliver(payload)
-
-
-class Line:
-    """One WebSocket of Socket Mode, as Slack's end of it."""
-
-    def __init__(self, fake, handler):
-        self.fake, self.handler = fake, handler
-        self.acks, self.is_closed, self.sends = {}, False, threading.Lock()
-
-    def frame(self, opcode, data):
-        n = len(data)
-        head = bytes([0x80 | opcode]) + (bytes([n]) if n < 126 else b"\x7e" + n.to_bytes(2, "big")
-                                         if n < 65536 else b"\x7f" + n.to_bytes(8, "big"))
-        with self.sends:
-            self.handler.wfile.write(head + data)
-            self.handler.wfile.flush()
-
-    def say(self, value):
-        self.frame(1, json.dumps(value).encode())
-
-    def run(self):
-        self.say({"type": "hello", "num_connections": len(self.fake.lines), "debug_info": {},
-                  "connection_info": {"app_id": "A0FAKE"}})
-        try:
-            while True:
-                a, b = self.handler.rfile.read(2)
-                n = b & 0x7f
-                if n > 125:
-                    n = int.from_bytes(self.handler.rfile.read(2 if n == 126 else 8), "big")
-                if not b & 0x80:
-                    self.fake.violations.append("socket: a frame without a mask")
-                mask = self.handler.rfile.read(4)
-                data = bytes(c ^ mask[i & 3] for i, c in enumerate(self.handler.rfile.read(n)))
-                if a & 15 == 9:
-                    self.frame(10, data)
-                elif a & 15 == 8:
-                    self.frame(8, data[:2])
-                    break
-                elif a & 15 == 1:
-                    value = json.loads(data)
-                    with self.fake.lock:
-                        self.acks[value["envelope_id"]] = value
-        except (OSError, ValueError):
-            pass
-        self.close()
-
-    def close(self):
-        with self.fake.lock:
-            self.is_closed = True
-            if self in self.fake.lines:
-                self.fake.lines.remove(self)
-        try:
-            self.handler.connection.shutdown(2)
-        except OSError:
-            pass
-
-    def deliver(self, payload):
-        id = "env-%d" % next(self.fake.serial)
-        kind = ("slash_commands" if "command" in payload else
-                "events_api" if payload["type"] == "event_callback" else "interactive")
-        self.say({"type": kind, "envelope_id": id, "accepts_response_payload": True,
-                  "payload": payload})
-        ack = wait_for("the acknowledgement", lambda: self.acks.get(id), TRIGGER_S)
-        return 200, json.dumps(ack["payload"]).encode() if "payload" in ack else b""
 
 
 class Hooks:

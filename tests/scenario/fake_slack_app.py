@@ -8,6 +8,7 @@ import urllib.parse
 SCOPES = {
     "users.info": "users:read",
     "conversations.info": {"C": "channels:read", "G": "groups:read"},
+    "conversations.history": {"C": "channels:history", "G": "groups:history", "D": "im:history"},
     "chat.postMessage": "chat:write",
     "chat.update": "chat:write",
 }
@@ -19,6 +20,7 @@ EVENTS.update({"channel_" + e: "channels:read" for e in (
 EVENTS.update({"group_" + e: "groups:read" for e in ("archive", "deleted", "left", "unarchive")})
 ALL_SCOPES = {s for v in list(SCOPES.values()) + list(COMMANDS.values())
               for s in (v.values() if isinstance(v, dict) else [v])}
+HISTORY_SCOPES = set(SCOPES["conversations.history"].values())
 CLIENT, CLIENT_SECRET = "1234567890.0987654321", "c1ient" + "0123456789abcdef" * 2
 CODE_S = 600
 TEAM = "T1HOME"
@@ -50,7 +52,7 @@ class App:
         if "%s://%s" % (at.scheme, at.netloc) != self.origin or at.path != "/oauth/v2/authorize" or \
                 set(args) != {"client_id", "scope", "redirect_uri", "state"} or \
                 any(len(v) != 1 for v in args.values()) or args["client_id"] != [CLIENT] or \
-                asked != ALL_SCOPES or args["redirect_uri"][0] not in self.redirect_urls:
+                asked != self.asked_scopes or args["redirect_uri"][0] not in self.redirect_urls:
             self.violations.append("authorize: %s" % url)
             raise Refuse("bad_authorize")
         back = {"state": args["state"][0]}

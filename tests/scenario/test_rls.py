@@ -286,7 +286,7 @@ def functions_that_cross_organizations_are_these(rt):
 # What is due, without what it is about: ids, states and times.
 SWEEP = {
     "sweep_channels", "sweep_counts", "sweep_delegations", "sweep_canaries", "sweep_dispatched", "sweep_due",
-    "sweep_key_rows", "sweep_look", "sweep_orphans", "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over",
+    "sweep_installs", "sweep_key_rows", "sweep_look", "sweep_orphans", "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over",
     "sweep_to_tell", "sweep_unreached",
 }
 
@@ -305,7 +305,7 @@ def the_crossing_roles_change_little(rt):
     assert [c["x"] for c in changes] == [
         "flopinio_lookup INSERT person", "flopinio_lookup INSERT personal_token",
         "flopinio_lookup UPDATE person", "flopinio_lookup UPDATE personal_token",
-        "flopinio_sweep DELETE mcp_session"], changes
+        "flopinio_sweep DELETE mcp_session", "flopinio_sweep DELETE slack_install"], changes
     schema = rt.sql("SELECT has_schema_privilege(r, 'flopinio', 'CREATE') AS x FROM unnest("
                     "'{flopinio_lookup,flopinio_sweep,flopinio_app,flopinio_verifier}'::text[]) r")
     assert not any(s["x"] for s in schema), schema

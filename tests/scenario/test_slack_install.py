@@ -11,7 +11,8 @@ from cases import case
 from chat import LOCAL, policy
 from cli import Cli, Terminal
 from fake_slack import MEMBERS, SECRET, FakeSlack, Hooks, User
-from fake_slack_app import ALL_SCOPES, CLIENT, CLIENT_SECRET, COMMANDS, EVENTS, SCOPES
+from fake_slack_app import (ALL_SCOPES, CLIENT, CLIENT_SECRET, COMMANDS, EVENTS, HISTORY_SCOPES,
+                            SCOPES)
 from harness import Org, refused, wait_for
 from mcp_client import McpWs, text_of
 from slack import OPS, facts, link
@@ -258,7 +259,20 @@ def an_install_is_taken_by_who_began_it(rt):
         with refused(409, "is of the workspace T1HOME, and the app was installed into T2OTHER"):
             take(org, moved)
         assert channels(org)["sl"]["config"] == before["config"]
-        sl.team = "T1HOME"
+        # Nor into all of an enterprise, whose workspaces' people would count.
+        sl.team, sl.enterprise, sl.is_org_wide = "T1HOME", "E9ELSE", True
+        moved = installed(rt, org, sl)
+        with refused(409, "workspace T1HOME, and the app was installed into the enterprise E9ELSE"):
+            take(org, moved)
+        sl.enterprise, sl.is_org_wide = None, False
+        # An app without the scopes for the history is not asked for them, and none is missing.
+        sl.scopes, sl.asked_scopes = ALL_SCOPES - HISTORY_SCOPES, ALL_SCOPES - HISTORY_SCOPES
+        less = installed(rt, org, sl, without_history=True)
+        assert state(org, less)["outcome"]["missing_scopes"] == [], state(org, less)
+        assert not take(org, less)["is_new"]
+        sl.scopes = sl.asked_scopes = ALL_SCOPES
+        with refused(400, "'without_history'"):
+            begin(org, sl, without_history="yes")
         with refused(400, "'client_id'"):
             begin(org, sl, client_id="a b")
         with refused(400, "what this is to get"):
@@ -317,8 +331,16 @@ def an_app_in_all_of_an_enterprise_hears_its_workspaces(rt):
             assert "append_line" in sl.text(sl.open_home(ann))
             assert sl.click(ann, card, "Approve").startswith("approved")
             assert text_of(call.wait()) == "appended"
+        # Into one workspace of another enterprise, or of none, it does not go.
+        sl.is_org_wide = False
+        for sl.enterprise, sl.team in (("E9ELSE", "T5SIDE"), (None, "T1HOME")):
+            moved = installed(rt, org, sl)
+            with refused(409, "enterprise E1GRID, and the app was installed into the workspace " + sl.team):
+                take(org, moved)
+        sl.enterprise, sl.team, sl.is_org_wide = "E1GRID", "T5SIDE", True
         since = rt.log_size()
-        org.control("PATCH", "/channels/sl", {"config": {"base_url": sl.url}})
+        made = installed(rt, org, sl, config={"base_url": sl.url})
+        assert not take(org, made)["is_new"]
         opened_anew(rt, since)
         with McpWs(rt, org.credential) as agent:
             call = agent.call_start("s__append_line", {"line": "two"})
@@ -352,4 +374,39 @@ def the_manifest_asks_for_what_the_code_uses_and_no_more(rt):
     used |= {COMMANDS[c] for c in commands} | {EVENTS[e] for e in events if EVENTS[e]}
     assert sorted(app["oauth_config"]["scopes"]["bot"]) == sorted(used) == sorted(ALL_SCOPES)
     assert app["oauth_config"]["redirect_urls"] == [BACK]
+    less = json.loads(Cli(rt, org)("channel", "slack-manifest", "sl", "--without-history").out)
+    assert set(less["oauth_config"]["scopes"]["bot"]) == ALL_SCOPES - HISTORY_SCOPES
     assert set(app["oauth_config"]["scopes"]) == {"bot"}, "no scope of a user"
+
+
+@case(limit=60, **PUBLIC)
+def a_token_that_nobody_took_would_have_stayed(rt):
+    """Sealed for good, and in no count of what a key seals. Its beginning is in the audit."""
+    def sealed():
+        return [bool(r["n"]) for r in rt.sql(
+            "SELECT length(secret) AS n FROM slack_install WHERE organization_id = %s ORDER BY "
+            "expires_at", org.id)]
+
+    def count():
+        with rt.connect("app") as conn, conn.cursor() as cur:
+            cur.execute("SELECT sum(sweep_key_rows(k)) FROM generate_series(1, 9) k")
+            return cur.fetchone()[0]
+    with slack() as sl:
+        org = Org(rt, files=False, policy=None)
+        before = count()
+        made = [installed(rt, org, sl, name) for name in ("one", "two", "three")]
+        begun = [json.loads(r["leaf"]) for r in rt.sql(
+            "SELECT leaf FROM audit_event WHERE organization_id = %s AND kind = "
+            "'channel.install_begun' ORDER BY recorded_at, event_id", org.id)]
+        assert [(b["data"]["channel"], b["data"]["by"]) for b in begun] == [
+            (n, "operator") for n in ("one", "two", "three")], begun
+        assert CLIENT_SECRET not in json.dumps(begun) and "fll_" not in json.dumps(begun)
+        assert count() == before + 3 and sealed() == [True] * 3
+        for id, ago in ((made[0]["id"], "2 days"), (made[1]["id"], "2 minutes")):
+            rt.sql("UPDATE slack_install SET expires_at = now() - %s::interval WHERE install_id = %s",
+                   ago, id)
+        wait_for("the sweep", lambda: sealed() == [False, True], 90)
+        assert count() == before + 1 and state(org, made[1])["state"] == "over"
+        with refused(409, "too old"):
+            take(org, made[1])
+        assert take(org, made[2])["is_new"] and count() == before + 1  # the channel's
