@@ -113,6 +113,16 @@ static void put_next(struct writer *w)
     put_value(w, child); /* may move the frames */
 }
 
+bool fl_json_is_same(struct fl_str a, struct fl_str b)
+{
+    struct fl_err err;
+    json_t *x = fl_json_parse(a, &err), *y = fl_json_parse(b, &err);
+    bool is_same = x && y && json_equal(x, y);
+    json_decref(x);
+    json_decref(y);
+    return is_same;
+}
+
 void fl_json_put(struct fl_buf *out, const json_t *value)
 {
     struct writer w = { .out = out };

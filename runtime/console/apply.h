@@ -132,6 +132,8 @@ bool fl_apply_read(struct fl_api *a);
 /* Answers "agent 'bot': its owner is unknown"; returns false. */
 bool fl_apply_refuse(struct fl_api *a, enum fl_code code, const char *what, struct fl_str name,
                      const char *fmt, ...) FL_PRINTF(5, 6);
+/* Answers that there is none; returns false. */
+bool fl_apply_no_memory(struct fl_api *a);
 
 /* ---- planning; false: answered ---- */
 bool fl_apply_plan_people(struct fl_api *a);

@@ -3,22 +3,6 @@
 #include "runtime/console/agents.h"
 #include "runtime/console/apply.h"
 
-static bool no_memory(struct fl_api *a)
-{
-    fl_api_error(a, FL_NOMEM, "out of memory");
-    return false;
-}
-
-static bool are_same_labels(struct fl_str a, struct fl_str b)
-{
-    struct fl_err err;
-    json_t *x = fl_json_parse(a, &err), *y = fl_json_parse(b, &err);
-    bool is_same = x && y && json_equal(x, y);
-    json_decref(x);
-    json_decref(y);
-    return is_same;
-}
-
 static bool plan_owner(struct fl_api *a, struct fl_apply_agent *g)
 {
     return fl_apply_will_be_here(a, g->owner, &g->owner_id) ||
@@ -55,7 +39,7 @@ static void compare(struct fl_apply_agent *g, const struct fl_query *q, int row,
         g->owner.p = NULL;
     if (g->state && fl_str_is(state, g->state))
         g->state = NULL;
-    if (g->labels.p && are_same_labels(g->labels, fl_cell(q, row, 5)))
+    if (g->labels.p && fl_json_is_same(g->labels, fl_cell(q, row, 5)))
         g->labels.p = NULL;
     if (g->title.p)
         fl_apply_detail(detail, "title", title, g->title);
@@ -111,7 +95,7 @@ static bool plan_others(struct fl_api *a)
     bool prunes = ap->has_agents && ap->prunes;
     ap->gone_agents = fl_arena_array(a->arena, (size_t)fl_rows(q) + 1, sizeof *ap->gone_agents);
     if (!ap->gone_agents)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (int i = 0; i < fl_rows(q); i++) {
         struct fl_uuid owner = fl_cell_uuid(q, i, 6);
         struct fl_str name = fl_arena_str(a->arena, fl_cell(q, i, 1));

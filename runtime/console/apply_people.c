@@ -3,12 +3,6 @@
 
 #define NOTHING ((struct fl_str){ NULL, 0 })
 
-static bool no_memory(struct fl_api *a)
-{
-    fl_api_error(a, FL_NOMEM, "out of memory");
-    return false;
-}
-
 void fl_apply_detail(struct fl_buf *detail, const char *key, struct fl_str from, struct fl_str to)
 {
     if (detail->n)
@@ -234,7 +228,7 @@ bool fl_apply_plan_people(struct fl_api *a)
     }
     ap->leaving = fl_arena_array(a->arena, a->change->member_count + 1, sizeof *ap->leaving);
     if (!ap->leaving)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (size_t i = 0; ap->prunes && i < a->change->member_count; i++) {
         const struct fl_member *m = &a->change->members[i];
         if (m->is_active && !person_of(ap, m->name) && !plan_leaving(a, m))
@@ -275,7 +269,7 @@ static bool plan_members(struct fl_api *a, struct fl_apply_group *g, struct fl_b
     g->add = fl_arena_array(a->arena, g->member_count + 1, sizeof *g->add);
     g->remove = fl_arena_array(a->arena, a->change->member_count + 1, sizeof *g->remove);
     if (!g->add || !g->remove)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (size_t i = 0; i < g->member_count; i++) {
         struct fl_uuid id;
         if (!fl_apply_will_be_here(a, g->members[i], &id))
@@ -327,7 +321,7 @@ bool fl_apply_plan_groups(struct fl_api *a)
     size_t rows = (size_t)fl_rows(ap->q_groups);
     ap->gone_groups = fl_arena_array(a->arena, rows + 1, sizeof *ap->gone_groups);
     if (!ap->gone_groups)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (size_t i = 0; ap->prunes && i < rows; i++) {
         struct fl_str name = fl_arena_str(a->arena, fl_cell(ap->q_groups, (int)i, 1));
         bool is_kept = false;

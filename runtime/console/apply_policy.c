@@ -5,12 +5,6 @@
 #include "runtime/console/apply.h"
 #include "runtime/console/reach.h"
 
-static bool no_memory(struct fl_api *a)
-{
-    fl_api_error(a, FL_NOMEM, "out of memory");
-    return false;
-}
-
 /* ---------------------------------------------------------------- the organization to be */
 static bool put_groups(const struct fl_api *a, struct fl_org *w)
 {
@@ -282,7 +276,7 @@ bool fl_apply_plan_policy(struct fl_api *a)
     ap->policy_version = fl_rows(ap->q_policy) == 1 ? fl_cell_int(ap->q_policy, 0, 0) : 0;
     if (!put_groups(a, &w) || !put_people(a, &w) || !put_agents(a, &w) || !put_tools(a, &w) ||
         !fl_apply_put_channels(a, &w))
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     bool is_fine = hold(a, &w, &policy, &findings) && report(a, &findings);
     for (size_t i = 0; i < w.tool_count; i++)
         fl_schema_free(&w.tools[i].schema);

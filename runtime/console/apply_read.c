@@ -25,7 +25,7 @@ bool fl_apply_refuse(struct fl_api *a, enum fl_code code, const char *what, stru
     return false;
 }
 
-static bool no_memory(struct fl_api *a)
+bool fl_apply_no_memory(struct fl_api *a)
 {
     fl_api_error(a, FL_NOMEM, "out of memory");
     return false;
@@ -144,7 +144,7 @@ static bool read_members(const struct item *it, struct fl_apply_group *g)
     bool is_fine = !g->has_members || json_is_array(list);
     g->members = fl_arena_array(it->a->arena, json_array_size(list) + 1, sizeof *g->members);
     if (!g->members)
-        return no_memory(it->a);
+        return fl_apply_no_memory(it->a);
     for (size_t i = 0; is_fine && i < json_array_size(list); i++) {
         struct fl_str member = fl_json_str(json_array_get(list, i));
         is_fine = fl_is_name(member, true);
@@ -186,7 +186,7 @@ static bool read_agent(struct fl_api *a, json_t *value, size_t at)
                                "bytes",
                                FL_VALID_LABELS_MAX, FL_VALID_TITLE_MAX);
     g->labels = fl_labels_text(a->arena, labels);
-    return g->labels.p || no_memory(a);
+    return g->labels.p || fl_apply_no_memory(a);
 }
 
 static bool read_server(struct fl_api *a, json_t *value, size_t at)
@@ -213,7 +213,7 @@ static bool read_server(struct fl_api *a, json_t *value, size_t at)
     if (!json_is_object(config))
         return true;
     s->config = fl_json_text(a->arena, config);
-    return s->config.p || no_memory(a);
+    return s->config.p || fl_apply_no_memory(a);
 }
 
 /* "sha256:" and 64 hex digits; and the definition's own, which must be the same. */
@@ -223,7 +223,7 @@ static bool read_digest(const struct item *it, struct fl_apply_tool *t)
     char *bytes = fl_arena_alloc(it->a->arena, FL_SHA256_BYTES);
     uint8_t own[FL_SHA256_BYTES];
     if (!bytes)
-        return no_memory(it->a);
+        return fl_apply_no_memory(it->a);
     if (!text(it, "digest", &said))
         return false;
     if (said.p && (!fl_str_has_prefix(said, FL_STR("sha256:")) ||
@@ -267,7 +267,7 @@ static bool read_tool(struct fl_api *a, json_t *value, size_t at)
                                "'secrets' must be a list of at most 64 JSON pointers like "
                                "\"/token\"");
     t->secrets = fl_json_text(a->arena, secrets);
-    return t->secrets.p || no_memory(a);
+    return t->secrets.p || fl_apply_no_memory(a);
 }
 
 static bool read_channel(struct fl_api *a, json_t *value, size_t at)
@@ -295,7 +295,7 @@ static bool read_channel(struct fl_api *a, json_t *value, size_t at)
     if (!json_is_object(config))
         return true;
     c->config = fl_json_text(a->arena, config);
-    return c->config.p || no_memory(a);
+    return c->config.p || fl_apply_no_memory(a);
 }
 
 static bool read_policy(struct fl_api *a, struct fl_apply *ap)
@@ -322,7 +322,7 @@ static bool are_different(struct fl_api *a, const char *key, const json_t *list)
     size_t count = json_array_size(list);
     struct fl_str *names = fl_arena_array(a->arena, count + 1, sizeof *names);
     if (!names)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (size_t i = 0; i < count; i++)
         names[i] = fl_json_get_str(json_array_get(list, i), "name");
     qsort(names, count, sizeof *names, by_name);
@@ -348,7 +348,7 @@ static bool open_list(struct fl_api *a, const char *key, size_t item_size, bool 
         return false;
     }
     *ret_items = fl_arena_array(a->arena, json_array_size(list) + 1, item_size);
-    return *ret_items || no_memory(a);
+    return *ret_items || fl_apply_no_memory(a);
 }
 
 static bool read_list(struct fl_api *a, const char *key, size_t *ret_count,
@@ -368,7 +368,7 @@ bool fl_apply_read(struct fl_api *a)
     struct fl_apply *ap = FL_ARENA_NEW(a->arena, struct fl_apply);
     void *items;
     if (!ap)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     a->user = ap;
     if (!a->body) {
         fl_api_error(a, FL_BAD_PARAMS,

@@ -6,22 +6,6 @@
 #include "runtime/console/apply.h"
 #include "runtime/console/valid.h"
 
-static bool no_memory(struct fl_api *a)
-{
-    fl_api_error(a, FL_NOMEM, "out of memory");
-    return false;
-}
-
-static bool are_same_json(struct fl_str a, struct fl_str b)
-{
-    struct fl_err err;
-    json_t *x = fl_json_parse(a, &err), *y = fl_json_parse(b, &err);
-    bool is_same = x && y && json_equal(x, y);
-    json_decref(x);
-    json_decref(y);
-    return is_same;
-}
-
 /* ---------------------------------------------------------------- servers */
 /* Columns of fl_store_servers: server_id, name, kind, plugin, config, environment, account,
  * is_enabled, note. */
@@ -70,7 +54,7 @@ static bool plan_server(struct fl_api *a, struct fl_apply_server *s)
         return fl_apply_refuse(a, FL_CONFLICT, "server", s->name,
                                "it runs the plugin %.*s; remove it before it runs another",
                                FL_STR_ARG(fl_cell(q, row, 3)));
-    if (s->config.p && are_same_json(s->config, fl_cell(q, row, 4)))
+    if (s->config.p && fl_json_is_same(s->config, fl_cell(q, row, 4)))
         s->config.p = NULL;
     if (s->environment.p && fl_str_eq(s->environment, fl_cell(q, row, 5)))
         s->environment.p = NULL;
@@ -126,7 +110,7 @@ bool fl_apply_plan_servers(struct fl_api *a)
     int rows = fl_rows(ap->q_servers);
     ap->gone_servers = fl_arena_array(a->arena, (size_t)rows + 1, sizeof *ap->gone_servers);
     if (!ap->gone_servers)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (int i = 0; ap->prunes && i < rows; i++) {
         struct fl_str name = fl_arena_str(a->arena, fl_cell(ap->q_servers, i, 1));
         if (fl_apply_server(ap, name))
@@ -238,7 +222,7 @@ static bool plan_pin(struct fl_api *a, struct fl_apply_tool *t)
     bool is_gone = fl_cell_bool(q, row, 10);
     bool is_pinned = fl_str_eq(fl_cell_bytes(q, a->arena, row, 6), t->digest);
     bool is_today = fl_str_eq(fl_cell_bytes(q, a->arena, row, 4), t->digest);
-    if (t->secrets.p && are_same_json(t->secrets, fl_cell(q, row, 8)))
+    if (t->secrets.p && fl_json_is_same(t->secrets, fl_cell(q, row, 8)))
         t->secrets.p = NULL;
     if (is_pinned && !fl_cell_bool(q, row, 9) && fl_str_is(fl_cell(q, row, 7), t->effects) &&
         !t->secrets.p) {
@@ -280,7 +264,7 @@ static bool plan_other_pins(struct fl_api *a)
     const struct fl_query *q = ap->q_tools;
     ap->gone_pins = fl_arena_array(a->arena, (size_t)fl_rows(q) + 1, sizeof *ap->gone_pins);
     if (!ap->gone_pins)
-        return no_memory(a);
+        return fl_apply_no_memory(a);
     for (int i = 0; i < fl_rows(q); i++) {
         struct fl_apply_tool wanted = { .name = fl_cell(q, i, 2) };
         if (fl_cell_is_null(q, i, 6) || fl_cell_bool(q, i, 9) ||

@@ -461,22 +461,19 @@ static void decide(struct fl_api *a)
         fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
 }
 
-static void start_decide(struct fl_api *a)
+/* Who decides, about which approval and why; what is asked for beside it the route reads into the
+ * result. NULL: answered. */
+static struct fl_decide *new_decision(struct fl_api *a, enum fl_verdict verdict)
 {
     struct fl_decide *d = FL_ARENA_NEW(a->arena, struct fl_decide);
-    struct fl_str reason, binding;
+    struct fl_str reason;
     struct fl_uuid id;
-    enum fl_verdict verdict;
-    struct fl_str typed;
-    bool may_ask_again;
     if (!d) {
         fl_api_error(a, FL_NOMEM, "out of memory");
-        return;
+        return NULL;
     }
-    if (!read_id(a, &id) || !read_verdict(a, &verdict) ||
-        !fl_api_text(a, "reason", false, &reason) || !fl_api_text(a, "binding", false, &binding) ||
-        !fl_api_text(a, "typed", false, &typed) || !fl_api_flag(a, "may_ask_again", &may_ask_again))
-        return;
+    if (!read_id(a, &id) || !fl_api_text(a, "reason", false, &reason))
+        return NULL;
     *d = (struct fl_decide){ .core = a->core,
                              .organization = a->organization_id,
                              .approval = id,
@@ -485,16 +482,45 @@ static void start_decide(struct fl_api *a)
                              .has_second_factor = a->auth.has_second_factor,
                              .verdict = verdict,
                              .reason = reason.n ? reason : NOTHING,
-                             .may_ask_again = may_ask_again,
-                             .typed = typed,
                              .via = a->is_control ? "cli" : "api",
-                             .binding = binding.n ? binding : NOTHING,
                              .is_shown = fl_api_is_shown };
     a->user = d;
+    return d;
+}
+
+static void start_decide(struct fl_api *a)
+{
+    enum fl_verdict verdict;
+    struct fl_decide *d = read_verdict(a, &verdict) ? new_decision(a, verdict) : NULL;
+    if (!d || !fl_api_text(a, "binding", false, &d->binding) ||
+        !fl_api_text(a, "typed", false, &d->typed) ||
+        !fl_api_flag(a, "may_ask_again", &d->may_ask_again))
+        return;
+    d->binding = d->binding.n ? d->binding : NOTHING;
     decide(a);
 }
 
-/* ---------------------------------------------------------------- rejecting many, reopening */
+static void start_reopen(struct fl_api *a)
+{
+    if (new_decision(a, FL_VERDICT_REOPEN))
+        decide(a);
+}
+
+static void start_break(struct fl_api *a)
+{
+    struct fl_decide *d = new_decision(a, FL_VERDICT_BREAK_GLASS);
+    if (d && fl_api_text(a, "binding", true, &d->binding) &&
+        fl_api_text(a, "typed", false, &d->typed))
+        decide(a);
+}
+
+static void start_review(struct fl_api *a)
+{
+    if (new_decision(a, FL_VERDICT_REVIEW))
+        decide(a);
+}
+
+/* ---------------------------------------------------------------- rejecting many */
 static void on_rejected(struct fl_op *op)
 {
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
@@ -546,54 +572,6 @@ static void start_reject(struct fl_api *a)
     a->op = (struct fl_op){ .done = on_rejected };
     if (fl_reject_start(&a->op, r) != FL_OK)
         fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
-}
-
-/* What is decided of one without a body but a reason, and the binding where that is asked for. */
-static bool start_verdict(struct fl_api *a, enum fl_verdict verdict)
-{
-    struct fl_decide *d = FL_ARENA_NEW(a->arena, struct fl_decide);
-    struct fl_str reason, binding = NOTHING, typed = NOTHING;
-    struct fl_uuid id;
-    if (!d) {
-        fl_api_error(a, FL_NOMEM, "out of memory");
-        return false;
-    }
-    if (!read_id(a, &id) || !fl_api_text(a, "reason", false, &reason) ||
-        (verdict == FL_VERDICT_BREAK_GLASS &&
-         (!fl_api_text(a, "binding", true, &binding) || !fl_api_text(a, "typed", false, &typed))))
-        return false;
-    *d = (struct fl_decide){ .core = a->core,
-                             .organization = a->organization_id,
-                             .approval = id,
-                             .person = a->auth.id,
-                             .person_name = a->auth.person,
-                             .has_second_factor = a->auth.has_second_factor,
-                             .verdict = verdict,
-                             .reason = reason.n ? reason : NOTHING,
-                             .binding = binding,
-                             .typed = typed,
-                             .via = a->is_control ? "cli" : "api",
-                             .is_shown = fl_api_is_shown };
-    a->user = d;
-    return true;
-}
-
-static void start_reopen(struct fl_api *a)
-{
-    if (start_verdict(a, FL_VERDICT_REOPEN))
-        decide(a);
-}
-
-static void start_break(struct fl_api *a)
-{
-    if (start_verdict(a, FL_VERDICT_BREAK_GLASS))
-        decide(a);
-}
-
-static void start_review(struct fl_api *a)
-{
-    if (start_verdict(a, FL_VERDICT_REVIEW))
-        decide(a);
 }
 
 /* ---------------------------------------------------------------- editing */

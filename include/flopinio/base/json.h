@@ -13,6 +13,8 @@
  * fills err: FL_BAD_JSON (also for a number that neither an int64 nor a finite double holds),
  * FL_TOO_LARGE, FL_NOMEM. */
 json_t *fl_json_parse(struct fl_str text, struct fl_err *err);
+/* Are both JSON, and equal whatever the order of their keys? */
+bool fl_json_is_same(struct fl_str a, struct fl_str b);
 /* Compact, keys in their order, reals with the fewest digits that read back the same ("0.1",
  * "1.0"). Failure shows in the buffer. */
 void fl_json_put(struct fl_buf *out, const json_t *value);
