@@ -2,7 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "flopinio/base/log.h"
@@ -20,9 +24,30 @@ static void progress(const char *what)
     fprintf(stderr, "flopinio: %s ...\n", what);
 }
 
+/* To a service manager that asked for it (sd_notify(3): a datagram, "@" an abstract name). */
+static void tell_manager(const char *what)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    const char *path = getenv("NOTIFY_SOCKET");
+    size_t n = path ? strlen(path) : 0;
+    int fd = -1;
+    if (n < 2 || n >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
+        return;
+    memcpy(to.sun_path, path, n);
+    if (path[0] == '@')
+        to.sun_path[0] = 0;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || sendto(fd, what, strlen(what), MSG_NOSIGNAL, (struct sockaddr *)&to, size) < 0)
+        FL_LOG(WARN, "manager_not_told", FL_KS("reason", strerror(errno)));
+    if (fd >= 0)
+        close(fd);
+}
+
 static void on_ready(void *ctx, const struct fl_config *config, const int *ports)
 {
     struct fl_buf line = FL_BUF_INIT;
+    tell_manager("READY=1");
     *(bool *)ctx = true;
     fl_ports_write(config, ports);
     fl_buf_puts(&line, "flopinio is ready:");

@@ -1,4 +1,4 @@
-# shows: from a bare Debian 12 (--long: 13 too) to the first decided call, by examples/quickstart.sh
+# shows: from a bare Debian 12 (--long: 13 too, and the service under systemd) to the first decided call
 # budget: 240
 # order: 80
 # needs: debootstrap debian-archive-keyring
@@ -149,6 +149,30 @@ print(s.getsockname()[1]); time.sleep(120)')
     return $rc
 }
 
+# ---- the service ----
+# What examples/quickstart.sh built, installed, and systemd as the first process.
+service() {
+    inside -- sh -c 'export DEBIAN_FRONTEND=noninteractive
+        apt-get -q -y install --no-install-recommends systemd procps &&
+        cmake --install /srv/flopinio/build/release' >"$FL_TMP/service.log" 2>&1 || {
+        cat "$FL_TMP/service.log"
+        return 1
+    }
+    tests/systemd/boot.sh "$root" /srv/flopinio/tests/systemd/cases.sh
+}
+
+under_systemd() { # under_systemd SUITE
+    local rc
+    service
+    rc=$?
+    if [ ! -s "$root/cases" ]; then
+        tail -n 50 "$root/console" 2>/dev/null
+        t_fail "$1/systemd_starts"
+        return
+    fi
+    t_take "$root/cases" $rc "$1/service/"
+}
+
 suite() { # suite NAME: every case in that release
     root=$FL_TMP/root
     t_case "$1/a_bare_root_is_made" bare_root "$1" || return
@@ -175,6 +199,7 @@ suite() { # suite NAME: every case in that release
     t_refused "$1/canary_a_demo_that_goes_wrong_fails" inside -- sh -c '
         mkdir /srv/wrong && cp /srv/flopinio/build/release/plugins/conformance.so /srv/wrong/files.so &&
         FLOPINIO_PLUGIN_DIRS=/srv/wrong /srv/flopinio/build/release/flopinio demo --unattended'
+    [ "$FL_LONG" != 1 ] || under_systemd "$1"
     t_case "$1/no_apt_is_said" says 'there is no apt here' -- sh -c "rm /usr/bin/apt-get; $quickstart"
     rm -rf "$root"
 }
