@@ -381,6 +381,7 @@ void fl_call_approved_row(const struct fl_call *c, struct fl_approval *ret)
 
 enum fl_code fl_call_run_start(struct fl_call *c, const struct fl_approval *row)
 {
+    FL_ASSERT(!c->canary);
     fl_run_fini(&c->run);
     c->run = (struct fl_run){ .core = c->core,
                               .organization = c->principal->organization_id,

@@ -388,7 +388,7 @@ static const struct fl_cli_flag export_flags[] = { { "org", "NAME", "only this o
 
 const struct fl_cli_command fl_cmd_apply[] = {
     { "export", "[DIR]", "writes organizations as files for apply",
-      "People, groups, agents, servers, accepted tools, channels and the policy; no secrets and no "
+      "People, groups, agents, servers, accepted tools, channels, canaries and the policy; no secrets and no "
       "credentials. DIR gets a folder for each organization with a file for each kind; without DIR "
       "one organization goes to standard output.",
       FL_CLI_API, export_flags, export },

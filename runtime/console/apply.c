@@ -54,7 +54,7 @@ static bool plan(struct fl_api *a)
 {
     return fl_apply_plan_people(a) && fl_apply_plan_groups(a) && fl_apply_plan_agents(a) &&
            fl_apply_plan_servers(a) && fl_apply_plan_tools(a) && fl_apply_plan_channels(a) &&
-           fl_apply_plan_policy(a);
+           fl_apply_plan_canaries(a) && fl_apply_plan_policy(a);
 }
 
 static void decide(struct fl_api *a)
@@ -93,6 +93,7 @@ static void read_all(struct fl_api *a)
     ap->q_servers = fl_store_servers(tx);
     ap->q_policy = fl_store_policy_get(tx, 0);
     ap->q_channels = fl_store_channels(tx);
+    ap->q_canaries = ap->has_canaries ? fl_store_canaries(tx, 0) : NULL;
     ap->q_tools = ap->has_tools ? fl_store_tools(tx, NULL) : NULL;
     ap->q_owners = fl_store_owners(tx, &a->organization_id);
     ap->q_admins = fl_store_administrators(tx, &a->organization_id);
@@ -161,7 +162,7 @@ static bool may(struct fl_api *a, const struct fl_apply *ap)
            (!ap->has_agents || fl_change_may(a, FL_ACTION_MANAGE_AGENTS)) &&
            (!(ap->has_servers || ap->has_tools) || fl_change_may(a, FL_ACTION_MANAGE_TOOLS)) &&
            (!ap->has_channels || fl_change_may(a, FL_ACTION_MANAGE_CHANNELS)) &&
-           (!ap->has_policy || fl_change_may(a, FL_ACTION_MANAGE_POLICY));
+           (!(ap->has_policy || ap->has_canaries) || fl_change_may(a, FL_ACTION_MANAGE_POLICY));
 }
 
 static void start(struct fl_api *a)
@@ -180,6 +181,6 @@ static void start(struct fl_api *a)
 
 const struct fl_api_route fl_api_apply[] = {
     { FL_HTTP_POST, "/orgs/{org}/apply", FL_NEED_ROLE, FL_ACTION_MANAGE_PEOPLE, start,
-      "people groups agents servers tools channels policy dry_run prune" },
+      "people groups agents servers tools channels canaries policy dry_run prune" },
     { .pattern = NULL }
 };

@@ -1,5 +1,5 @@
-/* An organization as one document: people, groups, agents, servers, tools (pins), channels, policy.
- * Any of its members may be left out. The way of a document:
+/* An organization as one document: people, groups, agents, servers, tools (pins), channels,
+ * canaries, policy. Any of its members may be left out. The way of a document:
  *
  *   apply.c         the request: reads it, asks what is needed, locks, plans, writes, answers
  *   apply_read.c    JSON into the structures below; what cannot be meant is refused
@@ -7,6 +7,7 @@
  *   apply_agents.c  agents
  *   apply_tools.c   servers and pins
  *   apply_channels.c  channels, without their secrets
+ *   apply_canaries.c  canaries
  *   apply_policy.c  the policy, held against the organization as it will be
  *   apply_write.c   the plan as statements, each change with its event
  *
@@ -16,6 +17,7 @@
 #ifndef FLOPINIO_CONSOLE_APPLY_H
 #define FLOPINIO_CONSOLE_APPLY_H
 
+#include "runtime/console/canaries.h"
 #include "runtime/console/offboard.h"
 
 /* In all of these: a text with p NULL was not said, and stays as it is. */
@@ -82,6 +84,14 @@ struct fl_apply_channel {
     struct fl_query *q;
 };
 
+struct fl_apply_canary {
+    struct fl_canary_row row;
+    struct fl_str agent;
+    /* the plan */
+    bool is_changed;
+    struct fl_uuid agent_id;
+};
+
 /* Somebody or something that goes because of `prune`. */
 struct fl_apply_gone {
     struct fl_str name;
@@ -98,29 +108,33 @@ struct fl_apply_change {
 
 struct fl_apply {
     bool is_dry_run, prunes;
-    bool has_people, has_groups, has_agents, has_servers, has_tools, has_channels, has_policy;
+    bool has_people, has_groups, has_agents, has_servers, has_tools, has_channels, has_canaries,
+        has_policy;
     struct fl_apply_person *people;
     struct fl_apply_group *groups;
     struct fl_apply_agent *agents;
     struct fl_apply_server *servers;
     struct fl_apply_tool *tools;
     struct fl_apply_channel *channels;
-    size_t person_count, group_count, agent_count, server_count, tool_count, channel_count;
+    struct fl_apply_canary *canaries;
+    size_t person_count, group_count, agent_count, server_count, tool_count, channel_count,
+        canary_count;
     struct fl_str policy;
     /* what there is; results are gone with the first statement appended */
     struct fl_query **q_names; /* before the lock: document's people, then today's administrators */
     struct fl_str *admins;
     bool *admin_has_secret;
     size_t admin_count;
-    struct fl_query *q_groups, *q_agents, *q_servers, *q_tools, *q_channels, *q_policy, *q_mine,
-        *q_owners, *q_admins;
+    struct fl_query *q_groups, *q_agents, *q_servers, *q_tools, *q_channels, *q_canaries, *q_policy,
+        *q_mine, *q_owners, *q_admins;
     struct fl_query **q_leaving; /* by the snapshot's people: where else they are a member */
     int64_t policy_version;
     /* the plan */
     struct fl_leaving *leaving; /* people */
-    struct fl_apply_gone *gone_groups, *gone_agents, *gone_servers, *gone_pins, *gone_channels;
+    struct fl_apply_gone *gone_groups, *gone_agents, *gone_servers, *gone_pins, *gone_channels,
+        *gone_canaries;
     size_t leaving_count, gone_group_count, gone_agent_count, gone_server_count, gone_pin_count,
-        gone_channel_count;
+        gone_channel_count, gone_canary_count;
     bool sets_policy;
     struct fl_query *q_policy_set;
     struct fl_apply_change *first, *last;
@@ -142,6 +156,7 @@ bool fl_apply_plan_agents(struct fl_api *a);
 bool fl_apply_plan_servers(struct fl_api *a);
 bool fl_apply_plan_tools(struct fl_api *a);
 bool fl_apply_plan_channels(struct fl_api *a);
+bool fl_apply_plan_canaries(struct fl_api *a);
 bool fl_apply_plan_policy(struct fl_api *a);
 /* Notes a change for the answer; `detail` is copied and freed. */
 void fl_apply_note(struct fl_api *a, const char *what, struct fl_str name, const char *change,
@@ -161,6 +176,9 @@ int fl_apply_tool_row(const struct fl_query *tools, struct fl_str published);
 void fl_apply_write_channels(struct fl_api *a);
 /* The names that there will be into `w`; false: no memory. */
 bool fl_apply_put_channels(const struct fl_api *a, struct fl_org *w);
+
+/* ---- apply_canaries.c ---- */
+void fl_apply_write_canaries(struct fl_api *a);
 
 /* ---- apply_write.c ---- */
 /* Appends the plan. false: answered. */

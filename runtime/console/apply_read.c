@@ -298,6 +298,17 @@ static bool read_channel(struct fl_api *a, json_t *value, size_t at)
     return c->config.p || fl_apply_no_memory(a);
 }
 
+static bool read_canary(struct fl_api *a, json_t *value, size_t at)
+{
+    struct fl_apply_canary *c = &((struct fl_apply *)a->user)->canaries[at];
+    struct item it;
+    struct fl_err err;
+    if (!open_item(&it, a, "canary", value, at, FL_CANARY_MEMBERS))
+        return false;
+    enum fl_code code = fl_canary_parse(value, a->arena, &c->row, &c->agent, &err);
+    return code == FL_OK || fl_apply_refuse(a, code, it.what, it.name, "%s", err.text);
+}
+
 static bool read_policy(struct fl_api *a, struct fl_apply *ap)
 {
     const json_t *value = json_object_get(a->body, "policy");
@@ -373,7 +384,7 @@ bool fl_apply_read(struct fl_api *a)
     if (!a->body) {
         fl_api_error(a, FL_BAD_PARAMS,
                      "the body must be a document: people, groups, agents, "
-                     "servers, tools, channels, policy");
+                     "servers, tools, channels, canaries, policy");
         return false;
     }
 #define LIST(key, count, read)                                                                     \
@@ -383,6 +394,6 @@ bool fl_apply_read(struct fl_api *a)
            LIST(people, person_count, read_person) && LIST(groups, group_count, read_group) &&
            LIST(agents, agent_count, read_agent) && LIST(servers, server_count, read_server) &&
            LIST(tools, tool_count, read_tool) && LIST(channels, channel_count, read_channel) &&
-           read_policy(a, ap);
+           LIST(canaries, canary_count, read_canary) && read_policy(a, ap);
 #undef LIST
 }

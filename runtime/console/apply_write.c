@@ -223,6 +223,7 @@ bool fl_apply_write(struct fl_api *a)
     for (size_t i = 0; i < ap->tool_count; i++)
         write_pin(a, &ap->tools[i]);
     fl_apply_write_channels(a);
+    fl_apply_write_canaries(a);
     write_gone(a);
     if (ap->sets_policy)
         write_policy(a);

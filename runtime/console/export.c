@@ -2,13 +2,14 @@
  * exports differ only where the organization does. Without secrets: passphrases, credentials and
  * channels' tokens are not in it. */
 #include "runtime/console/api.h"
+#include "runtime/store/canary.h"
 #include "runtime/store/channel.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 #include "runtime/store/tool.h"
 #include "runtime/store/vote.h"
 
-enum { Q_PEOPLE, Q_GROUPS, Q_AGENTS, Q_SERVERS, Q_TOOLS, Q_POLICY, Q_CHANNELS };
+enum { Q_PEOPLE, Q_GROUPS, Q_AGENTS, Q_SERVERS, Q_TOOLS, Q_POLICY, Q_CHANNELS, Q_CANARIES };
 
 /* Rows that `takes` wants, as a list. */
 static void put_list(struct fl_buf *out, const char *key, const struct fl_query *q,
@@ -103,6 +104,8 @@ static void on_read(struct fl_api *a)
              "- name:t - plugin:t config:j environment:t account:t is_enabled:b -", NULL);
     put_list(&out, "channels", a->q[Q_CHANNELS], "- name:t kind:t config:j disclose:t is_enabled:b",
              NULL);
+    put_list(&out, "canaries", a->q[Q_CANARIES],
+             "name:t agent:t tool:t arguments:j per_week:i days:c from:t to:t zone:t", NULL);
     put_pins(&out, a);
     if (fl_rows(a->q[Q_POLICY]) == 1) {
         fl_buf_puts(&out, ",\"policy\":");
@@ -122,6 +125,7 @@ static void start(struct fl_api *a)
     a->q[Q_TOOLS] = fl_store_tools(tx, NULL);
     a->q[Q_POLICY] = fl_store_policy_get(tx, 0);
     a->q[Q_CHANNELS] = fl_store_channels(tx);
+    a->q[Q_CANARIES] = fl_store_canaries(tx, 0);
     fl_api_submit(a, false, on_read);
 }
 

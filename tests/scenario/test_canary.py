@@ -12,7 +12,7 @@ from cli import Cli
 from fake_slack import FakeSlack
 from harness import Org, refused, unique, wait_for
 from house import both, code_of
-from mcp_client import McpError, McpWs, text_of
+from mcp_client import TASKS, McpError, McpHttp, McpWs, text_of
 from nodes import Node
 from slack import SlackHouse
 from test_batch import decisions, verdict
@@ -83,10 +83,10 @@ class Place:
         now = lambda: datetime.datetime.now(datetime.timezone.utc)
         wait_for("the sweep", lambda: as_time(self.next_at(name)) > now(), 30)
 
-    def never_ran(self, approval, state):
+    def never_ran(self, approval, state, effects=()):
         row = self.org.row(approval)
         assert row["state"] == state and row["dispatched_at"] is None and row["fence"] == 0, row
-        assert self.org.effects() == [] and row["grant_id"] is None and row["claim_owner"] is None
+        assert self.org.effects() == list(effects) and row["grant_id"] is None and row["claim_owner"] is None
         kinds = self.org.kinds(approval)
         assert not {"approval.approved", "approval.claimed", "approval.dispatched",
                     "approval.delivered"} & set(kinds), kinds
@@ -240,12 +240,21 @@ def nothing_comes_of_it(rt):
         real = org.wait_pending()
         org.ann.approve(real)
         assert text_of(call.wait()) == "appended" and org.effects() == ["one", "one"]
+    # An agent that polls tasks is one that polls a task.
+    with McpHttp(rt, org.credential, modern=True, caps=TASKS) as agent:
+        agent.call(APPEND, {"line": "two"})
+        org.ann.reject(org.wait_pending(), "no")
+    one = p.fire()
+    assert org.row(one)["wait_mode"] == "task" and "polls a task" in org.approval(one)["card"]["text"]
+    assert TEST in org.ann.approve(one)["text"]
+    p.never_ran(one, "cancelled", ["one", "one"])
     # Its owner takes it back: that says nothing of who approves.
     one = p.fire()
     org.olga.cancel(one)
-    assert org.row(one)["state"] == "cancelled" and p.total() == (1, 0, 0)
+    assert org.row(one)["state"] == "cancelled" and p.total() == (1, 1, 0)
     incident = org.control("GET", "/incident?agent=bot")
-    assert [bool(e.get("is_canary")) for e in incident["effects"]] == [True, False, False, True]
+    assert [bool(e.get("is_canary")) for e in incident["effects"]] == [True, False, False, False, True,
+                                                                     True]
 
 
 @case()
@@ -408,6 +417,42 @@ def workers_that_die_lose_none(rt):
     assert TEST in p.org.ann.approve(one)["text"]
     p.never_ran(one, "cancelled")
     assert p.total() == (0, 1, 0) and len(p.org.rows()) == 1
+
+
+@case()
+def it_is_in_the_document_of_the_organization(rt):
+    p = Place(rt)
+    org = p.org
+    p.set(days=["mon", "fri"])
+    (there,) = p.admin("GET", "/export")["canaries"]
+    assert there == {"name": "wipe", "agent": "bot", "tool": APPEND, "arguments": {"line": "one"},
+                     "per_week": 2, "days": ["mon", "fri"], "from": "00:00", "to": "24:00",
+                     "zone": "UTC"}, there
+
+    def apply(*canaries, **more):
+        return [(c["what"], c["name"], c["change"]) for c in
+                p.admin("POST", "/apply", dict({"canaries": list(canaries)}, **more))["changes"]]
+    before = p.next_at()
+    assert apply(there) == apply(there, prune=True) == [] and p.next_at() == before
+    # Of an agent that the same document makes; as long as it cannot call, none is sent.
+    other = dict(there, name="other", agent="scribe", days=["sun"])
+    agent = {"name": "scribe", "title": "s", "owner": org.olga.name}
+    assert apply(dict(there, per_week=3), other, agents=[agent]) == [
+        ("agent", "scribe", "created"), ("canary", "wipe", "changed"), ("canary", "other", "created")]
+    assert [(i["name"], i["per_week"]) for i in p.report()["items"]] == [("other", 2), ("wipe", 3)]
+    with refused(409, "credentials are not active"):
+        p.fire("other")
+    for why, wrong in (("canary 'wipe': there is no agent 'nobody'", dict(there, agent="nobody")),
+                       ("canary 'wipe': 'zone'", dict(there, zone="Mars/Base")),
+                       ("canary 'wipe': 'per_week'", dict(there, per_week=0)),
+                       ("'hours' is not known", dict(there, hours="9-17"))):
+        with refused(400, why):
+            apply(wrong)
+    with refused(403, "may not"):
+        rt.rest("POST", org.path("/apply"), {"canaries": []},
+                org.ann.make_token(("read", "decide", "admin"), "8h"))
+    assert apply(other, prune=True) == [("canary", "wipe", "removed")]
+    assert [i["name"] for i in p.report()["items"]] == ["other"]
 
 
 @case()

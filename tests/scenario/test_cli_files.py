@@ -39,7 +39,7 @@ def what_was_exported_applies_without_a_change(rt):
     where = folder(rt) + "/out"
     assert org.name in cli("export", where, "--org", org.name).out
     base = "%s/%s/" % (where, org.name)
-    kinds = ["agents", "channels", "groups", "people", "policy", "servers", "tools"]
+    kinds = ["agents", "canaries", "channels", "groups", "people", "policy", "servers", "tools"]
     assert sorted(os.listdir(base)) == [k + ".yaml" for k in kinds]
     assert get(base + "policy.yaml") == cli("policy", "show").out
     assert os.stat(base + "people.yaml").st_mode & 0o77 == 0
