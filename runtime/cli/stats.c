@@ -62,6 +62,7 @@ void fl_stats_unmap(struct fl_stats *stats)
     X(websockets_open, gauge, websockets, "WebSocket connections")                                 \
     X(stdio_open, gauge, stdio, "stdio connections")                                               \
     X(listens_open, gauge, listens, "subscriptions over HTTP")                                     \
+    X(http_sessions_known, gauge, sessions, "legacy HTTP sessions in the workers' memory")         \
     X(http_connections_open, gauge, http_open, "HTTP connections")                                 \
     X(http_requests_total, counter, http_requests, "HTTP requests")                                \
     X(http_bad_requests_total, counter, http_bad, "HTTP requests refused by the front")            \
@@ -163,4 +164,5 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     fl_buf_fini(&out);
 }
 
-const struct fl_http_callbacks fl_stats_http = { .on_request = on_request };
+const struct fl_http_callbacks fl_stats_http = { .body_max = 1024, /* it is never read */
+                                                 .on_request = on_request };

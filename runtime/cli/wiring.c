@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define STRANGERS_BYTES (64 << 20) /* bodies of those that nothing is known of yet */
+
 static struct fl_arena *arena_of(struct fl_wiring *w)
 {
     if (!w->arena)
@@ -82,6 +84,7 @@ void fl_wiring_endpoint(struct fl_wiring *w, const struct fl_boot *boot,
                                         .list_ttl_ms = 5000,
                                         .list_page = 250,
                                         .listens_max = 1024,
+                                        .listens_each_max = 32,
                                         .holds_max = 8 };
     char dir[512];
     struct fl_err err;
@@ -89,9 +92,6 @@ void fl_wiring_endpoint(struct fl_wiring *w, const struct fl_boot *boot,
     ret->workers = (unsigned)boot->workers;
     if (fl_config_run_dir(c->data_dir, dir, sizeof dir, &err) == FL_OK)
         ret->peer_dir = fl_arena_strndup(arena_of(w), dir, strlen(dir));
-    if (c->public_url[0])
-        ret->resource_url = fl_arena_printf(
-            arena_of(w), "%s/.well-known/oauth-protected-resource/mcp", c->public_url);
     for (size_t i = 0; i < boot->socket_count && n < FL_COUNTOF(ret->ports); i++) {
         if (boot->sockets[i].kind == FL_BOOT_MAIN)
             ret->ports[n++] = (uint16_t)boot->sockets[i].port;
@@ -164,6 +164,7 @@ void fl_wiring_site(struct fl_wiring *w, const struct fl_config *c, struct fl_si
     hosts[n] = NULL;
     ret->hosts = hosts;
     ret->origins = origins_of(arena, c);
+    ret->budget.max = STRANGERS_BYTES;
     ret->proxies = proxies_of(arena, c);
 }
 

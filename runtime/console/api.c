@@ -564,8 +564,29 @@ static void on_org_found(struct fl_api *a)
         fl_api_error(a, a->op.err.code, "%s", a->op.err.text);
 }
 
+/* Only now that it is known who asks: false, and answered, if it is not what it must be. */
+static bool read_body(struct fl_api *a)
+{
+    struct fl_err err;
+    fl_http_known(a->ex);
+    if (!a->text.n)
+        return true;
+    a->body = fl_scan(a->text, &fl_scan_call, NULL, 0, NULL, &err) == FL_OK
+                  ? fl_json_parse(a->text, &err)
+                  : NULL;
+    if (json_is_object(a->body))
+        return true;
+    bool is_nomem = !a->body && err.code == FL_NOMEM;
+    fl_api_error(a, is_nomem ? FL_NOMEM : FL_BAD_JSON, "%s%s",
+                 is_nomem ? "" : "the body must be a JSON object: ",
+                 a->body ? "it is something else" : err.text);
+    return false;
+}
+
 static void find_org(struct fl_api *a)
 {
+    if (!read_body(a))
+        return;
     if (!needs_org(a->route)) {
         check_operator(a);
         return;
@@ -661,7 +682,6 @@ static void handle(struct fl_http_exchange *ex, struct fl_str body, bool is_cont
 {
     struct fl_api_server *server = fl_site_user(ex);
     struct fl_str path = { ex->path.p + strlen(PREFIX), ex->path.n - strlen(PREFIX) };
-    struct fl_err err;
     bool is_other_method;
     struct fl_api *a = fl_calloc(1, sizeof *a);
     if (a && !(a->arena = fl_arena_new(4096))) {
@@ -694,18 +714,7 @@ static void handle(struct fl_http_exchange *ex, struct fl_str body, bool is_cont
                                      : "there is nothing at this address");
         return;
     }
-    if (body.n) {
-        a->body = fl_scan(body, &fl_scan_call, NULL, 0, NULL, &err) == FL_OK
-                      ? fl_json_parse(body, &err)
-                      : NULL;
-        if (!json_is_object(a->body)) {
-            bool is_nomem = !a->body && err.code == FL_NOMEM;
-            fl_api_error(a, is_nomem ? FL_NOMEM : FL_BAD_JSON, "%s%s",
-                         is_nomem ? "" : "the body must be a JSON object: ",
-                         a->body ? "it is something else" : err.text);
-            return;
-        }
-    }
+    a->text = body;
     authenticate(a);
 }
 
@@ -727,9 +736,9 @@ static void on_gone(struct fl_http_exchange *ex)
     }
 }
 
-const struct fl_http_callbacks fl_api_http = { .on_request = on_request,
-                                               .on_gone = on_gone,
-                                               .on_drained = on_drained };
+const struct fl_http_callbacks fl_api_http = {
+    .is_for_anybody = true, .on_request = on_request, .on_gone = on_gone, .on_drained = on_drained
+};
 
 static void on_control_head(struct fl_http_exchange *ex)
 {

@@ -75,7 +75,8 @@ struct fl_api {
     const struct fl_api_route *route;
     struct fl_str params[FL_API_PARAMS]; /* by position in the pattern */
     size_t param_count;
-    json_t *body; /* an object; NULL when there was none */
+    struct fl_str text; /* the body as it came, while `ex` is there */
+    json_t *body;       /* an object; NULL when there was none */
     struct fl_str query;
     bool is_nomem; /* something that was said could not be read: nothing is submitted */
     enum fl_api_who who;

@@ -357,10 +357,6 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
         respond_sentence(ex, 405, "Not here", "This page is read, and its forms are sent.");
         return;
     }
-    if (body.n > FL_REVIEW_BODY_MAX) {
-        respond_sentence(ex, 413, "Too long", "That is too long; nothing was decided.");
-        return;
-    }
     if (is_post && (!is_form(ex) || !is_ours(s, ex))) {
         respond_sentence(ex, 403, "Not from this page",
                          "This came from another page, or it does not say from where; nothing was "
@@ -394,4 +390,7 @@ static void on_gone(struct fl_http_exchange *ex)
     ex->user = NULL;
 }
 
-const struct fl_http_callbacks fl_review_http = { .on_request = on_request, .on_gone = on_gone };
+const struct fl_http_callbacks fl_review_http = { .body_max = FL_REVIEW_BODY_MAX,
+                                                  .is_for_anybody = true,
+                                                  .on_request = on_request,
+                                                  .on_gone = on_gone };

@@ -66,6 +66,10 @@ struct fl_http_exchange {
 };
 
 struct fl_http_callbacks {
+    uint64_t body_max; /* bytes of a request's body here; 0: as many as the server takes */
+    /* Nothing is known of the sender before the body is here: it counts in the site's budget until
+     * fl_http_known. */
+    bool is_for_anybody;
     void (*on_head)(struct fl_http_exchange *ex);
     void (*on_request)(struct fl_http_exchange *ex, struct fl_str body); /* body: the exchange's */
     void (*on_gone)(struct fl_http_exchange *ex);                        /* may be NULL */
@@ -94,6 +98,19 @@ const char *fl_http_method_name(enum fl_http_method method);
 void fl_http_pause(struct fl_http_exchange *ex);
 /* Harmless when not paused. */
 void fl_http_resume(struct fl_http_exchange *ex);
+
+/* What the bodies of senders that nothing is known of may hold together, beside the first
+ * FL_HTTP_FREE_BYTES of each, which are always taken: a small request is served while large ones
+ * are turned away. 503 and Retry-After for what would pass it. */
+#define FL_HTTP_FREE_BYTES 16384
+struct fl_http_budget {
+    uint64_t max, used;
+};
+/* In on_head only. `max`: 0 leaves the server's; over: 413. `budget` is borrowed until on_released;
+ * NULL: it does not count. */
+void fl_http_take_body(struct fl_http_exchange *ex, uint64_t max, struct fl_http_budget *budget);
+/* The sender is known now: the body does not count any longer. Harmless when it does not. */
+void fl_http_known(struct fl_http_exchange *ex);
 
 /* ---- responding ----
  * Headers of the front's own are refused: Content-Length, Transfer-Encoding, Connection, Date,

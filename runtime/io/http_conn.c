@@ -83,6 +83,7 @@ static void release(struct fl_http_conn *conn)
     conn->ex = NULL;
     if (!ex)
         return;
+    fl_http_known(&ex->pub);
     if (ex->is_headed && callbacks->on_released)
         callbacks->on_released(&ex->pub);
     fl_buf_fini(&ex->content);
@@ -168,6 +169,24 @@ static void ask_for_body(struct fl_http_conn *conn)
     fl_stream_write(conn->stream, &go_on, 1);
 }
 
+/* False: there is no room in the budget, which is answered. */
+static bool count_body(struct exchange *ex)
+{
+    static const struct fl_http_header later = { { "Retry-After", 11 }, { "5", 1 } };
+    struct fl_http_budget *b = ex->budget;
+    uint64_t size = ex->body.bytes > FL_HTTP_FREE_BYTES ? ex->body.bytes - FL_HTTP_FREE_BYTES : 0;
+    if (!b || size <= ex->counted)
+        return true;
+    if (size - ex->counted > b->max - b->used) {
+        ex->conn->server->counts.bad_requests++;
+        fl_http_respond_error(&ex->pub, 503, "too many large requests are being read", &later, 1);
+        return false;
+    }
+    b->used += size - ex->counted;
+    ex->counted = size;
+    return true;
+}
+
 /* Reads the body as far as it is here; returns the bytes used. */
 static size_t read_body(struct fl_http_conn *conn, const char *p, size_t n)
 {
@@ -179,6 +198,8 @@ static size_t read_body(struct fl_http_conn *conn, const char *p, size_t n)
         enum fl_http_verdict verdict =
             fl_http_body_read(&ex->body, p + used, n - used, &some, &content);
         used += some;
+        if (!count_body(ex))
+            return n;
         fl_buf_str(&ex->content, content);
         if (ex->content.is_failed) {
             fl_http_reply_error(conn, 503, "out of memory");
@@ -473,6 +494,24 @@ void fl_http_conn_close_idle(struct fl_http_conn *conn)
 }
 
 /* ---- for the endpoint ---- */
+void fl_http_take_body(struct fl_http_exchange *pub, uint64_t max, struct fl_http_budget *budget)
+{
+    struct exchange *ex = fl_http_exchange_of(pub);
+    FL_ASSERT(ex->state == FL_HTTP_S_BODY && ex->conn->is_processing && !ex->budget);
+    ex->budget = budget;
+    if (max && max < ex->body.max_bytes)
+        ex->is_body_whole = fl_http_body_init(&ex->body, &ex->head, max) == FL_HTTP_DONE;
+}
+
+void fl_http_known(struct fl_http_exchange *pub)
+{
+    struct exchange *ex = fl_http_exchange_of(pub);
+    if (ex->budget)
+        ex->budget->used -= ex->counted;
+    ex->budget = NULL;
+    ex->counted = 0;
+}
+
 void fl_http_pause(struct fl_http_exchange *pub)
 {
     struct exchange *ex = fl_http_exchange_of(pub);

@@ -53,13 +53,15 @@ struct exchange {
     struct fl_http_head head;
     struct fl_http_body body;
     struct fl_buf content;
-    bool is_headed;     /* on_head was called: on_released is owed */
-    bool is_paused;     /* the body waits for fl_http_resume */
-    bool is_body_whole; /* nothing of this request is left to read */
-    bool is_bodyless;   /* the response has none: HEAD, 204, 304 */
-    bool is_chunked;    /* the response is */
-    bool is_aborted;    /* fl_http_abort, or a response that could not be written */
-    bool is_gone;       /* the peer is */
+    struct fl_http_budget *budget; /* where the content counts; NULL: nowhere */
+    uint64_t counted;              /* bytes there */
+    bool is_headed;                /* on_head was called: on_released is owed */
+    bool is_paused;                /* the body waits for fl_http_resume */
+    bool is_body_whole;            /* nothing of this request is left to read */
+    bool is_bodyless;              /* the response has none: HEAD, 204, 304 */
+    bool is_chunked;               /* the response is */
+    bool is_aborted;               /* fl_http_abort, or a response that could not be written */
+    bool is_gone;                  /* the peer is */
     void (*take)(void *taker, struct fl_stream *stream, struct fl_str rest);
     void *taker;
 };

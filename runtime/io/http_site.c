@@ -105,6 +105,8 @@ static void on_head(struct fl_http_exchange *ex)
         return;
     }
     ex->server_user = route;
+    fl_http_take_body(ex, route->callbacks->body_max,
+                      route->callbacks->is_for_anybody && !site->is_local ? &site->budget : NULL);
     if (route->callbacks->on_head)
         route->callbacks->on_head(ex);
 }

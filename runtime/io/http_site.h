@@ -22,7 +22,8 @@ struct fl_site {
     const char *const *hosts;
     const char *const *origins;     /* "https://app.example.com"; NULL-terminated */
     struct fl_http_proxies proxies; /* whose word about their clients is taken */
-    bool is_local;                  /* a unix socket: no Host to check */
+    struct fl_http_budget budget;   /* for the bodies of those that nothing is known of */
+    bool is_local;                  /* a unix socket: no Host to check, nobody to count */
 };
 
 /* The callbacks for fl_http_server_config, whose `user` is the site. */

@@ -239,4 +239,6 @@ static void on_gone(struct fl_http_exchange *ex)
     ex->user = NULL;
 }
 
-const struct fl_http_callbacks fl_notify_hooks = { .on_request = on_request, .on_gone = on_gone };
+const struct fl_http_callbacks fl_notify_hooks = {
+    .body_max = 1 << 20, .is_for_anybody = true, .on_request = on_request, .on_gone = on_gone
+};

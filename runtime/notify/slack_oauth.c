@@ -384,5 +384,6 @@ static void on_gone(struct fl_http_exchange *ex)
     ex->user = NULL;
 }
 
-const struct fl_http_callbacks fl_slack_oauth_http = { .on_request = on_request,
+const struct fl_http_callbacks fl_slack_oauth_http = { .body_max = 1024, /* it is never read */
+                                                       .on_request = on_request,
                                                        .on_gone = on_gone };
