@@ -141,8 +141,10 @@ FL_STEP(resolve)
         return refuse(c, FL_BAD_PARAMS, "unknown_tool", text);
     }
     c->has_output_schema = c->found->has_output_schema;
-    if (!fl_principal_may_call(c->principal, c->tool))
+    if (!fl_principal_may_call(c->principal, c->tool)) {
+        c->is_beyond_scope = true;
         return refuse(c, FL_FORBIDDEN, "scope", "the credential does not reach this tool");
+    }
     if (c->found->state != FL_TOOL_ACCEPTED)
         return deny(c, "not_accepted",
                     FL_STR("its definition is new or has changed, and waits for an "

@@ -84,7 +84,8 @@ struct fl_call {
     struct fl_str edited; /* who changed its arguments, and to what; p NULL: nobody did */
     enum fl_approval_state state;
     int64_t created_at_ms, expires_at_ms, changed_at_ms;
-    bool is_unreached; /* it waits, and nobody could be told of it for a minute */
+    bool is_unreached;    /* it waits, and nobody could be told of it for a minute */
+    bool is_beyond_scope; /* refused: the credential does not reach the tool */
     bool has_output_schema;
     bool is_silent;      /* with CANCELLED: by its own client, who expects no answer */
     bool is_deliverable; /* an outcome of a row: say fl_call_delivered when it was sent */

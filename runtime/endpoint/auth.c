@@ -13,23 +13,19 @@ struct lookup {
     struct fl_auth *owner; /* NULL: the exchange is gone */
 };
 
-struct fl_str fl_auth_challenge_text(struct fl_arena *arena, const struct fl_endpoint *ep,
-                                     const char *error)
+struct fl_str fl_auth_challenge_text(struct fl_arena *arena, const char *error)
 {
-    const char *url = ep->config.resource_url;
-    char *text =
-        fl_arena_printf(arena, "Bearer %s%s%s%s%s%sscope=\"mcp\"",
-                        url ? "resource_metadata=\"" : "", url ? url : "", url ? "\", " : "",
-                        error ? "error=\"" : "", error ? error : "", error ? "\", " : "");
+    char *text = fl_arena_printf(arena, "Bearer %s%s%sscope=\"mcp\"", error ? "error=\"" : "",
+                                 error ? error : "", error ? "\", " : "");
     return fl_str_of(text ? text : "Bearer scope=\"mcp\"");
 }
 
-void fl_auth_challenge(struct fl_http_exchange *ex, struct fl_endpoint *ep, int status,
-                       const char *error, const char *text)
+/* Answers 401 with a challenge (RFC 6750 section 3). `error` may be NULL. */
+static void challenge(struct fl_http_exchange *ex, const char *error, const char *text)
 {
     const struct fl_http_header headers[] = { { FL_STR("WWW-Authenticate"),
-                                                fl_auth_challenge_text(ex->arena, ep, error) } };
-    fl_http_respond_error(ex, status, text, headers, FL_COUNTOF(headers));
+                                                fl_auth_challenge_text(ex->arena, error) } };
+    fl_http_respond_error(ex, 401, text, headers, FL_COUNTOF(headers));
 }
 
 static void on_looked_up(struct fl_op *op)
@@ -46,7 +42,7 @@ static void on_looked_up(struct fl_op *op)
     }
     a->look = NULL;
     if (code == FL_UNAUTHENTICATED) {
-        fl_auth_challenge(a->ex, a->endpoint, 401, "invalid_token", err.text);
+        challenge(a->ex, "invalid_token", err.text);
     } else if (code) {
         fl_http_respond_error(a->ex, 503, err.text, NULL, 0);
     } else {
@@ -93,7 +89,7 @@ void fl_auth_start(struct fl_http_exchange *ex, void (*known)(struct fl_auth *au
     }
     if (!token.n) {
         fl_free(l);
-        fl_auth_challenge(ex, ep, 401, NULL, "a bearer token is required");
+        challenge(ex, NULL, "a bearer token is required");
         return;
     }
     a->principal = fl_principal_peek(ep->principals, token);

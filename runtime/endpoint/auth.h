@@ -19,11 +19,8 @@ struct fl_auth {
 void fl_auth_start(struct fl_http_exchange *ex, void (*known)(struct fl_auth *auth));
 /* In on_released. */
 void fl_auth_released(struct fl_http_exchange *ex);
-/* Answers with this status and a challenge (RFC 6750 section 3). `error` may be NULL. */
-void fl_auth_challenge(struct fl_http_exchange *ex, struct fl_endpoint *endpoint, int status,
-                       const char *error, const char *text);
-/* The value of WWW-Authenticate, in the arena. */
-struct fl_str fl_auth_challenge_text(struct fl_arena *arena, const struct fl_endpoint *endpoint,
-                                     const char *error);
+/* The value of WWW-Authenticate (RFC 6750 section 3), in the arena. `error` may be NULL. Without
+ * resource_metadata: that document is not served. */
+struct fl_str fl_auth_challenge_text(struct fl_arena *arena, const char *error);
 
 #endif

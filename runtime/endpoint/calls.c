@@ -126,6 +126,7 @@ static void on_done(struct fl_call *c)
         break;
     }
     case FL_CALL_ERROR:
+        t->is_beyond_scope = c->is_beyond_scope;
         fl_talk_error(t, c->err.code, c->err.text);
         fl_call_free(&c);
         return;

@@ -44,7 +44,8 @@ enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *princip
     fl_list_init(&ep->conns);
     fl_list_init(&ep->talks);
     fl_list_init(&ep->streams);
-    fl_list_init(&ep->sessions);
+    fl_list_init(&ep->kept);
+    fl_sessions_init(ep);
     fl_mcp_listens_init(&ep->listens, config->listens_max);
     fl_timer_init(&ep->announce, on_announce);
     enum fl_code code = fl_ws_hub_new(core->loop, &fl_ws_limits_default, &ep->hub, err);
@@ -215,6 +216,8 @@ void fl_endpoint_drain(struct fl_endpoint *ep)
     FL_LIST_FOREACH_SAFE (link2, &ep->streams) {
         fl_stream_end(FL_CONTAINER(link2, struct fl_http_stream, link));
     }
+    while (!fl_list_is_empty(&ep->kept)) /* nobody can come back to them here */
+        fl_stream_free(FL_CONTAINER(ep->kept.next, struct fl_http_stream, kept));
     FL_LIST_FOREACH_SAFE (link4, &ep->conns) {
         struct fl_conn *conn = FL_CONTAINER(link4, struct fl_conn, link);
         conn->drain(conn);
@@ -236,7 +239,7 @@ void fl_endpoint_reload(struct fl_endpoint *ep, int64_t progress_ms, int64_t kee
 bool fl_endpoint_is_idle(const struct fl_endpoint *ep)
 {
     return fl_list_is_empty(&ep->conns) && ep->talk_count == 0 && ep->core->call_count == 0 &&
-           ep->core->run_count == 0;
+           ep->core->run_count == 0 && fl_list_is_empty(&ep->telling);
 }
 
 void fl_endpoint_free(struct fl_endpoint **endpoint)

@@ -12,16 +12,16 @@
 #include "runtime/io/ws.h"
 
 struct fl_endpoint_config {
-    const char *resource_url; /* for WWW-Authenticate; NULL: left out */
-    int64_t progress_ms;      /* between progress messages of a waiting call; 10 s */
-    int64_t keepalive_ms;     /* between SSE comments; 15 s */
-    int64_t list_ttl_ms;      /* how long clients may keep lists; 5 s */
-    size_t list_page;         /* tools per page of tools/list; 250 */
-    unsigned listens_max;     /* open subscriptions; 1024 */
-    unsigned holds_max;       /* approval_wait calls of one credential at a time; 8 */
-    uint16_t ports[4];        /* TCP ports that we listen on, to find who a local peer is */
-    unsigned worker, workers; /* this one of the node's, 0 ..., and how many there are */
-    const char *peer_dir;     /* "worker-N.sock" of each is there; NULL: there are no others */
+    int64_t progress_ms;       /* between progress messages of a waiting call; 10 s */
+    int64_t keepalive_ms;      /* between SSE comments; 15 s */
+    int64_t list_ttl_ms;       /* how long clients may keep lists; 5 s */
+    size_t list_page;          /* tools per page of tools/list; 250 */
+    unsigned listens_max;      /* open subscriptions over HTTP; 1024 */
+    unsigned listens_each_max; /* of one credential; 32 */
+    unsigned holds_max;        /* approval_wait calls of one credential at a time; 8 */
+    uint16_t ports[4];         /* TCP ports that we listen on, to find who a local peer is */
+    unsigned worker, workers;  /* this one of the node's, 0 ..., and how many there are */
+    const char *peer_dir;      /* "worker-N.sock" of each is there; NULL: there are no others */
     /* Counts the legacy sessions that the workers of this node ended, in memory that they share:
      * what one ended the others do not know from their caches any more. NULL: there are no others.
      */

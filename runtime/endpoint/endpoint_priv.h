@@ -17,7 +17,12 @@ struct fl_endpoint {
     struct fl_list conns;          /* fl_conn: WebSocket and stdio */
     struct fl_list talks;          /* fl_talk, over every transport */
     struct fl_list streams;        /* fl_http_stream: GET streams of legacy sessions */
-    struct fl_list sessions;       /* fl_session: legacy HTTP sessions known here */
+    struct fl_list sessions[256];  /* fl_session: legacy HTTP sessions known here, by their hash */
+    struct fl_list idle_sessions;  /* fl_session.idle: those of them that nothing refers to */
+    struct fl_timer trim_sessions; /* armed while there are such */
+    struct fl_list kept;           /* fl_http_stream.kept: ended ones that can be resumed */
+    size_t kept_bytes;
+    struct fl_list telling;        /* what rows of sessions are told and nobody waits for */
     struct fl_mcp_listens listens; /* over HTTP */
     size_t talk_count, session_count;
     size_t stdio_strangers;      /* connections of the local socket that have not been let in */
@@ -72,6 +77,7 @@ struct fl_talk {
     struct fl_str mcp_session, mcp_stream; /* legacy HTTP */
     struct fl_uuid outcome_of;             /* the answer is the outcome of this approval; or zero */
     bool is_listening, is_isolated, is_over, has_opened, is_gone, is_wait, is_asking;
+    bool is_beyond_scope; /* the credential does not reach what was asked for */
     struct fl_retired retired;
     /* ---- from here on nothing is cleared at the beginning but what says that it is empty ---- */
     struct fl_op op;
@@ -152,16 +158,18 @@ void fl_conn_gone(struct fl_conn *conn);
 
 /* ---- legacy HTTP sessions (session.c) ---- */
 struct fl_session {
-    struct fl_list link;
+    struct fl_list link; /* endpoint->sessions */
+    struct fl_list idle; /* endpoint->idle_sessions, while refs is 0 */
     struct fl_endpoint *endpoint;
     uint8_t hash[FL_SHA256_BYTES];
     struct fl_uuid organization_id, credential_id;
     enum fl_mcp_version version;
     unsigned refs;
-    int64_t looked_up_ms, seen_ms;
+    int64_t looked_up_ms, seen_ms, idle_since_ms;
     uint64_t ended_before; /* *config.sessions_ended when it was looked up */
     bool is_gone;
-    struct fl_list streams; /* fl_http_stream, of requests that are or were answered here */
+    struct fl_list streams;  /* fl_http_stream, of requests that are or were answered here */
+    size_t kept, kept_bytes; /* of those: ended, and can be resumed */
 };
 
 /* *ret: a reference; FL_NOT_FOUND: unknown, ended, or another credential's. */
@@ -199,6 +207,7 @@ enum fl_session_news { FL_SESSION_SEEN, FL_SESSION_READY, FL_SESSION_STREAM_GONE
 void fl_session_tell(struct fl_session *session, enum fl_session_news news,
                      const struct fl_uuid *worker);
 void fl_session_unref(struct fl_session **session);
+void fl_sessions_init(struct fl_endpoint *endpoint);
 void fl_sessions_free(struct fl_endpoint *endpoint);
 
 /* ---- where the peer runs (peer.c) ---- */

@@ -29,12 +29,12 @@ static void respond(struct fl_http_stream *s, int status, struct fl_str body)
     if (s->session_id[0])
         headers[n++] =
             (struct fl_http_header){ FL_STR("Mcp-Session-Id"), fl_str_of(s->session_id) };
-    if (status == 401 || status == 403)
-        headers[n++] = (struct fl_http_header){
-            FL_STR("WWW-Authenticate"),
-            fl_auth_challenge_text(s->ex->arena, s->endpoint,
-                                   status == 403 ? "insufficient_scope" : "invalid_token")
-        };
+    if (status == 401 || s->is_beyond_scope)
+        headers[n++] =
+            (struct fl_http_header){ FL_STR("WWW-Authenticate"),
+                                     fl_auth_challenge_text(s->ex->arena, s->is_beyond_scope
+                                                                              ? "insufficient_scope"
+                                                                              : "invalid_token") };
     fl_http_respond(s->ex, status, headers, n, body);
 }
 
@@ -101,32 +101,23 @@ void fl_stream_bytes(struct fl_http_stream *s, struct fl_str bytes)
     write_or_cut(s, &out);
 }
 
-static void on_linger_over(struct fl_timer *timer)
-{
-    fl_stream_free(FL_CONTAINER(timer, struct fl_http_stream, timer));
-}
-
 void fl_stream_end(struct fl_http_stream *s)
 {
     if (s->is_ended)
         return;
     s->is_ended = true;
+    bool has_left = s->ex && fl_http_queued(s->ex) == 0;
     if (s->ex) {
         ((struct fl_auth *)s->ex->user)->user = NULL;
         if (s->has_begun)
             fl_http_end(s->ex);
     }
     s->ex = NULL;
-    if (s->is_numbered && s->session && !s->session->is_gone && s->sse.next_seq)
-        fl_legacy_linger(s);
+    if (s->is_numbered && s->session && !s->session->is_gone && s->sse.next_seq &&
+        !s->endpoint->is_draining)
+        fl_legacy_keep(s, has_left);
     else
         fl_stream_free(s);
-}
-
-void fl_legacy_linger(struct fl_http_stream *s)
-{
-    fl_timer_init(&s->timer, on_linger_over);
-    fl_loop_timer(s->endpoint->core->loop, &s->timer, 300000);
 }
 
 static void release(void *owner)
@@ -151,6 +142,8 @@ void fl_stream_free(struct fl_http_stream *s)
     FL_ASSERT(!s->is_freed && fl_list_is_empty(&s->talks));
     s->is_freed = true;
     fl_relay_stop(s);
+    fl_legacy_get_gone(s);
+    fl_legacy_keep_no_more(s);
     fl_loop_timer_cancel(s->endpoint->core->loop, &s->timer);
     fl_list_remove(&s->link);
     if (s->ex)
@@ -206,6 +199,7 @@ static bool stream_send(struct fl_talk *t, struct fl_str message, bool is_last, 
     fl_list_remove(&t->mine);
     bool is_alone = !s->is_batch && !s->has_begun && s->ex;
     if (is_alone && (s->accepts & FL_MCP_ACCEPTS_JSON || http != 200)) {
+        s->is_beyond_scope = t->is_beyond_scope;
         finish(s, http, message);
         return true;
     }
@@ -543,7 +537,6 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
     s->body = body;
     s->is_isolated = fl_peer_is_isolated(a->endpoint, ex);
     fl_list_init(&s->talks);
-    fl_timer_init(&s->timer, on_linger_over);
     a->user = s;
     fl_flow_init(&s->flow, &S_failed, on_read);
     fl_flow_run(&s->flow, &S_session);
@@ -581,7 +574,6 @@ static void lose(struct fl_http_stream *s)
     }
     s->pins--;
     s->is_ended = true;
-    fl_legacy_get_gone(s);
     fl_stream_free(s);
 }
 

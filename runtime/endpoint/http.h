@@ -15,6 +15,9 @@ struct fl_http_stream {
     struct fl_principal *principal;
     struct fl_session *session; /* legacy; a reference */
     struct fl_list link;        /* session->streams, or endpoint->streams for GET */
+    struct fl_list kept;        /* endpoint->kept, once it has ended and can be resumed */
+    size_t kept_bytes;          /* then */
+    bool has_left;              /* then: its connection took the whole of it */
     struct fl_list talks;       /* fl_talk.mine */
     struct fl_sse_stream sse;   /* legacy: numbered, kept for resuming */
     struct fl_arena *arena;
@@ -38,6 +41,7 @@ struct fl_http_stream {
     unsigned accepts;
     bool is_isolated, is_numbered, has_begun, is_ended, is_get, is_batch, is_read, is_freed;
     bool is_creating, is_cutting; /* a session; the connection: `cut` follows */
+    bool is_beyond_scope;         /* said with the challenge (RFC 6750, 3.1) */
     struct fl_relay *relay;       /* what another worker has of it comes this way; or NULL */
     struct fl_post cut;
     struct fl_retired retired;
@@ -71,9 +75,11 @@ void fl_legacy_delete(struct fl_http_stream *s);
 void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_message *msg);
 /* Streams that are open end; calls that wait lose their caller. The session may be freed by it. */
 void fl_legacy_session_ended(struct fl_session *session);
-/* A GET stream is over: another one may be opened. */
+/* A GET stream is over: another one may be opened. Harmless for any other. */
 void fl_legacy_get_gone(struct fl_http_stream *s);
-/* The request's connection broke or its stream ended: resumable for a while. */
-void fl_legacy_linger(struct fl_http_stream *s);
+/* The stream has ended, and can be resumed for a while. `has_left`: the socket took all of it. */
+void fl_legacy_keep(struct fl_http_stream *s, bool has_left);
+/* Harmless for one that is not kept. */
+void fl_legacy_keep_no_more(struct fl_http_stream *s);
 
 #endif

@@ -12,6 +12,12 @@
 #include "runtime/store/approval.h"
 #include "runtime/store/person.h"
 
+#define KEEP_MS             300000 /* an ended stream, for a client that comes back to it */
+#define LEFT_KEEP_MS        20000  /* one that its client may well have had whole */
+#define SESSION_KEEPS       16
+#define SESSION_KEEPS_BYTES (4 << 20)
+#define WORKER_KEEPS_BYTES  (64 << 20)
+
 static struct fl_auth *auth_of(struct fl_http_stream *s)
 {
     return s->ex->user;
@@ -57,6 +63,11 @@ static void on_stream_taken(struct fl_op *op)
         fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
     if (fl_stream_is_gone(s))
         return;
+    if (is_taken && s->endpoint->is_draining) { /* it was on its way when the others were ended */
+        fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+        fl_legacy_refuse(s, 503, "the runtime is stopping");
+        return;
+    }
     if (!is_taken) {
         fl_legacy_refuse(s, op->code ? 503 : 409,
                          op->code ? op->err.text : "the session has a stream already");
@@ -95,6 +106,56 @@ static void take_stream(struct fl_http_stream *s)
 }
 
 /* ---------------------------------------------------------------- resuming */
+static void on_kept_long(struct fl_timer *timer)
+{
+    fl_stream_free(FL_CONTAINER(timer, struct fl_http_stream, timer));
+}
+
+void fl_legacy_keep_no_more(struct fl_http_stream *s)
+{
+    if (!fl_list_is_linked(&s->kept))
+        return;
+    fl_list_remove(&s->kept);
+    s->endpoint->kept_bytes -= s->kept_bytes;
+    s->session->kept_bytes -= s->kept_bytes;
+    s->session->kept--;
+}
+
+/* What its reader took with its connection goes before what nobody took, then the oldest. */
+static struct fl_http_stream *least_wanted(struct fl_session *session)
+{
+    struct fl_http_stream *oldest = NULL;
+    FL_LIST_FOREACH (link, &session->streams) {
+        struct fl_http_stream *s = FL_CONTAINER(link, struct fl_http_stream, link);
+        if (fl_list_is_linked(&s->kept) && s->has_left)
+            return s;
+        if (fl_list_is_linked(&s->kept) && !oldest)
+            oldest = s;
+    }
+    return oldest;
+}
+
+/* That the socket took it says only that it was sent: a connection that broke just before the end
+ * is noticed by its client within seconds. What could not be sent waits for longer. */
+void fl_legacy_keep(struct fl_http_stream *s, bool has_left)
+{
+    struct fl_endpoint *ep = s->endpoint;
+    struct fl_session *session = s->session;
+    s->has_left = has_left;
+    s->kept_bytes = s->sse.bytes + sizeof *s;
+    fl_list_push_back(&ep->kept, &s->kept);
+    ep->kept_bytes += s->kept_bytes;
+    session->kept_bytes += s->kept_bytes;
+    session->kept++;
+    fl_timer_init(&s->timer, on_kept_long);
+    fl_loop_timer(ep->core->loop, &s->timer, has_left ? LEFT_KEEP_MS : KEEP_MS);
+    while (session->kept > 1 &&
+           (session->kept > SESSION_KEEPS || session->kept_bytes > SESSION_KEEPS_BYTES))
+        fl_stream_free(least_wanted(session));
+    while (ep->kept_bytes > WORKER_KEEPS_BYTES)
+        fl_stream_free(FL_CONTAINER(ep->kept.next, struct fl_http_stream, kept));
+}
+
 static struct fl_http_stream *stream_named(struct fl_session *session, struct fl_str name)
 {
     FL_LIST_FOREACH (link, &session->streams) {
@@ -240,6 +301,8 @@ void fl_legacy_get(struct fl_http_stream *s)
 static void on_session_ended(struct fl_op *op)
 {
     struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
+    if (!op->code)
+        fl_legacy_session_ended(s->session);
     if (!fl_stream_is_gone(s))
         fl_legacy_refuse(s, op->code ? 503 : 204, op->code ? op->err.text : NULL);
 }
@@ -267,8 +330,6 @@ void fl_legacy_delete(struct fl_http_stream *s)
     enum fl_code code = fl_session_end_start(&s->db, &s->session_look, s->session);
     if (code)
         fl_legacy_refuse(s, 503, s->db.err.text);
-    else
-        fl_legacy_session_ended(s->session);
 }
 
 void fl_legacy_session_ended(struct fl_session *session)

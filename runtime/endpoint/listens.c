@@ -154,6 +154,19 @@ static struct fl_mcp_listens *set_of(struct fl_talk *t)
     return t->listens ? t->listens : &t->endpoint->listens;
 }
 
+/* Of those over HTTP, which all organizations share, each credential has so many. */
+static bool has_its_share(const struct fl_talk *t)
+{
+    unsigned count = 0;
+    if (t->listens)
+        return false; /* a connection has its own */
+    FL_LIST_FOREACH (link, &t->endpoint->listens.open) {
+        const struct fl_talk *other = FL_CONTAINER(link, struct fl_talk, listen.link);
+        count += fl_uuid_cmp(&other->principal->credential_id, &t->principal->credential_id) == 0;
+    }
+    return count >= t->endpoint->config.listens_each_max;
+}
+
 static bool watch(struct fl_talk *t, struct fl_str *task_id)
 {
     struct fl_watch *w = fl_calloc(1, sizeof *w);
@@ -172,6 +185,10 @@ void fl_method_listen(struct fl_talk *t)
     struct fl_mcp_refusal refusal;
     enum fl_code code =
         fl_mcp_listen_read(t->arena, &t->msg, t->endpoint->server.serves, &t->listen, &refusal);
+    if (code == FL_OK && has_its_share(t)) {
+        fl_talk_error(t, FL_TOO_MANY, "too many subscriptions of this credential are open already");
+        return;
+    }
     if (code == FL_OK)
         code = fl_mcp_listens_add(set_of(t), &t->listen, &refusal);
     if (code) {

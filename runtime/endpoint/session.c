@@ -10,15 +10,21 @@
 
 #define FRESH_MS 1000  /* a session that another node ended is gone here after so long */
 #define SEEN_MS  60000 /* how often the row is told that it is used */
+#define TRIM_MS  1000  /* one that nobody uses stays no longer than this and FRESH_MS */
 
 static void hash_of(struct fl_str id, uint8_t hash[FL_SHA256_BYTES])
 {
     fl_sha256(id, hash);
 }
 
+static struct fl_list *bucket(struct fl_endpoint *ep, const uint8_t *hash)
+{
+    return &ep->sessions[((size_t)hash[0] << 8 | hash[1]) % FL_COUNTOF(ep->sessions)];
+}
+
 static struct fl_session *find(struct fl_endpoint *ep, const uint8_t hash[FL_SHA256_BYTES])
 {
-    FL_LIST_FOREACH (link, &ep->sessions) {
+    FL_LIST_FOREACH (link, bucket(ep, hash)) {
         struct fl_session *s = FL_CONTAINER(link, struct fl_session, link);
         if (memcmp(s->hash, hash, sizeof s->hash) == 0)
             return s;
@@ -28,7 +34,7 @@ static struct fl_session *find(struct fl_endpoint *ep, const uint8_t hash[FL_SHA
 
 struct fl_session *fl_session_by_prefix(struct fl_endpoint *ep, const struct fl_uuid *hash_prefix)
 {
-    FL_LIST_FOREACH (link, &ep->sessions) {
+    FL_LIST_FOREACH (link, bucket(ep, hash_prefix->b)) {
         struct fl_session *s = FL_CONTAINER(link, struct fl_session, link);
         if (memcmp(s->hash, hash_prefix->b, sizeof hash_prefix->b) == 0)
             return s;
@@ -54,8 +60,40 @@ static bool is_fresh(const struct fl_session *s)
 static void drop(struct fl_session *s)
 {
     fl_list_remove(&s->link);
+    fl_list_remove(&s->idle);
     s->endpoint->session_count--;
     fl_free(s);
+}
+
+/* The list is in the order in which they were last used. */
+static void on_trim(struct fl_timer *timer)
+{
+    struct fl_endpoint *ep = FL_CONTAINER(timer, struct fl_endpoint, trim_sessions);
+    int64_t now = fl_mono_ms();
+    while (!fl_list_is_empty(&ep->idle_sessions)) {
+        struct fl_session *s = FL_CONTAINER(ep->idle_sessions.next, struct fl_session, idle);
+        if (now - s->idle_since_ms <= FRESH_MS) {
+            fl_loop_timer(ep->core->loop, &ep->trim_sessions, TRIM_MS);
+            return;
+        }
+        drop(s);
+    }
+}
+
+void fl_sessions_init(struct fl_endpoint *ep)
+{
+    for (size_t i = 0; i < FL_COUNTOF(ep->sessions); i++)
+        fl_list_init(&ep->sessions[i]);
+    fl_list_init(&ep->idle_sessions);
+    fl_list_init(&ep->telling);
+    fl_timer_init(&ep->trim_sessions, on_trim);
+}
+
+static struct fl_session *ref(struct fl_session *s)
+{
+    fl_list_remove(&s->idle);
+    s->refs++;
+    return s;
 }
 
 void fl_session_unref(struct fl_session **session)
@@ -65,8 +103,17 @@ void fl_session_unref(struct fl_session **session)
     if (!s)
         return;
     FL_ASSERT(s->refs > 0);
-    if (--s->refs == 0 && (s->is_gone || !is_fresh(s)))
+    if (--s->refs)
+        return;
+    if (s->is_gone || !is_fresh(s)) {
         drop(s);
+        return;
+    }
+    struct fl_endpoint *ep = s->endpoint;
+    s->idle_since_ms = fl_mono_ms();
+    fl_list_push_back(&ep->idle_sessions, &s->idle);
+    if (!fl_timer_is_armed(&ep->trim_sessions))
+        fl_loop_timer(ep->core->loop, &ep->trim_sessions, TRIM_MS);
 }
 
 struct fl_session *fl_session_peek(struct fl_endpoint *ep, struct fl_principal *principal,
@@ -77,13 +124,13 @@ struct fl_session *fl_session_peek(struct fl_endpoint *ep, struct fl_principal *
     struct fl_session *s = find(ep, hash);
     if (!s || s->is_gone || !is_theirs(s, principal) || !is_fresh(s))
         return NULL;
-    s->refs++;
-    return s;
+    return ref(s);
 }
 
+/* `seen_ms`: when the row was told last; a row that was only read is told at the next use. */
 static struct fl_session *make(struct fl_endpoint *ep, const uint8_t hash[FL_SHA256_BYTES],
                                const struct fl_uuid *organization, const struct fl_uuid *credential,
-                               enum fl_mcp_version version, uint64_t ended_before)
+                               enum fl_mcp_version version, uint64_t ended_before, int64_t seen_ms)
 {
     struct fl_session *s = find(ep, hash);
     if (!s) {
@@ -95,15 +142,14 @@ static struct fl_session *make(struct fl_endpoint *ep, const uint8_t hash[FL_SHA
         s->organization_id = *organization;
         s->credential_id = *credential;
         s->version = version;
-        s->seen_ms = fl_mono_ms();
+        s->seen_ms = seen_ms;
         fl_list_init(&s->streams);
-        fl_list_push_front(&ep->sessions, &s->link);
+        fl_list_push_front(bucket(ep, hash), &s->link);
         ep->session_count++;
     }
     s->looked_up_ms = fl_mono_ms();
     s->ended_before = ended_before;
-    s->refs++;
-    return s;
+    return ref(s);
 }
 
 static void end_look(struct fl_session_look *l, enum fl_code code)
@@ -137,7 +183,8 @@ static void on_found(struct fl_op *op)
         end_look(l, fl_err_set(&l->op->err, FL_NOT_FOUND, "session not found"));
         return;
     }
-    *l->ret = make(l->endpoint, l->hash, &organization, &credential, version, l->ended_before);
+    *l->ret = make(l->endpoint, l->hash, &organization, &credential, version, l->ended_before,
+                   fl_mono_ms() - SEEN_MS);
     end_look(l, *l->ret ? FL_OK : fl_err_code(&l->op->err, FL_NOMEM));
 }
 
@@ -191,7 +238,7 @@ static void on_created(struct fl_op *op)
         return;
     }
     *l->ret = make(l->endpoint, l->hash, &l->principal->organization_id,
-                   &l->principal->credential_id, l->version, l->ended_before);
+                   &l->principal->credential_id, l->version, l->ended_before, fl_mono_ms());
     end_look(l, *l->ret ? FL_OK : fl_err_code(&l->op->err, FL_NOMEM));
 }
 
@@ -240,7 +287,6 @@ enum fl_code fl_session_end_start(struct fl_op *op, struct fl_session_look *l,
     enum fl_code code = begin(op, l, session->endpoint, NULL, NULL, &session->organization_id);
     if (code)
         return code;
-    session->is_gone = true;
     memcpy(l->hash, session->hash, sizeof l->hash);
     l->db = (struct fl_op){ .done = on_ended };
     fl_store_session_end(&l->tx, fl_bytes(session->hash, sizeof session->hash));
@@ -250,6 +296,7 @@ enum fl_code fl_session_end_start(struct fl_op *op, struct fl_session_look *l,
 /* ---- telling the row, without waiting ---- */
 struct seen {
     struct fl_op op;
+    struct fl_list link; /* endpoint->telling */
     struct fl_tx tx;
     struct fl_arena *arena;
 };
@@ -258,6 +305,7 @@ static void on_seen(struct fl_op *op)
 {
     struct seen *s = FL_CONTAINER(op, struct seen, op);
     struct fl_arena *arena = s->arena;
+    fl_list_remove(&s->link);
     fl_tx_fini(&s->tx);
     fl_arena_free(&arena);
 }
@@ -270,6 +318,7 @@ void fl_session_tell(struct fl_session *session, enum fl_session_news news,
     struct fl_str hash = fl_bytes(session->hash, sizeof session->hash);
     if (s) {
         s->arena = arena;
+        fl_list_init(&s->link);
         s->op.done = on_seen;
         fl_tx_init(&s->tx, session->endpoint->core->pg, arena, &session->organization_id);
         if (news == FL_SESSION_READY)
@@ -278,8 +327,10 @@ void fl_session_tell(struct fl_session *session, enum fl_session_news news,
             fl_store_session_stream_drop(&s->tx, hash, worker);
         else
             fl_store_session_seen(&s->tx, hash);
-        if (fl_tx_submit(&s->op, &s->tx) == FL_OK)
+        if (fl_tx_submit(&s->op, &s->tx) == FL_OK) {
+            fl_list_push_back(&session->endpoint->telling, &s->link);
             return;
+        }
         fl_tx_fini(&s->tx);
     }
     fl_arena_free(&arena);
@@ -295,9 +346,15 @@ void fl_session_seen(struct fl_session *s)
 
 void fl_sessions_free(struct fl_endpoint *ep)
 {
-    FL_LIST_FOREACH_SAFE (link, &ep->sessions) {
-        struct fl_session *s = FL_CONTAINER(link, struct fl_session, link);
-        FL_ASSERT(s->refs == 0);
-        drop(s);
+    fl_loop_timer_cancel(ep->core->loop, &ep->trim_sessions);
+    FL_LIST_FOREACH_SAFE (told, &ep->telling) {
+        fl_list_remove(told); /* each ends by itself */
+    }
+    for (size_t i = 0; i < FL_COUNTOF(ep->sessions); i++) {
+        FL_LIST_FOREACH_SAFE (link, &ep->sessions[i]) {
+            struct fl_session *s = FL_CONTAINER(link, struct fl_session, link);
+            FL_ASSERT(s->refs == 0);
+            drop(s);
+        }
     }
 }

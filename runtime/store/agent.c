@@ -86,9 +86,11 @@ static struct fl_sql sql_session_ready = {
     "UPDATE mcp_session SET is_ready = true, seen_at = now() WHERE " HERE " AND session_hash = $1",
     0
 };
-static struct fl_sql sql_session_seen = {
-    "session_seen", "UPDATE mcp_session SET seen_at = now() WHERE " HERE " AND session_hash = $1", 0
-};
+static struct fl_sql sql_session_seen = { "session_seen",
+                                          "UPDATE mcp_session SET seen_at = now() WHERE " HERE
+                                          " AND session_hash = $1 AND seen_at < now() "
+                                          "- interval '30 seconds'",
+                                          0 };
 static struct fl_sql sql_session_stream = {
     "session_stream",
     "UPDATE mcp_session s SET stream_worker = $2, seen_at = now() WHERE s.organization_id = "

@@ -1,0 +1,236 @@
+"""What one caller can make a worker keep, refuse or forget for everybody else: legacy sessions and
+their streams, subscriptions, bodies of senders that nobody knows."""
+import os
+import select
+import signal
+import socket
+import threading
+import time
+
+from cases import case
+from harness import Org, wait_for
+from wire import Wire
+
+ONE = dict(workers=1, public_url="https://flopinio.example")
+OLD = "2025-03-26"  # has batches
+MB = 1 << 20
+
+
+def get_again(w, session):
+    """The GET stream's place is free, in the end."""
+    def look():
+        with w.get(session) as stream:
+            return stream.status == 200
+    return wait_for("the place to be free", look, 30)
+
+
+def gauge(rt, name):
+    """As it is now: workers say it once a second."""
+    time.sleep(2.2)
+    return rt.metric(name)
+
+
+def is_readable(sock):
+    return bool(select.select([sock], [], [], 0.3)[0])
+
+
+# ---------------------------------------------------------------- what is kept
+@case(limit=90, **ONE)
+def answers_of_batches_filled_a_worker(rt):
+    """Each stayed for five minutes. A few of a session are kept, for a client that lost the end of its
+    stream and comes back."""
+    org = Org(rt)
+    org.write("a.txt", "x" * 250000)
+    w = Wire(org)
+    session = w.initialize(OLD)
+    headers = {"Mcp-Session-Id": session, "MCP-Protocol-Version": OLD}
+    read = {"jsonrpc": "2.0", "method": "tools/call",
+            "params": {"name": "files__read", "arguments": {"path": "a.txt"}}}
+
+    def batch(first):
+        a = w.post([dict(read, id=first + i) for i in range(3)], headers)
+        assert a.status == 200 and a.result and len(a.body) > 750000, a.status
+        return a.events[-1].id
+    batch(0)
+    before = gauge(rt, "allocated_memory_bytes")
+    ids = [batch(3 + 3 * i) for i in range(14)]
+    grown = gauge(rt, "allocated_memory_bytes") - before
+    assert grown < 7 * MB, grown  # not 14 times 750 KB
+    ping = {"jsonrpc": "2.0", "method": "ping"}
+    a = w.post([dict(ping, id=100), dict(ping, id=101)], headers)
+    first, last = [e.id for e in a.events if e.message]
+    with w.get(session, {"Last-Event-ID": first}, OLD) as stream:
+        assert stream.status == 200 and [m["id"] for m in stream.rest()] == [101]
+    with w.get(session, {"Last-Event-ID": ids[0]}, OLD) as stream:
+        assert stream.status == 400  # the oldest went
+
+
+@case(**ONE)
+def sessions_that_nobody_ended_stayed_for_ever(rt):
+    org = Org(rt, files=False)
+    w = Wire(org)
+    sessions = [w.initialize() for _ in range(30)]
+    wait_for("the worker to forget them", lambda: rt.metric("http_sessions_known") <= 2, 20)
+    rt.sql("UPDATE flopinio.mcp_session SET seen_at = now() - interval '1 hour'")
+    assert w.legacy("ping", None, sessions[7]).status == 200  # they go on
+    wait_for("its row to be told of the use", lambda: rt.sql(
+        "SELECT count(*) AS n FROM flopinio.mcp_session WHERE seen_at > now() - interval '1 minute'"
+    )[0]["n"] == 1)
+
+
+@case(**ONE)
+def a_session_ended_before_its_end_was_committed(rt):
+    org = Org(rt, files=False)
+    w = Wire(org)
+    session = w.initialize()
+    status = []
+    with w.get(session) as stream:
+        assert stream.status == 200
+        other = rt.connect()
+        other.autocommit = False
+        with other.cursor() as cur:
+            cur.execute("SELECT 1 FROM flopinio.mcp_session FOR UPDATE")
+            ending = threading.Thread(target=lambda: status.append(w.delete(session).status))
+            ending.start()
+            wait_for("the DELETE to wait", lambda: rt.sql(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE "
+                "'%%mcp_session%%' AND pid <> pg_backend_pid()"))
+            # It may fail yet: nothing of the session has ended.
+            assert w.legacy("ping", None, session).status == 200
+            assert not status
+            assert not is_readable(stream.response), "the stream has ended"
+            other.rollback()
+        other.close()
+        ending.join()
+        assert status == [204] and stream.rest() == []
+    assert w.legacy("ping", None, session).status == 404
+
+
+# ---------------------------------------------------------------- the GET stream
+@case(limit=60, **ONE)
+def after_a_stop_the_get_stream_stayed_taken(rt):
+    org = Org(rt, files=False)
+    w = Wire(org)
+    session = w.initialize()
+    with w.get(session) as stream:
+        assert stream.status == 200
+        org.control("POST", "/stops", {"scope": "agent", "name": "bot", "reason": "look"})
+        assert stream.rest() == []
+    org.control("POST", "/stops/resume", {"scope": "agent", "name": "bot"})
+    get_again(w, session)
+
+
+@case(limit=90, **ONE)
+def a_rolling_restart_kept_the_get_stream_taken(rt):
+    org = Org(rt, files=False)
+    w = Wire(org)
+    session = w.initialize()
+    with w.get(session) as stream:
+        assert stream.status == 200
+        old = rt.workers()
+        os.kill(rt.process.pid, signal.SIGUSR2)
+        assert stream.rest(40) == []
+    wait_for("the old worker to go", lambda: not set(rt.workers()) & set(old), 40)
+    assert rt.sql("SELECT 1 FROM flopinio.mcp_session WHERE stream_worker IS NOT NULL") == []
+    get_again(w, session)
+
+
+# ---------------------------------------------------------------- subscriptions, challenges
+@case(limit=60, **ONE)
+def one_agent_took_all_subscriptions(rt):
+    org = Org(rt, files=False)
+    w, other = Wire(org), Wire(org, org.add_credential()[1])
+    wanted = {"notifications": {"toolsListChanged": True}}
+    streams = [w.modern_stream("subscriptions/listen", wanted, request_id=i) for i in range(32)]
+    try:
+        assert all(s.message()["method"].endswith("acknowledged") for s in streams)
+        a = w.modern("subscriptions/listen", wanted)
+        assert a.status == 429 and "too many" in a.error["message"], a
+        with other.modern_stream("subscriptions/listen", wanted) as stream:
+            assert stream.message()["method"].endswith("acknowledged")
+        streams.pop().cut()
+
+        def again():
+            with w.modern_stream("subscriptions/listen", wanted) as stream:
+                return stream.status == 200
+        wait_for("a place", again)
+    finally:
+        for s in streams:
+            s.cut()
+
+
+@case(limit=60, **ONE)
+def challenges_say_what_is_there(rt):
+    """A document that no route serves was named; and whoever is stopped was told to ask for scope."""
+    org = Org(rt)
+    w = Wire(org)
+    a = w.send(headers={"Authorization": None}, body=b"{}")
+    assert a.status == 401 and a.headers["www-authenticate"] == 'Bearer scope="mcp"', a
+    narrow = Wire(org, org.add_credential(tools=["other__*"])[1])
+    call = {"name": "files__write", "arguments": {"path": "b.txt", "content": "b"}}
+    a = narrow.modern("tools/call", call)
+    assert a.status == 403 and 'error="insufficient_scope"' in a.headers["www-authenticate"], a
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(
+        w.modern("tools/call", call, headers={"Accept": "application/json"})))
+    waiting.start()
+    approval = org.wait_pending()
+    org.control("POST", "/stops", {"scope": "agent", "name": "bot", "reason": "look"})
+    waiting.join()
+    a, = answers
+    assert a.status == 403 and "stopped: look" in a.error["message"], a
+    assert "www-authenticate" not in a.headers, a
+    org.control("POST", "/stops/resume", {"scope": "agent", "name": "bot"})
+    org.ann.reject(approval, "enough")
+
+
+# ---------------------------------------------------------------- bodies of strangers
+def stranger(rt, path, length):
+    s = socket.create_connection(("127.0.0.1", rt.port), 20)
+    s.sendall(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
+              % (path.encode(), length))
+    return s
+
+
+def answer_of(s):
+    found = b""
+    try:
+        while b"\r\n\r\n" not in found:
+            piece = s.recv(4096)
+            if not piece:
+                break
+            found += piece
+    except ConnectionResetError:
+        pass
+    return found
+
+
+@case(limit=90, **ONE)
+def strangers_bodies_filled_a_worker(rt):
+    """4 MiB for each of 20,000 connections, before anybody was asked who they are."""
+    for path, most in (("/hooks/x/y/z", MB), ("/review/x", 16384), ("/oauth/slack", 1024)):
+        with stranger(rt, path, most + 1) as s:
+            assert b" 413 " in answer_of(s).split(b"\r\n")[0], path
+    crowd = []
+    piece = b" " * (4 * MB - 1)
+    for _ in range(20):
+        s = stranger(rt, "/api/v1/orgs", 4 * MB)
+        try:
+            s.sendall(piece)
+        except OSError:
+            pass  # answered, and not read on
+        crowd.append(s)
+    org = Org(rt, files=False)  # small requests of anybody are served meanwhile
+    assert gauge(rt, "allocated_memory_bytes") < 200 * MB
+    assert not is_readable(crowd[0]), "answered before its body was whole"
+    refused = answer_of(crowd[19])
+    assert not refused or (b" 503 " in refused.split(b"\r\n")[0] and b"Retry-After:" in refused), refused
+    for s in crowd:
+        s.close()
+    # There is room again; and what a stranger says is not even read.
+    def room():
+        with stranger(rt, "/api/v1/orgs", 4 * MB) as s:
+            s.sendall(piece + b"{")
+            return b" 401 " in answer_of(s).split(b"\r\n")[0]
+    wait_for("room", room, 20)
+    org.adam.rest("GET", "/me")
