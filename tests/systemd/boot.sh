@@ -16,6 +16,7 @@ case ${1:-} in
 --inside) ;;
 --grouped) # in mounts of its own
     shift
+    mount --bind "$1" "$1" || exit 97 # a root that services can be confined in is a mount
     enter "$1/sys/fs/cgroup"
     unshare --mount --propagation private --pid --cgroup --ipc --uts --net --fork --kill-child \
         "$0" --inside "$@"

@@ -75,6 +75,7 @@ t_case reload_reads_the_configuration_again reloads
 comes_back() {
     local before
     before=$(main_pid)
+    [ "$before" -gt 1 ] || return 1 # 0: it does not run
     kill -9 "$before"
     until_it 90 sh -c "p=\$(systemctl show -p MainPID --value $unit); [ \"\$p\" != 0 ] && [ \"\$p\" != $before ]" &&
         until_it 90 ready && ask approvals list >/dev/null &&
