@@ -15,6 +15,8 @@
 
 #define HASHES_AT_ONCE 2 /* each takes a core and 19 MiB */
 #define HASHES_WAITING 64
+#define WRONG          "name or passphrase is wrong"
+#define LOCKED         "too many wrong answers; wait a while"
 /* Failures that are noted in the audit, of all callers together: anybody who reaches the address
  * can make them, and must not fill the database with them. */
 #define FAILURES_PER_S 5
@@ -88,6 +90,7 @@ FL_STEP_DECLARE(found_person);
 FL_STEP_DECLARE(hash);
 FL_STEP_DECLARE(hashed);
 FL_STEP_DECLARE(tried);
+FL_STEP_DECLARE(code_is_missing);
 FL_STEP_DECLARE(note_failure);
 FL_STEP_DECLARE(noted_failure);
 FL_STEP_DECLARE(passed);
@@ -192,14 +195,14 @@ FL_STEP(found_person)
     if (fl_mem_failures() != failures) /* a second factor that was not copied is not none */
         return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (a->is_locked)
-        return fl_fail_with(f, FL_TOO_MANY, "too many wrong answers; wait a while");
+        return fl_fail_with(f, FL_TOO_MANY, LOCKED);
     if (a->by_code)
         return try_code(a);
     a->job = fl_calloc(1, sizeof *a->job);
     if (!a->job)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
     if (fl_pass_job_init(a->job, a->passphrase, phc, &f->op.err) != FL_OK)
-        return fl_fail_with(f, FL_UNAUTHENTICATED, "name or passphrase is wrong");
+        return fl_fail_with(f, FL_UNAUTHENTICATED, WRONG);
     return &S_hash;
 }
 
@@ -269,12 +272,16 @@ static fl_next check_code(struct fl_person_auth *a)
 {
     struct fl_flow *f = &a->flow;
     enum fl_code code = check_totp(a, &a->refusal);
-    if (code == FL_UNAUTHENTICATED)
-        return a->totp.n ? &S_note_failure
-                         : fl_fail_with(f, FL_UNAUTHENTICATED, "%s", a->refusal.text);
+    if (code == FL_UNAUTHENTICATED && a->totp.n)
+        return &S_note_failure;
+    if (code == FL_UNAUTHENTICATED) { /* told to nobody who was locked out meanwhile */
+        a->q = fl_store_person_by_name(begin(a), a->name);
+        return fl_await(f, &S_code_is_missing, fl_tx_submit(&f->op, &a->tx));
+    }
     if (code)
         return fl_fail_with(f, code, "%s", a->refusal.text);
-    a->q = fl_store_person_passed(begin(a), &a->id, a->step);
+    a->q = a->is_counted ? fl_store_person_passed(begin(a), &a->id, a->step)
+                         : fl_store_person_proved(begin(a), &a->id, a->step);
     return fl_await(f, &S_passed, fl_tx_submit(&f->op, &a->tx));
 }
 
@@ -282,7 +289,7 @@ FL_STEP(hashed)
 {
     struct fl_person_auth *a = auth_of(f);
     if (a->job->code == FL_UNAUTHENTICATED || !a->is_known || !a->is_active)
-        return refuse(a, "name or passphrase is wrong");
+        return refuse(a, WRONG);
     if (a->job->code)
         return fl_fail_with(f, a->job->code, "%s", a->job->err.text);
     a->scopes = FL_SCOPE_ALL;
@@ -295,7 +302,7 @@ FL_STEP(tried)
     if (f->op.code)
         return fl_fail(f);
     if (fl_rows(a->q) != 1)
-        return fl_fail_with(f, FL_TOO_MANY, "too many wrong answers; wait a while");
+        return fl_fail_with(f, FL_TOO_MANY, LOCKED);
     a->is_counted = true;
     return check_code(a);
 }
@@ -305,10 +312,25 @@ FL_STEP(passed)
     struct fl_person_auth *a = auth_of(f);
     if (f->op.code)
         return fl_fail(f);
-    if (fl_rows(a->q) != 1 || !fl_cell_bool(a->q, 0, 0)) /* the same code, at the same moment */
+    bool is_one = fl_rows(a->q) == 1 && !fl_cell_is_null(a->q, 0, 0);
+    struct fl_str how = is_one ? fl_cell(a->q, 0, 0) : FL_STR("");
+    if (!a->is_counted && fl_str_is(how, "locked"))
+        return refuse(a, WRONG); /* as wrong answers are by now */
+    if (!is_one || (a->is_counted ? !fl_cell_bool(a->q, 0, 0) : !fl_str_is(how, "passed")))
+        /* the same code, at the same moment */
         return fl_fail_with(f, FL_UNAUTHENTICATED,
                             "the authenticator's code is wrong or was used already");
     return &S_end;
+}
+
+FL_STEP(code_is_missing)
+{
+    struct fl_person_auth *a = auth_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (fl_rows(a->q) != 1 || fl_cell_bool(a->q, 0, 7))
+        return refuse(a, WRONG);
+    return fl_fail_with(f, FL_UNAUTHENTICATED, "%s", a->refusal.text);
 }
 
 FL_STEP(note_failure)
@@ -320,11 +342,11 @@ FL_STEP(note_failure)
     if (!is_noted)
         people->not_noted++;
     bool is_to_count = a->is_known && !a->is_counted;
+    a->q = NULL;
     if (!is_noted && !is_to_count)
         return &S_noted_failure;
     struct fl_tx *tx = begin(a);
-    if (is_to_count)
-        fl_store_person_failed(tx, &a->id);
+    a->q = is_to_count ? fl_store_person_missed(tx, &a->id) : NULL;
     if (!is_noted)
         return fl_await(f, &S_noted_failure, fl_tx_submit(&f->op, tx));
     fl_audit_init(&e, &fl_audit_installation, FL_AUDIT_AUTH_FAILED, FL_ACTOR_SYSTEM, NULL, "person",
@@ -341,6 +363,9 @@ FL_STEP(note_failure)
 FL_STEP(noted_failure)
 {
     struct fl_person_auth *a = auth_of(f);
+    /* A burst learns nothing from what was looked at after the lock: right or wrong, it says so. */
+    if (f->op.code == FL_OK && a->q && !fl_cell_bool(a->q, 0, 0))
+        return fl_fail_with(f, FL_TOO_MANY, LOCKED);
     return fl_fail_with(f, FL_UNAUTHENTICATED, "%s", a->refusal.text);
 }
 

@@ -10,7 +10,8 @@ static struct fl_sql sql_create = { "person_create", "SELECT person_create($1, $
 static struct fl_sql sql_describe = { "person_describe", "SELECT person_describe($1, $2, $3)", 0 };
 static struct fl_sql sql_secret = { "person_secret", "SELECT person_set_secret($1, $2, $3, $4)",
                                     0 };
-static struct fl_sql sql_failed = { "person_failed", "SELECT person_failed($1)", 0 };
+static struct fl_sql sql_missed = { "person_missed", "SELECT person_missed($1)", 0 };
+static struct fl_sql sql_proved = { "person_proved", "SELECT person_proved($1, $2)", 0 };
 static struct fl_sql sql_try = { "person_try", "SELECT t FROM person_try($1) t WHERE t", 0 };
 static struct fl_sql sql_passed = { "person_passed", "SELECT person_passed($1, $2)", 0 };
 static struct fl_sql sql_active = { "person_active", "SELECT person_set_active($1, $2)", 0 };
@@ -85,9 +86,16 @@ static struct fl_query *by_id(struct fl_tx *tx, struct fl_sql *sql, const struct
     return q;
 }
 
-struct fl_query *fl_store_person_failed(struct fl_tx *tx, const struct fl_uuid *id)
+struct fl_query *fl_store_person_missed(struct fl_tx *tx, const struct fl_uuid *id)
 {
-    return by_id(tx, &sql_failed, id);
+    return by_id(tx, &sql_missed, id);
+}
+
+struct fl_query *fl_store_person_proved(struct fl_tx *tx, const struct fl_uuid *id, int64_t step)
+{
+    struct fl_query *q = by_id(tx, &sql_proved, id);
+    fl_bind_int(tx, q, step);
+    return q;
 }
 
 struct fl_query *fl_store_person_try(struct fl_tx *tx, const struct fl_uuid *id)

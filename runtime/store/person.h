@@ -21,11 +21,15 @@ void fl_store_person_describe(struct fl_tx *tx, const struct fl_uuid *id, struct
 /* p NULL leaves that secret as it is. */
 void fl_store_person_secret(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str phc,
                             struct fl_str totp_sealed, bool clears_totp);
-/* Returns true if the person is locked out now. */
-struct fl_query *fl_store_person_failed(struct fl_tx *tx, const struct fl_uuid *id);
+/* A wrong answer. Returns a false cell, and changes nothing, while the person is locked out. */
+struct fl_query *fl_store_person_missed(struct fl_tx *tx, const struct fl_uuid *id);
+/* A right one that was not counted beforehand; step 0: no TOTP. Returns "passed", "used" (this step
+ * was used before) or "locked": out, by now. */
+struct fl_query *fl_store_person_proved(struct fl_tx *tx, const struct fl_uuid *id, int64_t step);
 /* Counts as a wrong answer until fl_store_person_passed. No row: locked out before. */
 struct fl_query *fl_store_person_try(struct fl_tx *tx, const struct fl_uuid *id);
-/* step 0: no TOTP. Returns a true cell; null when this step was used before. */
+/* The right one after fl_store_person_try; step 0: no TOTP. Returns a true cell; null when this
+ * step was used before. */
 struct fl_query *fl_store_person_passed(struct fl_tx *tx, const struct fl_uuid *id, int64_t step);
 void fl_store_person_active(struct fl_tx *tx, const struct fl_uuid *id, bool is_active);
 /* Where they are a member today. Columns: organization id, name, role, title. */

@@ -1,7 +1,9 @@
 """Passphrases, second factors and personal tokens over REST; how far a token reaches."""
+import contextlib
 import glob
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from cases import case
 from harness import ROOT, refused, unique, wait_for
@@ -84,6 +86,38 @@ def resetting_a_passphrase(rt):
         rt.rest("GET", "/me", None, (house.member[0], NEW + "2"))
     house.do("POST", path, {"passphrase": NEW + "3"}, house.admin)
     rt.rest("GET", "/me", None, (house.member[0], NEW + "3"))
+
+
+def behind_the_lock(rt, auth, code=None):
+    """The status of an answer that was looked at while others locked its person out."""
+    conn = rt.connect()
+    conn.autocommit = False
+    with ThreadPoolExecutor() as pool, contextlib.closing(conn), conn.cursor() as cur:
+        cur.execute("UPDATE person SET failed_count = 5, locked_until = now() + interval '1 hour' "
+                    "WHERE name = %s", (auth[0],))
+        asked = pool.submit(rt.rest, "GET", "/me", None, auth, code=code, raw=True)
+        wait_for("the answer's own transaction", lambda: rt.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+            "starts_with(query, 'SELECT person_')"), every=0.005)
+        conn.commit()
+        status = asked.result()[0]
+    failed = rt.sql("SELECT failed_count FROM person WHERE name = %s", auth[0])[0]["failed_count"]
+    rt.sql("UPDATE person SET failed_count = 0, locked_until = NULL WHERE name = %s", auth[0])
+    return status, failed
+
+
+@case(limit=60, **STRICT)
+def guesses_that_come_at_once_do_not_get_around_the_lock(rt):
+    """Whoever is locked out is so for what was read before: and a right answer looks like a wrong one."""
+    house = House(rt)
+    me = house.member
+    assert behind_the_lock(rt, me) == (429, 5)
+    assert behind_the_lock(rt, (me[0], "wrong")) == (429, 5)
+    secret = rt.rest("POST", "/me/totp", {}, me)["secret"]
+    rt.rest("POST", "/me/totp/confirm", {"secret": secret, "code": code_of(secret, -1)}, me)
+    assert behind_the_lock(rt, me, code_of(secret)) == (429, 5)
+    assert behind_the_lock(rt, me, "000000") == (429, 5)
+    rt.rest("GET", "/me", None, me, code=code_of(secret))
 
 
 @case(limit=60, **STRICT)

@@ -24,7 +24,8 @@ LOOKUP = {
     "channel_by_name", "credential_by_hash", "organization_by_name", "organizations",
     "organizations_changed", "people_shut_out",
     "person_by_name",
-    "person_count_with_secret", "person_create", "person_describe", "person_failed", "person_organizations", "person_passed", "person_try",
+    "person_count_with_secret", "person_create", "person_describe", "person_failed", "person_missed", "person_organizations", "person_passed",
+    "person_proved", "person_try",
     "person_set_active", "person_set_secret", "session_by_hash", "slack_install_use", "token_by_hash", "token_create",
     "token_list", "token_revoke",
 }
