@@ -41,7 +41,7 @@ struct child {
     struct fl_uuid id;
     struct fl_uuid told[FL_BOOT_GONE]; /* those that it reports as gone before it serves */
     size_t told_count;
-    bool is_ready, is_stopping, is_running, ready_is_open;
+    bool is_ready, is_stopping, is_running, ready_is_open, has_process;
     int64_t started_ms;
     struct fl_timer kill_timer;
 };
@@ -275,8 +275,10 @@ static bool start_child(struct supervisor *s, struct child *c)
     stdio[CHILD_SOCKETS + n] =
         (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = s->peer_fds[c->slot] };
     int boot_fd = fl_boot_write(&boot);
-    if (boot_fd < 0)
+    if (boot_fd < 0) {
+        FL_LOG(ERROR, "worker_spawn_failed", FL_KS("reason", "its settings could not be written"));
         return false;
+    }
     for (int i = 0; i < 3; i++)
         stdio[i] = (uv_stdio_container_t){ .flags = i ? UV_INHERIT_FD : UV_IGNORE, .data.fd = i };
     stdio[FL_BOOT_FD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = boot_fd };
@@ -289,6 +291,7 @@ static bool start_child(struct supervisor *s, struct child *c)
                                      .args = args,
                                      .stdio = stdio,
                                      .stdio_count = CHILD_SOCKETS + (int)boot.socket_count };
+    c->has_process = true; /* to be closed also when it does not start */
     int rc = uv_spawn(&s->loop.uv, &c->process, &options);
     close(boot_fd);
     if (rc)
@@ -315,7 +318,11 @@ static void spawn(struct supervisor *s, int at)
             uv_read_start((uv_stream_t *)&c->ready, on_ready_alloc, on_ready_read);
             return;
         }
-        uv_close((uv_handle_t *)&c->process, free_child);
+        /* What was not opened is not closed. */
+        uv_handle_t *first = c->has_process ? (uv_handle_t *)&c->process : (uv_handle_t *)&c->ready;
+        c->ready_is_open = c->has_process;
+        first->data = c;
+        uv_close(first, free_child);
     }
     if (s->slots[at].old)
         roll_back(&s->slots[at], "the program could not be started");

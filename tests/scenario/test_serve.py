@@ -2,6 +2,7 @@
 import http.client
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -222,6 +223,23 @@ def replacing_the_workers_refuses_no_connection(rt):
         assert not result.get("isError"), result
     assert org.read("b.txt") == "x"
     org.wait_state(approval, "succeeded")
+
+
+@case(limit=90)
+def a_worker_that_cannot_be_started_takes_nobody_with_it(rt):
+    """No descriptor for what a new worker is told: the supervisor ended over a handle that it had not
+    opened, and everything with it."""
+    pid, old = rt.process.pid, set(rt.workers())
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    since = rt.log_size()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    rt.process.send_signal(signal.SIGUSR2)
+    wait_for("it to be given up", lambda: " workers_not_replaced " in rt.log(since))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert rt.process.poll() is None and set(rt.workers()) == old and rt.is_ready()
+    rt.process.send_signal(signal.SIGUSR2)
+    wait_for("all workers to be new", lambda: not old & set(rt.workers()) and
+             len(rt.workers()) == len(old), 40)
 
 
 @case(limit=90)
