@@ -582,6 +582,8 @@ FL_STEP(looked)
     bool is_ours = c->is_held_here && row->wait_mode == FL_WAIT_HELD;
     if (row->state != FL_APPROVAL_APPROVED || !is_ours || row->frozen_at_ms)
         return &S_sleep;
+    if (row->is_expired) /* it cannot be claimed any more, and the sweep will say so */
+        return &S_sleep;
     int64_t wait_ms = row->claimable_in_ms; /* somebody may still take their approval back */
     if (wait_ms <= 0)
         return &S_run_looked;

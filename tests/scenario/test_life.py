@@ -332,6 +332,27 @@ def calls_wait_for_their_turn_before_they_are_sent(rt):
         assert row["dispatched_at"] <= row["settled_at"] <= row["dispatch_deadline"], row
 
 
+@case(limit=60, sweep_time="3s")
+def an_approved_call_that_has_expired_waits_for_the_sweep(rt):
+    """It went for its turn and its claim again and again without a pause, in front of everybody."""
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential) as agent:
+        first, running = held(org, agent, gate="go")
+        org.ann.approve(running)
+        org.wait_state(running, "dispatched")
+        call = agent.call_start(APPEND, {"line": "two"})
+        approval = org.wait_pending()
+        org.ann.approve(approval)
+        rt.sql("UPDATE approval SET expires_at = clock_timestamp() WHERE approval_id = %s", approval)
+        before = rt.metric("database_batches_total")
+        org.open_gate("go")
+        assert text_of(first.wait()) == "appended"
+        assert "expired" in text_of(call.wait(20))
+        time.sleep(1.2)  # workers say it once a second
+        assert rt.metric("database_batches_total") - before < 150
+    assert org.effects() == ["one"]
+
+
 @case(dispatch_time="500ms")
 def a_turn_that_does_not_come_in_time_is_told_as_pending(rt):
     org = Org(rt, files=False, scenario=True)
