@@ -53,6 +53,7 @@ FL_STEP(opened)
     if (f->op.code)
         return fl_fail(f);
     fl_store_stop_gate_pass(&e->tx); /* before the approval, as a stop does */
+    fl_store_approval_agent_lock(&e->tx, &e->approval);
     e->q_row = fl_store_approval_lock(&e->tx, &e->approval);
     e->q_content = fl_store_approval_content(&e->tx, &e->approval);
     e->q_people = fl_store_people(&e->tx);

@@ -47,6 +47,8 @@ FL_STEP(opened)
     if (f->op.code)
         return fl_fail(f);
     fl_store_stop_gate_pass(&s->tx); /* before the approval, as a stop does */
+    if (s->outcome == FL_SETTLE_AGAIN)
+        fl_store_approval_agent_lock(&s->tx, &s->approval);
     s->q_row = fl_store_approval_lock(&s->tx, &s->approval);
     s->q_content = fl_store_approval_content(&s->tx, &s->approval);
     s->q_people = fl_store_people(&s->tx);

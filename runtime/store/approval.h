@@ -122,6 +122,10 @@ struct fl_intake_row {
  * of the transaction's organization, in the order of their ids, so that nobody waits in a circle.
  */
 void fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count);
+/* The same of the agent of an approval that is there: behind the gate of stops and in front of the
+ * approval's own lock, where an intake follows. Whoever has an approval's lock never waits for its
+ * agent's. */
+void fl_store_approval_agent_lock(struct fl_tx *tx, const struct fl_uuid *id);
 /* Refuses or answers by what holds now, else inserts the row and its audit row. */
 struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_approval_new *row,
                                           const struct fl_audit_row *audit);

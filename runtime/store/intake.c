@@ -17,6 +17,12 @@ static struct fl_sql sql_locks = {
     "pg_advisory_xact_lock(hashtextextended(a, 7337)) FROM unnest($2::text[]) a",
     0
 };
+static struct fl_sql sql_lock_of = {
+    "approval_agent_lock",
+    "SELECT pg_advisory_xact_lock(hashtextextended(a.agent_id::text, 7337)) FROM approval a WHERE "
+    "a.organization_id = (SELECT org()) AND a.approval_id = $1",
+    0
+};
 static struct fl_sql sql_lock = { "approval_intake_lock",
                                   "SELECT pg_advisory_xact_lock(hashtextextended($1, 7337))", 0 };
 
@@ -196,6 +202,11 @@ void fl_store_approval_after_intakes(struct fl_tx *tx, const struct fl_uuid *age
     char text[FL_UUID_TEXT];
     tx->is_alone = true; /* in no circle with the intakes of other agents */
     fl_bind_z(tx, fl_tx_add(tx, &sql_lock), fl_uuid_format(agent, text));
+}
+
+void fl_store_approval_agent_lock(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    fl_bind_uuid(tx, fl_tx_add(tx, &sql_lock_of), id);
 }
 
 void fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count)

@@ -494,3 +494,43 @@ def a_keyed_repeat_of_what_runs_again_gets_what_comes_of_it(rt):
         said = text_of(repeat.wait())
         assert "leave it" in said and again in said, said
     assert len(org.rows()) == 2
+
+
+def in_front_of_the_agents_lock(rt, org, approval, start):
+    """start() waits where the agent's intakes do. Can who is in front of it there, as a doubtful call's
+    cancellation is, have the approval?"""
+    agent = str(rt.sql("SELECT agent_id FROM approval WHERE approval_id = %s", approval)[0]["agent_id"])
+    conn = rt.connect()
+    conn.autocommit = False
+    with contextlib.closing(conn), conn.cursor() as cur:
+        cur.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7337))", (agent,))
+        thread = threading.Thread(target=start)
+        thread.start()
+        wait_for("it to wait for the agent's lock", lambda: rt.sql(
+            "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), every=0.005)
+        cur.execute("SELECT 1 FROM approval WHERE approval_id = %s FOR UPDATE NOWAIT", (approval,))
+        conn.rollback()
+        thread.join()
+
+
+@case(limit=60, **SHORT)
+def an_edit_waits_for_the_agent_before_it_has_the_approval(rt):
+    """An edit and a run-again that had it first stood in a circle with whoever took the agent first."""
+    org, agent, call, approval = waiting(rt)
+    changed = []
+    in_front_of_the_agents_lock(rt, org, approval, lambda: changed.append(
+        edit(org.ann, approval, {"line": "two"})))
+    org.bob.approve(changed[0])
+    assert text_of(call.wait()).endswith("appended")
+    agent.close()
+    call = (agent := McpWs(rt, org.credential)).call_start(CRASH, {"line": "x"})
+    approval = org.wait_pending()
+    org.ann.approve(approval)
+    call.wait()
+    over = "SELECT unknown_after <= clock_timestamp() AS over FROM approval WHERE approval_id = %s"
+    wait_for("the window to be over", lambda: rt.sql(over, approval)[0]["over"])
+    again = []
+    in_front_of_the_agents_lock(rt, org, approval, lambda: again.append(
+        org.adam.settle(approval, "again", "nothing there")["new_id"]))
+    assert org.state(again[0]) == "pending" and org.state(approval) == "failed"
+    agent.close()
