@@ -1,6 +1,7 @@
 /* Watches dispatched approvals. One is called unknown only when the database's clock says that its
- * time is over AND this process has watched it for that long on its own BOOTTIME: a database clock
- * that jumps forward must not open the way to a second run. Loop thread only. */
+ * time is over AND this process has watched it for that long on its own BOOTTIME and MONOTONIC: a
+ * database clock that jumps forward must not open the way to a second run, nor a machine that was
+ * suspended, on which a plugin goes on with what it was at. Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_REAPER_H
 #define FLOPINIO_APPROVAL_REAPER_H
 
@@ -8,7 +9,7 @@
 
 struct fl_reaper_seen {
     struct fl_uuid id, organization;
-    int64_t fence, window_ms, first_boot_ms;
+    int64_t fence, window_ms, first_boot_ms, first_mono_ms;
     bool is_over_there; /* by the database's clock */
 };
 

@@ -351,6 +351,7 @@ FL_STEP(rechecked)
         return fl_fail_with(f, code, "%s", err.text);
     r->marked.dispatch_ms = r->core->times.dispatch_ms;
     r->marked.execute_ms = r->core->times.execute_ms;
+    r->marked.kill_ms = r->core->times.grace_ms / 2; /* the rest is for the process to die in */
     r->q_row = fl_store_approval_dispatch(&r->tx, &r->organization, &r->approval, r->fence,
                                           r->marked.dispatch_ms, r->marked.execute_ms,
                                           r->core->times.grace_ms, &e.row);

@@ -50,6 +50,7 @@ struct fl_run {
     struct {
         int64_t mono_ms, boot_ms, real_ms; /* read before the marker was sent */
         int64_t dispatch_ms, execute_ms;   /* as the row says, whatever a reload makes of them */
+        int64_t kill_ms;                   /* behind that; well before it is called unknown */
     } marked;
     struct fl_sleep sleep;
     struct fl_post post;
@@ -67,5 +68,8 @@ void fl_run_fini(struct fl_run *run);
 /* Nobody wants it any more, and it was sent: its tool is told, if it is at work here, and may end
  * early. The outcome is whatever it says. */
 void fl_run_tell_cancelled(struct fl_core *core, const struct fl_uuid *approval);
+/* Is a tool at work on it in this process? Then nobody here calls its outcome unknown: the plugin's
+ * end, or its kill, does. */
+bool fl_run_is_sent(const struct fl_core *core, const struct fl_uuid *approval);
 
 #endif

@@ -105,6 +105,7 @@ static enum fl_code start(struct fl_run *r, struct fl_err *err)
         .precondition = r->row.precondition,
         .definition_digest = (const uint8_t *)r->row.definition_digest.p,
         .timeout_ms = r->is_awaiting_turn ? r->core->times.execute_ms : r->marked.execute_ms,
+        .grace_ms = r->marked.kill_ms,
         .on_turn = r->is_awaiting_turn ? on_turn : NULL,
         .may_start = may_start,
         .on_progress = on_progress,
@@ -149,6 +150,7 @@ enum fl_code fl_run_send_start(struct fl_op *op, struct fl_run *r)
         r->call.arguments = r->arguments;
         r->call.precondition = r->row.precondition;
         r->call.timeout_ms = r->marked.execute_ms;
+        r->call.grace_ms = r->marked.kill_ms;
         code = fl_host_call_go(&r->call);
         if (code) {
             op->err = r->call.op.err;
@@ -162,6 +164,15 @@ enum fl_code fl_run_send_start(struct fl_op *op, struct fl_run *r)
     fl_list_push_back(&r->core->sent, &r->in_sent);
     fl_op_start(op, NULL, r);
     return FL_OK;
+}
+
+bool fl_run_is_sent(const struct fl_core *core, const struct fl_uuid *approval)
+{
+    FL_LIST_FOREACH (link, &core->sent) {
+        if (fl_uuid_cmp(&FL_CONTAINER(link, struct fl_run, in_sent)->approval, approval) == 0)
+            return true;
+    }
+    return false;
 }
 
 void fl_run_tell_cancelled(struct fl_core *core, const struct fl_uuid *approval)

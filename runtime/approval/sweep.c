@@ -13,6 +13,7 @@
 #include "runtime/approval/org.h"
 #include "runtime/approval/reaper.h"
 #include "runtime/approval/registry.h"
+#include "runtime/approval/run.h"
 #include "runtime/approval/runner.h"
 #include "runtime/approval/stop.h"
 #include "runtime/audit/partitions.h"
@@ -340,7 +341,7 @@ FL_STEP(told)
         add_due(s, &org, FL_DUE_ORPHAN, &id);
     }
     for (size_t i = 0; i < s->reaper.count; i++) {
-        if (fl_reaper_is_over(&s->reaper, i))
+        if (fl_reaper_is_over(&s->reaper, i) && !fl_run_is_sent(s->core, &s->reaper.seen[i].id))
             add_due(s, &s->reaper.seen[i].organization, FL_DUE_UNKNOWN, &s->reaper.seen[i].id);
     }
     for (int i = 0; i < fl_rows(s->q_ready); i++) {

@@ -61,7 +61,8 @@
     X(lease_time, TIME, "15s", 100, 600000, reload, "how long a claim lasts before it goes back")    \
     X(dispatch_time, TIME, "5s", 50, 60000, reload, "from the last check to the sending, at most")   \
     X(execute_time, TIME, "60s", 100, 3600000, reload, "how long a tool may run")                    \
-    X(unknown_grace, TIME, "5s", 0, 600000, reload, "added before an outcome is called unknown")     \
+    X(unknown_grace, TIME, "5s", 100, 600000, reload,                                                \
+      "added before an outcome is called unknown; a tool that overruns is killed within half of it") \
     X(leave_grace, TIME, "120s", 0, 3600000, reload,                                                 \
       "how long a caller whose stream broke may come back")                                          \
     X(preview_time, TIME, "5s", 50, 60000, reload, "how long a preview may take")                    \

@@ -2,10 +2,15 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "flopinio/base/clock.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/host/host_priv.h"
 #include "runtime/host/reply.h"
+
+#define LOOK_MS                                                                                    \
+    250 /* how late a deadline is noticed that passed while the machine was suspended              \
+         */
 
 static struct fl_host_call *of_link(struct fl_list *link)
 {
@@ -114,19 +119,50 @@ void fl_calls_end_running(struct fl_slot *slot, const struct fl_err *why)
 
 /* ---- deadline and cancel ---- */
 
-/* A running call is told to stop, and has the grace to do so. */
+/* The loop's timers stand still while the machine is suspended, and everybody else's clocks do not:
+ * a deadline is looked at again and again, on the clock that goes on. */
+static void wait_until(struct fl_host_call *call, int64_t boot_ms)
+{
+    int64_t left = boot_ms - fl_boot_ms();
+    fl_loop_timer(loop_of(call), &call->timer, left < 0 ? 0 : left < LOOK_MS ? left : LOOK_MS);
+}
+
+static void wait_for_deadline(struct fl_host_call *call)
+{
+    call->until_boot_ms = fl_boot_ms() + call->timeout_ms;
+    wait_until(call, call->until_boot_ms);
+}
+
+static int64_t grace_of(const struct fl_host_call *call)
+{
+    int64_t most = limits_of(call)->cancel_grace_ms;
+    return call->grace_ms && call->grace_ms < most ? call->grace_ms : most;
+}
+
+/* A running call is told to stop, and has the grace to do so; never longer than its deadline and
+ * the grace behind that. */
 static void tell_to_end(struct fl_host_call *call, enum fl_code why)
 {
+    int64_t now = fl_boot_ms(), last = call->until_boot_ms + grace_of(call);
+    int64_t grace = now + limits_of(call)->cancel_grace_ms;
     call->ending = why;
     call->needs_cancel = true;
-    fl_loop_timer(loop_of(call), &call->timer, limits_of(call)->cancel_grace_ms);
+    call->kill_boot_ms = grace < last ? grace : last;
+    call->given_ms = call->kill_boot_ms < now ? 0
+                     : why == FL_TIMEOUT      ? grace_of(call)
+                                              : call->kill_boot_ms - now;
+    wait_until(call, call->kill_boot_ms);
     fl_slot_wake(call->slot);
 }
 
 static void on_timer(struct fl_timer *timer)
 {
     struct fl_host_call *call = FL_CONTAINER(timer, struct fl_host_call, timer);
-    if (call->place != FL_HOST_CALL_RUNNING)
+    bool is_running = call->place == FL_HOST_CALL_RUNNING;
+    int64_t due = call->ending == FL_OK ? call->until_boot_ms : is_running ? call->kill_boot_ms : 0;
+    if (fl_boot_ms() < due)
+        wait_until(call, due);
+    else if (!is_running)
         end_not_started(call);
     else if (call->ending == FL_OK)
         tell_to_end(call, FL_TIMEOUT);
@@ -134,7 +170,7 @@ static void on_timer(struct fl_timer *timer)
         fl_slot_kill(call->slot, FL_PLUGIN,
                      "the plugin process was killed, because a call did not end within %lld ms of "
                      "being told to",
-                     (long long)limits_of(call)->cancel_grace_ms);
+                     (long long)call->given_ms);
 }
 
 static void on_cancel(struct fl_op *op)
@@ -203,7 +239,7 @@ enum fl_code fl_host_call_start(struct fl_host_call *call, struct fl_host_instan
     fl_timer_init(&call->timer, on_timer);
     enter_queue(call, false);
     if (!call->on_turn)
-        fl_loop_timer(loop_of(call), &call->timer, call->timeout_ms);
+        wait_for_deadline(call);
     fl_slot_wake(slot);
     return FL_OK;
 }
@@ -221,7 +257,7 @@ enum fl_code fl_host_call_go(struct fl_host_call *call)
     leave_place(call);
     call->has_gone = true;
     enter_queue(call, true); /* in front of everybody: the room was kept for it */
-    fl_loop_timer(loop_of(call), &call->timer, call->timeout_ms);
+    wait_for_deadline(call);
     fl_slot_wake(slot);
     return FL_OK;
 }

@@ -135,7 +135,9 @@ struct fl_host_call {
     struct fl_str precondition;       /* what the preview gave; p NULL = none */
     const uint8_t *definition_digest; /* 32 bytes: not started if the plugin in hand defines the
                                        * tool otherwise; NULL = not checked */
-    int64_t timeout_ms; /* from the start (with on_turn: from go), waiting included; 0 = call_ms */
+    int64_t timeout_ms; /* from the start (with on_turn: from go), waiting included; 0 = call_ms. On
+                         * CLOCK_BOOTTIME: a machine that is suspended does not stop it */
+    int64_t grace_ms;   /* from that deadline to the kill at most; 0 = cancel_grace_ms */
     /* Optional. The call first waits for its turn, as long as that takes: when a process is ready
      * and has room for it, on_turn is called and the room is kept. Then either fl_host_call_go
      * sends it at once, or fl_host_call_drop gives the room back. Until then `arguments` and
@@ -155,6 +157,8 @@ struct fl_host_call {
     /* ---- the host's own ---- */
     struct fl_list link;
     struct fl_timer timer;
+    int64_t until_boot_ms, kill_boot_ms; /* the deadline, and the kill of one that is told to end */
+    int64_t given_ms;                    /* between being told and the kill */
     struct fl_slot *slot;
     uint64_t job;
     double last_progress;

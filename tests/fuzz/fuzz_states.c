@@ -443,7 +443,7 @@ static void pass(int64_t db_ms, int64_t boot_ms)
 {
     world.db_ms += db_ms;
     world.boot_ms += boot_ms;
-    fl_clock_skew_set((struct fl_clock_skew){ .boot_ms = world.boot_ms });
+    fl_clock_skew_set((struct fl_clock_skew){ .boot_ms = world.boot_ms, .mono_ms = world.boot_ms });
 }
 
 static void forget(struct worker *w) /* SIGKILL and a new one */

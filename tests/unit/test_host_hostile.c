@@ -167,6 +167,57 @@ static void test_done_twice_and_from_the_grave_hits_nothing(void)
     fixture_close(&f);
 }
 
+/* The loop's timers stand still then; who waits for the outcome goes by a clock that does not. */
+static void test_a_deadline_passes_while_the_machine_is_suspended(void)
+{
+    struct fixture f = { 0 };
+    struct trial t;
+    fixture_open(&f, HOSTILE);
+    check_next_call(&f);
+    trial_init(&t, &f, "never_done", "{}");
+    t.call.timeout_ms = 60000;
+    trial_start(&t, &f);
+    while (t.call.place != FL_HOST_CALL_RUNNING)
+        fixture_sleep(&f, 3);
+    fl_clock_skew_set((struct fl_clock_skew){ .boot_ms = 120000 });
+    int64_t from_ms = fl_mono_ms();
+    trial_wait(&t);
+    CHECK(fl_mono_ms() - from_ms < 15000);
+    CHECK_NO_OUTCOME(
+        &t, FL_HOST_UNKNOWN, FL_TIMEOUT,
+        "the call did not end within 60000 ms: the plugin process was killed, because a "
+        "call did not end within 0 ms of being told to");
+    fl_host_call_fini(&t.call);
+    fl_clock_skew_set((struct fl_clock_skew){ 0 });
+    fixture_close(&f);
+}
+
+/* However long a plugin has after a cancellation: behind its deadline it has what its caller says.
+ */
+static void test_a_call_ends_at_its_own_grace_behind_the_deadline(void)
+{
+    struct fixture f = { 0 };
+    struct trial t;
+    fixture_host(&f);
+    f.config = fixture_config(HOSTILE);
+    f.config.limits.cancel_grace_ms = 60000;
+    fixture_instance(&f);
+    check_next_call(&f);
+    trial_init(&t, &f, "never_done", "{}");
+    t.call.timeout_ms = 3000;
+    t.call.grace_ms = 100;
+    trial_start(&t, &f);
+    while (t.call.place != FL_HOST_CALL_RUNNING)
+        fixture_sleep(&f, 3);
+    fl_op_cancel(&t.call.op); /* has as long as the deadline and the grace behind it */
+    trial_wait(&t);
+    CHECK_INT(t.call.ran, FL_HOST_UNKNOWN);
+    CHECK_INT(t.call.op.code, FL_CANCELLED);
+    CHECK(t.call.given_ms > 500 && t.call.given_ms <= 3100);
+    fl_host_call_fini(&t.call);
+    fixture_close(&f);
+}
+
 static void test_a_late_done_after_cancel_is_the_outcome(void)
 {
     struct fixture f = { 0 };
@@ -650,6 +701,8 @@ static const struct fl_test tests[] = {
     T(a_spinning_plugin_is_killed),
     T(a_sleeping_plugin_is_killed),
     T(a_job_that_is_never_done_is_ended),
+    T(a_deadline_passes_while_the_machine_is_suspended),
+    T(a_call_ends_at_its_own_grace_behind_the_deadline),
     T(garbage_on_the_socket_ends_the_process),
     T(an_oversize_frame_is_not_read),
     T(a_result_for_a_foreign_job_ends_the_process),
