@@ -13,6 +13,12 @@ static struct fl_sql sql_stops = {
                  "now()) ORDER BY set_at",
     0
 };
+/* All deadlines that stand still, or run on, are of the stop's own transaction, however many they
+ * are: a stop that fails over them stops nothing. Whoever takes in or sends waits at the gate
+ * meanwhile, and is refused. */
+#define FREEZE_MS 300000
+static struct fl_sql sql_patience = { "stop_patience",
+                                      "SELECT set_config('statement_timeout', $1, true)", 0 };
 static struct fl_sql sql_gate = { "stop_gate",
                                   "SELECT pg_advisory_xact_lock(hashtextextended($1, 7338))", 0 };
 static struct fl_sql sql_gate_pass = {
@@ -137,7 +143,12 @@ struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid 
 
 void fl_store_stop_refreeze(struct fl_tx *tx)
 {
+    char text[16];
+    snprintf(text, sizeof text, "%d", FREEZE_MS);
     gate(tx, &sql_gate);
+    tx->is_alone = true;
+    tx->timeout_ms = FREEZE_MS;
+    fl_bind_z(tx, fl_tx_add(tx, &sql_patience), text);
     fl_tx_add(tx, &sql_freeze);
 }
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 from cases import case
-from harness import ROOT, Org, token_for, wait_for
+from harness import LONG, ROOT, Org, token_for, wait_for
 from mcp_client import McpWs
 from nodes import backends
 
@@ -112,6 +112,28 @@ def a_call_repeated_for_months_is_no_dearer(rt):
         read = _read(rt, "approval") - since
     assert newest == 100, newest  # counted no further
     assert read < 5000, "%d rows were read for ten calls like 5,400 before them" % read
+    rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
+
+
+@case(limit=240)
+def a_stop_holds_however_many_wait(rt):
+    """Their deadlines are of its own transaction, which took longer than a statement may: then nothing
+    was stopped."""
+    org, place = _filled(rt)
+    many = 100000 if LONG else 20000
+    fill.pending(place, many, org.id)
+    rt.sql("VACUUM ANALYZE approval")
+    frozen = "SELECT count(*) AS n FROM approval WHERE organization_id = %s AND frozen_at IS NOT NULL"
+    since = time.monotonic()
+    rt.rest("POST", org.path("/stops"), {"scope": "org", "name": org.name, "reason": "halt"},
+            control=True, timeout=120)
+    print("stop: %.1f s" % (time.monotonic() - since))
+    assert rt.sql(frozen, org.id)[0]["n"] == many
+    since = time.monotonic()
+    rt.rest("POST", org.path("/stops/resume"), {"scope": "org", "name": org.name}, control=True,
+            timeout=120)
+    print("resume: %.1f s" % (time.monotonic() - since))
+    assert rt.sql(frozen, org.id)[0]["n"] == 0
     rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
 
 
