@@ -6,7 +6,7 @@ import sys
 import time
 
 from cases import case
-from harness import LONG, ROOT, Org, token_for, wait_for
+from harness import ROOT, Org, token_for, wait_for
 from mcp_client import McpWs
 from nodes import backends
 
@@ -115,12 +115,12 @@ def a_call_repeated_for_months_is_no_dearer(rt):
     rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
 
 
-@case(limit=240)
+@case(limit=400, long=True)
 def a_stop_holds_however_many_wait(rt):
     """Their deadlines are of its own transaction, which took longer than a statement may: then nothing
     was stopped."""
     org, place = _filled(rt)
-    many = 100000 if LONG else 20000
+    many = 100000
     fill.pending(place, many, org.id)
     rt.sql("VACUUM ANALYZE approval")
     frozen = "SELECT count(*) AS n FROM approval WHERE organization_id = %s AND frozen_at IS NOT NULL"
