@@ -109,7 +109,7 @@ class Field:
 
     def sql(self, text, *args):
         """A connection for each thread; waits for a database that is away."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while True:
             try:
                 if not getattr(self.local, "conn", None):
@@ -127,7 +127,7 @@ class Field:
                 time.sleep(0.05)
 
     def new_call(self):
-        agent = self.agents.get(timeout=60)
+        agent = self.agents.get(timeout=120)
         with self.lock:
             self.serial += 1
             n = self.serial
@@ -244,7 +244,7 @@ class Field:
                 "'flopinio-' || w.id")):
             time.sleep(0.02)
 
-    def finish(self, call, timeout=25):
+    def finish(self, call, timeout=60):
         """The agent asks again until it has an answer; people decide if they are asked."""
         self.wait_for_the_news()
         until = time.monotonic() + timeout
