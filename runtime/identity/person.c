@@ -15,6 +15,7 @@
 
 #define HASHES_AT_ONCE 2 /* each takes a core and 19 MiB */
 #define HASHES_WAITING 64
+#define HASHES_OF_ONE  4 /* of those that wait: from one address, which else had every place */
 #define WRONG          "name or passphrase is wrong"
 #define LOCKED         "too many wrong answers; wait a while"
 /* Failures that are noted in the audit, of all callers together: anybody who reaches the address
@@ -235,10 +236,20 @@ static void next_hash(struct fl_people *people)
     }
 }
 
+static bool is_crowded(const struct fl_person_auth *a)
+{
+    unsigned count = 0;
+    FL_LIST_FOREACH (link, &a->people->waiting) {
+        const struct fl_person_auth *other = FL_CONTAINER(link, struct fl_person_auth, waiting);
+        count += strcmp(other->from, a->from) == 0;
+    }
+    return count >= HASHES_OF_ONE || a->people->waiting_count >= HASHES_WAITING;
+}
+
 FL_STEP(hash)
 {
     struct fl_person_auth *a = auth_of(f);
-    if (a->people->waiting_count >= HASHES_WAITING)
+    if (is_crowded(a))
         return fl_fail_with(f, FL_TOO_MANY, "too many people sign in at once; try again");
     fl_op_start(&f->op, NULL, a);
     fl_list_push_back(&a->people->waiting, &a->waiting);

@@ -1,5 +1,6 @@
 """What one caller can make a worker keep, refuse or forget for everybody else: legacy sessions and
 their streams, subscriptions, bodies of senders that nobody knows."""
+import base64
 import os
 import select
 import signal
@@ -192,6 +193,10 @@ def stranger(rt, path, length):
     return s
 
 
+def b64(text):
+    return base64.b64encode(text.encode())
+
+
 def answer_of(s):
     found = b""
     try:
@@ -234,3 +239,21 @@ def strangers_bodies_filled_a_worker(rt):
             return b" 401 " in answer_of(s).split(b"\r\n")[0]
     wait_for("room", room, 20)
     org.adam.rest("GET", "/me")
+
+
+@case(limit=60, **ONE)
+def one_address_took_every_place_to_sign_in(rt):
+    """Names that nobody has cost a hash, too: 66 of them, and nobody else signed in."""
+    org = Org(rt, files=False)
+    name = b64("nobody:wrong wrong wrong")
+    crowd = [socket.create_connection(("127.0.0.1", rt.port), 20, ("127.0.0.2", 0))
+             for _ in range(100)]
+    for s in crowd:
+        s.sendall(b"GET /api/v1/me HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic %s\r\n\r\n" % name)
+    signed_in = rt.rest("GET", "/me", auth=(org.ann.name, org.ann.passphrase))
+    assert signed_in["name"] == org.ann.name, signed_in
+    said = [answer_of(s).split(b"\r\n")[0] for s in crowd]
+    assert all(b" 401 " in a or b" 429 " in a for a in said), said
+    assert any(b" 429 " in a for a in said)
+    for s in crowd:
+        s.close()
