@@ -559,6 +559,7 @@ FL_STEP(sent)
             (*s->sent)++;
         s->is_posted |= !c->is_withdrawn;
         s->channel->failures = 0;
+        s->seek.is_up = true;
         if (c->is_withdrawn)
             fl_store_card_drop(&s->tx, &c->id);
         else if (c->is_host || !fl_uuid_is_zero(&c->host))

@@ -43,7 +43,8 @@ struct fl_sender_seek {
     int64_t at_ms;            /* fl_mono_ms; not before */
     int64_t barred_ms;        /* until then nobody may look there */
     int64_t begun_ms;         /* the one that waits */
-    int failures;             /* in a row */
+    int failures;             /* in a row, of those with is_up */
+    bool is_up;               /* a message was taken since the last one */
     int copy_at;              /* which of those that were found is being retired */
     bool is_after;            /* the card stands, and is recorded: only copies are looked for */
     fl_next then;             /* once the copies are retired */

@@ -11,7 +11,6 @@
 #define AROUND_MS   60000  /* clocks differ, and what was sent may arrive later */
 #define PATIENCE_MS 300000 /* since it was sent; then it is sent again, looked for or not */
 #define BARRED_MS   INT64_C(3600000)
-#define PAUSE_MS    2000
 #define PAUSE_MAX   60000
 #define AGAIN_MS    1000
 
@@ -176,16 +175,22 @@ static void bar(struct fl_sender *s)
     s->seek.barred_ms = fl_mono_ms() + BARRED_MS;
 }
 
+/* While nothing is taken at all, whoever is most urgent has to be looked for as soon as the chat is
+ * back: so it is not longer and longer, unless others are taken meanwhile. What was not begun holds
+ * up no other search. */
 static void wait_for_it(struct fl_sender *s, enum fl_code code)
 {
     struct fl_sender_seek *k = &s->seek;
-    int64_t ms = PAUSE_MS;
-    for (int i = 0; i < k->failures && ms < PAUSE_MAX; i++)
+    int64_t ms = AGAIN_MS;
+    k->failures += k->is_up;
+    k->is_up = false;
+    for (int i = 1; i < k->failures && ms < PAUSE_MAX; i++)
         ms *= 2;
-    k->failures += code != FL_TOO_MANY;
-    k->at_ms = fl_mono_ms() + (code == FL_TOO_MANY ? k->find.retry_ms
-                               : ms > PAUSE_MAX    ? PAUSE_MAX
-                                                   : ms);
+    if (code == FL_TOO_MANY)
+        ms = k->find.retry_ms;
+    k->at_ms = fl_mono_ms() + ms;
+    if (!k->find.before[0])
+        k->find.card = (struct fl_uuid){ { 0 } };
 }
 
 FL_STEP(found)
