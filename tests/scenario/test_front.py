@@ -31,10 +31,6 @@ def gauge(rt, name):
     return rt.metric(name)
 
 
-def is_readable(sock):
-    return bool(select.select([sock], [], [], 0.3)[0])
-
-
 # ---------------------------------------------------------------- what is kept
 @case(limit=90, **ONE)
 def answers_of_batches_filled_a_worker(rt):
@@ -99,7 +95,8 @@ def a_session_ended_before_its_end_was_committed(rt):
             # It may fail yet: nothing of the session has ended.
             assert w.legacy("ping", None, session).status == 200
             assert not status
-            assert not is_readable(stream.response), "the stream has ended"
+            for _ in range(3):  # at most one of them is from before
+                assert stream.next(comments=True), "the stream has ended"
             other.rollback()
         other.close()
         ending.join()
@@ -227,7 +224,8 @@ def strangers_bodies_filled_a_worker(rt):
         crowd.append(s)
     org = Org(rt, files=False)  # small requests of anybody are served meanwhile
     assert gauge(rt, "allocated_memory_bytes") < 200 * MB
-    assert not is_readable(crowd[0]), "answered before its body was whole"
+    if select.select([crowd[0]], [], [], 0.3)[0]:  # a slow machine: it was waited for too long
+        assert b" 408 " in answer_of(crowd[0]).split(b"\r\n")[0]
     refused = answer_of(crowd[19])
     assert not refused or (b" 503 " in refused.split(b"\r\n")[0] and b"Retry-After:" in refused), refused
     for s in crowd:
