@@ -510,6 +510,14 @@ static enum fl_code admit(void *ctx, const struct pg_result *row, struct fl_err 
     return code;
 }
 
+/* Whoever waits for it need not look again before it does. */
+static void on_database(void *ctx, bool is_up)
+{
+    struct worker *w = ctx;
+    if (is_up)
+        fl_op_cancel(&w->flow.op);
+}
+
 static enum fl_code open_parts(struct worker *w, struct fl_err *err)
 {
     struct fl_config *c = &w->boot.config;
@@ -530,6 +538,7 @@ static enum fl_code open_parts(struct worker *w, struct fl_err *err)
         code = fl_host_new(&w->loop, NULL, &w->host, err);
     if (code)
         return code;
+    fl_pg_on_state(w->pg, on_database, w);
     w->core = (struct fl_core){
         .loop = &w->loop, .pg = w->pg, .keys = w->keys, .host = w->host, .worker = w->boot.id
     };

@@ -9,6 +9,7 @@
 
 #define DEFAULT_TIMEOUT_MS 8000
 #define GROUP_MAX          128 /* members of one batch */
+#define APART_MS           25  /* of each other the connections begin, behind the first */
 
 static void on_turn(struct fl_post *post);
 static void on_tx_deadline(struct fl_timer *timer);
@@ -54,8 +55,8 @@ enum fl_code fl_pg_new(struct fl_loop *loop, const struct fl_pg_config *config, 
                                : i + 1 < pg->conn_count          ? FL_PG_EXCLUSIVE
                                                                  : FL_PG_LISTEN;
         fl_pg_conn_init(&pg->conns[i], pg, kind);
-        fl_pg_conn_start(&pg->conns[i]);
     }
+    fl_pg_conn_start(&pg->conns[0]);
     *ret = pg;
     return FL_OK;
 }
@@ -154,8 +155,26 @@ static void update_up(struct fl_pg *pg)
         pg->on_state(pg->on_state_ctx, is_up);
 }
 
+/* Signing in takes milliseconds of the loop's time and a process of the server each: all at once,
+ * the first would have to wait for the last, and with it whoever could be served by one. Then one
+ * for open transactions, then the one that listens. */
+static void begin_others(struct fl_pg *pg)
+{
+    int64_t next = 3;
+    if (pg->has_begun)
+        return;
+    pg->has_begun = true;
+    for (int i = 1; i < pg->conn_count; i++) {
+        int64_t turn = i == pg->config.shared_connections ? 1
+                       : i + 1 == pg->conn_count          ? 2
+                                                          : next++;
+        fl_loop_timer(pg->loop, &pg->conns[i].retry, turn * APART_MS);
+    }
+}
+
 void fl_pg_became_up(struct fl_pg_conn *conn)
 {
+    begin_others(conn->pool);
     update_up(conn->pool);
     if (conn->kind != FL_PG_LISTEN)
         fl_pg_became_idle(conn);
@@ -204,9 +223,9 @@ static bool goes_with(const struct fl_tx *first, const struct fl_tx *tx)
 static void take_batch(struct fl_pg *pg, struct fl_pg_conn *conn)
 {
     const struct fl_tx *first = FL_CONTAINER(pg->submitted.next, struct fl_tx, link);
-    int count = 0;
+    int count = 0, most = first->is_alone ? 1 : GROUP_MAX;
     FL_LIST_FOREACH_SAFE (link, &pg->submitted) {
-        if (count == GROUP_MAX)
+        if (count == most)
             break;
         if (!goes_with(first, FL_CONTAINER(link, struct fl_tx, link)))
             continue;

@@ -88,7 +88,8 @@ struct fl_pg_config {
     void *admit_ctx;
 };
 
-/* Copies the configuration; starts connecting at once; reconnects with jittered back-off. */
+/* Copies the configuration; one shared connection starts connecting at once, the others when it is
+ * up; they reconnect with jittered back-off. */
 enum fl_code fl_pg_new(struct fl_loop *loop, const struct fl_pg_config *config, struct fl_pg **ret,
                        struct fl_err *err) FL_MUST_CHECK;
 /* Fails everything queued and running, closes the connections; memory goes after the turn. */

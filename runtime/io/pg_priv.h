@@ -85,6 +85,7 @@ struct fl_pg {
     struct fl_err last_error;
     char refusal[FL_ERR_TEXT_BYTES];
     bool is_up, is_closing;
+    bool has_begun; /* the first connection was up once, so that the others connect too */
     void (*on_state)(void *ctx, bool is_up);
     void *on_state_ctx;
     void (*on_notify)(void *ctx, const char *payload);
