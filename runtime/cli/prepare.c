@@ -156,7 +156,7 @@ enum fl_code fl_prepare_database(const struct fl_config *c, struct fl_prepared *
     } else {
         struct fl_cluster_config config = fl_prepare_cluster(c, progress);
         code = fl_cluster_start(&config, &p->cluster, err);
-        if (code == FL_OK)
+        if (code == FL_OK && !fl_cluster_is_migrated(p->cluster))
             code = migrate(p->cluster, err);
         if (code == FL_OK)
             code = fl_cluster_conninfo(p->cluster, "app", &p->conninfo, err);

@@ -22,10 +22,12 @@
 #include "flopinio/base/mem.h"
 #include "runtime/io/pg_admin.h"
 #include "runtime/store/cluster_orphans.h"
-#include "runtime/store/migrate.h"
+#include "runtime/store/cluster_roles.h"
 
 #define PATH_BYTES       512
 #define START_TIMEOUT_MS 60000
+#define READY_LOOK_MS    10
+#define DATABASE         "flopinio"
 #define CONNECTIONS      100
 #define SOCKET_PATH_MAX  107
 #define PORT             "5432" /* only a part of the socket's name */
@@ -40,6 +42,7 @@ struct fl_cluster {
     uid_t uid;
     gid_t gid;
     int connections;
+    bool is_migrated;
     void (*progress)(const char *what);
 };
 
@@ -452,14 +455,36 @@ static void nap(int ms)
     nanosleep(&ts, NULL);
 }
 
-static enum fl_code wait_ready(const struct fl_cluster *c, struct fl_err *err)
+static enum fl_code put_conninfo(const struct fl_cluster *c, const char *role, const char *database,
+                                 struct fl_buf *out, struct fl_err *err)
 {
-    struct fl_buf info = FL_BUF_INIT;
-    enum fl_code code = fl_cluster_conninfo(c, "super", &info, err);
+    char secret[64];
+    enum fl_code code = password(c, role, secret, sizeof secret, false, err);
+    if (code)
+        return code;
+    fl_buf_printf(out, "host='%s' port=" PORT " user=flopinio_%s password=%s dbname=%s",
+                  c->socket_dir, role, secret, database);
+    return fl_buf_code(out, err);
+}
+
+/* *ret: a connection as superuser; *ret_is_ours: to our database, else there is none yet. */
+static enum fl_code wait_ready(const struct fl_cluster *c, struct pg_conn **ret, bool *ret_is_ours,
+                               struct fl_err *err)
+{
+    struct fl_buf ours = FL_BUF_INIT, info = FL_BUF_INIT;
+    struct fl_err why_not;
+    enum fl_code code = put_conninfo(c, "super", DATABASE, &ours, err);
+    if (code == FL_OK)
+        code = put_conninfo(c, "super", "postgres", &info, err);
     int64_t until = fl_mono_ms() + START_TIMEOUT_MS, seen_ms = fl_mono_ms();
     while (code == FL_OK) {
-        if (fl_admin_answers(info.p))
+        *ret_is_ours = fl_admin_connect(ours.p, ret, &why_not) == FL_OK;
+        if (*ret_is_ours)
             break;
+        if (fl_admin_answers(info.p)) { /* then it says for good what it says */
+            code = fl_admin_connect(info.p, ret, err);
+            break;
+        }
         if (running_pid(c))
             seen_ms = fl_mono_ms();
         if (fl_mono_ms() > until || fl_mono_ms() - seen_ms > 5000) {
@@ -472,30 +497,25 @@ static enum fl_code wait_ready(const struct fl_cluster *c, struct fl_err *err)
             code = fl_err_set(err, FL_UNAVAILABLE, "the private database did not start: %.*s",
                               (int)strcspn(why, "\r\n"), why[0] ? why : "no reason given");
         }
-        nap(50);
+        nap(READY_LOOK_MS);
     }
+    fl_buf_fini(&ours);
     fl_buf_fini(&info);
     return code;
 }
 
-static enum fl_code bootstrap(const struct fl_cluster *c, struct fl_err *err)
+static enum fl_code bootstrap(const struct fl_cluster *c, struct pg_conn *pg, struct fl_err *err)
 {
-    char secrets[4][64];
+    char secrets[4][64], note[PATH_BYTES + 32];
     static const char *const roles[] = { "owner", "app", "verifier", "backup" };
-    struct fl_buf info = FL_BUF_INIT;
-    struct pg_conn *pg = NULL;
     enum fl_code code = FL_OK;
     for (size_t i = 0; code == FL_OK && i < FL_COUNTOF(roles); i++)
         code = password(c, roles[i], secrets[i], sizeof secrets[i], true, err);
+    snprintf(note, sizeof note, "%s/database-roles", c->secrets);
     if (code == FL_OK)
-        code = fl_cluster_conninfo(c, "super", &info, err);
-    if (code == FL_OK)
-        code = fl_admin_connect(info.p, &pg, err);
-    if (code == FL_OK)
-        code = fl_migrate_bootstrap(
-            pg, &(struct fl_role_passwords){ secrets[0], secrets[1], secrets[2], secrets[3] }, err);
-    fl_admin_close(&pg);
-    fl_buf_fini(&info);
+        code = fl_cluster_roles(
+            pg, &(struct fl_role_passwords){ secrets[0], secrets[1], secrets[2], secrets[3] }, note,
+            err);
     return code;
 }
 
@@ -533,9 +553,15 @@ static enum fl_code open_cluster(struct fl_cluster *c, const struct fl_cluster_c
         if ((code = write_configuration(c, err)) != FL_OK || (code = launch(c, err)) != FL_OK)
             return code;
     }
-    if ((code = wait_ready(c, err)) != FL_OK)
-        return code;
-    return bootstrap(c, err);
+    struct pg_conn *pg = NULL;
+    bool is_ours;
+    code = wait_ready(c, &pg, &is_ours, err);
+    if (code == FL_OK)
+        code = bootstrap(c, pg, err);
+    if (code == FL_OK && is_ours)
+        code = fl_migrate_is_done(pg, &c->is_migrated, err);
+    fl_admin_close(&pg);
+    return code;
 }
 
 enum fl_code fl_cluster_start(const struct fl_cluster_config *config, struct fl_cluster **ret,
@@ -610,14 +636,12 @@ enum fl_code fl_cluster_find(const struct fl_cluster_config *config, struct fl_c
 enum fl_code fl_cluster_conninfo(const struct fl_cluster *c, const char *role, struct fl_buf *out,
                                  struct fl_err *err)
 {
-    char secret[64];
-    enum fl_code code = password(c, role, secret, sizeof secret, false, err);
-    if (code)
-        return code;
-    fl_buf_printf(out, "host='%s' port=" PORT " user=flopinio_%s password=%s dbname=%s",
-                  c->socket_dir, role, secret,
-                  strcmp(role, "super") == 0 ? "postgres" : "flopinio");
-    return fl_buf_code(out, err);
+    return put_conninfo(c, role, strcmp(role, "super") == 0 ? "postgres" : DATABASE, out, err);
+}
+
+bool fl_cluster_is_migrated(const struct fl_cluster *c)
+{
+    return c->is_migrated;
 }
 
 pid_t fl_cluster_pid(const struct fl_cluster *c)

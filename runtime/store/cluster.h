@@ -32,6 +32,8 @@ enum fl_code fl_cluster_find(const struct fl_cluster_config *config, struct fl_c
  * password: keep it out of arguments, environment and logs. */
 enum fl_code fl_cluster_conninfo(const struct fl_cluster *cluster, const char *role,
                                  struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
+/* Its start found the schema as this program's migrations leave it. */
+bool fl_cluster_is_migrated(const struct fl_cluster *cluster);
 /* Process id of the server, for supervision. */
 pid_t fl_cluster_pid(const struct fl_cluster *cluster);
 /* Is the server of this cluster running (whoever started it)? */

@@ -291,6 +291,17 @@ static enum fl_code is_done(struct pg_conn *pg, struct fl_str guard, bool *ret, 
     return FL_OK;
 }
 
+enum fl_code fl_migrate_is_done(struct pg_conn *pg, bool *ret, struct fl_err *err)
+{
+    struct fl_buf guard = FL_BUF_INIT;
+    fl_states_sql(&guard);
+    enum fl_code code = fl_buf_code(&guard, err);
+    if (code == FL_OK)
+        code = is_done(pg, fl_buf_view(&guard), ret, err);
+    fl_buf_fini(&guard);
+    return code;
+}
+
 static enum fl_code note_done(struct pg_conn *pg, struct fl_str guard, struct fl_err *err)
 {
     struct pg_result *res = NULL;

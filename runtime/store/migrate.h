@@ -27,6 +27,8 @@ enum fl_code fl_migrate_missing(struct pg_conn *pg, bool ret_missing[4],
  * fl_schema_version(). */
 enum fl_code fl_migrate_run(struct pg_conn *pg, int *ret_from, int *ret_to,
                             struct fl_err *err) FL_MUST_CHECK;
+/* As any role, connected to the database: true in *ret if fl_migrate_run has nothing to do. */
+enum fl_code fl_migrate_is_done(struct pg_conn *pg, bool *ret, struct fl_err *err) FL_MUST_CHECK;
 /* Can this binary work with the connected database? FL_CONFIG says what to do: no schema, an older
  * or a newer one, another version of PostgreSQL. */
 enum fl_code fl_migrate_fits(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;

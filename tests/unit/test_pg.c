@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "runtime/io/pg.h"
 #include "runtime/io/pg_admin.h"
+#include "runtime/io/pg_priv.h"
 #include "runtime/store/cluster.h"
 #include "runtime/store/migrate.h"
 
@@ -541,6 +542,39 @@ static void test_notifications_arrive(void)
     close_world(&x);
 }
 
+struct starting {
+    struct world x;
+    int begun; /* when the first was up */
+};
+
+static void on_first_up(void *ctx, bool is_up)
+{
+    struct starting *s = ctx;
+    on_state(&s->x, is_up);
+    for (int i = 0; i < s->x.pg->conn_count; i++)
+        s->begun += s->x.pg->conns[i].state != FL_PG_DOWN;
+}
+
+/* Nine that sign in at once take the loop's time for a twentieth of a second, at a start. */
+static void test_the_first_connection_does_not_wait_for_the_last(void)
+{
+    struct starting s = { .begun = 0 };
+    struct fl_pg_stats stats = { 0 };
+    open_world(&s.x, "app");
+    fl_pg_on_state(s.x.pg, on_first_up, &s);
+    spin(&s.x.loop, &s.x.is_up);
+    CHECK_INT(s.begun, 1);
+    bool are_all_up = false;
+    for (int i = 0; i < 1000 && !are_all_up; i++) {
+        uv_run(&s.x.loop.uv, UV_RUN_NOWAIT);
+        usleep(5000);
+        fl_pg_stats(s.x.pg, &stats);
+        are_all_up = (int)stats.up == s.x.pg->conn_count;
+    }
+    CHECK(are_all_up);
+    close_world(&s.x);
+}
+
 static void test_a_database_that_is_away_is_said_at_once(void)
 {
     struct world x;
@@ -621,6 +655,46 @@ static void test_the_cluster_is_found_again_and_moves_on(void)
     fl_cluster_free(&second);
 }
 
+/* When each role was written last. */
+static char *roles_written(void)
+{
+    static char text[200];
+    char *info = conninfo("super");
+    struct pg_conn *pg;
+    struct pg_result *res = NULL;
+    struct fl_err err = { 0 };
+    CHECK_OK(fl_admin_connect(info, &pg, &err));
+    CHECK_OK(fl_admin_exec(
+        pg, "SELECT string_agg(xmin::text, ' ' ORDER BY oid) FROM pg_authid WHERE rolcanlogin",
+        &res, &err));
+    snprintf(text, sizeof text, "%s", fl_admin_cell(res, 0, 0));
+    fl_admin_clear(&res);
+    fl_admin_close(&pg);
+    fl_free(info);
+    return text;
+}
+
+static void test_a_start_sets_passwords_only_where_they_are_others(void)
+{
+    struct fl_cluster *again = NULL;
+    struct fl_cluster_config config = { .data_dir = data_dir };
+    struct fl_err err = { 0 };
+    char before[200];
+    CHECK(cluster());
+    snprintf(before, sizeof before, "%s", roles_written());
+    CHECK_OK(fl_cluster_start(&config, &again, &err));
+    fl_cluster_free(&again);
+    CHECK_STR(roles_written(), before);
+    sql_as("super", "ALTER ROLE flopinio_verifier PASSWORD 'another'");
+    CHECK_OK(fl_cluster_start(&config, &again, &err));
+    fl_cluster_free(&again);
+    sql_as("verifier", "SELECT 1");
+    sql_as("super", "REVOKE flopinio_sweep FROM flopinio_owner");
+    CHECK_OK(fl_cluster_start(&config, &again, &err));
+    fl_cluster_free(&again);
+    sql_as("owner", "SET ROLE flopinio_sweep");
+}
+
 static void test_zz_the_cluster_stops(void)
 {
     struct fl_err err = { 0 };
@@ -645,9 +719,11 @@ static const struct fl_test tests[] = {
     T(a_lost_connection_is_told_as_what_it_is),
     T(a_role_that_could_bypass_row_security_is_refused),
     T(notifications_arrive),
+    T(the_first_connection_does_not_wait_for_the_last),
     T(a_database_that_is_away_is_said_at_once),
     T(migrations_run_once_and_are_guarded),
     T_LIMIT(the_cluster_is_found_again_and_moves_on, 60),
+    T_LIMIT(a_start_sets_passwords_only_where_they_are_others, 60),
     T(zz_the_cluster_stops),
 };
 TEST_MAIN(tests)
