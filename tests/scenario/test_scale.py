@@ -204,12 +204,13 @@ def a_start_keeps_no_organization_that_nobody_uses(rt):
 def a_restart_sweeps_at_once(rt):
     """What was overdue when a killed one was started again waited until the dead worker's lease had
     run out."""
-    wait_for("somebody to sweep", lambda: rt.sql("SELECT 1 FROM lease WHERE name = 'sweep'"))
+    dead = wait_for("somebody to sweep", lambda: rt.sql(
+        "SELECT owner FROM lease WHERE name = 'sweep'"))[0]["owner"]
     rt.stop(signal.SIGKILL)
-    # What they had sent may still take it over.
+    # What they had sent may still take it over, or say goodbye.
     wait_for("the end of their connections", lambda: not backends(rt.sql))
-    dead = rt.sql("UPDATE lease SET until = now() + interval '1 hour' WHERE name = 'sweep' "
-                  "RETURNING owner")[0]["owner"]
+    rt.sql("INSERT INTO lease (name, owner, until) VALUES ('sweep', %s, now() + interval '1 hour') ON "
+           "CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until", dead)
     rt.start()
     wait_for("another worker to sweep", lambda: rt.sql(
         "SELECT 1 FROM lease WHERE name = 'sweep' AND owner <> %s", dead), 30, 0.1)
