@@ -39,6 +39,12 @@ static bool is_no_revoked_agent(const struct fl_query *q, int row)
     return !fl_str_is(fl_cell(q, row, 4), "revoked");
 }
 
+/* Column of fl_store_canaries: its agent is not revoked, and so in the document. */
+static bool is_canary_of_an_agent(const struct fl_query *q, int row)
+{
+    return fl_cell_bool(q, row, 16);
+}
+
 /* ---------------------------------------------------------------- pins */
 static struct fl_str server_name(const struct fl_query *servers, struct fl_str id)
 {
@@ -105,7 +111,8 @@ static void on_read(struct fl_api *a)
     put_list(&out, "channels", a->q[Q_CHANNELS], "- name:t kind:t config:j disclose:t is_enabled:b",
              NULL);
     put_list(&out, "canaries", a->q[Q_CANARIES],
-             "name:t agent:t tool:t arguments:j per_week:i days:c from:t to:t zone:t", NULL);
+             "name:t agent:t tool:t arguments:j per_week:i days:c from:t to:t zone:t",
+             is_canary_of_an_agent);
     put_pins(&out, a);
     if (fl_rows(a->q[Q_POLICY]) == 1) {
         fl_buf_puts(&out, ",\"policy\":");

@@ -24,7 +24,7 @@ static struct fl_sql sql_list = {
     "d.i) FROM unnest('{mon,tue,wed,thu,fri,sat,sun}'::text[]) WITH ORDINALITY AS d (n, i) WHERE "
     "c.days >> (d.i::int - 1) & 1 = 1), to_char(make_interval(mins => c.from_minute), 'HH24:MI'), "
     "to_char(make_interval(mins => c.to_minute), 'HH24:MI'), c.zone, c.set_by, " MS("c.set_at") ", " MS(
-        "c.fired_at") ", c.note, n.caught, n.approved, n.missed FROM canary c JOIN agent g USING "
+        "c.fired_at") ", c.note, n.caught, n.approved, n.missed, g.state <> 'revoked' FROM canary c JOIN agent g USING "
                       "(organization_id, agent_id) CROSS JOIN LATERAL " COUNTS(
                           "$1", " AND a.canary_id = c.canary_id") " n WHERE c.organization_id = "
                                                                   "(SELECT org()) AND "

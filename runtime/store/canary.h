@@ -23,7 +23,8 @@ struct fl_canary_who {
 };
 
 /* Columns: name, agent, tool, arguments, per_week, days (mon,tue), from, to, zone, set_by, set_at
- * ms, fired_at ms, note, and of those filed since then: caught, approved, missed. */
+ * ms, fired_at ms, note, of those filed since then: caught, approved, missed; may its agent ever
+ * call again. */
 struct fl_query *fl_store_canaries(struct fl_tx *tx, int64_t since_ms);
 /* Of all that were ever filed since then, also for canaries that were removed. Columns: caught,
  * approved, missed. */

@@ -453,6 +453,9 @@ def it_is_in_the_document_of_the_organization(rt):
                 org.ann.make_token(("read", "decide", "admin"), "8h"))
     assert apply(other, prune=True) == [("canary", "wipe", "removed")]
     assert [i["name"] for i in p.report()["items"]] == ["other"]
+    # What is of an agent that is no more is not exported, as the agent is not.
+    org.control("PATCH", "/agents/scribe", {"state": "revoked"})
+    assert p.admin("GET", "/export")["canaries"] == []
 
 
 @case()
