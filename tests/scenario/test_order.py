@@ -270,8 +270,18 @@ def a_dead_worker_s_row_that_somebody_holds_stops_no_sweep(rt):
     """After a suspended machine each worker finds the others silent, and they would have ended each
     other's round for as long as it took."""
     org = Org(rt, files=False, policy=None)
-    rt.sql("INSERT INTO worker (id, node, pid, version, seen_at) VALUES (%s, 'gone', 1, 'x', now() - "
-           "interval '1 hour')", org.id)
-    with holding(rt, "SELECT 1 FROM worker WHERE id = %s", org.id):
+    conn = rt.connect()
+    conn.autocommit = False
+    try:
+        with conn.cursor() as cur:
+            held = 0
+            while not held:  # a round of the sweep may come in between
+                cur.execute("INSERT INTO worker (id, node, pid, version, seen_at) VALUES (%s, 'gone', 1, "
+                            "'x', now() - interval '1 hour') ON CONFLICT DO NOTHING", (org.id,))
+                conn.commit()
+                cur.execute("SELECT 1 FROM worker WHERE id = %s FOR UPDATE", (org.id,))
+                held = cur.rowcount
         org.sync()
+    finally:
+        conn.close()
     wait_for("it to go", lambda: rt.sql("SELECT 1 FROM worker WHERE id = %s", org.id) == [], 20)
