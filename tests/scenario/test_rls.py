@@ -480,3 +480,46 @@ def a_row_that_asks_less_runs_nothing(rt):
         assert org.files() == ["a.txt"]
         if org.state(approval) == "pending":
             org.control("POST", "/stops", {"scope": "org", "name": org.name, "reason": "over"})
+
+
+# Columns that hold what is sealed with the installation's keys, and those that hold bytes of another
+# kind. One that is added needs a line here; and in sweep_key_rows, if it is sealed.
+SEALED = {"approval.arguments", "approval.justification", "approval.preview", "approval.result",
+          "channel.secret", "person.totp_secret", "slack_install.secret"}
+NOT_SEALED = re.compile(r"_hash$|digest$|\.(shown|leaf|fingerprint|binding_salt|pinned|mcp_session)$")
+
+
+@case()
+def a_lost_key_is_counted_in_every_sealed_column(rt):
+    """Or a start says "0 rows need it" of a key without which nobody's second factor works."""
+    columns = {"%(t)s.%(c)s" % r for r in rt.sql("""
+        SELECT c.relname AS t, a.attname AS c FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'flopinio' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        AND a.atttypid = 'bytea'::regtype AND a.attnum > 0 AND NOT a.attisdropped""")}
+    unknown = {c for c in columns - SEALED if not NOT_SEALED.search(c)}
+    assert not unknown and SEALED <= columns, (unknown, SEALED - columns)
+    org = Org(rt)
+    with McpWs(rt, org.credential) as agent:
+        agent.call_start("files__write", {"path": "a.txt", "content": "x"})
+        org.wait_pending()
+        conn = rt.connect()
+        conn.autocommit = False
+        try:
+            with conn.cursor() as cur:
+                cur.execute("SET LOCAL session_replication_role = replica")
+                cur.execute("INSERT INTO flopinio.channel (organization_id, channel_id, name, kind) "
+                            "VALUES (%s, gen_random_uuid(), 'sealed', 'mail')", (org.id,))
+                cur.execute("INSERT INTO flopinio.slack_install (organization_id, install_id, "
+                            "state_hash, channel, secret, expires_at) VALUES (%s, gen_random_uuid(), "
+                            "'x', 'sealed', 'x', now())", (org.id,))
+                for key, column in enumerate(sorted(SEALED), 7000):
+                    table, name = column.split(".")
+                    cur.execute("UPDATE flopinio.%s SET %s = decode('01' || lpad(to_hex(%d), 8, '0') "
+                                "|| repeat('00', 40), 'hex') WHERE ctid = (SELECT ctid FROM "
+                                "flopinio.%s LIMIT 1)" % (table, name, key, table))
+                    cur.execute("SELECT flopinio.sweep_key_rows(%s)", (key,))
+                    assert cur.fetchone()[0] == 1, column
+        finally:
+            conn.rollback()
+            conn.close()
