@@ -63,10 +63,12 @@ static enum fl_code control_socket(struct fl_cli *cli, char *path, size_t size, 
     if (code)
         return code;
     fl_place_await(&config);
-    code = fl_config_run_dir(config.data_dir, dir, sizeof dir, err);
+    code = fl_config_run_dir_of_owner(config.data_dir, dir, sizeof dir, err);
     fl_config_fini(&config);
+    if (code && code != FL_NOT_FOUND) /* what is not there is said by the connect */
+        return code;
     snprintf(path, size, "%s/control.sock", dir);
-    return code;
+    return FL_OK;
 }
 
 static enum fl_code read_secret_fd(struct fl_cli *cli, struct fl_client *c, struct fl_err *err)

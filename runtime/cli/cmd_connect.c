@@ -86,7 +86,7 @@ static bool put_running(struct fl_buf *out, const struct fl_config *config)
 {
     char dir[512], path[600];
     struct fl_err err;
-    if (fl_config_run_dir(config->data_dir, dir, sizeof dir, &err) != FL_OK)
+    if (fl_config_run_dir_of_owner(config->data_dir, dir, sizeof dir, &err) != FL_OK)
         return false;
     snprintf(path, sizeof path, "%s/ports.json", dir);
     json_t *ports = json_load_file(path, 0, NULL);

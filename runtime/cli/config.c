@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "flopinio/base/clock.h"
@@ -479,7 +480,29 @@ enum fl_code fl_config_run_dir(const char *data_dir, char *out, size_t size, str
     uint64_t hash = 0xcbf29ce484222325ULL;
     for (const char *p = data_dir; *p; p++)
         hash = (hash ^ (unsigned char)*p) * 0x100000001b3ULL;
-    snprintf(out, size, "%s/flopinio-run-%u-%08x", access("/run", W_OK) == 0 ? "/run" : "/tmp",
-             (unsigned)geteuid(), (unsigned)(hash ^ hash >> 32));
+    /* The same for everybody who asks: by the installation's owner, not by who looks for it. */
+    struct stat st;
+    struct statvfs fs;
+    uid_t owner = stat(data_dir, &st) == 0 ? st.st_uid : geteuid();
+    bool is_in_run = owner == 0 && statvfs("/run", &fs) == 0 && !(fs.f_flag & ST_RDONLY);
+    snprintf(out, size, "%s/flopinio-run-%u-%08x", is_in_run ? "/run" : "/tmp", (unsigned)owner,
+             (unsigned)(hash ^ hash >> 32));
     return strlen(out) + 1 < size ? FL_OK : fl_err_set(err, FL_CONFIG, "data_dir is too long");
+}
+
+enum fl_code fl_config_run_dir_of_owner(const char *data_dir, char *out, size_t size,
+                                        struct fl_err *err)
+{
+    struct stat data, run;
+    enum fl_code code = fl_config_run_dir(data_dir, out, size, err);
+    if (code)
+        return code;
+    if (stat(data_dir, &data) != 0 || lstat(out, &run) != 0)
+        return fl_err_set(err, FL_NOT_FOUND, "no installation runs with %s", data_dir);
+    if (!S_ISDIR(run.st_mode) || (run.st_uid != data.st_uid && run.st_uid != 0))
+        return fl_err_set(err, FL_FORBIDDEN, "%s belongs to somebody else than %s", out, data_dir);
+    if (run.st_mode & 022)
+        return fl_err_set(err, FL_FORBIDDEN, "others may write to %s; mend it with: chmod 755 %s",
+                          out, out);
+    return FL_OK;
 }

@@ -116,8 +116,14 @@ void fl_config_markdown(struct fl_buf *out);
 /* Name, value (secrets as "(set)") and where it comes from, a line each. */
 void fl_config_show(const struct fl_config *config, struct fl_buf *out);
 
-/* DATA_DIR/run, or a short directory of its own where that path is too long for a socket. */
+/* DATA_DIR/run, or a short directory of its own where that path is too long for a socket: the same
+ * for every user of the machine. */
 enum fl_code fl_config_run_dir(const char *data_dir, char *out, size_t size,
                                struct fl_err *err) FL_MUST_CHECK;
+/* For who sends secrets to a socket there: the same, if nobody but the data directory's owner (or
+ * root) made it and may write to it; the short one lies where anybody may make it first.
+ * FL_NOT_FOUND: it is not there; FL_FORBIDDEN. `out` is filled in all the same. */
+enum fl_code fl_config_run_dir_of_owner(const char *data_dir, char *out, size_t size,
+                                        struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -17,7 +17,7 @@ static bool open_socket(struct demo *d)
 {
     char run[DEMO_PATH_BYTES + 200], socket[DEMO_PATH_BYTES + 240];
     struct fl_fetcher_config config = { .unix_socket = socket, .timeout_ms = 30000 };
-    if (fl_config_run_dir(d->options.data_dir, run, sizeof run, &d->err) != FL_OK)
+    if (fl_config_run_dir_of_owner(d->options.data_dir, run, sizeof run, &d->err) != FL_OK)
         return false;
     snprintf(socket, sizeof socket, "%s/control.sock", run);
     return fl_fetcher_new(&config, &d->fetcher, &d->err) == FL_OK;
