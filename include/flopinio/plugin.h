@@ -3,7 +3,8 @@
  * A plugin is a shared object that exports one function, flopinio_plugin(), which returns a static
  * description: who it is and which tools it has. The runtime loads it into a child process of its
  * own (one per instance, an instance belongs to one organization) and calls it there. A crash, a
- * hang or a flood of output costs the call in hand and nothing else.
+ * hang or a flood of output costs the call in hand and nothing else. (An operator with one
+ * organization may have plugins run in a thread of the worker: there a crash costs the worker.)
  *
  * THREADS. open, close, start, preview and cancel of one instance are called from one thread, one
  * at a time. start and preview may finish the job before they return, or later from any thread. The
@@ -17,8 +18,9 @@
  * does not end in time is told by cancel(), then its process is killed, and the call's outcome is
  * unknown to everybody: better a late done() with the truth than none.
  *
- * PREVIEWS run in a process of their own, in which open() has been called too and where no file can
- * be written. open() must be content with reading.
+ * PREVIEWS run in a process of their own, in which open() has been called too and where, on a
+ * kernel with Landlock, no file can be written. open() must be content with reading. (In a thread
+ * of the worker they run beside the calls, and nothing keeps them from writing.)
  *
  * TEXTS are UTF-8. Pointers handed to the host are copied before the call returns. Pointers handed
  * out by the host live until done().

@@ -34,9 +34,11 @@ struct fl_core_limits {
 };
 
 struct fl_core_plugins {
-    const char *const *dirs; /* where plugins are looked up by name; NULL-terminated */
-    const char *user;        /* OS user of plugin processes when started as root; NULL = nobody */
-    bool in_process;         /* shipped plugins inside the worker: one organization only */
+    const char *const *dirs;   /* where plugins are looked up by name; NULL-terminated */
+    const char *user;          /* OS user of plugin processes when started as root; NULL = nobody */
+    const char *const *closed; /* the runtime's own files, which no plugin may reach; absolute */
+    bool in_process;           /* plugins inside the worker: one organization only */
+    struct fl_uuid in_process_of; /* that one, once it is known */
 };
 
 struct fl_core {

@@ -179,6 +179,10 @@ const struct fl_org_stop *fl_org_stopped(const struct fl_org *org, struct fl_str
 enum fl_code fl_org_host_config(struct fl_core *core, const struct fl_uuid *organization,
                                 struct fl_arena *arena, const struct fl_org_server *server,
                                 struct fl_host_config *ret, struct fl_err *err) FL_MUST_CHECK;
+/* A server's configuration before it is kept. FL_CONFIG: it reaches into what is the runtime's own.
+ */
+enum fl_code fl_org_config_check(const struct fl_core *core, struct fl_arena *arena,
+                                 struct fl_str config, struct fl_err *err) FL_MUST_CHECK;
 const char *fl_tool_state_text(enum fl_tool_state state);
 
 #endif

@@ -65,6 +65,10 @@ static bool read_sandbox(struct fl_arena *arena, const json_t *config, struct fl
         if (name)
             environment[count++] = fl_arena_strdup(arena, name);
     }
+    for (size_t i = 0; i < ret->path_count; i++) {
+        if (!paths[i].path)
+            return false;
+    }
     ret->paths = paths;
     ret->environment = environment;
     ret->may_network = json_is_true(json_object_get(sandbox, "network"));
@@ -84,6 +88,29 @@ static enum fl_code read_user(const struct fl_core *core, const json_t *config,
     return fl_host_user(user, &ret->uid, &ret->gid, err);
 }
 
+/* In one address space nothing is apart. A start and `org create` refuse a second one; another node
+ * of the same database may have made it all the same. */
+static bool is_the_one(struct fl_core *core, const struct fl_uuid *organization)
+{
+    static const struct fl_uuid none;
+    if (fl_uuid_cmp(&core->plugins.in_process_of, &none) == 0)
+        core->plugins.in_process_of = *organization;
+    return fl_uuid_cmp(&core->plugins.in_process_of, organization) == 0;
+}
+
+enum fl_code fl_org_config_check(const struct fl_core *core, struct fl_arena *arena,
+                                 struct fl_str config, struct fl_err *err)
+{
+    struct fl_host_sandbox sandbox = { .closed = core->plugins.closed };
+    json_t *parsed = fl_json_parse(config, err);
+    if (!parsed)
+        return err->code;
+    enum fl_code code = read_sandbox(arena, parsed, &sandbox) ? fl_host_paths_check(&sandbox, err)
+                                                              : fl_err_code(err, FL_NOMEM);
+    json_decref(parsed);
+    return code;
+}
+
 enum fl_code fl_org_host_config(struct fl_core *core, const struct fl_uuid *organization,
                                 struct fl_arena *arena, const struct fl_org_server *server,
                                 struct fl_host_config *ret, struct fl_err *err)
@@ -98,7 +125,11 @@ enum fl_code fl_org_host_config(struct fl_core *core, const struct fl_uuid *orga
     ret->name = fl_arena_strndup(arena, server->name.p, server->name.n);
     ret->configuration = config; /* the caller's to free */
     ret->is_in_process = core->plugins.in_process;
-    if (!ret->name || !read_sandbox(arena, config, &ret->sandbox))
+    ret->sandbox.closed = core->plugins.closed;
+    if (ret->is_in_process && !is_the_one(core, organization))
+        code = fl_err_set(err, FL_CONFIG,
+                          "plugins_in_process is for one organization only, and there is another");
+    else if (!ret->name || !read_sandbox(arena, config, &ret->sandbox))
         code = fl_err_code(err, FL_NOMEM);
     else
         code = read_user(core, config, &ret->sandbox, err);

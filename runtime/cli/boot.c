@@ -22,11 +22,13 @@ static json_t *to_json(const struct fl_boot *b)
         json_array_append_new(sockets,
                               json_pack("{s:i, s:i, s:i}", "kind", (int)b->sockets[i].kind, "fd",
                                         b->sockets[i].fd, "port", b->sockets[i].port));
-    return json_pack("{s:o, s:s%, s:s%, s:i, s:i, s:i, s:o, s:o, s:i, s:i, s:i, s:o}", "config",
-                     fl_config_to_json(&b->config), "conninfo", b->conninfo.p, b->conninfo.n,
-                     "keys", b->keys.p, b->keys.n, "worker", b->worker, "workers", b->workers,
-                     "supervisor", b->supervisor, "id", uuid_json(&b->id), "gone", gone, "ready",
-                     b->ready_fd, "stats", b->stats_fd, "reload", b->reload_fd, "sockets", sockets);
+    const char *file = b->config.file ? b->config.file : "";
+    return json_pack("{s:o, s:s, s:s%, s:s%, s:i, s:i, s:i, s:o, s:o, s:i, s:i, s:i, s:o}",
+                     "config", fl_config_to_json(&b->config), "file", file, "conninfo",
+                     b->conninfo.p, b->conninfo.n, "keys", b->keys.p, b->keys.n, "worker",
+                     b->worker, "workers", b->workers, "supervisor", b->supervisor, "id",
+                     uuid_json(&b->id), "gone", gone, "ready", b->ready_fd, "stats", b->stats_fd,
+                     "reload", b->reload_fd, "sockets", sockets);
 }
 
 int fl_boot_write(const struct fl_boot *boot)
@@ -70,6 +72,9 @@ static enum fl_code from_json(const json_t *object, struct fl_boot *b, struct fl
     enum fl_code code = fl_config_from_json(json_object_get(object, "config"), &b->config, err);
     if (code)
         return code;
+    struct fl_str file = fl_arena_str(b->config.arena, fl_json_get_str(object, "file"));
+    if (file.n)
+        b->config.file = file.p;
     b->conninfo = fl_arena_str(b->config.arena, fl_json_get_str(object, "conninfo"));
     b->keys = fl_arena_str(b->config.arena, fl_json_get_str(object, "keys"));
     b->worker = number(object, "worker");

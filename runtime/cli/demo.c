@@ -168,7 +168,7 @@ static bool step_unknown(struct demo *d)
 /* ---------------------------------------------------------------- the frame around it */
 static bool step_start(struct demo *d)
 {
-    demo_say(d, "Everything lives in %s.", d->options.data_dir);
+    demo_say(d, "Everything lives in %s, and the agent's folder beside it.", d->options.data_dir);
     if (!demo_place_take(d) || !demo_runtime_start(d) || !demo_place_fill(d))
         return false;
     demo_say(d, "It serves on 127.0.0.1:%d, with a PostgreSQL of its own.", d->port);

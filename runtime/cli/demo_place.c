@@ -55,8 +55,22 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 
 static bool remove_tree(struct demo *d)
 {
-    return nftw(d->options.data_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0 ||
-           demo_fail(d, "could not remove %s: %s", d->options.data_dir, strerror(errno));
+    const char *trees[] = { d->folder, d->options.data_dir };
+    for (size_t i = 0; i < FL_COUNTOF(trees); i++) {
+        if (access(trees[i], F_OK) == 0 &&
+            nftw(trees[i], remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
+            return demo_fail(d, "could not remove %s: %s", trees[i], strerror(errno));
+    }
+    return true;
+}
+
+/* The agent's folder lies beside the data directory: what is in there no plugin may reach. */
+static void name_folder(struct demo *d)
+{
+    size_t n = strlen(d->options.data_dir);
+    while (n > 1 && d->options.data_dir[n - 1] == '/')
+        n--;
+    snprintf(d->folder, sizeof d->folder, "%.*s-folder", (int)n, d->options.data_dir);
 }
 
 /* A running runtime holds a lock on its file. */
@@ -104,6 +118,7 @@ bool demo_place_take(struct demo *d)
     const char *dir = d->options.data_dir;
     char marker[PATH_BYTES];
     path_in(d, MARKER, marker);
+    name_folder(d);
     if (d->options.is_temporary) {
         /* mkdtemp made it; the database's own user has to pass through. */
         if (chmod(dir, 0755) != 0)
@@ -121,8 +136,10 @@ bool demo_place_take(struct demo *d)
     char settings[PATH_BYTES];
     path_in(d, "flopinio.yaml", settings);
     return make_dirs(d) &&
-           write_file(d, marker,
-                      "flopinio demo removes this whole directory when it starts over.\n") &&
+           write_file(
+               d, marker,
+               "flopinio demo removes this whole directory, and the folder beside it, when it starts "
+               "over.\n") &&
            write_file(d, settings, SETTINGS);
 }
 
@@ -159,7 +176,6 @@ static bool give_away(struct demo *d, const char *path)
 
 bool demo_place_fill(struct demo *d)
 {
-    path_in(d, "folder", d->folder);
     if (mkdir(d->folder, 0755) != 0)
         return demo_fail(d, "could not make the directory %s: %s", d->folder, strerror(errno));
     for (size_t i = 0; i < FL_COUNTOF(files); i++) {

@@ -18,6 +18,7 @@
 #include "runtime/io/pg_admin.h"
 #include "runtime/store/key_check.h"
 #include "runtime/store/migrate.h"
+#include "runtime/store/organization.h"
 
 #define SPARE 20 /* connections for backup, doctor, people with psql */
 
@@ -340,6 +341,24 @@ enum fl_code fl_prepare_keys(const struct fl_config *c, struct fl_prepared *p, s
         code = check_keys(p->pg, ring, err);
     fl_keyring_free(&ring);
     return code;
+}
+
+enum fl_code fl_prepare_organizations(const struct fl_config *c, struct fl_prepared *p,
+                                      struct fl_err *err)
+{
+    long long count = 0;
+    if (!c->plugins_in_process)
+        return FL_OK;
+    enum fl_code code = connect_app(p, err);
+    if (code == FL_OK)
+        code = fl_organizations_count(p->pg, &count, err);
+    if (code)
+        return code;
+    return count <= 1 ? FL_OK
+                      : fl_err_set(err, FL_CONFIG,
+                                   "plugins_in_process is for one organization only, and there "
+                                   "are %lld: set it to false",
+                                   count);
 }
 
 enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, struct fl_err *err)

@@ -35,6 +35,9 @@ enum fl_code fl_prepare_database(const struct fl_config *config, struct fl_prepa
  * be the right one (FL_BAD_KEY names it and how many rows need it). */
 enum fl_code fl_prepare_keys(const struct fl_config *config, struct fl_prepared *p,
                              struct fl_err *err) FL_MUST_CHECK;
+/* FL_CONFIG: plugins_in_process where there are several organizations. */
+enum fl_code fl_prepare_organizations(const struct fl_config *config, struct fl_prepared *p,
+                                      struct fl_err *err) FL_MUST_CHECK;
 /* The last look: is it the database that this node knows (known.h)? One that is new, or that no
  * program has written down yet, is written down. A frozen one is no error: p->is_frozen. */
 enum fl_code fl_prepare_epoch(const struct fl_config *config, struct fl_prepared *p,

@@ -596,6 +596,8 @@ static enum fl_code prepare(struct supervisor *s, struct fl_err *err)
     if (code == FL_OK)
         code = fl_prepare_keys(s->config, &s->prepared, err);
     if (code == FL_OK)
+        code = fl_prepare_organizations(s->config, &s->prepared, err);
+    if (code == FL_OK)
         code = fl_prepare_epoch(s->config, &s->prepared, err);
     if (code)
         return code;

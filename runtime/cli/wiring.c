@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "runtime/cli/prepare.h"
+
 #define STRANGERS_BYTES (64 << 20) /* bodies of those that nothing is known of yet */
 
 static struct fl_arena *arena_of(struct fl_wiring *w)
@@ -51,6 +53,29 @@ static const char *const *plugin_dirs(struct fl_arena *arena, const struct fl_co
     return dirs;
 }
 
+/* What no plugin may reach. */
+static const char *const *closed_paths(struct fl_arena *arena, const struct fl_config *c)
+{
+    char run[512], keys[640];
+    struct fl_err err;
+    size_t n = 0;
+    const char **paths = fl_arena_array(arena, length(c->tls_key) + 6, sizeof *paths);
+    FL_ASSERT(paths);
+    fl_prepare_keys_path(c, keys, sizeof keys);
+    paths[n++] = c->data_dir;
+    if (fl_config_run_dir(c->data_dir, run, sizeof run, &err) == FL_OK)
+        paths[n++] = fl_arena_strdup(arena, run);
+    paths[n++] = fl_arena_strdup(arena, keys);
+    for (size_t i = 0; c->tls_key[i]; i++)
+        paths[n++] = c->tls_key[i];
+    if (c->epoch_file[0])
+        paths[n++] = c->epoch_file;
+    if (c->file && c->file[0])
+        paths[n++] = c->file;
+    paths[n] = NULL;
+    return paths;
+}
+
 static void set_limits(const struct fl_config *c, struct fl_core *core)
 {
     core->times = (struct fl_core_times){ .lease_ms = c->lease_time,
@@ -71,6 +96,7 @@ void fl_wiring_core(struct fl_wiring *w, const struct fl_config *c, struct fl_co
     set_limits(c, core);
     core->plugins = (struct fl_core_plugins){ .dirs = plugin_dirs(arena_of(w), c),
                                               .user = c->plugin_user,
+                                              .closed = closed_paths(arena_of(w), c),
                                               .in_process = c->plugins_in_process };
 }
 

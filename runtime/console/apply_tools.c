@@ -26,10 +26,19 @@ static bool is_on_host(struct fl_api *a, struct fl_str name)
                            "servers are added and configured on the host only (control socket)");
 }
 
+static bool may_reach(struct fl_api *a, const struct fl_apply_server *s)
+{
+    struct fl_err err;
+    enum fl_code code =
+        s->config.p ? fl_org_config_check(a->core, a->arena, s->config, &err) : FL_OK;
+    return code == FL_OK || fl_apply_refuse(a, code == FL_CONFIG ? FL_BAD_PARAMS : code, "server",
+                                            s->name, "%s", err.text);
+}
+
 static bool plan_new_server(struct fl_api *a, struct fl_apply_server *s)
 {
     struct fl_buf detail = FL_BUF_INIT;
-    if (!is_on_host(a, s->name))
+    if (!is_on_host(a, s->name) || !may_reach(a, s))
         return false;
     if (!s->plugin.n)
         return fl_apply_refuse(a, FL_BAD_PARAMS, "server", s->name, "it needs a 'plugin'");
@@ -62,7 +71,7 @@ static bool plan_server(struct fl_api *a, struct fl_apply_server *s)
         s->account.p = NULL;
     if (s->is_enabled == (int)fl_cell_bool(q, row, 7))
         s->is_enabled = -1;
-    if (s->config.p && !is_on_host(a, s->name))
+    if (s->config.p && (!is_on_host(a, s->name) || !may_reach(a, s)))
         return false;
     s->becomes = s->config.p ? s->config : fl_arena_str(a->arena, fl_cell(q, row, 4));
     if (s->config.p)

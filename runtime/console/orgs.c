@@ -44,7 +44,11 @@ static void on_created(struct fl_api *a)
     struct fl_buf out = FL_BUF_INIT;
     struct fl_str name;
     if (fl_rows(a->q[0]) != 1) {
-        fl_api_error(a, FL_CONFLICT, "there is an organization of that name already");
+        fl_api_error(
+            a, FL_CONFLICT, "%s",
+            a->core->plugins.in_process
+                ? "there is an organization already, and plugins_in_process is for one only"
+                : "there is an organization of that name already");
         return;
     }
     if (!fl_api_text(a, "name", true, &name))
@@ -71,7 +75,8 @@ static void start_create(struct fl_api *a)
         fl_api_error(a, err.code, "%s", err.text);
         return;
     }
-    a->q[0] = fl_store_organization_create(fl_api_tx(a), name, title, &e.row);
+    a->q[0] = fl_store_organization_create(fl_api_tx(a), a->core->plugins.in_process, name, title,
+                                           &e.row);
     fl_api_submit(a, true, on_created);
 }
 

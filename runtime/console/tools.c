@@ -145,6 +145,15 @@ static bool is_on_host(struct fl_api *a)
     return a->is_control;
 }
 
+static bool may_reach(struct fl_api *a, struct fl_str config)
+{
+    struct fl_err err;
+    enum fl_code code = config.p ? fl_org_config_check(a->core, a->arena, config, &err) : FL_OK;
+    if (code)
+        fl_api_error(a, code == FL_CONFIG ? FL_BAD_PARAMS : code, "%s", err.text);
+    return code == FL_OK;
+}
+
 static void start_server_create(struct fl_api *a)
 {
     struct fl_audit_event e;
@@ -154,7 +163,8 @@ static void start_server_create(struct fl_api *a)
     s->is_new = true;
     if (!fl_api_text(a, "name", true, &s->name) || !fl_api_text(a, "plugin", true, &s->plugin) ||
         !fl_api_text(a, "environment", false, &s->environment) ||
-        !fl_api_text(a, "account", false, &s->account) || !read_config(a, &s->config))
+        !fl_api_text(a, "account", false, &s->account) || !read_config(a, &s->config) ||
+        !may_reach(a, s->config))
         return;
     if (!fl_is_server_name(s->name)) {
         fl_api_error(a, FL_BAD_PARAMS,
@@ -186,7 +196,7 @@ static void start_server_update(struct fl_api *a)
         return;
     if (json_is_boolean(json_object_get(a->body, "is_enabled")))
         s->is_enabled = is_enabled;
-    if (s->config.p && !is_on_host(a))
+    if (s->config.p && (!is_on_host(a) || !may_reach(a, s->config)))
         return;
     event(a, &e, FL_AUDIT_SERVER_CHANGED, s->name);
     if (s->environment.p)

@@ -7,7 +7,8 @@
  *   FL_HOST_UNKNOWN      bytes were handed over and no outcome came back (crash, kill, timeout,
  *                        garbage): it may have run;
  *   FL_HOST_ENDED        the plugin gave an outcome.
- * UNKNOWN is reported when the process is dead, so that nothing can happen after it. */
+ * UNKNOWN is reported when the process is dead, so that nothing can happen after it; but for an
+ * in-process instance, whose thread nobody can end. */
 #ifndef FLOPINIO_HOST_HOST_H
 #define FLOPINIO_HOST_HOST_H
 
@@ -26,7 +27,7 @@ struct fl_host;          /* one per worker */
 struct fl_host_instance; /* one plugin with one configuration, of one organization */
 
 /* ---- configuration of one instance; everything is copied ---- */
-enum { FL_HOST_READ = 1, FL_HOST_WRITE = 2, FL_HOST_EXECUTE = 4 };
+enum { FL_HOST_READ = 1, FL_HOST_WRITE = 2 };
 struct fl_host_path {
     const char *path; /* absolute; a folder stands for all beneath it */
     unsigned access;  /* FL_HOST_READ.., or-ed */
@@ -35,8 +36,11 @@ struct fl_host_path {
 struct fl_host_sandbox {
     const struct fl_host_path *paths;
     size_t path_count;
-    bool may_network;  /* else no TCP (Landlock ABI 4), none at all where started as root */
-    uint32_t uid, gid; /* to become where started as root; there, 0 is refused */
+    /* The runtime's own files and folders, absolute, NULL-terminated; NULL = none. A path that
+     * contains, is or lies in one is refused. */
+    const char *const *closed;
+    bool may_network;               /* else no socket (seccomp), no TCP (Landlock ABI 4) */
+    uint32_t uid, gid;              /* to become where started as root; there, 0 is refused */
     const char *const *environment; /* names passed through, NULL-terminated; NULL = none */
 };
 
@@ -213,6 +217,10 @@ enum fl_code fl_host_describe_start(struct fl_host_describe *describe, struct fl
  * root. */
 enum fl_code fl_host_user(const char *text, uint32_t *ret_uid, uint32_t *ret_gid,
                           struct fl_err *err) FL_MUST_CHECK;
+
+/* FL_CONFIG: one of its paths contains, is or lies in one that is closed, links followed. */
+enum fl_code fl_host_paths_check(const struct fl_host_sandbox *sandbox,
+                                 struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- the child's side ---- */
 /* `flopinio plugin-host`: the whole life of a plugin process; its socket is descriptor 3. */

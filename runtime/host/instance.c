@@ -87,6 +87,9 @@ static enum fl_code check(const struct fl_host_config *config, struct fl_err *er
                               "plugin instance %s: the sandbox path %s is not absolute",
                               config->name, sandbox->paths[i].path);
     }
+    enum fl_code code = fl_host_paths_check(sandbox, err);
+    if (code)
+        return code;
     if (geteuid() == 0 && !config->is_in_process && (sandbox->uid == 0 || sandbox->gid == 0))
         return fl_err_set(err, FL_CONFIG,
                           "plugin instance %s: a plugin never runs as root: it needs an "
@@ -110,6 +113,7 @@ static bool copy_config(struct fl_host_instance *instance, const struct fl_host_
     copy->configuration = NULL; /* it is in the setup text */
     copy->sandbox.paths = NULL;
     copy->sandbox.path_count = 0;
+    copy->sandbox.closed = NULL;
     copy->name = fl_arena_strdup(instance->arena, config->name);
     copy->plugin_path = fl_arena_strdup(instance->arena, config->plugin_path);
     while (names && names[count])

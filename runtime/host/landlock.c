@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "runtime/host/closed.h"
 
 #define SYS_CREATE_RULESET 444
 #define SYS_ADD_RULE       445
@@ -82,15 +85,34 @@ static struct ruleset_attr handled_by(int abi, bool may_network)
     return attr;
 }
 
-/* 0, or errno of what failed. */
-static int allow(int ruleset, const char *path, uint64_t access)
+/* What was opened, and not what a name led to before: is it the runtime's own? Who cannot tell
+ * says yes. */
+static bool is_closed(int fd, const json_t *closed)
+{
+    char name[64], path[PATH_MAX];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t n = json_array_size(closed) ? readlink(name, path, sizeof path - 1) : 0;
+    if (n < 0)
+        return true;
+    path[n] = 0;
+    for (size_t i = 0; i < json_array_size(closed); i++) {
+        if (fl_closed_meets(path, json_string_value(json_array_get(closed, i))))
+            return true;
+    }
+    return false;
+}
+
+/* 0, or errno of what failed; EPERM for what is closed. */
+static int allow(int ruleset, const char *path, uint64_t access, const json_t *closed)
 {
     struct stat st;
     int fd = open(path, O_PATH | O_CLOEXEC);
     if (fd < 0)
         return errno;
     int error = 0;
-    if (fstat(fd, &st) != 0) {
+    if (is_closed(fd, closed)) {
+        error = EPERM;
+    } else if (fstat(fd, &st) != 0) {
         error = errno;
     } else {
         if (!S_ISDIR(st.st_mode))
@@ -106,7 +128,7 @@ static int allow(int ruleset, const char *path, uint64_t access)
 static void allow_each(int ruleset, const char *const *paths, size_t count, uint64_t access)
 {
     for (size_t i = 0; i < count; i++)
-        (void)allow(ruleset, paths[i], access); /* not every system has each of them */
+        (void)allow(ruleset, paths[i], access, NULL); /* not every system has each of them */
 }
 
 static enum fl_code allow_configured(int ruleset, const struct fl_setup *setup, uint64_t handled,
@@ -121,9 +143,11 @@ static enum fl_code allow_configured(int ruleset, const struct fl_setup *setup, 
             access |= FS_READ;
         if ((want & FL_HOST_WRITE) && setup->mode == FL_SETUP_WORK)
             access |= FS_WRITE;
-        if (want & FL_HOST_EXECUTE)
-            access |= FS_EXECUTE | FS_READ_FILE;
-        int error = path ? allow(ruleset, path, access & handled) : EINVAL;
+        int error = path ? allow(ruleset, path, access & handled, setup->closed) : EINVAL;
+        if (error == EPERM)
+            return fl_err_set(err, FL_PLUGIN,
+                              "a plugin may not reach the runtime's own files, as it would by %s",
+                              path);
         if (error)
             return fl_err_set(err, FL_PLUGIN, "cannot open the sandbox path %s: %s",
                               path ? path : "(none)", strerror(error));
@@ -143,12 +167,12 @@ enum fl_code fl_landlock_enter(const struct fl_setup *setup, int *ret_abi, struc
     if (ruleset < 0)
         return fl_err_set(err, FL_PLUGIN, "could not make the sandbox: %s", strerror(errno));
     enum fl_code code = FL_OK;
-    int error = allow(ruleset, setup->plugin_path, FS_READ);
+    int error = allow(ruleset, setup->plugin_path, FS_READ, NULL);
     if (error)
         code =
             fl_err_set(err, FL_PLUGIN, "cannot open %s: %s", setup->plugin_path, strerror(error));
     allow_each(ruleset, system_reads, FL_COUNTOF(system_reads), FS_READ);
-    (void)allow(ruleset, "/dev/null", FS_READ_FILE | FS_WRITE_FILE);
+    (void)allow(ruleset, "/dev/null", FS_READ_FILE | FS_WRITE_FILE, NULL);
     if (setup->may_network)
         allow_each(ruleset, network_reads, FL_COUNTOF(network_reads), FS_READ);
     if (!code)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "flopinio/base/json.h"
+#include "runtime/host/closed.h"
 #include "runtime/host/frame.h"
 
 static void put_str(struct fl_buf *out, const char *key, const char *value)
@@ -39,6 +40,13 @@ enum fl_code fl_setup_put(struct fl_buf *out, const struct fl_host_config *confi
         fl_buf_puts(out, i ? ",[" : "[");
         fl_buf_json_str(out, fl_str_of(config->sandbox.paths[i].path));
         fl_buf_printf(out, ",%u]", config->sandbox.paths[i].access);
+    }
+    fl_buf_puts(out, "],\"closed\":[");
+    for (const char *const *c = config->sandbox.closed; c && *c; c++) {
+        char path[PATH_MAX];
+        fl_closed_resolve(*c, path);
+        fl_buf_puts(out, c == config->sandbox.closed ? "" : ",");
+        fl_buf_json_str(out, fl_str_of(path));
     }
     fl_buf_puts(out, "],\"configuration\":");
     if (config->configuration)
@@ -101,10 +109,12 @@ enum fl_code fl_setup_read(struct fl_str json, struct fl_setup *ret, struct fl_e
         .processes = get_u32(root, "processes", &is_bad),
         .configuration = json_object_get(root, "configuration"),
         .paths = json_object_get(root, "paths"),
+        .closed = json_object_get(root, "closed"),
         .root = root,
     };
     if (is_bad || setup.mode > FL_SETUP_DESCRIBE || !setup.plugin_path || !setup.name ||
-        !json_is_object(setup.configuration) || !json_is_array(setup.paths)) {
+        !json_is_object(setup.configuration) || !json_is_array(setup.paths) ||
+        !json_is_array(setup.closed)) {
         json_decref(root);
         return fl_err_set(err, FL_PLUGIN, "the setup frame is not complete");
     }

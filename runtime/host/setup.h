@@ -25,6 +25,7 @@ struct fl_setup {
     uint32_t cpu_s, descriptors, processes;
     json_t *configuration; /* an object */
     json_t *paths;         /* [[path, access], ...] */
+    json_t *closed;        /* [path, ...], without links: the runtime's own */
     json_t *root;          /* owns all of the above when read */
 };
 

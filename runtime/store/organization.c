@@ -1,6 +1,7 @@
 /* Tables organization, org_group, group_member, membership, policy. */
 #include "runtime/store/organization.h"
 
+#include "runtime/io/pg_admin.h"
 #include "runtime/store/sql.h"
 
 #define HERE "organization_id = (SELECT org())"
@@ -26,6 +27,17 @@ static struct fl_sql sql_changed = {
 static struct fl_sql sql_create = {
     "organization_create",
     "WITH moved AS (INSERT INTO organization (organization_id, name, title) SELECT org(), $8, $9 "
+    "ON CONFLICT DO NOTHING RETURNING organization_id), " NOTED_FIRST
+    "SELECT organization_id FROM moved",
+    0
+};
+/* Two at the same moment would each see none. */
+static struct fl_sql sql_alone = { "organization_alone", "SELECT pg_advisory_xact_lock(7337, 1)",
+                                   0 };
+static struct fl_sql sql_create_only = {
+    "organization_create_only",
+    "WITH moved AS (INSERT INTO organization (organization_id, name, title) SELECT org(), $8, $9 "
+    "WHERE NOT EXISTS (SELECT 1 FROM organizations()) "
     "ON CONFLICT DO NOTHING RETURNING organization_id), " NOTED_FIRST
     "SELECT organization_id FROM moved",
     0
@@ -136,10 +148,15 @@ struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_
     return q;
 }
 
-struct fl_query *fl_store_organization_create(struct fl_tx *tx, struct fl_str name,
-                                              struct fl_str title, const struct fl_audit_row *audit)
+struct fl_query *fl_store_organization_create(struct fl_tx *tx, bool must_be_only,
+                                              struct fl_str name, struct fl_str title,
+                                              const struct fl_audit_row *audit)
 {
-    struct fl_query *q = fl_tx_add(tx, &sql_create);
+    if (must_be_only) {
+        tx->is_alone = true;
+        fl_tx_add(tx, &sql_alone);
+    }
+    struct fl_query *q = fl_tx_add(tx, must_be_only ? &sql_create_only : &sql_create);
     fl_store_audit_bind(tx, q, audit);
     fl_bind_text(tx, q, name);
     fl_bind_text(tx, q, title.p ? title : FL_STR(""));
@@ -256,4 +273,16 @@ struct fl_query *fl_store_policy_list(struct fl_tx *tx, int most)
     struct fl_query *q = fl_tx_add(tx, &sql_policy_list);
     fl_bind_int(tx, q, most);
     return q;
+}
+
+enum fl_code fl_organizations_count(struct pg_conn *pg, long long *ret, struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    enum fl_code code =
+        fl_admin_exec(pg, "SELECT count(*) FROM flopinio.organizations()", &res, err);
+    if (code)
+        return code;
+    *ret = fl_admin_int(res, 0, 0);
+    fl_admin_clear(&res);
+    return FL_OK;
 }

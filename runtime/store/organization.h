@@ -6,6 +6,8 @@
 #include "runtime/io/pg.h"
 #include "runtime/store/audit.h"
 
+struct pg_conn; /* see runtime/io/pg_admin.h */
+
 /* ---- organizations ---- */
 /* All of them. Columns: id, name, title, policy_version, revision, created_at ms. */
 struct fl_query *fl_store_organizations(struct fl_tx *tx);
@@ -14,9 +16,9 @@ struct fl_query *fl_store_organization_named(struct fl_tx *tx, struct fl_str nam
 /* Columns: id, revision, changed_at in microseconds; changed since then. */
 struct fl_query *fl_store_organizations_changed(struct fl_tx *tx, int64_t since_us);
 /* With its audit row; its id is the transaction's organization. Returns a row, or none if the name
- * is taken. */
-struct fl_query *fl_store_organization_create(struct fl_tx *tx, struct fl_str name,
-                                              struct fl_str title,
+ * is taken; must_be_only: or if there is any. */
+struct fl_query *fl_store_organization_create(struct fl_tx *tx, bool must_be_only,
+                                              struct fl_str name, struct fl_str title,
                                               const struct fl_audit_row *audit);
 /* Columns: name, title, policy_version, revision, settings. */
 struct fl_query *fl_store_organization_get(struct fl_tx *tx);
@@ -106,5 +108,9 @@ struct fl_query *fl_store_unprotected(struct fl_tx *tx);
 struct fl_query *fl_store_schema_version(struct fl_tx *tx);
 /* Columns: milliseconds of the database's clock. */
 struct fl_query *fl_store_clock(struct fl_tx *tx);
+
+/* At start-up, with the app role. */
+enum fl_code fl_organizations_count(struct pg_conn *pg, long long *ret,
+                                    struct fl_err *err) FL_MUST_CHECK;
 
 #endif

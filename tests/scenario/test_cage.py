@@ -3,11 +3,16 @@ the same user; nor the reader of the runtime's own files."""
 import json
 import os
 import pwd
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 
-from cases import case
-from harness import Org, Runtime, check_audit, wait_for
+from cases import Skip, case
+from harness import BUILD, Org, Runtime, check_audit, refused, unique, wait_for
 from mcp_client import McpWs, text_of
 
 TOOLS = ("connect_unix", "connect_from_child", "connect_datagram", "open_ring", "run_program")
@@ -100,3 +105,148 @@ def a_plugin_does_not_become_the_operator_of_its_own_user(shared):
     finally:
         Org.made.clear()
         rt.remove()
+
+
+OWN = "a plugin may not reach the runtime's own files"
+
+
+@case(limit=60)
+def what_is_the_runtimes_own_no_plugin_may_touch(rt):
+    """What contains it, is it or lies in it, by whatever name; when a server is added or changed,
+    and when it starts."""
+    org = Org(rt)
+    link = org.folder + "-link"
+    os.symlink(rt.data, link)
+    for path in (rt.data, rt.data + "/", rt.base, "/", rt.data + "/secrets/keys", rt.run_dir,
+                 rt.data + "/not/there", link, link + "/secrets", rt.base + "/flopinio.yaml"):
+        for config in ({"root": path}, {"root": path, "read_only": True},
+                       {"sandbox": {"read": [path]}}, {"sandbox": {"write": [org.folder, path]}}):
+            with refused(400, OWN):
+                org.control("POST", "/servers", {"name": unique("s"), "plugin": "files",
+                                                 "config": config})
+        with refused(400, OWN):
+            org.control("PATCH", "/servers/files", {"config": {"root": path}})
+        with refused(400, OWN):
+            org.control("POST", "/apply", {"servers": [
+                {"name": "more", "plugin": "files", "config": {"root": path}}]})
+    # A configuration of before, or one that somebody wrote into the database.
+    rt.sql("UPDATE server SET config = jsonb_build_object('root', %s::text) WHERE organization_id "
+           "= %s AND name = 'files'", rt.base, org.id)
+    rt.sql("UPDATE organization SET revision = revision + 1, changed_at = clock_timestamp() WHERE "
+           "organization_id = %s", org.id)
+    org.sync()
+    said = org.control("POST", "/servers/files/refresh")
+    assert OWN in said["note"], said
+    # A folder that becomes a link when all of that was asked.
+    other = Org(rt)
+    with McpWs(rt, other.credential) as agent:
+        assert not agent.call("files__list", {"path": "."}).get("isError")
+        os.rename(other.folder, other.folder + "-away")
+        os.symlink(rt.data, other.folder)
+        for pid in rt.plugin_processes():
+            os.kill(pid, signal.SIGKILL)
+
+        def is_refused():
+            said = agent.call("files__list", {"path": "."})
+            assert said["isError"] and "secrets" not in text_of(said), said
+            return OWN + ", as it would by" in text_of(said)
+        wait_for("the next process to refuse it", is_refused, 20)
+        os.unlink(other.folder)
+        os.rename(other.folder + "-away", other.folder)
+
+
+@case(limit=120)
+def two_organizations_are_never_in_one_address_space(shared):
+    rt = Runtime(plugins_in_process="true", workers=1)
+    try:
+        rt.control("POST", "/orgs", {"name": "one", "title": "One"})
+        with refused(409, "plugins_in_process is for one only"):
+            rt.control("POST", "/orgs", {"name": "two", "title": "Two"})
+        rt.sql("INSERT INTO organization (organization_id, name, title) "
+               "VALUES (gen_random_uuid(), 'two', 'Two')")
+        rt.stop()
+        since = rt.log_size()
+        rt.spawn()
+        assert rt.process.wait(60) == 1
+        assert "plugins_in_process is for one organization only, and there are 2" in \
+            rt.log(since), rt.log(since)
+    finally:
+        rt.remove()
+
+
+class Trap:
+    """Listens where a control socket would be, and keeps what it is sent."""
+
+    def __init__(self, folder):
+        self.got = b""
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(folder + "/control.sock")
+        os.chmod(folder + "/control.sock", 0o666)
+        self.socket.listen()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                conn = self.socket.accept()[0]
+            except OSError:
+                return
+            self.got += conn.recv(65536)
+            conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: 12\r\nConnection: close\r\n\r\n{\"items\":[]}")
+            conn.close()
+
+
+def run_dir_of(data, uid):
+    """fl_config_run_dir, where DATA_DIR/run is too long for a socket."""
+    value = 0xcbf29ce484222325
+    for byte in data.encode():
+        value = ((value ^ byte) * 0x100000001b3) & (1 << 64) - 1
+    return "%s/flopinio-run-%u-%08x" % ("/run" if uid == 0 else "/tmp", uid,
+                                        (value ^ value >> 32) & 0xffffffff)
+
+
+@case()
+def no_passphrase_goes_to_a_socket_that_somebody_else_made(shared):
+    """With a long data_dir the sockets lie where anybody may make a directory first. One that is the
+    installation's is found by every user, whoever they are."""
+    base = tempfile.mkdtemp(prefix="flopinio-scenario-%d-" % os.getpid())
+    data = base + "/" + "long" * 25
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.mkdir(data)
+    os.chmod(base, 0o755)
+
+    def ask(uid):
+        run = run_dir_of(data, uid)
+        os.mkdir(run)
+        return run, Trap(run)
+
+    def cli():
+        return subprocess.run([BUILD + "/flopinio", "org", "list", "--data-dir=" + data, "--as=ana",
+                               "--passphrase-fd=0"], input=b"correct horse battery\n", timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    me = os.geteuid()
+    run, trap = ask(me)
+    try:
+        os.chmod(run, 0o777)
+        said = cli()
+        assert said.returncode and b"others may write to" in said.stdout and not trap.got, said
+        if me != 0:
+            raise Skip("other users need root")
+        os.chmod(run, 0o755)
+        os.chown(run, nobody, -1)
+        said = cli()
+        assert said.returncode and b"belongs to somebody else" in said.stdout and not trap.got, said
+    finally:
+        trap.socket.close()
+        shutil.rmtree(run)
+    os.chown(data, nobody, -1)  # the installation of another user, asked by root
+    run, trap = ask(nobody)
+    try:
+        os.chown(run, nobody, -1)
+        said = cli()
+        assert said.returncode == 0 and b"GET /api/v1/orgs" in trap.got, (said, trap.got)
+    finally:
+        trap.socket.close()
+        shutil.rmtree(run)
+        shutil.rmtree(base)

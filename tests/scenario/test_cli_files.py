@@ -153,7 +153,7 @@ def a_company_of_thirty_teams(rt):
         put(base + "agents.yaml", {"agents": [
             {"name": "agent-%d" % a, "owner": owner} for a in range(i, 400, 30)]})
         put(base + "servers.yaml", {"servers": [{"name": "s", "plugin": "scenario",
-                                                 "config": {"root": rt.base}}]})
+                                                 "config": {"root": where}}]})
         put(base + "tools.yaml", {"tools": [
             {"name": "s__t%d" % t, "server": "s", "effects": "read",
              "definition": definition("t%d" % t)} for t in range(i, 2000, 30)]})

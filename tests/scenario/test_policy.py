@@ -204,8 +204,7 @@ class Changing:
 @case()
 def a_new_tool_is_held_back_until_it_is_accepted(rt):
     org = Org(rt, files=False)
-    org.folder = rt.base
-    made = org.add_server("files", "files", {"root": rt.base}, accept=False)
+    made = org.add_server("files", "files", {"root": org.folder}, accept=False)
     assert made["new"] > 0, made
     org.sync()
     with McpWs(rt, org.credential) as agent:

@@ -123,7 +123,7 @@ def disabled_server(rt):
 def server_in_another_folder(rt):
     """The same arguments would do another thing there; also when the card's words are others."""
     for change in ({"environment": "production"}, {"account": "somebody"},
-                   {"config": {"root": "/tmp"}}):
+                   {"config": {"root": "/var/tmp"}}):
         a = Approved(rt)
         said = a.org.control("PATCH", "/servers/s", change)
         assert said["same"] > 0 and not said["changed"], said
