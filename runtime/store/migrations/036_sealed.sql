@@ -2,7 +2,6 @@
 -- made, what would happen, and an unfinished Slack install were left out.
 GRANT SELECT (justification, preview) ON approval TO flopinio_sweep;
 GRANT SELECT (totp_secret) ON person TO flopinio_sweep;
-CREATE POLICY sweep ON slack_install FOR SELECT TO flopinio_sweep USING (true);
 GRANT SELECT (secret) ON slack_install TO flopinio_sweep;
 
 GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
