@@ -338,7 +338,7 @@ TOOL_FUNCTION(connect_loopback)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    finish_errno(job, connect(fd, (struct sockaddr *)&address, sizeof address));
+    finish_errno(job, fd < 0 ? -1 : connect(fd, (struct sockaddr *)&address, sizeof address));
 }
 
 /* Connects to a unix socket by path, or by abstract name where it begins with '@': the descriptor,
