@@ -301,12 +301,11 @@ def one_home_would_have_been_written_each_time_and_others_never(rt):
         sl.on_publish = lambda user: sl.limits.update({"views.publish": 1})
         for i in range(4):
             done = len(sl.published)
-            calls.append(house.ask("line-%d" % i)[0])
+            calls.append(house.ask("line-%d" % i))
             wait_for("a home", lambda: len(sl.published) > done, 30)
         users = [user for user, _ in sl.published[before:]]
         assert len(set(users)) == 3, users
         sl.on_publish = None
-        house.org.control("POST", "/approvals/reject", {"agent": house.org.agent, "all": True,
-                                                        "reason": "enough"})
-        for call in calls:
+        for call, id in calls:
+            house.org.bob.reject(id, "enough")
             call.wait()
