@@ -67,12 +67,14 @@ def sessions_that_nobody_ended_stayed_for_ever(rt):
     org = Org(rt, files=False)
     w = Wire(org)
     sessions = [w.initialize() for _ in range(30)]
+    time.sleep(1.2)  # workers say it once a second
     wait_for("the worker to forget them", lambda: rt.metric("http_sessions_known") <= 2, 20)
     rt.sql("UPDATE flopinio.mcp_session SET seen_at = now() - interval '1 hour'")
-    assert w.legacy("ping", None, sessions[7]).status == 200  # they go on
-    wait_for("its row to be told of the use", lambda: rt.sql(
-        "SELECT count(*) AS n FROM flopinio.mcp_session WHERE seen_at > now() - interval '1 minute'"
-    )[0]["n"] == 1)
+
+    def told():
+        assert w.legacy("ping", None, sessions[7]).status == 200  # they go on
+        return rt.sql("SELECT 1 FROM flopinio.mcp_session WHERE seen_at > now() - interval '1 minute'")
+    wait_for("its row to be told of the use", told, 25, every=3)
 
 
 @case(**ONE)
@@ -224,10 +226,10 @@ def strangers_bodies_filled_a_worker(rt):
         crowd.append(s)
     org = Org(rt, files=False)  # small requests of anybody are served meanwhile
     assert gauge(rt, "allocated_memory_bytes") < 200 * MB
-    if select.select([crowd[0]], [], [], 0.3)[0]:  # a slow machine: it was waited for too long
-        assert b" 408 " in answer_of(crowd[0]).split(b"\r\n")[0]
-    refused = answer_of(crowd[19])
-    assert not refused or (b" 503 " in refused.split(b"\r\n")[0] and b"Retry-After:" in refused), refused
+    # Whichever came last; a slow machine waits for others too long, too: 408.
+    said = [answer_of(s) for s in select.select(crowd, [], [], 20)[0]]
+    assert any(b" 503 " in a.split(b"\r\n")[0] and b"Retry-After:" in a for a in said), said
+    assert all(not a or b" 503 " in a or b" 408 " in a for a in said) and len(said) < 20, said
     for s in crowd:
         s.close()
     # There is room again; and what a stranger says is not even read.
