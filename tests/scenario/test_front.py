@@ -229,7 +229,7 @@ def strangers_bodies_filled_a_worker(rt):
     # Whichever came last; a slow machine waits for others too long, too: 408.
     said = [answer_of(s) for s in select.select(crowd, [], [], 20)[0]]
     assert any(b" 503 " in a.split(b"\r\n")[0] and b"Retry-After:" in a for a in said), said
-    assert all(not a or b" 503 " in a or b" 408 " in a for a in said) and len(said) < 20, said
+    assert all(not a or b" 503 " in a or b" 408 " in a for a in said), said
     for s in crowd:
         s.close()
     # There is room again; and what a stranger says is not even read.
