@@ -26,8 +26,10 @@ void fl_closed_resolve(const char *path, char ret[PATH_MAX])
     if (n) {
         const char *rest = path + n;
         bool needs_slash = *rest && *rest != '/' && strcmp(real, "/") != 0;
-        snprintf(ret, PATH_MAX, "%.*s%s%s", (int)(PATH_MAX - 1), real, needs_slash ? "/" : "",
-                 strcmp(real, "/") == 0 && *rest == '/' ? rest + 1 : rest);
+        int is = snprintf(ret, PATH_MAX, "%s%s%s", real, needs_slash ? "/" : "",
+                          strcmp(real, "/") == 0 && *rest == '/' ? rest + 1 : rest);
+        if (is >= PATH_MAX)
+            snprintf(ret, PATH_MAX, "/"); /* which meets all that is closed */
     }
 }
 
