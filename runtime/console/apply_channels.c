@@ -45,26 +45,35 @@ static bool are_same(struct fl_str a, struct fl_str b)
     return is_same;
 }
 
-/* A document has no secrets, and those that are kept are not given to another server. */
-static bool keeps_servers(struct fl_api *a, const struct fl_apply_channel *c, int row)
+/* As channels.c: no token sets a server, and kept secrets are not given to another one. `row` -1:
+ * it is new. */
+static bool may_set_servers(struct fl_api *a, const struct fl_apply_channel *c, int row)
 {
     const struct fl_query *q = ((struct fl_apply *)a->user)->q_channels;
     struct fl_err err;
-    if (!c->config.p || !fl_cell_bool(q, row, 6) || a->who != FL_WHO_PERSON)
+    if (!c->config.p || a->who != FL_WHO_PERSON)
         return true;
-    json_t *old = fl_json_parse(fl_cell(q, row, 3), &err), *new = fl_json_parse(c->config, &err);
-    bool does = old && new &&fl_channel_same_servers(old, new);
+    json_t *old = row < 0 ? json_object() : fl_json_parse(fl_cell(q, row, 3), &err);
+    json_t *wanted = fl_json_parse(c->config, &err);
+    bool are_same = old && wanted && fl_channel_same_servers(old, wanted);
     json_decref(old);
-    json_decref(new);
-    return does || fl_apply_refuse(a, FL_BAD_PARAMS, "channel", c->name,
-                                   "another server would be given its secrets; set both together "
-                                   "(channel set)");
+    json_decref(wanted);
+    if (are_same)
+        return true;
+    if (a->auth.token.p)
+        return fl_apply_refuse(a, FL_FORBIDDEN, "channel", c->name,
+                               "its server is set by somebody who signed in with a passphrase: no "
+                               "token can do this");
+    return row < 0 || !fl_cell_bool(q, row, 6) ||
+           fl_apply_refuse(a, FL_BAD_PARAMS, "channel", c->name,
+                           "another server would be given its secrets; set both together "
+                           "(channel set)");
 }
 
 static bool plan_new(struct fl_api *a, struct fl_apply_channel *c)
 {
     struct fl_buf detail = FL_BUF_INIT;
-    if (!is_fine(a, c, c->kind))
+    if (!may_set_servers(a, c, -1) || !is_fine(a, c, c->kind))
         return false;
     c->is_new = true;
     c->id = fl_uuid_new();
@@ -88,7 +97,7 @@ static bool plan_there(struct fl_api *a, struct fl_apply_channel *c, int row)
     if (c->is_enabled == (int)fl_cell_bool(q, row, 5) ||
         (c->is_enabled == 1 && !fl_cell_bool(q, row, 6)))
         c->is_enabled = -1;
-    if (!keeps_servers(a, c, row) || (c->config.p && !is_fine(a, c, fl_cell(q, row, 2))))
+    if (!may_set_servers(a, c, row) || (c->config.p && !is_fine(a, c, fl_cell(q, row, 2))))
         return false;
     c->is_changed = c->config.p || c->disclose.p || c->is_enabled >= 0;
     if (c->config.p)

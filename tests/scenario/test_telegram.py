@@ -430,8 +430,12 @@ def a_token_that_redirects_a_channel_would_have_decided_for_everybody(rt):
 
         def by_passphrase(method, path, body):
             return rt.rest(method, org.path(path), body, (org.adam.name, org.adam.passphrase))
+        new = {"channels": [{"name": "ml", "kind": "mail", "config": {
+            "url": "smtps://mail.example.com", "from": "a@example.com"}}]}
+        for part in (document, new):
+            with refused(403, "no token"):
+                by_token("POST", "/apply", part)
         for ask in (lambda: by_passphrase("PATCH", "/channels/tg", {"config": there}),
-                    lambda: by_token("POST", "/apply", document),
                     lambda: by_passphrase("POST", "/apply", document)):
             with refused(400, "another server would be given"):
                 ask()
