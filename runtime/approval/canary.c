@@ -287,7 +287,7 @@ FL_STEP(file)
     call->arguments = c->row.arguments;
     call->is_isolated = call->caller.is_isolated = w->is_isolated;
     call->can_task = w->was_task;
-    call->hold_ms = w->hold_ms;
+    call->hold_ms = c->core->is_draining ? 0 : w->hold_ms;
     call->user = s;
     call->on_waiting = on_waiting;
     call->on_done = on_done;
@@ -410,4 +410,13 @@ void fl_canary_kick(struct fl_core *core, const struct fl_uuid *organization,
                                        .actor_id = core->worker };
     if (fl_canary_fire_start(&k->op, &k->fire) != FL_OK)
         fl_free(k);
+}
+
+void fl_canary_drain(struct fl_core *core)
+{
+    FL_LIST_FOREACH_SAFE (link, &core->calls) {
+        struct fl_call *call = FL_CONTAINER(link, struct fl_call, in_calls);
+        if (call->canary)
+            fl_call_hold_over(call);
+    }
 }

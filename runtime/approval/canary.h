@@ -50,7 +50,9 @@ struct fl_canary_fire {
  * FL_NOT_FOUND; FL_CONFLICT with one sentence, which its row says too: it would not be held;
  * FL_UNAVAILABLE. */
 enum fl_code fl_canary_fire_start(struct fl_op *op, struct fl_canary_fire *fire) FL_MUST_CHECK;
-/* The same with nobody waiting, for the sweep. */
+/* The process ends: those that are held here wait for people without it. */
+void fl_canary_drain(struct fl_core *core);
+/* fl_canary_fire_start with nobody waiting, for the sweep. */
 void fl_canary_kick(struct fl_core *core, const struct fl_uuid *organization,
                     const struct fl_uuid *canary);
 

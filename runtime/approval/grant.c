@@ -231,8 +231,8 @@ static enum fl_code prepare(struct fl_grant_make *m, struct fl_err *err)
         return fl_err_set(err, FL_CONFLICT, "the tool's server was configured anew since");
     if ((code = ask_policy(m, tool, err)) != FL_OK || (code = check_vote(m, err)) != FL_OK)
         return code;
-    if (fl_approval_is_canary(&m->row)) /* who may grant may read the audit, which says so too */
-        return fl_err_set(err, FL_CONFLICT, "it is a test: no grant is made from it");
+    if (fl_approval_is_canary(&m->row)) /* which is not to be told before it ends */
+        return fl_err_set(err, FL_CONFLICT, "no grant can be made from this call");
     m->grant = (struct fl_grant_new){
         .id = fl_uuid_new(),
         .approval = m->approval,

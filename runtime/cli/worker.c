@@ -14,6 +14,7 @@
 #include "flopinio/base/arena.h"
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/approval/canary.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/registry.h"
 #include "runtime/approval/runner.h"
@@ -359,6 +360,7 @@ FL_STEP(drain)
     for (size_t i = 0; i < w->server_count; i++)
         fl_http_server_drain(w->servers[i], w->boot.config.drain_time, NULL);
     fl_endpoint_drain(w->endpoint);
+    fl_canary_drain(&w->core);
     fl_runner_drain(&w->core);
     fl_registry_stop(w->core.registry);
     fl_notify_stop(w->notify);

@@ -117,7 +117,8 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
     "r.server) OR (s.scope = 'tool' AND s.name = r.tool) OR (s.scope = 'group' AND "               \
     "person_in_group(r.owner, s.name))) LIMIT 1) AS stop_reason, "                                 \
     "r.state <> 'pending' OR (SELECT count(*) FROM (SELECT 1 FROM approval w WHERE "               \
-    "w.organization_id = $1 AND w.agent_id = r.agent_id AND w.state = 'pending' LIMIT "            \
+    "w.organization_id = $1 AND w.agent_id = r.agent_id AND w.state = 'pending' AND w.canary_id "  \
+    "IS NULL LIMIT "                                                                               \
     "$2::bigint) n) < $2::bigint AS has_room, "                                                    \
     "1 + (SELECT count(*) FROM " LIKE_IT                                                           \
     "e.created_at > now() - interval '24 hours' LIMIT 99) n) "                                     \

@@ -212,7 +212,7 @@ def nothing_comes_of_it(rt):
     it asks for itself is another call."""
     p = Place(rt)
     org, one = p.org, p.one("one")
-    with refused(409, "no grant is made"):
+    with refused(409, "no grant can be made"):
         grant(org.adam, one)
     with refused(403):
         grant(org.ann, one)
@@ -417,6 +417,23 @@ def workers_that_die_lose_none(rt):
     assert TEST in p.org.ann.approve(one)["text"]
     p.never_ran(one, "cancelled")
     assert p.total() == (0, 1, 0) and len(p.org.rows()) == 1
+
+
+@case(limit=60, breaks=True, pending_max=1)
+def a_process_that_ends_does_not_wait_for_it(rt):
+    """Nobody who calls has gone on elsewhere; its row waits, and counts as nobody's pending call."""
+    p = Place(rt)
+    one = p.one("one")
+    with McpWs(rt, p.org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "two"})
+        real = next(i for i in p.org.wait_pending(2) if i != one)
+        p.org.ann.approve(real)
+        assert text_of(call.wait()) == "appended"
+    assert rt.stop() == 0
+    assert "drain_cut_short" not in rt.log(), rt.log()
+    rt.start()
+    assert TEST in p.org.ann.approve(one)["text"]
+    p.never_ran(one, "cancelled", ["two"])
 
 
 @case()
