@@ -34,6 +34,8 @@ static enum fl_code refused(struct fl_slack_call *c, const json_t *answer, struc
         "cant_update_message", "is_archived",       "user_disabled",
         "edit_window_closed",  "not_found",         NULL
     };
+    /* Ours is too long, which takes nothing away from what stands there. */
+    static const char *const size[] = { "msg_blocks_too_long", "msg_too_long", NULL };
     static const char *const passing[] = { "internal_error", "fatal_error", "request_timeout",
                                            "service_unavailable", NULL };
     struct fl_str why = fl_json_get_str(answer, "error");
@@ -49,7 +51,10 @@ static enum fl_code refused(struct fl_slack_call *c, const json_t *answer, struc
     if (is_one_of(why, token))
         return fl_err_set(err, FL_UNAUTHENTICATED, "slack does not take the token: %.*s",
                           FL_STR_ARG(why));
-    return fl_err_set(err, is_one_of(why, gone) ? FL_NOT_FOUND : FL_FORBIDDEN,
+    return fl_err_set(err,
+                      is_one_of(why, gone)   ? FL_NOT_FOUND
+                      : is_one_of(why, size) ? FL_CONFLICT
+                                             : FL_FORBIDDEN,
                       "slack refused it: %.*s", FL_STR_ARG(why));
 }
 

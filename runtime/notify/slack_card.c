@@ -11,6 +11,7 @@
 
 #define INLINE_MAX    6 /* sections of a block that a message shows */
 #define INLINE_ALL    12
+#define SHORT_CHARS   600 /* a block of so many stays in any case */
 #define HEADER_CHARS  150
 #define CONFIRM_CHARS 300
 
@@ -255,7 +256,9 @@ static void put_keys(struct fl_buf *out, const struct fl_chat_drawing *d, bool h
 }
 
 /* ---------------------------------------------------------------- a message */
-static size_t sections_of(struct fl_arena *arena, const struct fl_card_block *b, bool *is_failed)
+/* Adds its characters to `chars`. */
+static size_t sections_of(struct fl_arena *arena, const struct fl_card_block *b, size_t *chars,
+                          bool *is_failed)
 {
     struct fl_slack_sections *s = FL_ARENA_NEW(arena, struct fl_slack_sections);
     if (!s) {
@@ -265,6 +268,8 @@ static size_t sections_of(struct fl_arena *arena, const struct fl_card_block *b,
     s->arena = arena;
     fl_slack_put_block(s, b);
     *is_failed |= s->is_failed;
+    for (size_t i = 0; i < s->count; i++)
+        *chars += fl_utf8_count(s->items[i]);
     return s->count;
 }
 
@@ -286,11 +291,11 @@ static void put_short(struct fl_slack_sections *to, const struct fl_card_block *
 static bool put_card(struct fl_slack_sections *to, const struct fl_chat_drawing *d)
 {
     const struct fl_card *card = d->card;
-    size_t all = 0;
+    size_t all = 0, chars = 0;
     bool is_long = false;
     for (size_t i = 0; i < card->block_count; i++) {
         if (card->blocks[i].kind != FL_CARD_AGENT)
-            all += sections_of(to->arena, &card->blocks[i], &to->is_failed);
+            all += sections_of(to->arena, &card->blocks[i], &chars, &to->is_failed);
     }
     for (size_t i = 0; i < card->block_count && !to->is_failed; i++) {
         const struct fl_card_block *b = &card->blocks[i];
@@ -299,8 +304,9 @@ static bool put_card(struct fl_slack_sections *to, const struct fl_chat_drawing 
             continue;
         bool may_be_long =
             b->kind == FL_CARD_ARGS || b->kind == FL_CARD_PREVIEW || b->kind == FL_CARD_VOTES;
-        size_t n = sections_of(to->arena, b, &to->is_failed);
-        if (may_be_long && n > 1 && (n > INLINE_MAX || all > INLINE_ALL)) {
+        size_t own = 0, n = sections_of(to->arena, b, &own, &to->is_failed);
+        bool is_over = all > INLINE_ALL || chars > FL_SLACK_MESSAGE_CHARS;
+        if (may_be_long && (n > INLINE_MAX || (is_over && own > SHORT_CHARS))) {
             put_short(to, b, card->can_approve);
             is_long = true;
         } else {

@@ -98,11 +98,14 @@ static void put_together(struct fl_buf *out, const struct fl_chat_drawing *host)
     fl_buf_puts(out, "]}");
 }
 
-static size_t put_sections(struct fl_buf *out, struct fl_slack_sections *s)
+/* Adds their characters to `chars`. */
+static size_t put_sections(struct fl_buf *out, struct fl_slack_sections *s, size_t *chars)
 {
     size_t count = s->count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         fl_slack_put_section(out, s->items[i]);
+        *chars += fl_utf8_count(s->items[i]);
+    }
     s->count = 0;
     return count;
 }
@@ -115,7 +118,7 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
     struct fl_buf out = FL_BUF_INIT, words = FL_BUF_INIT;
     char text[80];
     bool has_stop = false, is_all_cut = true;
-    size_t waiting = 0;
+    size_t waiting = 0, chars = 0;
     if (!s)
         return fl_err_code(err, FL_NOMEM);
     for (size_t i = 0; i < count; i++) {
@@ -128,10 +131,10 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
     fl_slack_put_header(&out, fl_str_of(text));
     if (!is_all_cut)
         put_shared(s, items[0].card);
-    size_t blocks = 1 + put_sections(&out, s);
+    size_t blocks = 1 + put_sections(&out, s, &chars);
     for (size_t i = 0; i < count; i++) {
         put_item(s, &items[i], items[0].card, i + 1, is_short);
-        blocks += put_sections(&out, s) + 1;
+        blocks += put_sections(&out, s, &chars) + 1;
         if (is_cut(&items[i], is_short))
             continue;
         put_item_keys(&out, &items[i], !has_stop);
@@ -144,14 +147,15 @@ enum fl_code fl_slack_draw_many(const struct fl_chat_drawing *items, size_t coun
             put_words(&words, &items[i], i + 1);
     }
     end_words(s, &words);
-    blocks += put_sections(&out, s);
+    blocks += put_sections(&out, s, &chars);
     if (waiting > 1) {
         put_together(&out, &items[0]);
         blocks++;
     }
     fl_buf_putc(&out, ']');
     *ret = (struct fl_chat_drawn){ .is_last_page = true };
-    bool is_fine = !out.is_failed && !s->is_failed, is_over = blocks > FL_SLACK_BLOCKS;
+    bool is_fine = !out.is_failed && !s->is_failed;
+    bool is_over = blocks > FL_SLACK_BLOCKS || chars > FL_SLACK_MESSAGE_CHARS;
     if (is_fine && !is_over)
         ret->bytes = fl_arena_str(arena, fl_buf_view(&out));
     fl_buf_fini(&out);

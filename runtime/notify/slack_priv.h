@@ -20,6 +20,9 @@
 #define FL_SLACK_BASE_URL      "https://slack.com/api"
 #define FL_SLACK_SECTION_CHARS 2900 /* of a text; Slack takes 3,000 */
 #define FL_SLACK_BLOCKS        50   /* of a message */
+/* Characters of a message's blocks: Slack refuses more than about 13,200 in all
+ * (msg_blocks_too_long), which its pages do not say. */
+#define FL_SLACK_MESSAGE_CHARS 10000
 #define FL_SLACK_REASON_CHARS  500  /* at most 2,000 bytes */
 #define FL_SLACK_SECTIONS_MAX  1500 /* each has at least half of what it may have: .._WHOLE_MAX */
 #define FL_SLACK_PAGE_SECTIONS 8    /* of a modal's page: a view holds 250 KB */

@@ -594,6 +594,9 @@ class FakeSlack(App, History):
 
     def check_message(self, method, args):
         self.check_blocks(method, args, 50)
+        # In all, which is on no page of theirs: bolt-js #2509.
+        if sum(len(b["text"]["text"]) for b in args["blocks"] if "text" in b) > 13200:
+            self.bad("msg_blocks_too_long", method, args)
         if not args.get("text") or len(args["text"]) > 4000:
             self.bad("no text to fall back on", method, args)
 

@@ -343,14 +343,24 @@ static void check_form(struct fl_chat_drawing *items)
     fl_arena_free(&arena);
 }
 
-/* With all that their agents may say, in the message and in the form, which names each of them. */
+/* What all blocks of a message say. */
+static size_t characters(const json_t *blocks)
+{
+    size_t i, n = 0;
+    json_t *block;
+    json_array_foreach (blocks, i, block)
+        n += fl_utf8_count(fl_json_get_str(json_object_get(block, "text"), "text"));
+    return n;
+}
+
+/* In the message and in the form, which names each of them; and not with all that their agents may
+ * say, as Slack would refuse the message for its length. */
 static void test_as_many_as_may_be_fit_into_one_message(void)
 {
     static const char *const why[FL_BATCH_MOST];
-    char words[501];
+    char words[501] = "";
     struct fl_card_facts f = refund();
-    memset(words, 'w', sizeof words - 1);
-    words[sizeof words - 1] = 0;
+    memset(words, 'w', 60);
     f.justification = fl_str_of(words);
     struct made m = make(&f, fl_channel_slack.whole_max);
     struct fl_chat_drawing items[FL_BATCH_MOST];
@@ -367,6 +377,7 @@ static void test_as_many_as_may_be_fit_into_one_message(void)
     }
     json_t *slack = draw_batch(&fl_channel_slack, items, FL_BATCH_MOST, false);
     CHECK(json_array_size(json_object_get(slack, "blocks")) <= 50);
+    CHECK(characters(json_object_get(slack, "blocks")) <= FL_SLACK_MESSAGE_CHARS);
     json_decref(slack);
     CHECK_OK(fl_slack_view_many(&text, items, why, FL_BATCH_MOST, &meta, arena, &err));
     json_t *view = chat_parse(&text);
@@ -374,6 +385,14 @@ static void test_as_many_as_may_be_fit_into_one_message(void)
     CHECK(kept.n <= 3000 && fl_slack_meta_read(kept, &read) && fl_str_eq(read.items, meta.items));
     CHECK(read.items.n == (size_t)FL_BATCH_MOST * FL_CHAT_BUTTON_CHARS);
     json_decref(view);
+    drop(&m);
+    memset(words, 'w', 500);
+    f.justification = fl_str_of(words);
+    m = make(&f, fl_channel_slack.whole_max);
+    for (size_t i = 0; i < FL_BATCH_MOST; i++)
+        items[i] = drawing_of(&m.card);
+    struct fl_chat_drawn drawn;
+    CHECK(fl_slack_draw_many(items, FL_BATCH_MOST, false, arena, &drawn, &err) == FL_TOO_LARGE);
     fl_arena_free(&arena);
     drop(&m);
 }
