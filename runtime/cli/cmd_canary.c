@@ -112,8 +112,8 @@ const struct fl_cli_command fl_cmd_canary[] = {
       "At unpredictable times of those hours people are asked about it as about any call; it is "
       "never run, whoever approves it. So you see who reads before approving. One waits at a "
       "time. One of that name is set anew.\n"
-      "  flopinio canary set wipe --agent coder --tool files__delete_file \\\n"
-      "      --arguments '{\"path\": \"customers/all.csv\"}' --per-week 2 \\\n"
+      "  flopinio canary set wipe --agent builder --tool files__write \\\n"
+      "      --arguments '{\"path\": \"customers.csv\", \"content\": \"\"}' --per-week 2 \\\n"
       "      --hours 09:00-17:00 --zone Europe/Berlin",
       FL_CLI_ORG, set_flags, set },
     { "canary list", "", "lists canaries, and why one could not be sent", NULL, FL_CLI_ORG, NULL,

@@ -44,10 +44,17 @@ static void tell_manager(const char *what)
         close(fd);
 }
 
+/* The manager, and whoever waits for it to have started, goes on. */
+static void on_frozen(void *ctx)
+{
+    FL_UNUSED(ctx);
+    tell_manager("READY=1\nSTATUS=frozen: run flopinio recover");
+}
+
 static void on_ready(void *ctx, const struct fl_config *config, const int *ports)
 {
     struct fl_buf line = FL_BUF_INIT;
-    tell_manager("READY=1");
+    tell_manager("READY=1\nSTATUS=");
     *(bool *)ctx = true;
     fl_ports_write(config, ports);
     fl_buf_puts(&line, "flopinio is ready:");
@@ -107,6 +114,7 @@ static int run_supervisor(const char *const *args, size_t arg_count, bool is_pri
                                              .flag_count = count,
                                              .progress = progress,
                                              .ready = is_private ? on_private_ready : on_ready,
+                                             .frozen = is_private ? NULL : on_frozen,
                                              .ctx = &was_ready,
                                              .is_private = is_private };
     signal(SIGPIPE, SIG_IGN);

@@ -665,6 +665,8 @@ int fl_supervise(struct fl_config *config, const struct fl_supervisor_options *o
                                   .ctx = s,
                                   .is_frozen = s->prepared.is_frozen };
     fl_guard_start(&s->guard);
+    if (s->prepared.is_frozen && options->frozen)
+        options->frozen(options->ctx);
     fl_timer_init(&s->cluster_timer, on_cluster_look);
     if (s->prepared.cluster)
         fl_loop_timer(&s->loop, &s->cluster_timer, CLUSTER_LOOK_MS);

@@ -12,6 +12,8 @@ struct fl_supervisor_options {
     size_t flag_count;
     void (*progress)(const char *what); /* told before anything that takes time; may be NULL */
     void (*ready)(void *ctx, const struct fl_config *config, const int *ports); /* all serve */
+    void (*frozen)(
+        void *ctx); /* started frozen: it answers why, and is not ready before recovery */
     void *ctx;
     bool is_private; /* ends when the last stdio client is gone (private.h) */
 };

@@ -33,12 +33,19 @@ static enum fl_code digest(struct pg_conn *pg, const struct fl_role_passwords *p
     enum fl_code code = fl_admin_exec(pg, state_sql, &res, err);
     if (code)
         return code;
+    struct fl_buf made = FL_BUF_INIT; /* what this program would make */
+    fl_migrate_roles_sql(&made);
     fl_sha256_init(&s);
+    fl_sha256_part(&s, fl_buf_view(&made));
     for (size_t i = 0; i < FL_COUNTOF(secrets); i++)
         fl_sha256_part(&s, fl_str_of(secrets[i]));
     fl_sha256_part(&s, fl_str_of(fl_admin_cell(res, 0, 0)));
     fl_sha256_final(&s, raw);
+    bool is_made = !made.is_failed;
+    fl_buf_fini(&made);
     fl_admin_clear(&res);
+    if (!is_made)
+        return fl_err_code(err, FL_NOMEM);
     fl_hex(raw, sizeof raw, ret);
     return FL_OK;
 }
