@@ -2,6 +2,7 @@
 runtime wait for it, and looks what it holds meanwhile."""
 import contextlib
 import threading
+import time
 
 import psycopg2.errors
 
@@ -29,6 +30,16 @@ def holding(rt, statement, *args):
 
 
 def is_free(rt, statement, *args):
+    """Whoever waits keeps it for all that time; a round of the runtime has it for a moment only."""
+    until = time.monotonic() + 1
+    while not can_be_had(rt, statement, *args):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def can_be_had(rt, statement, *args):
     conn = rt.connect()
     try:
         with conn.cursor() as cur:
