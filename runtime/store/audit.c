@@ -42,8 +42,6 @@ static struct fl_sql sql_count = {
     "kind = $2 AND recorded_at >= " AT("$3"),
     0
 };
-#define PARTITION "SELECT flopinio.audit_partition(now() + make_interval(months => $1::integer))"
-static struct fl_sql sql_partition = { "audit_partition", PARTITION, 0 };
 
 void fl_store_audit_bind(struct fl_tx *tx, struct fl_query *q, const struct fl_audit_row *row)
 {
@@ -125,24 +123,4 @@ struct fl_query *fl_store_audit_count(struct fl_tx *tx, const struct fl_uuid *ac
     fl_bind_z(tx, q, kind);
     fl_bind_int(tx, q, since_ms);
     return q;
-}
-
-void fl_store_audit_partition(struct fl_tx *tx, int months_ahead)
-{
-    struct fl_query *q = fl_tx_add(tx, &sql_partition);
-    fl_bind_z(tx, q, months_ahead == 0 ? "0" : "1");
-}
-
-enum fl_code fl_store_audit_partitions(struct pg_conn *pg, struct fl_err *err)
-{
-    static const char *const months[] = { "0", "1" };
-    enum fl_code first = FL_OK;
-    for (size_t i = 0; i < FL_COUNTOF(months); i++) {
-        struct fl_err why;
-        enum fl_code code = fl_admin_query(pg, PARTITION, 1, &months[i], NULL, &why);
-        if (code && !first)
-            *err = why;
-        first = first ? first : code;
-    }
-    return first;
 }

@@ -232,8 +232,8 @@ def canary_a_build_that_marks_behind_the_effect_is_caught(rt):
     between the two, its lease runs out and the call runs again (no_marker.patch)."""
     program = BUILD + "/flopinio_no_marker"
     assert os.path.exists(program), "build it first: cmake --build ... --target flopinio_no_marker"
-    problems, _, kills = crash(rt, worker, 24, program, part=lambda p: p[len(p) // 2:])
-    assert kills > 12, kills
+    problems, _, kills = crash(rt, worker, 48, program, part=lambda p: p[len(p) // 2:])
+    assert kills > 24, kills
     twice = [p for p in problems if "2 effects" in p]
     assert twice, "nothing was noticed; other problems: %s" % problems[:5]
     print("    %d of %d calls ran twice" % (len(twice), kills))
