@@ -49,14 +49,13 @@ static struct visit *visit_of(struct fl_flow *f)
 /* Those for the history last. */
 #define X(scope) scope,
 static const char *const scopes[] = { FL_SLACK_SCOPES(X) FL_SLACK_HISTORY_SCOPES(X) };
-#undef X
-#define X(scope)       +1
-#define HISTORY_SCOPES (0 FL_SLACK_HISTORY_SCOPES(X))
 
 static size_t scope_count(bool has_history)
 {
-    return FL_COUNTOF(scopes) - (has_history ? 0 : HISTORY_SCOPES);
+    size_t history = FL_COUNTOF(((const char *const[]){ FL_SLACK_HISTORY_SCOPES(X) }));
+    return FL_COUNTOF(scopes) - (has_history ? 0 : history);
 }
+#undef X
 
 void fl_slack_install_url(struct fl_buf *out, struct fl_str base_url, struct fl_str client_id,
                           struct fl_str redirect_url, struct fl_str state, bool has_history)
