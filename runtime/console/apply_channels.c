@@ -35,16 +35,6 @@ static bool is_fine(struct fl_api *a, const struct fl_apply_channel *c, struct f
     return code == FL_OK || fl_apply_refuse(a, code, "channel", c->name, "%s", err.text);
 }
 
-static bool are_same(struct fl_str a, struct fl_str b)
-{
-    struct fl_err err;
-    json_t *x = fl_json_parse(a, &err), *y = fl_json_parse(b, &err);
-    bool is_same = x && y && json_equal(x, y);
-    json_decref(x);
-    json_decref(y);
-    return is_same;
-}
-
 /* As channels.c: no token sets a server, and kept secrets are not given to another one. `row` -1:
  * it is new. */
 static bool may_set_servers(struct fl_api *a, const struct fl_apply_channel *c, int row)
@@ -90,7 +80,7 @@ static bool plan_there(struct fl_api *a, struct fl_apply_channel *c, int row)
         return fl_apply_refuse(a, FL_CONFLICT, "channel", c->name,
                                "it is of the kind %.*s; remove it before it becomes another",
                                FL_STR_ARG(fl_cell(q, row, 2)));
-    if (c->config.p && are_same(c->config, fl_cell(q, row, 3)))
+    if (c->config.p && fl_json_is_same(c->config, fl_cell(q, row, 3)))
         c->config = NOTHING;
     if (c->disclose.p && fl_str_eq(c->disclose, fl_cell(q, row, 4)))
         c->disclose = NOTHING;
