@@ -9,6 +9,7 @@
 #include "runtime/cli/cli_run.h"
 #include "runtime/cli/cmd_channel.h"
 #include "runtime/crypto/secret.h"
+#include "runtime/notify/slack_app.h"
 
 #define SECRET_MAX  4096
 #define TEST_WAIT_S 120
@@ -131,8 +132,29 @@ static int channel_remove(struct fl_cli *cli)
     return status;
 }
 
-/* When its test button was last pressed; "" never. */
-static int tested_at(struct fl_cli *cli, const char *name, char out[40])
+const char *fl_channel_lacks(struct fl_cli *cli, const json_t *channel, bool is_history)
+{
+#define X(scope) scope,
+    static const char *const history[] = { FL_SLACK_HISTORY_SCOPES(X) };
+#undef X
+    const json_t *facts = json_object_get(channel, "facts"), *item;
+    const char *text = "";
+    size_t i;
+    json_array_foreach (json_object_get(facts, "missing_scopes"), i, item) {
+        bool is_one = false;
+        for (size_t k = 0; k < FL_COUNTOF(history); k++)
+            is_one |= fl_str_is(fl_json_str(item), history[k]);
+        const char *shown = fl_cli_text(cli, json_string_value(item));
+        const char *more = is_one == is_history ? fl_arena_printf(cli->arena, "%s%s%s", text,
+                                                                  *text ? ", " : "", shown)
+                                                : text;
+        text = more ? more : text;
+    }
+    return text;
+}
+
+/* When its test button was last pressed; "" never. `ret_lacks` NULL: not asked. */
+static int tested_at(struct fl_cli *cli, const char *name, char out[40], const char **ret_lacks)
 {
     json_t *answer = NULL, *item;
     size_t i;
@@ -140,7 +162,10 @@ static int tested_at(struct fl_cli *cli, const char *name, char out[40])
     out[0] = 0;
     json_array_foreach (json_object_get(answer, "items"), i, item) {
         struct fl_str at = fl_json_get_str(item, "tested_at");
-        if (fl_str_is(fl_json_get_str(item, "name"), name) && at.n && at.n < 40) {
+        bool is_it = fl_str_is(fl_json_get_str(item, "name"), name);
+        if (is_it && ret_lacks)
+            *ret_lacks = fl_channel_lacks(cli, item, true);
+        if (is_it && at.n && at.n < 40) {
             memcpy(out, at.p, at.n);
             out[at.n] = 0;
         }
@@ -151,9 +176,9 @@ static int tested_at(struct fl_cli *cli, const char *name, char out[40])
 
 static int channel_test(struct fl_cli *cli)
 {
-    const char *name = fl_cli_arg(cli, 0);
+    const char *name = fl_cli_arg(cli, 0), *lacks = "";
     char before[40], now[40];
-    int status = tested_at(cli, name, before);
+    int status = tested_at(cli, name, before, &lacks);
     /* Whole seconds: a press within the same one would not be seen. */
     if (status == FL_EXIT_DONE && before[0])
         sleep(1);
@@ -162,11 +187,16 @@ static int channel_test(struct fl_cli *cli)
                             json_object(), NULL);
     if (status != FL_EXIT_DONE || fl_cli_printed_json(cli))
         return status;
+    if (*lacks)
+        fl_cli_say(cli,
+                   "hint: the app has no %s: " FL_CHANNEL_WITHOUT_HISTORY
+                   "; flopinio channel slack-manifest %s has them",
+                   lacks, fl_cli_text(cli, name));
     fl_cli_say(cli, "a test card is there; press its button (waiting for %d s)", TEST_WAIT_S);
     fl_cli_flush(cli);
     for (int i = 0; i < TEST_WAIT_S; i++) {
         sleep(1);
-        status = tested_at(cli, name, now);
+        status = tested_at(cli, name, now, NULL);
         if (status != FL_EXIT_DONE)
             return status;
         if (strcmp(before, now) != 0) {

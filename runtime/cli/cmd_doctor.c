@@ -120,7 +120,7 @@ const struct fl_cli_command fl_cmd_doctor[] = {
     { "doctor", "", "looks for what is wrong and says how to mend it",
       "Libraries, files and their modes, disk, ports, certificates, plugins' sandbox, isolation from "
       "agents, the database with its roles and row security, keys, clocks, and each organization's "
-      "policy. Changes nothing. The exit status is 1 when something has to be mended; a warning "
+      "policy, tools, servers and channels. Changes nothing. The exit status is 1 when something has to be mended; a warning "
       "leaves it 0, as does a check that could not run because the installation does not.",
       FL_CLI_HERE, flags, doctor },
     { .name = NULL }

@@ -2,7 +2,11 @@
  * organization's policy can and cannot do with the people and tools that there are. */
 #include <string.h>
 
+#include "runtime/cli/cmd_channel.h"
 #include "runtime/cli/doctor.h"
+
+#define ADD_SCOPES                                                                                 \
+    "add them to the app, as flopinio channel slack-manifest NAME has them, and install it again"
 
 static bool ask(struct fl_doctor *d, const char *path, json_t **ret)
 {
@@ -81,9 +85,43 @@ static void check_servers(struct fl_doctor *d)
     json_array_foreach (json_object_get(answer, "items"), i, server) {
         const char *note = json_string_value(json_object_get(server, "note"));
         const char *name = json_string_value(json_object_get(server, "name"));
-        if (note && *note && name && json_is_true(json_object_get(server, "is_enabled")))
+        const char *closed = json_string_value(json_object_get(server, "closed"));
+        if (!name || !json_is_true(json_object_get(server, "is_enabled")))
+            continue;
+        if (closed)
+            fl_doctor_say(
+                d, "servers", FL_DOCTOR_FAIL,
+                "move what it needs to a folder outside of that, for instance /srv, then: "
+                "flopinio server set NAME --config JSON; or --enabled no",
+                "%s: %s cannot start: %s", d->cli->org, name, closed);
+        else if (note && *note)
             fl_doctor_say(d, "servers", FL_DOCTOR_WARN, "flopinio server refresh NAME",
                           "%s: %s does not say what it offers: %s", d->cli->org, name, note);
+    }
+    json_decref(answer);
+}
+
+/* What a channel's app lacks. Without the history it works as many want it to. */
+static void check_channels(struct fl_doctor *d)
+{
+    json_t *answer = NULL;
+    size_t i;
+    json_t *channel;
+    if (!ask(d, fl_cli_path(d->cli, "/orgs/{org}/channels"), &answer))
+        return;
+    json_array_foreach (json_object_get(answer, "items"), i, channel) {
+        const char *name = fl_cli_member(d->cli, channel, "name");
+        const char *needed = fl_channel_lacks(d->cli, channel, false);
+        const char *history = fl_channel_lacks(d->cli, channel, true);
+        if (!json_is_true(json_object_get(channel, "is_enabled")))
+            continue;
+        if (*needed)
+            fl_doctor_say(d, "channels", FL_DOCTOR_WARN, ADD_SCOPES,
+                          "%s: the app of %s has no %s, which it needs", d->cli->org, name, needed);
+        if (*history)
+            fl_doctor_say(d, "channels", FL_DOCTOR_OK, ADD_SCOPES "; or leave it so",
+                          "%s: the app of %s has no %s: " FL_CHANNEL_WITHOUT_HISTORY, d->cli->org,
+                          name, history);
     }
     json_decref(answer);
 }
@@ -131,6 +169,7 @@ void fl_doctor_organizations(struct fl_doctor *d)
         check_policy(d, json_integer_value(json_object_get(org, "policy_version")));
         check_tools(d);
         check_servers(d);
+        check_channels(d);
         check_canaries(d);
     }
     if (json_array_size(json_object_get(orgs, "items")) == 0)

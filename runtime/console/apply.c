@@ -15,6 +15,19 @@ static void put_text(struct fl_buf *out, const char *key, struct fl_str value)
     fl_buf_json_str(out, value);
 }
 
+/* Lists of texts: ours, and what the policy loses by it. */
+static void put_findings(struct fl_buf *out, const struct fl_api *a)
+{
+    const struct fl_apply *ap = a->user;
+    struct fl_str policy = a->findings.p ? a->findings : FL_STR("[]");
+    fl_buf_putc(out, '[');
+    for (const struct fl_apply_trouble *t = ap->troubles; t; t = t->next) {
+        fl_buf_json_str(out, fl_str_of(t->text));
+        fl_buf_puts(out, t->next || policy.n > 2 ? "," : "");
+    }
+    fl_buf_str(out, (struct fl_str){ policy.p + 1, policy.n - 1 });
+}
+
 static void answer(struct fl_api *a)
 {
     const struct fl_apply *ap = a->user;
@@ -32,7 +45,7 @@ static void answer(struct fl_api *a)
         fl_buf_putc(&out, '}');
     }
     fl_buf_printf(&out, "],\"applied\":%s,\"findings\":", ap->is_dry_run ? "false" : "true");
-    fl_buf_str(&out, a->findings.p ? a->findings : FL_STR("[]"));
+    put_findings(&out, a);
     fl_buf_putc(&out, '}');
     fl_api_ok(a, &out);
 }

@@ -106,6 +106,12 @@ struct fl_apply_change {
     const char *detail;
 };
 
+/* Something that the document leaves as it is, and that does not work. */
+struct fl_apply_trouble {
+    struct fl_apply_trouble *next;
+    const char *text;
+};
+
 struct fl_apply {
     bool is_dry_run, prunes;
     bool has_people, has_groups, has_agents, has_servers, has_tools, has_channels, has_canaries,
@@ -138,6 +144,7 @@ struct fl_apply {
     bool sets_policy;
     struct fl_query *q_policy_set;
     struct fl_apply_change *first, *last;
+    struct fl_apply_trouble *troubles;
 };
 
 /* ---- apply_read.c ---- */

@@ -50,6 +50,23 @@ static bool plan_new_server(struct fl_api *a, struct fl_apply_server *s)
     return true;
 }
 
+/* What it has from before the document may be closed by now; that holds nothing else up. */
+static bool note_closed(struct fl_api *a, const struct fl_apply_server *s)
+{
+    struct fl_apply *ap = a->user;
+    struct fl_err err;
+    if (fl_org_config_check(a->core, a->arena, s->becomes, &err) != FL_CONFIG)
+        return true;
+    struct fl_apply_trouble *t = FL_ARENA_NEW(a->arena, struct fl_apply_trouble);
+    const char *text =
+        fl_arena_printf(a->arena, "server '%.*s' cannot start: %s", FL_STR_ARG(s->name), err.text);
+    if (!t || !text)
+        return fl_apply_no_memory(a);
+    *t = (struct fl_apply_trouble){ ap->troubles, text };
+    ap->troubles = t;
+    return true;
+}
+
 static bool plan_server(struct fl_api *a, struct fl_apply_server *s)
 {
     const struct fl_apply *ap = a->user;
@@ -74,6 +91,9 @@ static bool plan_server(struct fl_api *a, struct fl_apply_server *s)
     if (s->config.p && (!is_on_host(a, s->name) || !may_reach(a, s)))
         return false;
     s->becomes = s->config.p ? s->config : fl_arena_str(a->arena, fl_cell(q, row, 4));
+    bool will_be_used = s->is_enabled >= 0 ? s->is_enabled : fl_cell_bool(q, row, 7);
+    if (!s->config.p && will_be_used && !note_closed(a, s))
+        return false;
     if (s->config.p)
         fl_apply_detail(&detail, "config", fl_cell(q, row, 4), s->config);
     if (s->environment.p)

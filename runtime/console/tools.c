@@ -19,18 +19,47 @@ static bool seal(struct fl_api *a, struct fl_audit_event *e)
 }
 
 /* ---------------------------------------------------------------- servers */
-static const char *server_spec(const struct fl_api *a)
+/* The configuration may hold what only those who manage it should read. */
+static bool may_see_config(const struct fl_api *a)
 {
-    /* The configuration may hold what only those who manage it should read. */
-    bool may_see = a->who == FL_WHO_OPERATOR || fl_role_may(a->role, FL_ACTION_MANAGE_TOOLS);
-    return may_see ? "- name:t kind:t plugin:t config:j environment:t account:t is_enabled:b note:t"
-                   : "- name:t kind:t plugin:t - environment:t account:t is_enabled:b note:t";
+    return a->who == FL_WHO_OPERATOR || fl_role_may(a->role, FL_ACTION_MANAGE_TOOLS);
 }
 
+static const char *server_spec(const struct fl_api *a)
+{
+    return may_see_config(a)
+               ? "- name:t kind:t plugin:t config:j environment:t account:t is_enabled:b note:t"
+               : "- name:t kind:t plugin:t - environment:t account:t is_enabled:b note:t";
+}
+
+/* Columns of fl_store_servers: server_id, name, kind, plugin, config, ... A configuration of
+ * before, or one whose folder leads elsewhere by now. Into the row's object. */
+static void put_closed(struct fl_buf *out, struct fl_api *a, int row)
+{
+    struct fl_err err;
+    enum fl_code code = fl_org_config_check(a->core, a->arena, fl_cell(a->q[0], row, 4), &err);
+    if (out->n)
+        out->n--; /* its brace */
+    fl_buf_puts(out, ",\"closed\":");
+    if (code == FL_CONFIG)
+        fl_buf_json_str(out, fl_str_of(err.text));
+    else
+        fl_buf_puts(out, "null");
+    fl_buf_putc(out, '}');
+}
+
+/* Paths are looked up where they are: for whoever is on this host. */
 static void on_servers(struct fl_api *a)
 {
     struct fl_buf out = FL_BUF_INIT;
-    fl_api_rows(&out, a->q[0], server_spec(a));
+    fl_buf_puts(&out, "{\"items\":[");
+    for (int i = 0; i < fl_rows(a->q[0]); i++) {
+        fl_buf_puts(&out, i ? "," : "");
+        fl_api_row(&out, a->q[0], i, server_spec(a));
+        if (a->is_control && may_see_config(a))
+            put_closed(&out, a, i);
+    }
+    fl_buf_puts(&out, "]}");
     fl_api_ok(a, &out);
 }
 

@@ -151,6 +151,14 @@ static enum fl_code explain(const struct fl_http_call *call, CURLcode rc, struct
     }
 }
 
+static void take_header(struct fl_http_call *call)
+{
+    struct curl_header *h;
+    if (call->wants_header && curl_easy_header((CURL *)call->easy, call->wants_header, 0,
+                                               CURLH_HEADER, -1, &h) == CURLHE_OK)
+        fl_buf_puts(&call->header, h->value);
+}
+
 static void finish(struct fl_http_call *call, CURLcode rc)
 {
     struct fl_op *op = call->op;
@@ -166,11 +174,12 @@ static void finish(struct fl_http_call *call, CURLcode rc)
     }
     curl_easy_getinfo((CURL *)call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo((CURL *)call->easy, CURLINFO_RETRY_AFTER, &after);
+    take_header(call);
     drop(call);
     call->status = (int)status;
     call->retry_after_ms = after > 0 && after < 86400 ? (int64_t)after * 1000 : 0;
     enum fl_code code = FL_OK;
-    if (call->answer.is_failed && !call->is_over)
+    if ((call->answer.is_failed && !call->is_over) || call->header.is_failed)
         code = fl_err_code(&op->err, FL_NOMEM);
     else if (rc != CURLE_OK)
         code = explain(call, rc, &op->err);
@@ -485,4 +494,5 @@ void fl_http_call_close(struct fl_http_call *call)
 void fl_http_call_fini(struct fl_http_call *call)
 {
     fl_buf_fini(&call->answer);
+    fl_buf_fini(&call->header);
 }

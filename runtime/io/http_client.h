@@ -33,6 +33,7 @@ struct fl_http_call {
     struct fl_str body;         /* p NULL: none */
     int64_t timeout_ms;         /* for the whole; 0: 15 s */
     size_t max_bytes;           /* of the answer; 0: 1 MiB */
+    const char *wants_header;   /* of the answer, by name; NULL: none */
     struct fl_smtp *smtp;       /* not HTTP: `body` is a mail (smtp.h); NULL else */
     struct fl_imap *imap;       /* not HTTP: a command (imap.h); NULL else */
     bool is_connect_only;       /* FL_OK: connected, and with TLS if the address says so; nothing
@@ -41,8 +42,9 @@ struct fl_http_call {
     /* ---- outputs ---- */
     int socket; /* of is_connect_only */
     int status;
-    int64_t retry_after_ms; /* by the header; 0: none */
-    struct fl_buf answer;   /* freed by fl_http_call_fini */
+    int64_t retry_after_ms;       /* by the header; 0: none */
+    struct fl_buf answer, header; /* header: the one that was wanted, p NULL: there is none; both
+                                   * freed by fl_http_call_fini */
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_http_client *client;

@@ -76,6 +76,19 @@ static void on_called(struct fl_op *http_op)
     fl_op_finish(op, code);
 }
 
+bool fl_slack_is_granted(struct fl_str granted, const char *scope)
+{
+    for (size_t from = 0; from < granted.n;) {
+        size_t to = from;
+        while (to < granted.n && granted.p[to] != ',')
+            to++;
+        if (fl_str_is(fl_str_trim((struct fl_str){ granted.p + from, to - from }), scope))
+            return true;
+        from = to + 1;
+    }
+    return false;
+}
+
 static void cancel_call(struct fl_op *op)
 {
     struct fl_slack_call *c = op->provider;
@@ -99,7 +112,8 @@ static enum fl_code start(struct fl_op *op, struct fl_slack_call *c, const struc
                                .headers = c->headers,
                                .body = fl_buf_view(&c->body),
                                .timeout_ms = c->timeout_ms ? c->timeout_ms : FL_SLACK_TIMEOUT_MS,
-                               .max_bytes = (size_t)4 << 20 };
+                               .max_bytes = (size_t)4 << 20,
+                               .wants_header = FL_SLACK_SCOPES_HEADER };
     c->http_op = (struct fl_op){ .done = on_called };
     enum fl_code code = fl_http_call_start(&c->http_op, ch->http, &c->http);
     if (code) {

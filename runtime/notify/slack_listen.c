@@ -6,6 +6,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/notify/slack_app.h"
 #include "runtime/notify/slack_priv.h"
 #include "runtime/store/channel.h"
 
@@ -84,6 +85,25 @@ static void put_fact(struct fl_buf *out, const json_t *answer, const char *from,
     fl_buf_json_str(out, text.p ? text : FL_STR(""));
 }
 
+/* Which of the scopes that the app asks for it was not given; nothing where Slack does not say. */
+static void put_missing(struct fl_buf *out, const struct fl_buf *granted)
+{
+#define X(scope) scope,
+    static const char *const scopes[] = { FL_SLACK_SCOPES(X) FL_SLACK_HISTORY_SCOPES(X) };
+#undef X
+    bool is_next = false;
+    if (!granted->p)
+        return;
+    fl_buf_puts(out, ",\"missing_scopes\":[");
+    for (size_t i = 0; i < FL_COUNTOF(scopes); i++) {
+        if (fl_slack_is_granted(fl_buf_view(granted), scopes[i]))
+            continue;
+        fl_buf_printf(out, "%s\"%s\"", is_next ? "," : "", scopes[i]);
+        is_next = true;
+    }
+    fl_buf_putc(out, ']');
+}
+
 FL_STEP(named)
 {
     struct listener *l = listener_of(f);
@@ -102,6 +122,7 @@ FL_STEP(named)
     if (json_is_boolean(is_org)) /* else it stays what its install said */
         fl_buf_printf(&facts, ",\"is_enterprise_install\":%s",
                       json_is_true(is_org) ? "true" : "false");
+    put_missing(&facts, &l->call.http.header);
     fl_buf_putc(&facts, '}');
     json_t *tree = facts.is_failed ? NULL : fl_json_parse(fl_buf_view(&facts), &err);
     fl_tx_fini(&l->tx);

@@ -175,19 +175,6 @@ FL_STEP(found)
         fl_slack_call_start(&f->op, &v->call, &v->channel, NULL, "oauth.v2.access", &body));
 }
 
-static bool is_granted(struct fl_str granted, const char *scope)
-{
-    for (size_t from = 0; from < granted.n;) {
-        size_t to = from;
-        while (to < granted.n && granted.p[to] != ',')
-            to++;
-        if (fl_str_is(fl_str_trim((struct fl_str){ granted.p + from, to - from }), scope))
-            return true;
-        from = to + 1;
-    }
-    return false;
-}
-
 /* A short copy; "" where there is none. */
 static void put_said(json_t *to, const char *name, struct fl_str text)
 {
@@ -213,7 +200,7 @@ static json_t *outcome_of(const json_t *answer, bool has_history)
     put_said(out, "installed_by", fl_json_get_str(json_object_get(answer, "authed_user"), "id"));
     json_object_set_new(out, "is_enterprise_install", json_boolean(is_org));
     for (size_t i = 0; i < scope_count(has_history); i++) {
-        if (!is_granted(granted, scopes[i]))
+        if (!fl_slack_is_granted(granted, scopes[i]))
             json_array_append_new(missing, json_string(scopes[i]));
     }
     json_object_set_new(out, "missing_scopes", missing);

@@ -53,6 +53,10 @@ enum fl_code fl_slack_respond_start(struct fl_op *op, struct fl_slack_call *call
                                     const struct fl_channel *channel, struct fl_str url,
                                     struct fl_buf *body) FL_MUST_CHECK;
 void fl_slack_call_fini(struct fl_slack_call *call);
+/* What the token may do, with every answer: call.http.header. */
+#define FL_SLACK_SCOPES_HEADER "X-OAuth-Scopes"
+/* `granted`: scopes with commas between them. */
+bool fl_slack_is_granted(struct fl_str granted, const char *scope);
 
 /* ---- where messages stand ---- */
 /* "T1/U1" and "D1:ts" (known; p NULL: no message) into what the API takes; false: of another

@@ -50,6 +50,7 @@ MEMBERS = {
     "apps.connections.open": set(),
     "oauth.v2.access": {"client_id", "client_secret", "code", "redirect_uri"},
 }
+UNSCOPED = {"apps.connections.open", "oauth.v2.access"}  # answers that say no scopes
 FORM_ONLY = {"users.info", "conversations.info", "conversations.history", "oauth.v2.access"}  # their JSON is not read
 
 
@@ -443,7 +444,8 @@ class FakeSlack(App, History):
                 return 503, {"Content-Type": "text/html"}, b"<h1>not now</h1>"
             method = path[len("/api/"):]
             result = self.call(method, headers, body)
-            return None if result is None else answer(dict(result, ok=True))
+            more = {} if method in UNSCOPED else {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}
+            return None if result is None else answer(dict(result, ok=True), more=more)
         except Refuse as e:
             self.refusals.append((path.split("/")[-1], e.body["error"]))
             return answer(e.body, e.status, e.headers)

@@ -14,6 +14,7 @@ import threading
 from cases import Skip, case
 from harness import BUILD, Org, Runtime, check_audit, refused, unique, wait_for
 from mcp_client import McpWs, text_of
+from test_doctor import doctor, fails
 
 TOOLS = ("connect_unix", "connect_from_child", "connect_datagram", "open_ring", "run_program")
 POLICY = json.dumps({"version": 1, "rules": [
@@ -137,6 +138,22 @@ def what_is_the_runtimes_own_no_plugin_may_touch(rt):
     org.sync()
     said = org.control("POST", "/servers/files/refresh")
     assert OWN in said["note"], said
+    # Nobody would have known which server it is, and what to do.
+    hits = fails(rt, "servers", "%s: files cannot start: %s: %s contains" % (org.name, OWN, rt.base))
+    assert "flopinio server set NAME --config" in hits[0][2], hits
+    (server,) = org.control("GET", "/servers")["items"]
+    assert OWN in server["closed"], server
+    for way in ({}, {"account": "else"}, {"is_enabled": True}):
+        said = org.control("POST", "/apply", {"servers": [dict(way, name="files")], "dry_run": True})
+        (found,) = said["findings"]
+        assert found.startswith("server 'files' cannot start") and OWN in found, said
+    for way in ({"is_enabled": False}, {"config": {"root": org.folder}}):
+        said = org.control("POST", "/apply", {"servers": [dict(way, name="files")], "dry_run": True})
+        assert said["findings"] == [], said
+    org.control("PATCH", "/servers/files", {"config": {"root": org.folder}})
+    (server,) = org.control("GET", "/servers")["items"]
+    assert server["closed"] is None, server
+    assert "cannot start" not in str(doctor(rt)[1].get("servers"))
     # A folder that becomes a link when all of that was asked.
     other = Org(rt)
     with McpWs(rt, other.credential) as agent:

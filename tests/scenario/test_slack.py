@@ -15,11 +15,12 @@ from chat import add_channel as add_telegram
 from chat import link as link_telegram
 from cli import Cli
 from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, Hooks, sign
-from fake_slack_app import HISTORY_SCOPES
+from fake_slack_app import ALL_SCOPES, HISTORY_SCOPES
 from fake_telegram import FakeTelegram
 from harness import Org, wait_for
 from mcp_client import text_of
 from slack import OPS, SlackHouse, facts, linked_by_hand
+from test_doctor import doctor
 
 
 @case(limit=60, **LOCAL)
@@ -468,6 +469,7 @@ def set_up_slack_from_the_command_line(rt):
     with FakeSlack() as sl:
         org = Org(rt, files=False)
         cli = Cli(rt, org)
+        sl.scopes -= HISTORY_SCOPES
         by_socket = json.loads(cli("channel", "slack-manifest", "sl").out)
         assert by_socket["settings"]["socket_mode_enabled"] is True
         by_http = json.loads(cli("channel", "slack-manifest", "sl", "--public-url",
@@ -506,6 +508,21 @@ def set_up_slack_from_the_command_line(rt):
         said = cli("channel", "test", "sl", timeout=40)
         thread.join()
         assert "works both ways" in said.out, said
+        # What it works without is a hint, what it needs a warning.
+        assert "hint: the app has no channels:history, groups:history, im:history: " in said.out, said
+
+        def told(status, text):
+            return [f for f in doctor(rt)[1].get("channels", []) if f[0] == status and text in f[1]]
+        assert told("ok", "%s: the app of sl has no channels:history, groups" % org.name)
+        sl.scopes = ALL_SCOPES - {"groups:read"}
+        cli("channel", "set", "sl", "--enabled", "yes")  # it has a new token, say
+        wait_for("the scopes", lambda: facts(org)["missing_scopes"] == ["groups:read"])
+        assert told("warn", "%s: the app of sl has no groups:read, which it needs" % org.name)
+        assert not told("ok", "")
+        sl.scopes = set(ALL_SCOPES)
+        cli("channel", "set", "sl", "--enabled", "yes")
+        wait_for("the scopes", lambda: facts(org)["missing_scopes"] == [])
+        assert not told("warn", "")
 
 
 @case(limit=60, **LOCAL)
