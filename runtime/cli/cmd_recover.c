@@ -123,6 +123,8 @@ static int decide(struct command *c, struct fl_err *err)
     struct fl_epoch now;
     struct fl_err why = { FL_OK, "" };
     enum fl_code code = fl_epoch_read(c->pg, &now, err);
+    if (code == FL_OK && fl_known_admit(&c->config, &now, &why) == FL_OK)
+        code = fl_known_look(&c->config, c->pg, &now, err);
     if (code)
         return fl_cli_error(c->cli, err);
     bool is_frozen = fl_known_admit(&c->config, &now, &why) != FL_OK;

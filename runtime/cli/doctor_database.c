@@ -120,9 +120,11 @@ static void check_epoch(struct fl_doctor *d, struct pg_conn *pg)
 {
     struct fl_epoch now;
     struct fl_err err;
-    char path[600];
+    char path[600], name[FL_EPOCH_NAME_BYTES];
     fl_known_path(&d->config, path, sizeof path);
     enum fl_code code = fl_epoch_read(pg, &now, &err);
+    if (code == FL_OK)
+        code = fl_epoch_loaded(pg, name, &err);
     if (code)
         fl_doctor_say(d, "epoch", FL_DOCTOR_SKIP, NULL, "%s", err.text);
     else if (fl_known_judge(&d->config, &now, &err) != FL_OK)
@@ -130,6 +132,9 @@ static void check_epoch(struct fl_doctor *d, struct pg_conn *pg)
                       "flopinio recover --dry-run, then flopinio recover; where another node works "
                       "with this database, copy its epoch file instead",
                       "%s", err.text);
+    else if (name[0])
+        fl_doctor_say(d, "epoch", FL_DOCTOR_FAIL,
+                      "flopinio recover --dry-run, then flopinio recover", FL_KNOWN_LOADED, name);
     else
         fl_doctor_say(d, "epoch", FL_DOCTOR_OK, NULL, "%lld, the database that %s knows",
                       now.number, path);

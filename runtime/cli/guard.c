@@ -8,6 +8,7 @@
 #include "runtime/io/pg_admin.h"
 
 #define LOOK_MS    1000
+#define ROWS_MS    10000
 #define REST_MS    20
 #define REST_LOOKS 10
 
@@ -19,6 +20,18 @@ static void save_last(struct fl_guard *g)
     if (fl_known_save(g->config, &g->last, NULL, &err) != FL_OK)
         FL_LOG(ERROR, "epoch_not_written", FL_KS("reason", err.text));
     g->saved_ms = fl_mono_ms();
+}
+
+/* What was loaded into it; the start has looked already. Where it was frozen until now, somebody
+ * may have been loading. */
+static enum fl_code look_at_rows(struct fl_guard *g, const struct fl_epoch *now)
+{
+    if (!g->is_frozen && fl_mono_ms() - g->rows_ms < ROWS_MS)
+        return FL_OK;
+    enum fl_code code = fl_known_look(g->config, g->pg, now, &g->err);
+    if (code == FL_OK)
+        g->rows_ms = fl_mono_ms();
+    return code;
 }
 
 /* A database that is away says nothing, whatever it will be when it is back. */
@@ -34,6 +47,13 @@ static enum fl_code look(struct fl_guard *g)
         return FL_INTERNAL;
     }
     code = fl_known_admit(g->config, &now, &g->err);
+    if (code == FL_OK && look_at_rows(g, &now) != FL_OK) {
+        g->has_last = false;
+        fl_admin_close(&g->pg);
+        return FL_INTERNAL;
+    }
+    if (code == FL_OK)
+        code = fl_known_admit(g->config, &now, &g->err);
     if (code == FL_OK && g->has_last && fl_mono_ms() - g->saved_ms >= FL_KNOWN_SAVE_MS)
         save_last(g);
     g->has_last = code == FL_OK && now.number > 0;
@@ -73,7 +93,7 @@ static void on_timer(struct fl_timer *timer)
 void fl_guard_start(struct fl_guard *g)
 {
     fl_timer_init(&g->timer, on_timer);
-    g->saved_ms = fl_mono_ms();
+    g->saved_ms = g->rows_ms = fl_mono_ms();
     fl_loop_timer(g->loop, &g->timer, LOOK_MS);
 }
 

@@ -22,7 +22,7 @@ struct fl_guard {
     struct fl_epoch last; /* what was seen by the last look */
     bool has_last;        /* by this connection, and it was admitted */
     struct fl_err err;
-    int64_t saved_ms;
+    int64_t saved_ms, rows_ms; /* when it was last written; when rows were last looked at */
     bool is_busy, is_over;
 };
 

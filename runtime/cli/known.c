@@ -74,6 +74,21 @@ enum fl_code fl_known_save(const struct fl_config *c, const struct fl_epoch *epo
     return fl_err_set(err, FL_IO, "could not write %s: %s", path, strerror(saved));
 }
 
+enum fl_code fl_known_look(const struct fl_config *c, struct pg_conn *pg,
+                           const struct fl_epoch *now, struct fl_err *err)
+{
+    struct fl_known known;
+    struct fl_err ignored;
+    char name[FL_EPOCH_NAME_BYTES], why[sizeof known.frozen];
+    enum fl_code code = fl_epoch_loaded(pg, name, err);
+    if (code || !name[0])
+        return code;
+    if (fl_known_load(c, &known, &ignored) != FL_OK)
+        return FL_OK; /* it is frozen as it is */
+    snprintf(why, sizeof why, FL_KNOWN_LOADED, name);
+    return fl_known_save(c, known.is_there ? &known.epoch : now, why, err);
+}
+
 static enum fl_code frozen(const char *why, struct fl_err *err)
 {
     return fl_err_set(err, FL_UNAVAILABLE,

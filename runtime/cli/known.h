@@ -34,5 +34,10 @@ enum fl_code fl_known_judge(const struct fl_config *config, const struct fl_epoc
  * file. */
 enum fl_code fl_known_admit(const struct fl_config *config, const struct fl_epoch *now,
                             struct fl_err *err) FL_MUST_CHECK;
+/* Of one that was admitted: were rows loaded into the tables that are there? Then it is admitted no
+ * more, which the file remembers. The code is that of looking: reads all organizations. */
+enum fl_code fl_known_look(const struct fl_config *config, struct pg_conn *pg,
+                           const struct fl_epoch *now, struct fl_err *err) FL_MUST_CHECK;
+#define FL_KNOWN_LOADED "rows of the organization %s were loaded into its tables"
 
 #endif

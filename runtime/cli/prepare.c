@@ -369,6 +369,8 @@ enum fl_code fl_prepare_epoch(const struct fl_config *c, struct fl_prepared *p, 
     enum fl_code code = connect_app(p, err);
     if (code == FL_OK)
         code = fl_epoch_read(p->pg, &now, err);
+    if (code == FL_OK && fl_known_admit(c, &now, &why) == FL_OK)
+        code = fl_known_look(c, p->pg, &now, err);
     p->is_frozen = code == FL_OK && fl_known_admit(c, &now, &why) != FL_OK;
     if (p->is_frozen) {
         FL_LOG(ERROR, "frozen", FL_KS("reason", why.text));

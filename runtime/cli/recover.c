@@ -217,6 +217,8 @@ static enum fl_code recover_organization(struct recovery *r, const char *id, str
         return fl_err_code(err, FL_INTERNAL);
     enum fl_code code = fl_recover_enter(r->pg, id, err);
     if (code == FL_OK)
+        code = fl_recover_origin(r->pg, err);
+    if (code == FL_OK)
         code = look_for_kept(r, err);
     if (code == FL_OK)
         code = end_approvals(r, ended, err);

@@ -42,6 +42,7 @@ struct child {
     struct fl_uuid told[FL_BOOT_GONE]; /* those that it reports as gone before it serves */
     size_t told_count;
     bool is_ready, is_stopping, is_running, ready_is_open, has_process;
+    bool is_doubted; /* it served at the last look, by which nobody may */
     int64_t started_ms;
     struct fl_timer kill_timer;
 };
@@ -393,13 +394,24 @@ static void kill_now(struct child *c)
         uv_process_kill(&c->process, SIGKILL);
 }
 
-/* Workers that lived through it know what this database has forgotten: they begin anew. */
+/* Workers that lived through it know what this database has forgotten: they begin anew. So does one
+ * that came in between, while it looked like the one that was here; one that serves since `recover`
+ * was not there at the last look. */
+static void judge(struct child *c, bool was_frozen, bool is_frozen)
+{
+    if (!c)
+        return;
+    if (is_frozen && (!was_frozen || c->is_doubted))
+        kill_now(c);
+    c->is_doubted = is_frozen && c->is_ready;
+}
+
 static void on_guard_looked(void *ctx, bool was_frozen, bool is_frozen)
 {
     struct supervisor *s = ctx;
-    for (int i = 0; is_frozen && !was_frozen && i < s->worker_count; i++) {
-        kill_now(s->slots[i].child);
-        kill_now(s->slots[i].old);
+    for (int i = 0; i < s->worker_count; i++) {
+        judge(s->slots[i].child, was_frozen, is_frozen);
+        judge(s->slots[i].old, was_frozen, is_frozen);
     }
     maybe_end(s);
 }

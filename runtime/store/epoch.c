@@ -46,6 +46,18 @@ enum fl_code fl_epoch_read(struct pg_conn *pg, struct fl_epoch *ret, struct fl_e
     return FL_OK;
 }
 
+enum fl_code fl_epoch_loaded(struct pg_conn *pg, char ret[FL_EPOCH_NAME_BYTES], struct fl_err *err)
+{
+    struct pg_result *res = NULL;
+    enum fl_code code =
+        fl_admin_exec(pg, "SELECT coalesce(flopinio.organization_loaded(), '')", &res, err);
+    if (code)
+        return code;
+    snprintf(ret, FL_EPOCH_NAME_BYTES, "%s", fl_admin_cell(res, 0, 0));
+    fl_admin_clear(&res);
+    return FL_OK;
+}
+
 enum fl_code fl_epoch_begin(struct pg_conn *pg, struct fl_err *err)
 {
     return fl_admin_exec(pg, "UPDATE flopinio.installation SET epoch = 1 WHERE epoch = 0", NULL,

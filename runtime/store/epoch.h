@@ -31,6 +31,12 @@ enum fl_code fl_epoch_read(struct pg_conn *pg, struct fl_epoch *ret,
 /* The first epoch begins: from then on the database is known outside of it. */
 enum fl_code fl_epoch_begin(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
 
+/* The name of an organization whose rows somebody loaded into the tables that are there, which none
+ * of these numbers tells; "" none. Reads all organizations. */
+#define FL_EPOCH_NAME_BYTES 64
+enum fl_code fl_epoch_loaded(struct pg_conn *pg, char ret[FL_EPOCH_NAME_BYTES],
+                             struct fl_err *err) FL_MUST_CHECK;
+
 /* NULL when `now` is the database that was `known`, in its state of then or a later one; else a
  * clause that says why not. */
 const char *fl_epoch_objection(const struct fl_epoch *known, const struct fl_epoch *now);

@@ -30,6 +30,14 @@ enum fl_code fl_recover_enter(struct pg_conn *pg, const char *organization, stru
                           NULL, err);
 }
 
+enum fl_code fl_recover_origin(struct pg_conn *pg, struct fl_err *err)
+{
+    return fl_admin_exec(pg,
+                         "INSERT INTO flopinio.origin (organization_id) VALUES (flopinio.org()) ON "
+                         "CONFLICT (organization_id) DO UPDATE SET made = pg_current_xact_id()",
+                         NULL, err);
+}
+
 enum fl_code fl_recover_names(struct pg_conn *pg, const char *organization_name,
                               struct pg_result **ret, struct fl_err *err)
 {

@@ -18,6 +18,8 @@ enum fl_code fl_recover_enter(struct pg_conn *pg, const char *organization,
 /* Its agents ("ORG/NAME") and people ("NAME"): name */
 enum fl_code fl_recover_names(struct pg_conn *pg, const char *organization_name,
                               struct pg_result **ret, struct fl_err *err) FL_MUST_CHECK;
+/* Its rows are those of this database from now on (table origin). */
+enum fl_code fl_recover_origin(struct pg_conn *pg, struct fl_err *err) FL_MUST_CHECK;
 /* Ends what is open: approval_id, state before, state after */
 enum fl_code fl_recover_approvals(struct pg_conn *pg, struct pg_result **ret,
                                   struct fl_err *err) FL_MUST_CHECK;

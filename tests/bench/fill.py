@@ -43,6 +43,8 @@ def organizations(ours, count, agents):
         cur.execute("CREATE TEMP TABLE bench_clone AS SELECT i, gen_random_uuid() AS organization_id, "
                     "gen_random_uuid() AS server_id, %s || i AS name FROM generate_series(1, %s) i",
                     (stem + "-", count))
+        # First: without it they look as if somebody had loaded them.
+        cur.execute("INSERT INTO origin (organization_id) SELECT organization_id FROM bench_clone")
         for table in COPIED:
             _copy(cur, table, ours.org.id)
         _agents(cur, ours, made, "SELECT organization_id FROM bench_clone ORDER BY i")

@@ -12,7 +12,7 @@ import psycopg2
 from cases import case
 from harness import BUILD, LONG, ROOT, Org, Runtime, check_audit, refused, wait_for
 from mcp_client import McpError, McpWs, text_of
-from test_database import OwnServer, made
+from test_database import TOOLS, OwnServer, made, migrate
 
 APPEND = "s__append_line"
 KEY = "dev.flopinio/idempotencyKey"
@@ -618,4 +618,88 @@ def a_database_of_ones_own_is_frozen_on_each_node(_rt):
         assert owners == [("flopinio_owner",)], owners
         rt.stop()
         Org.made.remove(org)
+        rt.remove()
+
+
+def load_rows(server, rows):
+    """As an administrator would: over what is there, whatever of it is refused."""
+    done = subprocess.run([TOOLS + "/psql", "-Xq", "-c", "SET session_replication_role = replica",
+                           "-f", rows, server.url(database="flopinio")], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@case(limit=120)
+def older_rows_loaded_by_hand_would_have_run_again(_rt):
+    """pg_restore --data-only: server, database, tables and log are those that were there. While it
+    serves, over rows of its own; and into a fresh installation, whose own row stays."""
+    with OwnServer() as server:
+        app, owner = made(server)
+        rt = Place(start=False, database_url=app, workers=1)
+        rt.connect = lambda role="super": server_connection(server)
+        rt.start()
+        org = Org(rt, files=False, scenario=True)
+        agent = McpWs(rt, org.credential)
+        agent.call_start(APPEND, {"line": "one"}, meta={KEY: "one"})
+        approval = org.wait_pending()
+        agent.drop()
+        wait_for("nobody to wait for it", lambda: org.row(approval)["wait_mode"] == "left")
+        org.ann.approve(approval)
+        assert org.state(approval) == "approved"
+        rows = rt.base + "/rows"
+        subprocess.run([TOOLS + "/pg_dump", "--data-only", "--schema=flopinio", "--file=" + rows,
+                        server.url(database="flopinio")], check=True, stderr=subprocess.DEVNULL)
+        with McpWs(rt, org.credential) as agent:
+            assert not agent.call(APPEND, {"line": "one"}, meta={KEY: "one"}).get("isError")
+        assert org.effects() == ["one"]
+        said = "rows of the organization %s were loaded" % org.name
+
+        def stays_frozen():
+            assert said in rt.answers()[1], rt.answers()
+            assert org.state(approval) == "approved"
+            try:
+                McpWs(rt, org.credential)
+                raise AssertionError("an agent got in")
+            except McpError as e:
+                assert e.code == 503 and said in str(e), e
+            assert said in rt.flopinio("doctor", status=1)
+
+        def recovers():
+            told = rt.flopinio("recover", "--keep", "all", FLOPINIO_EXECUTE_TIME="100ms")
+            assert "1 approved withdrawn" in told and "recovered" in told, told
+            rt.wait_thawed()
+            assert org.state(approval) == "voided"
+            with McpWs(rt, org.credential) as agent:
+                told = text_of(agent.call(APPEND, {"line": "one"}, meta={KEY: "one"}))
+                assert "may have happened" in told, told
+            assert org.effects() == ["one"], "it ran a second time"
+
+        rt.frozen_from = rt.log_size()
+        tables = server.sql("SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables WHERE "
+                            "schemaname = 'flopinio' AND tablename <> 'schema_version'")[0][0]
+        server.sql("TRUNCATE %s" % tables)
+        load_rows(server, rows)
+        wait_for("the word that it is frozen", lambda: said in rt.answers()[1], 60)
+        stays_frozen()
+        recovers()
+        # An organization that is made afterwards is none that was loaded.
+        more = Org(rt, files=False)
+        rt.stop()
+        rt.start()
+        assert rt.is_ready()
+        rt.stop()
+        # The keys are kept, and nothing else is.
+        server.sql("DROP SCHEMA flopinio CASCADE")
+        assert migrate(FLOPINIO_OWNER_URL=owner).returncode == 0
+        os.unlink(rt.data + "/epoch")
+        rt.start()
+        rt.stop()
+        refused_rows = load_rows(server, rows)
+        assert "installation_pkey" in refused_rows, refused_rows
+        rt.start_frozen()
+        stays_frozen()
+        rt.stop()
+        Org.made.remove(org)
+        Org.made.remove(more)
         rt.remove()

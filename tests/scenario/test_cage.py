@@ -179,8 +179,9 @@ def two_organizations_are_never_in_one_address_space(shared):
         rt.control("POST", "/orgs", {"name": "one", "title": "One"})
         with refused(409, "plugins_in_process is for one only"):
             rt.control("POST", "/orgs", {"name": "two", "title": "Two"})
-        rt.sql("INSERT INTO organization (organization_id, name, title) "
-               "VALUES (gen_random_uuid(), 'two', 'Two')")
+        rt.sql("WITH made AS (INSERT INTO organization (organization_id, name, title) VALUES "
+               "(gen_random_uuid(), 'two', 'Two') RETURNING organization_id) INSERT INTO origin "
+               "(organization_id) SELECT organization_id FROM made")
         rt.stop()
         since = rt.log_size()
         rt.spawn()

@@ -21,7 +21,7 @@ OPEN_TO_INSERT = {"audit_event"}
 # SECURITY DEFINER functions, reviewed one by one: each finds by a secret that the caller must have
 # (a hash), or tells no more than ids, names and times, and changes nothing but what it is named for.
 LOOKUP = {
-    "channel_by_name", "credential_by_hash", "organization_by_name", "organizations",
+    "channel_by_name", "credential_by_hash", "organization_by_name", "organization_loaded", "organizations",
     "organizations_changed", "people_shut_out",
     "person_by_name",
     "person_count_with_secret", "person_create", "person_describe", "person_failed", "person_missed", "person_organizations", "person_passed",

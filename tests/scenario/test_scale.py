@@ -165,8 +165,11 @@ def what_waits_is_not_read_by_the_sweep(rt):
 def one_organization_is_found_without_the_others(rt):
     """Every request to the REST API read the names of all of them, and every worker that started."""
     org, place = _filled(rt)
-    rt.sql("INSERT INTO organization (organization_id, name, changed_at) SELECT gen_random_uuid(), "
-           "'many-' || i, now() - interval '1 day' FROM generate_series(1, 3000) i")
+    # With their origin, else they look as if somebody had loaded them.
+    rt.sql("WITH made AS (INSERT INTO organization (organization_id, name, changed_at) SELECT "
+           "gen_random_uuid(), 'many-' || i, now() - interval '1 day' FROM generate_series(1, 3000) i "
+           "RETURNING organization_id) INSERT INTO origin (organization_id) SELECT organization_id "
+           "FROM made")
     rt.sql("VACUUM ANALYZE organization")
     token = token_for(rt, org.ann.name)
     rt.rest("GET", org.path("/groups"), auth=token)
