@@ -398,7 +398,7 @@ enum fl_code fl_call_run_start(struct fl_call *c, const struct fl_approval *row)
 
 void fl_call_kick_runner(struct fl_call *c)
 {
-    fl_runner_kick(c->core, &c->principal->organization_id, &c->approval_id);
+    fl_runner_kick(c->core, &c->principal->organization_id, &c->row.server_id, &c->approval_id);
 }
 
 /* ---- what the caller is told ---- */

@@ -570,7 +570,7 @@ static void wake(struct fl_decide *d)
     else
         fl_hub_changed(d->core->hub, &d->organization, &d->approval);
     if (may_run && d->row.wait_mode == FL_WAIT_TASK)
-        fl_runner_kick(d->core, &d->organization, &d->approval);
+        fl_runner_kick(d->core, &d->organization, &d->row.server_id, &d->approval);
 }
 
 enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)

@@ -293,7 +293,7 @@ FL_STEP(done)
     if (!fl_uuid_is_zero(&s->again)) {
         fl_hub_changed(s->core->hub, &s->organization, &s->again);
         if (s->fresh.state == FL_APPROVAL_APPROVED)
-            fl_runner_kick(s->core, &s->organization, &s->again);
+            fl_runner_kick(s->core, &s->organization, &s->fresh.server_id, &s->again);
     }
     return fl_end(f);
 }

@@ -27,7 +27,7 @@
 #define LEASE        "sweep"
 #define LEASE_MS     5000
 #define DUE_MAX      2000
-#define READY_MAX    200
+#define READY_MAX    1000
 #define LOOK_MAX     5000
 #define DISPATCH_MAX 5000
 #define SESSION_MS   1800000 /* legacy sessions that nobody used for so long are dropped */
@@ -77,7 +77,7 @@ struct fl_sweep {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
-    struct fl_query *q_due, *q_ready, *q_orphans, *q_stops, *q_delegations, *q_canaries, *q_moved;
+    struct fl_query *q_due, *q_turns, *q_orphans, *q_stops, *q_delegations, *q_canaries, *q_moved;
     struct counting counting;
     struct partitioning partitioning;
     struct fl_list batches; /* due_batch */
@@ -228,7 +228,7 @@ FL_STEP(ask)
     s->q_dispatched = fl_store_sweep_dispatched(tx, DISPATCH_MAX);
     /* Asked by every worker, acted on by the one that has the lease now. */
     s->q_due = fl_store_sweep_due(tx, DUE_MAX);
-    s->q_ready = fl_store_sweep_ready(tx, READY_MAX);
+    s->q_turns = fl_store_sweep_turns(tx, READY_MAX);
     s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
     s->q_stops = fl_store_stops_over(tx);
     s->q_delegations = fl_store_sweep_delegations(tx);
@@ -344,9 +344,11 @@ FL_STEP(told)
         if (fl_reaper_is_over(&s->reaper, i) && !fl_run_is_sent(s->core, &s->reaper.seen[i].id))
             add_due(s, &s->reaper.seen[i].organization, FL_DUE_UNKNOWN, &s->reaper.seen[i].id);
     }
-    for (int i = 0; i < fl_rows(s->q_ready); i++) {
-        struct fl_uuid org = fl_cell_uuid(s->q_ready, i, 0), id = fl_cell_uuid(s->q_ready, i, 1);
-        fl_runner_kick(s->core, &org, &id);
+    for (int i = 0; i < fl_rows(s->q_turns); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_turns, i, 0);
+        struct fl_uuid server = fl_cell_uuid(s->q_turns, i, 1);
+        struct fl_uuid id = fl_cell_uuid(s->q_turns, i, 2);
+        fl_runner_kick(s->core, &org, &server, &id);
     }
     for (int i = 0; s->q_canaries && i < fl_rows(s->q_canaries); i++) {
         struct fl_uuid org = fl_cell_uuid(s->q_canaries, i, 0);

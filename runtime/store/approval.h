@@ -270,7 +270,9 @@ struct fl_query *fl_store_approval_due(struct fl_tx *tx, enum fl_due what, struc
 struct fl_query *fl_store_sweep_due(struct fl_tx *tx, int most); /* organization, id, what */
 struct fl_query *fl_store_sweep_dispatched(struct fl_tx *tx,
                                            int most); /* org, id, fence, window ms, over */
-struct fl_query *fl_store_sweep_ready(struct fl_tx *tx, int most);   /* organization, id */
+/* Approved, and nobody has to come for it: organization, server, id. Of each server some, the first
+ * of each before the second of any. */
+struct fl_query *fl_store_sweep_turns(struct fl_tx *tx, int most);
 struct fl_query *fl_store_sweep_orphans(struct fl_tx *tx, int most); /* organization, id, holder */
 /* When did these change last? Columns: id, changed_at in microseconds. Frees the arrays. */
 struct fl_query *fl_store_sweep_look(struct fl_tx *tx, struct fl_array *organizations,

@@ -164,7 +164,7 @@ static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
 static struct fl_sql sql_due = { "sweep_due", "SELECT * FROM sweep_due($1)", 0 };
 static struct fl_sql sql_dispatched = { "sweep_dispatched", "SELECT * FROM sweep_dispatched($1)",
                                         0 };
-static struct fl_sql sql_ready = { "sweep_ready", "SELECT * FROM sweep_ready($1)", 0 };
+static struct fl_sql sql_turns = { "sweep_turns", "SELECT * FROM sweep_turns($1)", 0 };
 static struct fl_sql sql_orphans = { "sweep_orphans", "SELECT * FROM sweep_orphans($1)", 0 };
 static struct fl_sql sql_look = {
     "sweep_look", "SELECT approval_id, " US("changed_at") " FROM sweep_look($1, $2)", 0
@@ -363,9 +363,9 @@ struct fl_query *fl_store_sweep_dispatched(struct fl_tx *tx, int most)
     return sweep(tx, &sql_dispatched, most);
 }
 
-struct fl_query *fl_store_sweep_ready(struct fl_tx *tx, int most)
+struct fl_query *fl_store_sweep_turns(struct fl_tx *tx, int most)
 {
-    return sweep(tx, &sql_ready, most);
+    return sweep(tx, &sql_turns, most);
 }
 
 struct fl_query *fl_store_sweep_orphans(struct fl_tx *tx, int most)
