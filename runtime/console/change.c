@@ -117,6 +117,7 @@ static void on_open(struct fl_op *op)
     if (a->change->lock_first)
         a->change->lock_first(a);
     fl_store_organization_lock(&a->tx);
+    fl_store_stop_gate(&a->tx); /* before what it takes away, as a stop and a marker do */
     a->change->q_people = fl_store_people(&a->tx);
     a->change->q_groups = fl_store_groups(&a->tx);
     if (a->done)

@@ -105,6 +105,12 @@ static void gate(struct fl_tx *tx, struct fl_sql *sql)
     fl_bind_z(tx, fl_tx_add(tx, sql), fl_uuid_format(&tx->organization, text));
 }
 
+void fl_store_stop_gate(struct fl_tx *tx)
+{
+    tx->is_alone = true;
+    gate(tx, &sql_gate);
+}
+
 void fl_store_stop_gate_pass(struct fl_tx *tx)
 {
     tx->is_gated = true;

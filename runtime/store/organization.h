@@ -28,8 +28,8 @@ void fl_store_organization_title(struct fl_tx *tx, struct fl_str title);
 void fl_store_organization_lock(struct fl_tx *tx);
 /* Workers' caches of this organization are out of date: to be appended to every change.
  *
- * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, chat
- * account, the gate of the stops, approval, vote, card, digest, outbox (by approval and channel),
+ * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, the
+ * gate of the stops, chat account, approval, vote, card, digest, outbox (by approval and channel),
  * channel; a person before their tokens, a mailed link before what it opened; several rows of a
  * table by its key (sql.h). What locks the organization is never batched with other work, nor what
  * passes the gate with what does not. */
@@ -82,6 +82,10 @@ struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid 
  * holds back new ones until this transaction has: so what was sent is in the list of
  * fl_store_stop_in_flight, and what comes behind sees the stop. */
 void fl_store_stop_refreeze(struct fl_tx *tx);
+/* Waits until every intake and dispatch marker under way has committed, and holds back new ones until
+ * this transaction has: whatever they read, nothing that was taken away by it goes on behind its
+ * answer. Behind the lock of the organization, and in front of what comes behind the gate. Alone. */
+void fl_store_stop_gate(struct fl_tx *tx);
 /* First in intakes and dispatch markers, which do not wait for each other. */
 void fl_store_stop_gate_pass(struct fl_tx *tx);
 struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
