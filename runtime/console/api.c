@@ -207,6 +207,19 @@ struct fl_tx *fl_api_change_tx(struct fl_api *a)
     return &a->tx;
 }
 
+void fl_api_pass_gate(struct fl_api *a)
+{
+    fl_store_organization_lock(&a->tx);
+    fl_store_stop_gate(&a->tx);
+}
+
+struct fl_tx *fl_api_revoke_tx(struct fl_api *a)
+{
+    fl_api_tx(a);
+    fl_api_pass_gate(a);
+    return &a->tx;
+}
+
 bool fl_api_flow_done(struct fl_api *a)
 {
     enum fl_code code = a->op.code;

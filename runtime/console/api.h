@@ -108,6 +108,10 @@ struct fl_tx *fl_api_tx(struct fl_api *a);
 /* The same for a change of what comes behind the organization in the order of locks (see
  * fl_store_organization_touch): the organization is locked before it. */
 struct fl_tx *fl_api_change_tx(struct fl_api *a);
+/* The same for what takes authority away: what is being sent by it is sent before it is answered. */
+struct fl_tx *fl_api_revoke_tx(struct fl_api *a);
+/* For changes of servers and tools, behind their statement, which come in front of both. */
+void fl_api_pass_gate(struct fl_api *a);
 /* Runs it; `done` follows with the results, or the error is answered. Bumps the organization's
  * revision and tells other workers when `is_change`. */
 void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api *a));

@@ -220,7 +220,7 @@ static void start_end(struct fl_api *a)
     struct away_request *r = new_request(a);
     if (!r)
         return;
-    struct fl_tx *tx = fl_api_change_tx(a);
+    struct fl_tx *tx = fl_api_revoke_tx(a);
     begin_event(a, &e, FL_AUDIT_DELEGATION_ENDED);
     if (!seal(a, &e))
         return;

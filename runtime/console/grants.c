@@ -162,7 +162,7 @@ static void start_revoke(struct fl_api *a)
         fl_api_error(a, FL_NOT_FOUND, "there is no such grant in force");
         return;
     }
-    struct fl_tx *tx = fl_api_change_tx(a);
+    struct fl_tx *tx = fl_api_revoke_tx(a);
     fl_api_event(a, &e, FL_AUDIT_GRANT_REVOKED, "grant", &id);
     if (fl_audit_seal(&e, a->arena, &err) != FL_OK) {
         fl_api_error(a, err.code, "%s", err.text);

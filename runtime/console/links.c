@@ -340,7 +340,7 @@ static void start_unlink(struct fl_api *a)
     }
     r->person = a->org->people[i].id;
     r->person_name = a->params[1];
-    fl_api_change_tx(a);
+    fl_api_revoke_tx(a);
     append_unlink(a, r);
     fl_api_submit(a, true, on_unlinked);
 }
@@ -352,7 +352,7 @@ static void start_own_unlink(struct fl_api *a)
         return;
     r->person = a->auth.id;
     r->person_name = a->auth.person;
-    fl_api_change_tx(a);
+    fl_api_revoke_tx(a);
     append_unlink(a, r);
     fl_api_submit(a, true, on_unlinked);
 }

@@ -239,6 +239,7 @@ static void start_server_update(struct fl_api *a)
         return;
     a->q[0] = fl_store_server_update(fl_api_tx(a), s->name, s->config, s->environment, s->account,
                                      s->is_enabled, &e.row);
+    fl_api_pass_gate(a);
     fl_api_submit(a, true, on_server_written);
 }
 
@@ -257,6 +258,7 @@ static void start_server_remove(struct fl_api *a)
     if (!seal(a, &e))
         return;
     a->q[0] = fl_store_server_remove(fl_api_tx(a), a->params[1], &e.row);
+    fl_api_pass_gate(a);
     fl_api_submit(a, true, on_server_removed);
 }
 
@@ -488,6 +490,7 @@ static void on_tool_to_accept(struct fl_api *a)
         return;
     a->q[0] = fl_store_tool_accept(fl_api_tx(a), a->params[1], pin->digest, pin->effects,
                                    pin->secrets, &e.row);
+    fl_api_pass_gate(a);
     fl_api_submit(a, true, on_accepted);
 }
 
@@ -522,6 +525,7 @@ static void start_quarantine(struct fl_api *a)
     if (!seal(a, &e))
         return;
     a->q[0] = fl_store_tool_quarantine(fl_api_tx(a), a->params[1], &e.row);
+    fl_api_pass_gate(a);
     fl_api_submit(a, true, on_quarantined);
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/notify/slack_app.h"
 #include "runtime/notify/slack_priv.h"
 #include "runtime/store/chat.h"
+#include "runtime/store/organization.h"
 #include "runtime/store/outbox.h"
 #include "runtime/store/place.h"
 #include "runtime/store/vote.h"
@@ -185,6 +186,7 @@ FL_STEP(opened)
     struct fl_slack_event *s = event_of(f);
     if (f->op.code)
         return not_set(s);
+    fl_store_stop_gate(&s->tx); /* what is being sent by a vote of theirs is sent before */
     s->q = fl_store_chat_disable(&s->tx, s->channel->kind->name, s->accounts, s->is_disabled);
     return fl_await(f, &S_written, fl_tx_round(&f->op, &s->tx));
 }
