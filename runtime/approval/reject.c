@@ -1,6 +1,8 @@
 /* Rejecting many. */
 #include "runtime/approval/reject.h"
 
+#include <stdlib.h>
+
 #include "runtime/store/vote.h"
 
 #define REASON_MAX 2000
@@ -48,6 +50,13 @@ FL_STEP(opened)
     return fl_await(f, &S_listed, fl_tx_round(&f->op, &r->tx));
 }
 
+/* As everybody locks several of them (store/sql.h); they come newest first. */
+static int by_id(const void *a, const void *b)
+{
+    const struct fl_decide *x = a, *y = b;
+    return fl_uuid_cmp(&x->approval, &y->approval);
+}
+
 FL_STEP(listed)
 {
     struct fl_reject *r = reject_of(f);
@@ -79,6 +88,7 @@ FL_STEP(listed)
         fl_tx_abandon(&r->tx);
         return fl_end(f);
     }
+    qsort(r->batch, count, sizeof *r->batch, by_id);
     for (size_t i = 0; i < count; i++)
         fl_decide_read(&r->batch[i]);
     r->q_people = fl_store_people(&r->tx);
