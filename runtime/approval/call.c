@@ -697,9 +697,12 @@ FL_STEP(cancel)
 FL_STEP(cancelled)
 {
     struct fl_call *c = fl_call_of(f);
-    if (f->op.code)
-        FL_LOG(WARN, "cancel_failed", FL_KU("call", &c->approval_id),
-               FL_KS("reason", f->op.err.text));
+    if (f->op.code == FL_OK || f->op.code == FL_NOT_FOUND)
+        return &S_respond;
+    FL_LOG(WARN, "cancel_failed", FL_KU("call", &c->approval_id), FL_KS("reason", f->op.err.text));
+    /* Nobody waits for it here any more, and nobody else finds it while this worker lives. */
+    fl_cancel_doubtful(c->core, &c->principal->organization_id, &c->principal->agent_id,
+                       &c->approval_id, FL_CALL_AGENT_CANCELLED);
     return &S_respond;
 }
 

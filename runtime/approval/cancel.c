@@ -151,11 +151,12 @@ static void on_nap_over(struct fl_op *op)
         fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
 }
 
-/* Whoever was told that the call could not be recorded must not have it run after all. */
+/* Whoever was told that the call could not be recorded, or took it back, must not have it run after
+ * all. */
 static bool tries_again(struct try *t, enum fl_code code)
 {
     struct fl_core *core = t->cancel.core;
-    bool is_open = code == FL_UNAVAILABLE || code == FL_AMBIGUOUS || code == FL_CONFLICT;
+    bool is_open = code != FL_OK && code != FL_NOT_FOUND;
     if (!t->cancel.is_in_doubt || !is_open || core->is_draining)
         return false;
     t->op = (struct fl_op){ .done = on_nap_over };
