@@ -19,7 +19,8 @@ struct fl_cancel {
     struct fl_uuid only_agent; /* zero, or whose approval it must be */
     struct fl_uuid only_owner; /* zero, or who must own the agent */
     const char *reason;
-    bool is_in_doubt; /* perhaps its intake is under way: with only_agent; FL_NOT_FOUND is for good */
+    bool is_in_doubt; /* perhaps its intake is under way: with only_agent; FL_NOT_FOUND is for good
+                       */
     /* ---- outputs ---- */
     enum fl_approval_state state; /* after it */
     bool is_cancelled;            /* by this */
@@ -36,8 +37,8 @@ enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *cancel) FL_MUST
 /* By the agent, and nobody waits for it. `reason` is a literal. */
 void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
                    const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason);
-/* The same for one whose intake or cancellation failed or had no answer, as soon as the database can
- * say whether it is there. */
+/* The same for one whose intake or cancellation failed or had no answer, as soon as the database
+ * can say whether it is there. */
 void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization,
                         const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason);
 

@@ -8,6 +8,7 @@
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/core.h"
 #include "runtime/store/approval.h"
+#include "runtime/store/evidence.h"
 
 struct fl_look;
 
@@ -27,7 +28,8 @@ struct fl_decide {
     struct fl_uuid organization, approval;
     struct fl_uuid person; /* proved before; what they may do is read here */
     struct fl_str person_name;
-    bool has_second_factor; /* proved with this decision */
+    struct fl_evidence evidence; /* what they proved it with; it must hold still */
+    bool has_second_factor;      /* proved with this decision */
     enum fl_verdict verdict;
     struct fl_str reason; /* p NULL: none; at most 2000 bytes */
     bool may_ask_again;   /* with a rejection: the agent may repeat the call */
@@ -50,6 +52,8 @@ struct fl_decide {
     struct fl_arena *arena;
     struct fl_tx own_tx, *tx; /* `tx` is the own one, or that of many decisions (reject.c) */
     struct fl_query *q_row, *q_votes, *q_people, *q_content, *q_moved;
+    struct fl_query *q_evidence[FL_EVIDENCE_MOST];
+    size_t evidence_count;
     bool is_tampered; /* the stored row does not match its digest: said in the audit */
     struct fl_approval row;
     struct fl_ballot ballot;
@@ -77,6 +81,8 @@ enum fl_decide_end {
     FL_DECIDE_EXPIRED, /* moved, to be committed */
     FL_DECIDE_FAILED   /* `refusal`; nothing of it is to be committed */
 };
+/* Appends the statements that lock who decides and what proves it: once for all, of any of them. */
+void fl_decide_hold(struct fl_decide *decide);
 /* Appends the statements that lock and read it; the caller appends `q_people`, once for all. */
 void fl_decide_read(struct fl_decide *decide);
 /* After their round, for all of them before anything is appended: `refusal` says what speaks

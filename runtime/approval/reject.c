@@ -75,6 +75,7 @@ FL_STEP(listed)
                                                  .approval = row.id,
                                                  .person = r->person,
                                                  .person_name = r->person_name,
+                                                 .evidence = r->evidence,
                                                  .has_second_factor = r->has_second_factor,
                                                  .verdict = FL_VERDICT_REJECT,
                                                  .reason = r->reason,
@@ -89,6 +90,7 @@ FL_STEP(listed)
         return fl_end(f);
     }
     qsort(r->batch, count, sizeof *r->batch, by_id);
+    fl_decide_hold(&r->batch[0]);
     for (size_t i = 0; i < count; i++)
         fl_decide_read(&r->batch[i]);
     r->q_people = fl_store_people(&r->tx);
@@ -102,6 +104,8 @@ FL_STEP(locked)
         return fl_fail(f);
     for (size_t i = 0; i < r->count; i++) {
         r->batch[i].q_people = r->q_people;
+        memcpy(r->batch[i].q_evidence, r->batch[0].q_evidence, sizeof r->batch[0].q_evidence);
+        r->batch[i].evidence_count = r->batch[0].evidence_count;
         fl_decide_judge(&r->batch[i]);
     }
     for (size_t i = 0; i < r->count; i++) {

@@ -13,6 +13,7 @@ struct fl_reject {
     struct fl_core *core;
     struct fl_uuid organization, person;
     struct fl_str person_name, agent, reason;
+    struct fl_evidence evidence;
     bool has_second_factor, may_ask_again;
     const char *via;
     /* ---- outputs ---- */

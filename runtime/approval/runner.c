@@ -31,8 +31,8 @@ static void on_ran(struct fl_op *op)
     fl_loop_retire(core->loop, &t->retired, release, t);
 }
 
-/* Is there room for it? It is not there yet, and of its server a few are; the first one has its place
- * however many there are of others. */
+/* Is there room for it? It is not there yet, and of its server a few are; the first one has its
+ * place however many there are of others. */
 static bool has_room(const struct fl_core *core, const struct fl_uuid *organization,
                      const struct fl_uuid *server, const struct fl_uuid *approval)
 {

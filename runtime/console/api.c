@@ -284,6 +284,12 @@ void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_
     fl_audit_z(event, "via", a->is_control ? "control" : "api");
 }
 
+struct fl_evidence fl_api_evidence(const struct fl_api *a)
+{
+    return (struct fl_evidence){ .token = a->auth.token_id,
+                                 .passphrase_hash = a->auth.passphrase_hash };
+}
+
 struct fl_str fl_api_by(const struct fl_api *a)
 {
     return a->who == FL_WHO_PERSON ? a->auth.person : FL_STR("operator");

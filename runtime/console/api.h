@@ -12,6 +12,7 @@
 #include "runtime/approval/org.h"
 #include "runtime/identity/person.h"
 #include "runtime/io/http.h"
+#include "runtime/store/evidence.h"
 
 struct fl_notify;
 
@@ -108,7 +109,8 @@ struct fl_tx *fl_api_tx(struct fl_api *a);
 /* The same for a change of what comes behind the organization in the order of locks (see
  * fl_store_organization_touch): the organization is locked before it. */
 struct fl_tx *fl_api_change_tx(struct fl_api *a);
-/* The same for what takes authority away: what is being sent by it is sent before it is answered. */
+/* The same for what takes authority away: what is being sent by it is sent before it is answered.
+ */
 struct fl_tx *fl_api_revoke_tx(struct fl_api *a);
 /* For changes of servers and tools, behind their statement, which come in front of both. */
 void fl_api_pass_gate(struct fl_api *a);
@@ -125,6 +127,8 @@ void fl_api_event(struct fl_api *a, struct fl_audit_event *event, enum fl_audit_
                   const char *subject, const struct fl_uuid *subject_id);
 /* 403, once the attempt is in the audit. Inside a change, before anything was appended to it. */
 void fl_api_refuse(struct fl_api *a, const char *text);
+/* What the person of this request proved it with, for what they decide. */
+struct fl_evidence fl_api_evidence(const struct fl_api *a);
 /* "alice", or "operator". */
 struct fl_str fl_api_by(const struct fl_api *a);
 

@@ -479,6 +479,7 @@ static struct fl_decide *new_decision(struct fl_api *a, enum fl_verdict verdict)
                              .approval = id,
                              .person = a->auth.id,
                              .person_name = a->auth.person,
+                             .evidence = fl_api_evidence(a),
                              .has_second_factor = a->auth.has_second_factor,
                              .verdict = verdict,
                              .reason = reason.n ? reason : NOTHING,
@@ -555,6 +556,7 @@ static void start_reject(struct fl_api *a)
                              .organization = a->organization_id,
                              .person = a->auth.id,
                              .person_name = a->auth.person,
+                             .evidence = fl_api_evidence(a),
                              .has_second_factor = a->auth.has_second_factor,
                              .via = a->is_control ? "cli" : "api" };
     if (!fl_api_text(a, "agent", true, &r->agent) || !fl_api_text(a, "reason", true, &r->reason) ||

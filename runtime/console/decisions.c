@@ -141,6 +141,7 @@ static bool read_one(struct fl_api *a, struct many *m, size_t at, const json_t *
     d->organization = a->organization_id;
     d->person = a->auth.id;
     d->person_name = a->auth.person;
+    d->evidence = fl_api_evidence(a);
     d->has_second_factor = a->auth.has_second_factor;
     d->reason = reason.n ? reason : NOTHING;
     d->binding = binding.n ? binding : NOTHING;

@@ -185,6 +185,14 @@ FL_STEP(shown_whole)
     return f->op.code ? fl_fail(f) : go_back(review_of(f));
 }
 
+static struct fl_evidence evidence_of(const struct fl_review *r)
+{
+    struct fl_evidence evidence = { .session = hash_of(r) };
+    if (r->is_auth_open)
+        evidence.passphrase_hash = r->auth.passphrase_hash;
+    return evidence;
+}
+
 FL_STEP(decide)
 {
     struct fl_review *r = review_of(f);
@@ -195,6 +203,7 @@ FL_STEP(decide)
                             .approval = r->approval,
                             .person = r->person,
                             .person_name = r->person_name,
+                            .evidence = evidence_of(r),
                             .has_second_factor = r->is_auth_open && r->auth.has_second_factor,
                             .verdict = approves(r)                       ? FL_VERDICT_APPROVE
                                        : fl_str_is(r->verdict, "reject") ? FL_VERDICT_REJECT

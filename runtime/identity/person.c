@@ -148,6 +148,7 @@ FL_STEP(found_token)
         return fl_fail(f);
     if (fl_rows(a->q) != 1 || !fl_cell_bool(a->q, 0, 5))
         return refuse(a, "the token is not known, has expired or was revoked");
+    a->token_id = fl_cell_uuid(a->q, 0, 0);
     a->id = fl_cell_uuid(a->q, 0, 1);
     a->person = fl_cell_copy(a->q, a->arena, 0, 2);
     a->display = fl_cell_copy(a->q, a->arena, 0, 3);
@@ -188,6 +189,7 @@ FL_STEP(found_person)
         a->display = fl_cell_copy(a->q, a->arena, 0, 2);
         struct fl_str stored = fl_cell_copy(a->q, a->arena, 0, 3);
         phc = stored.p ? stored.p : "";
+        a->passphrase_hash = a->by_code ? (struct fl_str){ NULL, 0 } : stored;
         a->totp_sealed = fl_cell_bytes(a->q, a->arena, 0, 4);
         a->last_step = fl_cell_int(a->q, 0, 5);
         a->is_active = fl_cell_bool(a->q, 0, 6);

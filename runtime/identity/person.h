@@ -53,8 +53,10 @@ struct fl_person_auth {
     struct fl_str person, display;
     unsigned scopes; /* of the token; FL_SCOPE_ALL by passphrase */
     bool has_second_factor;
-    struct fl_query *q_org; /* fl_store_organization_named; NULL: not looked up */
-    bool has_totp;          /* of by_code: they have an authenticator */
+    struct fl_uuid token_id;       /* zero: by passphrase */
+    struct fl_str passphrase_hash; /* that was proved; p NULL: none was */
+    struct fl_query *q_org;        /* fl_store_organization_named; NULL: not looked up */
+    bool has_totp;                 /* of by_code: they have an authenticator */
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_arena *arena;

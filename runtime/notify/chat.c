@@ -175,18 +175,20 @@ static fl_next decide(struct fl_chat_event *e, enum fl_verdict verdict, struct f
     if (verdict == FL_VERDICT_APPROVE && !e->is_read && !e->has_read)
         return say(e, true, UNREAD);
     struct fl_str binding = fl_cell_bytes(e->q_card, e->arena, 0, 6);
-    *d = (struct fl_decide){ .core = e->channel->core,
-                             .organization = e->channel->organization,
-                             .approval = e->approval,
-                             .person = e->person,
-                             .person_name = e->person_name,
-                             .verdict = verdict,
-                             .reason = reason,
-                             .may_ask_again = e->may_ask_again && verdict == FL_VERDICT_REJECT,
-                             .via = e->channel->kind->via,
-                             .has_second_factor = e->auth && e->auth->has_second_factor,
-                             .typed = e->typed,
-                             .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)) };
+    *d =
+        (struct fl_decide){ .core = e->channel->core,
+                            .organization = e->channel->organization,
+                            .approval = e->approval,
+                            .person = e->person,
+                            .person_name = e->person_name,
+                            .evidence = { .chat = e->channel->kind->name, .external = e->external },
+                            .verdict = verdict,
+                            .reason = reason,
+                            .may_ask_again = e->may_ask_again && verdict == FL_VERDICT_REJECT,
+                            .via = e->channel->kind->via,
+                            .has_second_factor = e->auth && e->auth->has_second_factor,
+                            .typed = e->typed,
+                            .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)) };
     e->decide = d;
     return fl_await(&e->flow, &S_decided, fl_decide_start(&e->flow.op, d));
 }

@@ -82,9 +82,10 @@ struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid 
  * holds back new ones until this transaction has: so what was sent is in the list of
  * fl_store_stop_in_flight, and what comes behind sees the stop. */
 void fl_store_stop_refreeze(struct fl_tx *tx);
-/* Waits until every intake and dispatch marker under way has committed, and holds back new ones until
- * this transaction has: whatever they read, nothing that was taken away by it goes on behind its
- * answer. Behind the lock of the organization, and in front of what comes behind the gate. Alone. */
+/* Waits until every intake and dispatch marker under way has committed, and holds back new ones
+ * until this transaction has: whatever they read, nothing that was taken away by it goes on behind
+ * its answer. Behind the lock of the organization, and in front of what comes behind the gate.
+ * Alone. */
 void fl_store_stop_gate(struct fl_tx *tx);
 /* First in intakes and dispatch markers, which do not wait for each other. */
 void fl_store_stop_gate_pass(struct fl_tx *tx);

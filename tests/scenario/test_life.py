@@ -142,6 +142,26 @@ def a_task_runs_when_nobody_waits(rt):
     assert org.effects() == ["one"]
 
 
+@case(limit=60)
+def a_cancellation_that_the_database_refused_is_made_up_for(rt):
+    """It stayed in the inbox as waited for by a worker that lives: approved there, nobody would run it."""
+    org = Org(rt, files=False, scenario=True)
+    since = rt.log_size()
+    conn = rt.connect()
+    conn.autocommit = False
+    with McpWs(rt, org.credential) as agent:
+        call, approval = held(org, agent)
+        try:
+            with conn.cursor() as cur:
+                cur.execute("SELECT 1 FROM approval WHERE approval_id = %s FOR UPDATE", (approval,))
+            agent.cancel(call)
+            wait_for("it to be refused", lambda: "cancel_failed" in rt.log(since))
+        finally:
+            conn.close()
+        org.wait_state(approval, "cancelled")
+        assert not call.is_done() and org.effects() == []
+
+
 @case()
 def reject_is_final(rt):
     """The reason arrives as text; nothing runs, no later vote counts."""

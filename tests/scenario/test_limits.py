@@ -11,7 +11,7 @@ import threading
 
 from cases import Skip, case
 from harness import BUILD, Org, children_of, command_of, free_ports, wait_for
-from mcp_client import McpError, McpStdio, McpWs, text_of
+from mcp_client import TASKS, McpError, McpStdio, McpWs, text_of
 
 WRITE = "files__write"
 APPEND = "s__append_line"
@@ -186,3 +186,32 @@ def others_of_the_same_user_do_not_look_into_it(rt):
         serve.terminate()
         serve.wait(60)
         log.close()
+
+
+STANDING = """version: 1
+rules:
+  - {name: log, tools: [s__slow_look], effect: allow, standing: true}
+"""
+
+
+@case(limit=120, workers=1)
+def tasks_of_a_slow_plugin_hold_up_nobody_else_s(rt):
+    """They filled what a worker runs at one time, and all that its sweep is told of."""
+    slow, other = Org(rt, files=False, scenario=True, policy=STANDING), Org(rt, files=False, scenario=True)
+    slow.accept("s__slow_look", effects="write")
+    slow.sync()
+    agent = McpWs(rt, slow.credential, modern=True, caps=TASKS)
+    made = [agent.call("s__slow_look", {"line": "held", "gate": "go"})]
+    slow.wait_state(slow.rows()[0]["approval_id"], "dispatched")
+    for _ in range(18):
+        calls = [agent.call_start("s__slow_look", {"line": "more"}) for _ in range(15)]
+        made += [call.wait(60) for call in calls]
+    assert all(m["resultType"] == "task" for m in made), made
+    McpWs(rt, other.credential, modern=True, caps=TASKS).call(APPEND, {"line": "theirs"})
+    approval = other.wait_pending()
+    other.ann.approve(approval)
+    other.wait_state(approval, "succeeded")
+    states = [r["state"] for r in slow.rows()]
+    assert len(states) == 271 and sorted(set(states)) == ["approved", "dispatched"], states
+    slow.open_gate("go")
+    wait_for("all of them to run", lambda: {r["state"] for r in slow.rows()} == {"succeeded"}, 60, 0.2)

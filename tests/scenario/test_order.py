@@ -9,7 +9,7 @@ import psycopg2.errors
 from cases import case
 from chat import LOCAL, House
 from fake_telegram import FakeTelegram
-from harness import Org, wait_for
+from harness import POLICY, Org, refused, wait_for
 from mcp_client import McpWs
 
 APPEND = "s__append_line"
@@ -74,9 +74,9 @@ def beside(rt, pid, act):
     assert not problems and not thread.is_alive(), problems
 
 
-def waiting(rt):
+def waiting(rt, **more):
     """org, its approval, and two channels that are off, of which the second was told first."""
-    org = Org(rt, files=False, scenario=True)
+    org = Org(rt, files=False, scenario=True, **more)
     McpWs(rt, org.credential).call_start(APPEND, {"line": "one"})
     approval = org.wait_pending()
     rt.sql("INSERT INTO channel (organization_id, channel_id, name, kind, is_enabled) SELECT %s, "
@@ -296,3 +296,126 @@ def a_dead_worker_s_row_that_somebody_holds_stops_no_sweep(rt):
     finally:
         conn.close()
     wait_for("it to go", lambda: rt.sql("SELECT 1 FROM worker WHERE id = %s", org.id) == [], 20)
+
+
+GATE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7338))"
+PASSING = "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 7338))"
+VOTED = "SELECT 1 FROM vote WHERE organization_id = %s AND approval_id = %s"
+MEMBER = ("SELECT 1 FROM membership WHERE organization_id = %s AND person_id = (SELECT person_id FROM "
+          "person WHERE name = %s)")
+
+
+def offboard(org, person):
+    org.control("POST", "/people/%s/offboard" % person.name, {})
+
+
+@case()
+def an_offboarding_waits_at_the_gate_with_empty_hands(rt):
+    """A marker, an edit and an intake by a grant pass the gate before they lock the call, its card or
+    the grant: it would wait for them, and they for what it takes away."""
+    org, approval, (first, _) = waiting(rt, own_people=True)
+    rt.sql(VOTE, org.id, approval, org.ann.name)
+    with holding(rt, GATE, org.id) as pid, beside(rt, pid, lambda: offboard(org, org.ann)):
+        assert is_free(rt, VOTED, org.id, approval)
+        assert is_free(rt, OUTBOX, org.id, approval, first)
+    assert rt.sql("SELECT withdrawn_at FROM vote WHERE approval_id = %s", approval)[0]["withdrawn_at"]
+
+
+@case(limit=60)
+def nothing_is_sent_behind_the_answer_of_a_revocation(rt):
+    """A marker under way has read what is being taken away: whoever takes it away is answered when it is
+    through, so that nothing is sent by it from then on."""
+    org, approval, (first, _) = waiting(rt, own_people=True)
+    linked(rt, org, approval, first)
+    made = org.adam.rest("POST", org.path("/grants"), {
+        "approval": approval, "binding": org.binding(approval), "for": "1h", "uses": 5})
+    org.control("POST", "/people/%s/away" % org.ann.name, {"until": "1h", "delegate": org.bob.name})
+    version = org.control("GET", "/policy")["version"]
+    for act in (
+            lambda: org.control("DELETE", "/grants/" + made["id"]),
+            lambda: org.control("DELETE", "/people/%s/links" % org.ann.name),
+            lambda: org.control("DELETE", "/people/%s/away" % org.ann.name),
+            lambda: org.control("POST", "/policy", {"document": POLICY.replace("is gone", "was"),
+                                                      "expected": version}),
+            lambda: org.control("POST", "/tools/%s/quarantine" % APPEND, {}),
+            lambda: org.control("PATCH", "/servers/s", {"is_enabled": False}),
+            lambda: org.control("DELETE", "/agents/bot/credentials/%s" % org.credential_id),
+            lambda: org.control("PATCH", "/agents/bot", {"state": "frozen"})):
+        with holding(rt, PASSING, org.id) as pid, beside(rt, pid, act):
+            pass
+
+
+@case()
+def many_are_rejected_in_the_order_of_all_others(rt):
+    """The newest is the first in the list, and the last one for whoever stops or sweeps them."""
+    org, first, _ = waiting(rt)
+    McpWs(rt, org.credential).call_start(APPEND, {"line": "two"})
+    wait_for("the second", lambda: len(org.rows()) == 2)
+    (second,) = {r["approval_id"] for r in org.rows()} - {first}
+    assert first < second
+    approval = "SELECT 1 FROM approval WHERE organization_id = %s AND approval_id = %s"
+
+    def reject():
+        org.ann.rest("POST", org.path("/approvals/reject"), {"agent": "bot", "reason": "it runs amok"})
+    with holding(rt, approval, org.id, first) as pid, beside(rt, pid, reject):
+        assert is_free(rt, approval, org.id, second)
+    assert {r["state"] for r in org.rows()} == {"rejected"}
+
+
+@case()
+def a_vote_that_crosses_an_offboarding_does_not_outlive_it(rt):
+    """It would count again when the person is added again in time."""
+    org, approval, (first, _) = waiting(rt, own_people=True)
+    binding, threads = org.binding(approval), []
+    assert org.ann.token
+
+    def vote():
+        org.ann.approve(approval, binding=binding)
+    with holding(rt, OUTBOX, org.id, approval, first) as pid, beside(rt, pid, vote):
+        threads.append(threading.Thread(target=offboard, args=(org, org.ann)))
+        threads[0].start()
+        wait_for("it to be through, or to wait for the vote", lambda: not threads[0].is_alive() or rt.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s",
+            "%UPDATE membership%"))
+    threads[0].join(20)
+    (voted,) = rt.sql("SELECT withdrawn_at FROM vote WHERE approval_id = %s", approval)
+    assert voted["withdrawn_at"]
+
+
+@case()
+def what_was_taken_back_meanwhile_decides_nothing(rt):
+    """One sign-in may decide fifty: who revokes the token, or has another passphrase set, is not decided
+    for by the rest."""
+    org, approval, _ = waiting(rt, own_people=True)
+    binding, said = org.binding(approval), []
+    revoked = ("UPDATE personal_token SET revoked_at = now() WHERE person_id = (SELECT person_id FROM "
+               "person WHERE name = %s)")
+    changed = "UPDATE person SET passphrase_hash = 'another' WHERE name = %s"
+    assert org.ann.token
+
+    for auth, taken in ((org.ann.token, revoked), ((org.bob.name, org.bob.passphrase), changed)):
+        name = org.bob.name if auth is not org.ann.token else org.ann.name
+
+        def decide():
+            with refused(403, "was taken back meanwhile"):
+                rt.rest("POST", org.path("/approvals/%s/decision" % approval),
+                        {"verdict": "approve", "binding": binding}, auth)
+            said.append(name)
+        with holding(rt, MEMBER, org.id, name) as pid, beside(rt, pid, decide):
+            rt.sql(taken, name)
+    assert len(said) == 2 and org.state(approval) == "pending"
+
+
+@case(limit=60, **LOCAL)
+def a_press_of_an_account_that_was_unlinked_meanwhile_decides_nothing(rt):
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        _, approval = house.ask("one")
+        message = tg.wait_message(house.ann.id, "append_line")
+        answers = []
+
+        def press():
+            answers.append(tg.press(house.ann, message, "Approve", timeout=20))
+        with holding(rt, MEMBER, house.org.id, house.org.ann.name) as pid, beside(rt, pid, press):
+            rt.sql("DELETE FROM chat_identity WHERE organization_id = %s", house.org.id)
+        assert "was taken back meanwhile" in answers[0], answers
+        assert house.org.state(approval) == "pending"

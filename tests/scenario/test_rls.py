@@ -25,7 +25,7 @@ LOOKUP = {
     "organizations_changed", "people_shut_out",
     "person_by_name",
     "person_count_with_secret", "person_create", "person_describe", "person_failed", "person_missed", "person_organizations", "person_passed",
-    "person_proved", "person_try",
+    "person_proved", "person_try", "passphrase_holds", "token_holds",
     "person_set_active", "person_set_secret", "session_by_hash", "slack_install_use", "token_by_hash", "token_create",
     "token_list", "token_revoke",
 }

@@ -1,0 +1,74 @@
+/* Rows that prove who somebody is: membership, chat_identity, mail_session, personal_token, person.
+ */
+#include "runtime/store/evidence.h"
+
+#include "runtime/store/sql.h"
+
+static struct fl_sql sql_member = { "member_hold",
+                                    "SELECT 1 FROM membership WHERE organization_id = (SELECT "
+                                    "org()) AND person_id = $1 FOR SHARE",
+                                    0 };
+static struct fl_sql sql_chat = {
+    "chat_holds",
+    "SELECT 1 FROM chat_identity WHERE organization_id = (SELECT org()) AND person_id = $1 AND kind "
+    "= $2 AND external_id = $3 AND disabled_at IS NULL FOR SHARE",
+    0
+};
+/* The address that its link was mailed to, and then itself, as an unlink has them. */
+#define SESSION                                                                                    \
+    "FROM mail_session s JOIN card_message c USING (organization_id, card_id) JOIN person p ON "   \
+    "p.person_id = c.person_id "
+#define IS_OPEN                                                                                    \
+    "WHERE s.organization_id = (SELECT org()) AND c.person_id = $1 AND s.token_hash = $2 AND "     \
+    "s.expires_at > clock_timestamp() AND (p.signed_out_at IS NULL OR s.created_at > "             \
+    "p.signed_out_at) "
+static struct fl_sql sql_address = {
+    "mail_address_holds",
+    "SELECT 1 " SESSION
+    "JOIN chat_identity i ON i.organization_id = c.organization_id AND i.kind = "
+    "'mail' AND i.external_id = c.place AND i.person_id = c.person_id " IS_OPEN "FOR SHARE OF i",
+    0
+};
+static struct fl_sql sql_session = { "mail_session_holds",
+                                     "SELECT 1 " SESSION IS_OPEN "FOR SHARE OF s", 0 };
+static struct fl_sql sql_token = { "token_holds", "SELECT 1 WHERE token_holds($1, $2)", 0 };
+static struct fl_sql sql_passphrase = { "passphrase_holds",
+                                        "SELECT 1 WHERE passphrase_holds($1, $2)", 0 };
+
+static struct fl_query *of(struct fl_tx *tx, struct fl_sql *sql, const struct fl_uuid *person)
+{
+    struct fl_query *q = fl_tx_add(tx, sql);
+    fl_bind_uuid(tx, q, person);
+    return q;
+}
+
+void fl_store_member_hold(struct fl_tx *tx, const struct fl_uuid *person)
+{
+    of(tx, &sql_member, person);
+}
+
+size_t fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
+                         const struct fl_evidence *evidence, struct fl_query *ret[FL_EVIDENCE_MOST])
+{
+    size_t count = 0;
+    if (evidence->chat) {
+        ret[count] = of(tx, &sql_chat, person);
+        fl_bind_z(tx, ret[count], evidence->chat);
+        fl_bind_text(tx, ret[count++], evidence->external);
+    }
+    if (evidence->session.p) {
+        ret[count] = of(tx, &sql_address, person);
+        fl_bind_bytes(tx, ret[count++], evidence->session);
+        ret[count] = of(tx, &sql_session, person);
+        fl_bind_bytes(tx, ret[count++], evidence->session);
+    }
+    if (!fl_uuid_is_zero(&evidence->token)) {
+        ret[count] = of(tx, &sql_token, person);
+        fl_bind_uuid(tx, ret[count++], &evidence->token);
+    }
+    if (evidence->passphrase_hash.p) {
+        ret[count] = of(tx, &sql_passphrase, person);
+        fl_bind_text(tx, ret[count++], evidence->passphrase_hash);
+    }
+    return count;
+}

@@ -1,0 +1,29 @@
+/* What somebody proved who they are with, read again in the transaction that it is for, and held
+ * until its commit. Loop thread. */
+#ifndef FLOPINIO_STORE_EVIDENCE_H
+#define FLOPINIO_STORE_EVIDENCE_H
+
+#include "runtime/io/pg.h"
+
+/* Borrowed; of each what there is. Nothing at all: whoever calls has proved it in the same
+ * transaction, or it cannot be taken back. */
+struct fl_evidence {
+    const char *chat;              /* the kind of the chat that vouched for `external`, or NULL */
+    struct fl_str external;        /* their account there */
+    struct fl_str session;         /* digest of a review page's session; p NULL: none */
+    struct fl_uuid token;          /* personal token; zero: none */
+    struct fl_str passphrase_hash; /* as it was when it was proved; p NULL: it was not */
+};
+
+#define FL_EVIDENCE_MOST 4
+
+/* Appends up to FL_EVIDENCE_MOST statements to `ret`, and returns how many. Each has a row if that
+ * part holds. In front of the locks of approvals, and behind fl_store_member_hold. */
+size_t fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
+                         const struct fl_evidence *evidence,
+                         struct fl_query *ret[FL_EVIDENCE_MOST]);
+/* The person's membership stays as it is until the commit: what takes it away comes before this, or
+ * sees all that is written behind it. */
+void fl_store_member_hold(struct fl_tx *tx, const struct fl_uuid *person);
+
+#endif
