@@ -624,6 +624,15 @@ enum fl_code fl_decide_tell(struct fl_decide *d, struct fl_err *err)
         snprintf(d->text, sizeof d->text, "taken back; it does not run");
     else if (d->row.state == FL_APPROVAL_APPROVED)
         snprintf(d->text, sizeof d->text, "taken back; it is approved without it");
+    else if (d->state == FL_APPROVAL_APPROVED && d->row.frozen_at_ms && d->ask->undo_ms)
+        snprintf(d->text, sizeof d->text,
+                 "approved; stopped, can be taken back until %s after the stop is lifted",
+                 fl_duration_format(d->ask->undo_ms, span));
+    else if (d->state == FL_APPROVAL_APPROVED && d->row.frozen_at_ms)
+        snprintf(d->text, sizeof d->text, "approved; stopped, runs %s",
+                 d->row.wait_mode == FL_WAIT_LEFT
+                     ? "once the stop is lifted and the agent collects it"
+                     : "after the stop is lifted");
     else if (d->state == FL_APPROVAL_APPROVED && d->ask->undo_ms)
         snprintf(d->text, sizeof d->text, "approved; it can be taken back for %s",
                  fl_duration_format(d->ask->undo_ms, span));

@@ -52,6 +52,7 @@ struct fl_card_facts {
     enum fl_card_caller caller;
     int64_t created_utc_ms, expires_utc_ms;
     int64_t undo_ms;        /* so long an approval can still be taken back before it runs; 0: not */
+    int64_t stopped_utc_ms; /* since when its time stands still by a stop; 0: it runs */
     int64_t changed_utc_ms; /* when it came into a state other than waiting; 0 = not shown */
     int utc_offset_min;     /* the zone in which times are shown; 0 = UTC */
 

@@ -132,12 +132,34 @@ static void add_who(struct fl_card_build *b)
     if (is_open(b)) {
         fl_buf_puts(&lines, lines.n ? "; " : "");
         fl_buf_puts(&lines, callers[b->ctx.facts->caller]);
-        fl_buf_puts(&lines, "; expires ");
-        put_time(b, &lines, b->ctx.facts->expires_utc_ms);
+        if (!b->ctx.facts->stopped_utc_ms) { /* else the status says that it stands still */
+            fl_buf_puts(&lines, "; expires ");
+            put_time(b, &lines, b->ctx.facts->expires_utc_ms);
+        }
     }
     if (b->ctx.facts->is_not_isolated)
         fl_buf_puts(&lines, "\nnot isolated from the agent: this approval is advisory");
     add(b, FL_CARD_WHO, "Who", &lines);
+}
+
+/* Of what waits or is approved. */
+static void put_stopped(struct fl_card_build *b, struct fl_buf *out)
+{
+    const struct fl_card_facts *f = b->ctx.facts;
+    fl_buf_puts(out, "; stopped since ");
+    put_time(b, out, f->stopped_utc_ms);
+    fl_buf_puts(out, ", its time stands still; ");
+    if (f->state != FL_APPROVAL_PENDING && f->undo_ms > 0) {
+        fl_buf_printf(out,
+                      "can be taken back until %lld s after the stop is lifted, then it "
+                      "runs",
+                      (long long)(f->undo_ms + 999) / 1000);
+        return;
+    }
+    fl_buf_puts(out, f->state == FL_APPROVAL_PENDING ? "when approved it runs " : "runs ");
+    fl_buf_puts(out, f->caller == FL_CALLER_GONE
+                         ? "once the stop is lifted and the agent collects it"
+                         : "after the stop is lifted");
 }
 
 /* What happens next, or what happened. */
@@ -152,6 +174,10 @@ static void put_next(struct fl_card_build *b, struct fl_buf *out)
     }
     if (f->next.n && b->fit != FL_CARD_FIT_LEAST) {
         put_named(b, out, "; ", f->next, 0);
+        return;
+    }
+    if (is_open(b) && f->stopped_utc_ms) {
+        put_stopped(b, out);
         return;
     }
     switch (f->state) {

@@ -535,12 +535,13 @@ FL_STEP(listed)
         return say(e, true, err.text);
     int count = fl_rows(e->q_list);
     for (int i = 0; i < count && fl_store_approval_read(e->q_list, i, e->arena, &row); i++) {
-        int64_t left = (row.expires_at_ms - fl_real_ms()) / 60000;
+        int64_t now = row.frozen_at_ms ? row.frozen_at_ms : fl_real_ms();
+        int64_t left = (row.expires_at_ms - now) / 60000;
         put_shown(&out, row.tool);
         fl_buf_puts(&out, " for ");
         put_shown(&out, row.agent);
-        fl_buf_printf(&out, ", %lld min left, %.8s\n", (long long)(left > 0 ? left : 0),
-                      fl_uuid_format(&row.id, id));
+        fl_buf_printf(&out, ", %lld min left%s, %.8s\n", (long long)(left > 0 ? left : 0),
+                      row.frozen_at_ms ? " (stopped)" : "", fl_uuid_format(&row.id, id));
     }
     if (count == LIST_MOST)
         fl_buf_printf(&out, "(the newest %d; more are in the console)\n", LIST_MOST);

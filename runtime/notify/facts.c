@@ -262,6 +262,7 @@ enum fl_code fl_card_of(struct fl_arena *arena, const struct fl_approval_view *v
         .undo_ms = row->claimable_in_ms > 0 ? row->claimable_in_ms : 0,
         .created_utc_ms = row->created_at_ms,
         .expires_utc_ms = row->expires_at_ms,
+        .stopped_utc_ms = row->frozen_at_ms,
         .changed_utc_ms = row->state == FL_APPROVAL_PENDING ? 0 : row->changed_at_ms,
         .arguments = texts->arguments,
         .secrets = v->secrets,

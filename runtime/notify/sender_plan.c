@@ -73,7 +73,8 @@ static int stage_of(const struct fl_sender *s)
 int64_t fl_sender_wake_ms(const struct fl_sender *s)
 {
     int64_t ms = s->quiet_ms;
-    if (s->look.row.state == FL_APPROVAL_APPROVED && s->look.row.claimable_in_ms > 0)
+    if (s->look.row.state == FL_APPROVAL_APPROVED && s->look.row.claimable_in_ms > 0 &&
+        !s->look.row.frozen_at_ms)
         return s->look.row.claimable_in_ms; /* nothing can be taken back any more */
     if (s->look.row.state != FL_APPROVAL_PENDING)
         return -1;

@@ -85,7 +85,7 @@
     X(number, expires_at_ms, MS("a.expires_at"))                                                   \
     X(number, frozen_at_ms, MS("a.frozen_at"))                                                     \
     X(number, changed_at_ms, MS("a.changed_at"))                                                   \
-    X(number, claimable_in_ms, MS("a.claimable_at - clock_timestamp()"))                           \
+    X(number, claimable_in_ms, MS("a.claimable_at - coalesce(a.frozen_at, clock_timestamp())"))    \
     X(number, fence, "a.fence")                                                                    \
     X(uuid, claim_owner, "a.claim_owner")                                                          \
     X(number, dispatch_number, "a.dispatch_number")                                                \

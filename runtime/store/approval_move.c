@@ -13,10 +13,9 @@
 static struct fl_sql sql_decide = {
     "approval_decide",
     "UPDATE approval SET state = $2, reason = $3, may_ask_again = $4, decided_by = $5, decided_at = "
-    "clock_timestamp(), claimable_at = CASE WHEN $6::bigint > 0 THEN clock_timestamp() + " SPAN(
-        "$6") " END " MINE
-              "AND state = 'pending' RETURNING " MS("decided_at - created_at") ", " US(
-                  "changed_at"),
+    "clock_timestamp(), claimable_at = CASE WHEN $6::bigint > 0 THEN coalesce(frozen_at, "
+    "clock_timestamp()) + " SPAN("$6") " END " MINE "AND state = 'pending' RETURNING " MS(
+        "decided_at - created_at") ", " US("changed_at"),
     0
 };
 static struct fl_sql sql_reopen = { "approval_reopen",

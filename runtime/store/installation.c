@@ -52,7 +52,8 @@ static struct fl_sql sql_freeze = {
     "UPDATE approval a SET frozen_at = CASE WHEN old.stops THEN clock_timestamp() END, expires_at = "
     "CASE WHEN old.stops THEN a.expires_at ELSE a.expires_at + (clock_timestamp() - a.frozen_at) END, "
     "grace_until = CASE WHEN old.stops THEN a.grace_until ELSE a.grace_until + (clock_timestamp() - "
-    "a.frozen_at) END FROM old WHERE a.organization_id = (SELECT org()) AND a.approval_id = "
+    "a.frozen_at) END, claimable_at = CASE WHEN old.stops THEN a.claimable_at ELSE a.claimable_at + "
+    "(clock_timestamp() - a.frozen_at) END FROM old WHERE a.organization_id = (SELECT org()) AND a.approval_id = "
     "old.approval_id AND " CARDS_LOCKED,
     0
 };

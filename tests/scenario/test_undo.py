@@ -75,6 +75,67 @@ def nothing_claims_it_before(rt):
     assert org.effects() == ["one"]
 
 
+def stopped(rt, org):
+    """For an hour, as far as its approvals can tell; its callers were sent away."""
+    org.control("POST", "/stops", {"scope": "org", "name": org.name, "reason": "a look at it"})
+    wait_for("it to stand still", lambda: all(
+        r["frozen_at"] and r["wait_mode"] == "left" for r in org.rows()))
+    hour = "interval '1 hour'"
+    rt.sql("UPDATE approval SET " + ", ".join("%s = %s - %s" % (c, c, hour) for c in (
+        "frozen_at", "expires_at", "claimable_at")) + " WHERE organization_id = %s", org.id)
+
+
+def resume(org):
+    org.control("POST", "/stops/resume", {"scope": "org", "name": org.name})
+    wait_for("it to run on", lambda: not any(r["frozen_at"] for r in org.rows()))
+
+
+@case(limit=60)
+def a_stop_takes_nothing_of_the_time_to_take_it_back(rt):
+    """It ran out while the call stood still, and what nobody could take back ran when the stop was
+    lifted."""
+    for lifts in (False, True):
+        org, _, approval = waiting(rt, undo="30s")
+        org.ann.approve(approval)
+        stopped(rt, org)
+        text = org.approval(approval)["card"]["text"]
+        assert "stopped since" in text and " s after the stop is lifted, then it runs" in text, text
+        if lifts:
+            resume(org)
+            (left,) = rt.sql("SELECT claimable_at - now() AS left FROM approval WHERE approval_id = %s",
+                             approval)
+            assert 1 < left["left"].total_seconds() < 30, left
+        said = org.ann.withdraw(approval)
+        assert said["state"] == "voided" and "does not run" in said["text"], said
+        assert org.effects() == []
+
+
+@case(limit=60)
+def what_is_approved_while_it_is_stopped_can_be_taken_back_behind_the_stop(rt):
+    org, _, approval = waiting(rt, undo="30s")
+    stopped(rt, org)
+    said = org.ann.approve(approval)
+    assert said["text"] == "approved; stopped, can be taken back until 30s after the stop is lifted", said
+    resume(org)
+    (left,) = rt.sql("SELECT claimable_at - now() AS left FROM approval WHERE approval_id = %s", approval)
+    assert 1 < left["left"].total_seconds() <= 30, left
+    assert org.ann.withdraw(approval)["state"] == "voided" and org.effects() == []
+
+
+@case(limit=60)
+def what_is_stopped_says_so_on_its_card(rt):
+    """It said that it runs at once, and when it ends without a decision: neither was so."""
+    org, _, approval = waiting(rt, undo=None)
+    stopped(rt, org)
+    text, behind = org.approval(approval)["card"]["text"], "once the stop is lifted and the agent collects it"
+    assert "its time stands still; when approved it runs " + behind in text, text
+    assert "expires" not in text and "until" not in text, text
+    assert org.ann.approve(approval)["text"] == "approved; stopped, runs " + behind
+    assert "its time stands still; runs " + behind in org.approval(approval)["card"]["text"]
+    resume(org)
+    assert "stopped" not in org.approval(approval)["card"]["text"]
+
+
 @case()
 def after_it_nothing_is_taken_back(rt):
     org, call, approval = waiting(rt, undo="1s")

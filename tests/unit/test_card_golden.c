@@ -215,6 +215,17 @@ static void test_what_is_decided_or_over(void)
     check_card("approved_undo", f);
 }
 
+static void test_what_is_stopped(void)
+{
+    struct fl_card_facts f = waiting();
+    f.stopped_utc_ms = f.created_utc_ms + 3 * 60000;
+    check_card("waiting_stopped", f);
+    f = over(FL_APPROVAL_APPROVED);
+    f.stopped_utc_ms = f.created_utc_ms + 3 * 60000;
+    f.undo_ms = 10000;
+    check_card("approved_stopped", f);
+}
+
 static void test_what_is_read_page_by_page(void)
 {
     struct fl_card_facts f = too_long();
@@ -442,6 +453,7 @@ static void test_slack_forms(void)
 static const struct fl_test tests[] = {
     T(what_waits),
     T(what_is_decided_or_over),
+    T(what_is_stopped),
     T(what_is_read_page_by_page),
     T(what_is_said_beside_a_card),
     T(what_a_grant_is_offered_for),
