@@ -44,11 +44,14 @@ static struct fl_sql sql_retry = {
         "AND c.name = $1 AND o.tries > 0 AND o.done < o.wanted") " WHERE " IS_NEXT,
     0
 };
+/* Another bot, or another server, has other numbers for its updates. */
 static struct fl_sql sql_update = {
     "channel_update",
     "WITH moved AS (UPDATE channel SET config = coalesce($9::jsonb, config), secret = "
     "coalesce($10::bytea, secret), disclose = coalesce($11, disclose), is_enabled = "
-    "coalesce($12::boolean, is_enabled), revision = revision + 1, failures = 0, paused_until = "
+    "coalesce($12::boolean, is_enabled), cursor = CASE WHEN kind = 'telegram' AND ($10::bytea IS NOT "
+    "NULL OR $9::jsonb->>'base_url' IS DISTINCT FROM config->>'base_url' AND $9::jsonb IS NOT NULL) "
+    "THEN 0 ELSE cursor END, revision = revision + 1, failures = 0, paused_until = "
     "NULL, trouble = '' WHERE " HERE " AND name = $8 RETURNING channel_id), " NOTED_FIRST
     "SELECT channel_id FROM moved",
     0
@@ -86,6 +89,9 @@ static struct fl_sql sql_facts = { "channel_facts",
                                    0 };
 static struct fl_sql sql_cursor = { "channel_cursor",
                                     "UPDATE channel SET cursor = greatest(cursor, $2) " MINE, 0 };
+static struct fl_sql sql_next_update = {
+    "channel_next_update", "UPDATE channel SET cursor = $2 " MINE " AND revision = $3", 0
+};
 static struct fl_sql sql_sweep = { "sweep_channels", "SELECT * FROM sweep_channels($1)", 0 };
 static struct fl_sql sql_lease_end = { "lease_end",
                                        "DELETE FROM lease WHERE name = $1 AND owner = $2", 0 };
@@ -207,6 +213,14 @@ void fl_store_channel_facts(struct fl_tx *tx, const struct fl_uuid *id, struct f
 void fl_store_channel_cursor(struct fl_tx *tx, const struct fl_uuid *id, int64_t cursor)
 {
     fl_bind_int(tx, mine(tx, &sql_cursor, id), cursor);
+}
+
+void fl_store_channel_next_update(struct fl_tx *tx, const struct fl_uuid *id, int64_t revision,
+                                  int64_t next)
+{
+    struct fl_query *q = mine(tx, &sql_next_update, id);
+    fl_bind_int(tx, q, next);
+    fl_bind_int(tx, q, revision);
 }
 
 struct fl_query *fl_store_sweep_channels(struct fl_tx *tx, const struct fl_uuid *worker)

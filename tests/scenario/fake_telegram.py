@@ -70,6 +70,7 @@ class FakeTelegram:
         self.chats = {}          # id -> {"type", "messages": {id: message}, "sent": [ids]}
         self.updates = collections.deque()
         self.next_update = 5000
+        self.offsets = []        # what was asked for, each poll
         self.answers = {}        # callback query -> what it was answered
         self.webhook = None
         self.poll = 0
@@ -278,8 +279,12 @@ class FakeTelegram:
         with self.lock:
             self.poll += 1
             mine = self.poll
+            offset = args.get("offset", 0)
+            self.offsets.append(offset)
             self.lock.notify_all()
-            while self.updates and self.updates[0]["update_id"] < args.get("offset", 0):
+            if offset > self.next_update + 10:  # "in the future": from the first, and none is confirmed
+                offset = 0
+            while self.updates and self.updates[0]["update_id"] < offset:
                 self.updates.popleft()
             while not self.updates and time.monotonic() < until and not self.is_down:
                 self.lock.wait(0.05)

@@ -600,3 +600,39 @@ def cards_are_withdrawn_from_who_left(rt):
         assert tg.messages(house.bob.id)[-1] == tg.now(card) and tg.now(card)["edits"] == edits
         house.org.ann.reject(approval, "no")
         call.wait()
+
+
+def cursor_of(house):
+    return house.rt.sql("SELECT cursor FROM channel WHERE organization_id = %s",
+                        house.org.id)[0]["cursor"]
+
+
+@case(limit=60, **LOCAL)
+def a_quiet_week_repeats_no_command_for_ever(rt):
+    """Telegram chooses the next id at random then, which may be a smaller one."""
+    with FakeTelegram() as tg, House(rt, tg) as house:
+        wait_for("the next poll", lambda: tg.offsets[-1] == tg.next_update)
+        tg.next_update = 120
+        house.ann.says("/pending")
+        wait_for("it to be confirmed", lambda: tg.offsets[-1] == 121)
+        wait_for("it to be noted", lambda: cursor_of(house) == 121)
+        said = [m for m in tg.messages(house.ann.id) if "nothing waits" in m["text"]]
+        assert len(said) == 1, said
+        call, _ = house.ask("one")
+        card = tg.wait_message(house.ann.id, "append_line")
+        assert tg.press(house.ann, card, "Approve").startswith("approved")
+        assert text_of(call.wait()) == "appended" and house.org.effects() == ["one"]
+
+
+@case(limit=60, **LOCAL)
+def another_bots_clicks_are_not_taken_for_handled(rt):
+    """Its numbers may be just below those of the bot before: what lies below an offset is gone."""
+    with FakeTelegram() as tg, House(rt, tg) as house:
+        wait_for("the next poll", lambda: tg.offsets[-1] == tg.next_update)
+        with FakeTelegram(token="8" + tg.token[1:]) as other:
+            other.next_update = tg.next_update - 5
+            other.user(house.ann.id).says("/pending")
+            house.org.control("PATCH", "/channels/tg", {
+                "config": {"base_url": other.url}, "secret": {"token": other.token}})
+            other.wait_message(house.ann.id, "nothing waits")
+            house.org.control("PATCH", "/channels/tg", {"is_enabled": False})
