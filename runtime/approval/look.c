@@ -11,6 +11,31 @@ static bool is_over(enum fl_approval_state state)
     return state == FL_APPROVAL_SUCCEEDED || state == FL_APPROVAL_FAILED;
 }
 
+/* The arguments, and what stands beside them on the card. */
+static enum fl_code open_texts(struct fl_look *l, const struct fl_str cells[4], struct fl_err *err)
+{
+    struct fl_content_call call;
+    struct fl_approval *row = &l->row;
+    enum fl_code code =
+        fl_content_arguments(l->core, &l->organization, row, cells[0], l->arena, &call, err);
+    if (code)
+        return code;
+    l->arguments = call.arguments;
+    code = fl_content_open(l->core, &l->organization, &row->id, "justification", cells[1], l->arena,
+                           &l->justification, err);
+    return code ? code
+                : fl_content_open(l->core, &l->organization, &row->id, "preview", cells[2],
+                                  l->arena, &l->preview, err);
+}
+
+/* One text of it that is damaged is enough: nobody is shown the rest as if it were whole. */
+static void forget_texts(struct fl_look *l)
+{
+    if (l->arguments.p)
+        fl_cleanse((char *)l->arguments.p, l->arguments.n);
+    l->arguments = l->preview = l->justification = (struct fl_str){ NULL, 0 };
+}
+
 enum fl_code fl_look_open(struct fl_look *l, struct fl_err *err)
 {
     struct fl_str cells[4];
@@ -32,22 +57,14 @@ enum fl_code fl_look_open(struct fl_look *l, struct fl_err *err)
     }
     bool is_edited = l->wants_edited && !fl_uuid_is_zero(&row->edit_of);
     if (code == FL_OK && (l->wants_arguments || is_edited)) {
-        struct fl_content_call call;
-        code = fl_content_arguments(l->core, &l->organization, row, cells[0], l->arena, &call, err);
+        code = open_texts(l, cells, err);
         if (code == FL_CONFLICT || code == FL_BAD_KEY) {
             FL_LOG(ERROR, "approval_tampered", FL_KU("org", &l->organization),
                    FL_KU("call", &row->id), FL_KS("reason", err->text));
+            forget_texts(l);
             l->is_tampered = true;
             return FL_OK;
         }
-        if (code == FL_OK) {
-            l->arguments = call.arguments;
-            code = fl_content_open(l->core, &l->organization, &row->id, "justification", cells[1],
-                                   l->arena, &l->justification, err);
-        }
-        if (code == FL_OK)
-            code = fl_content_open(l->core, &l->organization, &row->id, "preview", cells[2],
-                                   l->arena, &l->preview, err);
     }
     return code;
 }
@@ -118,11 +135,9 @@ void fl_look_fini(struct fl_look *l)
     if (!l->arena)
         return;
     fl_tx_fini(&l->tx);
-    if (l->arguments.p)
-        fl_cleanse((char *)l->arguments.p, l->arguments.n);
+    forget_texts(l);
     fl_arena_free(&l->arena);
     l->row = (struct fl_approval){ 0 };
     l->result = (struct fl_call_result){ 0 };
-    l->arguments = l->preview = l->justification = (struct fl_str){ NULL, 0 };
     l->is_tampered = false;
 }

@@ -25,7 +25,8 @@ struct fl_look {
     struct fl_approval row;
     struct fl_call_result result; /* of succeeded and failed; is_kept false when it is not there */
     struct fl_str arguments, preview, justification;
-    bool is_tampered; /* the stored row does not match its digest; arguments are not given */
+    bool is_tampered; /* the stored row does not match its digest, or a text of it does not open:
+                       * none is given */
     struct fl_ballot ballot;
     /* ---- private ---- */
     struct fl_op *op;

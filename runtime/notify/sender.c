@@ -69,6 +69,22 @@ static fl_next wait_a_round(struct fl_sender *s)
     return &S_rest;
 }
 
+/* Something of this row cannot be done. If that does not pass by itself it is the row: it is tried
+ * again longer and longer, and nobody behind it waits for it. */
+static fl_next set_aside(struct fl_sender *s, enum fl_code code, const char *why)
+{
+    const struct fl_sender_due *due = &s->due[s->due_at];
+    if (code == FL_UNAVAILABLE || code == FL_NOMEM || code == FL_AMBIGUOUS || code == FL_CANCELLED)
+        return wait_a_round(s);
+    fl_utf8_format(s->trouble, sizeof s->trouble, "%s", why);
+    FL_LOG(ERROR, "card_cannot_be_made", FL_KU("org", &s->channel->organization),
+           FL_KV("channel", s->channel->name), FL_KU("call", &due->approval),
+           FL_KS("reason", s->trouble));
+    s->has_failed = true;
+    fl_sender_wait(s, FL_SENDER_UNLINKED_MS << (due->tries < 6 ? due->tries : 6));
+    return &S_row_done;
+}
+
 /* ---------------------------------------------------------------- rounds */
 FL_STEP(rested)
 {
@@ -235,12 +251,16 @@ FL_STEP(looked)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_err err;
-    if (f->op.code == FL_OK)
-        f->op.code = fl_approval_view_read(&s->view, s->arena, &s->look.row, &s->look.ballot, &err);
-    if (f->op.code) {
+    if (f->op.code == FL_NOT_FOUND) {
         s->due_at++;
-        return f->op.code == FL_NOT_FOUND ? &S_next_row : wait_a_round(s);
+        return &S_next_row;
     }
+    if (f->op.code)
+        return set_aside(s, f->op.code, f->op.err.text);
+    enum fl_code code =
+        fl_approval_view_read(&s->view, s->arena, &s->look.row, &s->look.ballot, &err);
+    if (code)
+        return set_aside(s, code, err.text);
     begin(s);
     s->tx.is_read_only = true;
     s->q = fl_store_cards(&s->tx, &s->look.row.id, &s->channel->id);
@@ -253,11 +273,14 @@ FL_STEP(plan)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_err err;
-    if (f->op.code || !fl_sender_plan(s))
+    if (f->op.code)
+        return set_aside(s, f->op.code, f->op.err.text);
+    if (!fl_sender_plan(s))
         return wait_a_round(s);
     if (s->card_at == s->card_count)
         return &S_row_done;
-    return fl_sender_make_card(s, &err) == FL_OK ? &S_next_card : wait_a_round(s);
+    enum fl_code code = fl_sender_make_card(s, &err);
+    return code ? set_aside(s, code, err.text) : &S_next_card;
 }
 
 /* ---------------------------------------------------------------- one card */
@@ -293,7 +316,9 @@ FL_STEP(next_card)
 FL_STEP(put)
 {
     struct fl_sender *s = sender_of(f);
-    if (f->op.code || fl_rows(s->q) != 1)
+    if (f->op.code)
+        return set_aside(s, f->op.code, f->op.err.text);
+    if (fl_rows(s->q) != 1)
         return wait_a_round(s);
     struct fl_sender_card *c = &s->cards[s->card_at];
     struct fl_str message = fl_cell(s->q, 0, 2);
@@ -389,9 +414,8 @@ FL_STEP(draw)
     if (!c->is_withdrawn && (c->is_host || !fl_uuid_is_zero(&c->host)))
         return &S_draw_many;
     f->op.code = FL_OK;
-    if (fl_sender_draw(s, c, &err) != FL_OK)
-        return wait_a_round(s);
-    return deliver(s, c);
+    enum fl_code code = fl_sender_draw(s, c, &err);
+    return code ? set_aside(s, code, err.text) : deliver(s, c);
 }
 
 /* ---------------------------------------------------------------- several cards in one message */
@@ -407,8 +431,8 @@ FL_STEP(draw_many)
     return fl_await(f, &S_drawn_many, fl_batch_start(&f->op, &s->batch));
 }
 
-/* They do not fit into one message: a guest has one of its own from now on, to be read from its
- * beginning, and a host's guests each have. */
+/* They do not fit into one message, or one of them cannot be shown: a guest has one of its own from
+ * now on, to be read from its beginning, and a host's guests each have. */
 static fl_next part(struct fl_sender *s, struct fl_sender_card *c)
 {
     begin(s);
@@ -417,7 +441,7 @@ static fl_next part(struct fl_sender *s, struct fl_sender_card *c)
         c->is_host = false;
     } else {
         fl_store_card_part(&s->tx, &c->id);
-        if (c->shown.n) /* in the host's message, which is to be without it */
+        if (c->shown.n && s->batch.count) /* in the host's message, which is to be without it */
             fl_store_outbox_again(&s->tx, &s->batch.items[0].approval, &s->channel->id);
         c->host = (struct fl_uuid){ { 0 } };
         c->message = c->shown = (struct fl_str){ NULL, 0 };
@@ -430,17 +454,17 @@ FL_STEP(drawn_many)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
-    if (f->op.code == FL_TOO_LARGE)
-        return part(s, c);
-    if (f->op.code)
+    if (f->op.code == FL_UNAVAILABLE || f->op.code == FL_NOMEM)
         return wait_a_round(s);
+    if (f->op.code)
+        return part(s, c);
     s->drawn = s->batch.drawn;
     return deliver(s, c);
 }
 
 FL_STEP(parted)
 {
-    return f->op.code ? wait_a_round(sender_of(f)) : &S_draw;
+    return f->op.code ? set_aside(sender_of(f), f->op.code, f->op.err.text) : &S_draw;
 }
 
 FL_STEP(send)
@@ -448,7 +472,7 @@ FL_STEP(send)
     struct fl_sender *s = sender_of(f);
     struct fl_sender_card *c = &s->cards[s->card_at];
     if (f->op.code)
-        return wait_a_round(s);
+        return set_aside(s, f->op.code, f->op.err.text);
     if (s->is_stopping) { /* another looks after the channel, soon: nothing leaves any more */
         begin(s);
         if (!c->message.p)
@@ -609,14 +633,15 @@ FL_STEP(remind)
         s->card_at++;
         return &S_next_card;
     }
-    if (fl_sender_draw_reminder(s, &err) != FL_OK)
-        return wait_a_round(s);
+    enum fl_code code = fl_sender_draw_reminder(s, &err);
+    if (code)
+        return set_aside(s, code, err.text);
     s->send = (struct fl_chat_send){ .channel = s->channel,
                                      .arena = s->arena,
                                      .place = c->place,
                                      .beneath = c->message,
                                      .bytes = s->drawn.bytes };
-    enum fl_code code = s->channel->kind->send_start(&f->op, &s->send);
+    code = s->channel->kind->send_start(&f->op, &s->send);
     if (code == FL_OK)
         return fl_await(f, &S_reminded, FL_OK);
     f->op.code = code;

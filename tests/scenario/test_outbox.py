@@ -110,6 +110,50 @@ def retry_after_is_obeyed(rt):
             assert "rejected" in tg.now(card)["text"]
 
 
+@case(limit=60, **LOCAL)
+def one_damaged_preview_silences_no_channel(rt):
+    """Nor a damaged justification: the card says that it is not what was stored."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        tg.is_down = True
+        damaged = []
+        for column in ("preview", "justification"):
+            damaged.append(house.ask("the one whose %s it is" % column)[1])
+            rt.sql("UPDATE approval SET " + column + " = '\\x00' WHERE approval_id = %s", damaged[-1])
+        call, _ = house.ask("whole")
+        tg.is_down = False
+        card = tg.wait_message(house.ann.id, "line: whole", timeout=30)
+        assert tg.press(house.ann, card, "Approve").startswith("approved")
+        assert text_of(call.wait()) == "appended"
+        settled(house)
+        said = [m for m in tg.messages(house.ann.id) if "does not match its digest" in m["text"]]
+        assert len(said) == 2 and not any("whose" in m["text"] for m in said), said
+        for card in said:
+            assert not tg.button(card, "Approve") and tg.button(card, "Reject"), tg.buttons(card)
+            assert tg.press(house.ann, card, "Reject").startswith("rejected")
+
+
+@case(limit=60, **LOCAL)
+def one_card_that_cannot_be_made_silences_no_channel(rt):
+    """Whatever is wrong with its row: those behind it are told; and it is, once it can be."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        tg.is_down = True
+        _, bad = house.ask("bad")
+        rt.sql("CREATE FUNCTION test_bad() RETURNS trigger LANGUAGE plpgsql AS "
+               "$$BEGIN RAISE EXCEPTION 'not this one'; END$$")
+        try:
+            rt.sql("CREATE TRIGGER bad BEFORE INSERT OR UPDATE ON card_message FOR EACH ROW WHEN "
+                   "(NEW.approval_id = '%s') EXECUTE FUNCTION test_bad()" % bad)
+            house.ask("good")
+            tg.is_down = False
+            tg.wait_message(house.ann.id, "line: good", timeout=30)
+            wait_for("the trouble to be seen", lambda: "not this one" in rt.sql(
+                "SELECT trouble FROM outbox WHERE approval_id = %s", bad)[0]["trouble"])
+        finally:
+            rt.sql("DROP FUNCTION test_bad() CASCADE")
+        house.org.control("PATCH", "/channels/tg", {"is_enabled": True})  # tried at once
+        tg.wait_message(house.ann.id, "line: bad", timeout=30)
+
+
 @case(limit=60, card_retention="1s", **LOCAL)
 def finished_cards_lose_their_arguments(rt):
     with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
