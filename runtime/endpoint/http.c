@@ -416,6 +416,9 @@ static void start_request(struct fl_http_stream *s, struct fl_talk *t)
 {
     FL_ASSERT(t);
     bool is_legacy = t->msg.era == FL_MCP_LEGACY;
+    bool is_first = t->msg.method == FL_MCP_M_INITIALIZE;
+    if (is_first) /* begins a session of its own, whichever was named with it */
+        fl_session_unref(&s->session);
     t->is_isolated = s->is_isolated;
     fl_list_push_back(&s->talks, &t->mine);
     if (is_legacy && s->session && !s->is_numbered) {
@@ -432,7 +435,7 @@ static void start_request(struct fl_http_stream *s, struct fl_talk *t)
         t->mcp_session = fl_bytes(s->session->hash, sizeof s->session->hash);
         t->mcp_stream = fl_str_of(s->sse.name);
     }
-    if (t->msg.method != FL_MCP_M_INITIALIZE) {
+    if (!is_first) {
         fl_talk_start(t);
         return;
     }

@@ -58,6 +58,25 @@ def sessions(rt):
         assert w.delete(session).status == 404
 
 
+@case(limit=60, breaks=True)
+def a_second_initialize_aborts_no_worker_at_its_stop(rt):
+    """Whoever says hello again, with the session that they have, gets another one."""
+    w = Wire(scenario(rt))
+    session = w.initialize()
+    hello = {"protocolVersion": LEGACY, "capabilities": {},
+             "clientInfo": {"name": "wire", "version": "1"}}
+    another = w.legacy("initialize", hello, session).headers["mcp-session-id"]
+    assert another != session
+    for each in (session, another):
+        assert w.legacy("ping", None, each).status == 200
+    assert w.delete(session).status in (200, 204)
+    refused(w.legacy("ping", None, session), 404, -32001)
+    since = rt.log_size()
+    assert rt.stop() == 0
+    assert "assertion failed" not in rt.log(since) and "AddressSanitizer" not in rt.log(since)
+    rt.start()
+
+
 @case()
 def deleting_a_session_ends_its_streams(rt):
     org = scenario(rt)
