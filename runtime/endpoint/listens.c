@@ -5,13 +5,17 @@
 #include "flopinio/base/mem.h"
 #include "runtime/approval/hub.h"
 
+#define AGAIN_MS 1000 /* the row could not be read */
+
 struct fl_watch {
     struct fl_flow flow;
     struct fl_talk *talk;
     struct fl_watch *next;
     struct fl_str *task_id; /* in the listen; struck out (n = 0) when it is not theirs */
     struct fl_look look;
+    struct fl_uuid approval; /* of the last look that succeeded */
     struct fl_hub_wait wait;
+    struct fl_sleep sleep;
     enum fl_approval_state told;
     bool has_told, is_first, is_stopping, is_over;
 };
@@ -19,6 +23,7 @@ struct fl_watch {
 FL_STEP_DECLARE(look);
 FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(wait);
+FL_STEP_DECLARE(again);
 
 static void acknowledge_if_ready(struct fl_talk *t);
 
@@ -65,7 +70,9 @@ FL_STEP(looked)
     struct fl_talk *t = w->talk;
     if (w->is_stopping)
         return fl_end(f);
-    if (w->is_first && f->op.code)
+    if (f->op.code == FL_OK)
+        w->approval = w->look.row.id;
+    else if (w->is_first)
         w->task_id->n = 0; /* dropped from the acknowledgement */
     if (w->is_first) {
         w->is_first = false;
@@ -73,9 +80,21 @@ FL_STEP(looked)
         acknowledge_if_ready(t);
         return w->task_id->n ? &S_wait : fl_end(f);
     }
-    if (f->op.code == FL_OK && w->look.row.state != w->told)
+    if (f->op.code)
+        return f->op.code == FL_NOT_FOUND ? fl_end(f) : &S_again;
+    if (w->look.row.state != w->told)
         tell(w);
-    return f->op.code == FL_OK && fl_state_is_final(w->look.row.state) ? fl_end(f) : &S_wait;
+    return fl_state_is_final(w->look.row.state) ? fl_end(f) : &S_wait;
+}
+
+/* The change that woke it was heard of, and is told to nobody yet. */
+FL_STEP(again)
+{
+    struct fl_watch *w = watch_of(f);
+    if (w->is_stopping)
+        return fl_end(f);
+    return fl_await(f, &S_look,
+                    fl_sleep_start(&f->op, &w->sleep, w->talk->endpoint->core->loop, AGAIN_MS));
 }
 
 FL_STEP(wait)
@@ -85,17 +104,17 @@ FL_STEP(wait)
         return fl_end(f);
     return fl_await(f, &S_look,
                     fl_hub_wait_start(&f->op, &w->wait, w->talk->endpoint->core->hub,
-                                      &w->look.organization, &w->look.row.id));
+                                      &w->talk->principal->organization_id, &w->approval));
 }
 
 FL_STEP(failed)
 {
     struct fl_watch *w = watch_of(f);
-    if (w->is_first) {
-        w->is_first = false;
-        w->task_id->n = 0;
-        acknowledge_if_ready(w->talk);
-    }
+    if (!w->is_first)
+        return &S_again;
+    w->is_first = false;
+    w->task_id->n = 0;
+    acknowledge_if_ready(w->talk);
     return fl_end(f);
 }
 

@@ -502,6 +502,31 @@ def listening_to_tasks(rt):
         assert note["params"]["_meta"][SUBSCRIPTION] == 8, note
 
 
+@case(limit=60)
+def one_failed_look_leaves_no_listener_deaf(rt):
+    """The change was heard of, and its row could not be read at that moment."""
+    org = scenario(rt)
+    w = Wire(org)
+    task = w.modern("tools/call", ONE, caps=TASKS).result["taskId"]
+    approval = org.wait_pending()
+    with w.modern_stream("subscriptions/listen", {"notifications": {"taskIds": [task]}},
+                         caps=TASKS) as stream:
+        assert stream.message()["params"]["notifications"] == {"taskIds": [task]}
+        rt.sql("CREATE FUNCTION test_deaf(id uuid) RETURNS bool LANGUAGE plpgsql AS $$BEGIN "
+               "IF id = '%s' AND position('task_id = $1' in current_query()) > 0 THEN RAISE "
+               "EXCEPTION 'not now'; END IF; RETURN true; END$$" % approval)
+        try:
+            rt.sql("CREATE POLICY test_deaf ON approval AS RESTRICTIVE FOR SELECT USING "
+                   "(test_deaf(approval_id))")
+            assert w.modern("tasks/get", {"taskId": task}, caps=TASKS).error
+            org.ann.reject(approval, "never")
+            time.sleep(0.5)  # it is looked at; if it was not, this shows less
+        finally:
+            rt.sql("DROP FUNCTION test_deaf CASCADE")
+        note = stream.message()
+        assert note["params"]["taskId"] == task and "never" in text_of(note["params"]["result"])
+
+
 # ---------------------------------------------------------------- tasks
 HEAD = {"taskId", "status", "statusMessage", "createdAt", "lastUpdatedAt", "ttlMs",
         "pollIntervalMs", "resultType", "_meta"}
