@@ -30,6 +30,9 @@ struct watch {
     struct fl_retired retired;
     int events, event_at, reader_at;
     struct fl_uuid event_id; /* that reader_at counts for */
+    int64_t done_us;         /* everybody was told of the events up to this one, by time and id. */
+    struct fl_uuid done_id;  /* The channel's cursor is a time: the last of which that is all */
+    int64_t noted_us;        /* what is being noted there */
     int digest_at;
     struct fl_uuid busy; /* who did not take one last; given up, they are tried once a mail */
     int busy_tries;
@@ -93,31 +96,24 @@ FL_STEP(look)
         return rest(w, AGAIN_MS);
     fl_tx_init(&w->tx, w->channel->core->pg, w->arena, &w->channel->organization);
     w->tx.is_read_only = true;
-    w->q_events = fl_store_mail_events(&w->tx, &w->channel->id, w->channel->cursor, EVENTS_MOST);
+    w->q_events =
+        fl_store_mail_events(&w->tx, &w->channel->id, w->done_us, &w->done_id, EVENTS_MOST);
     w->q_readers = fl_store_mail_readers(&w->tx);
     return fl_await(f, &S_looked, fl_tx_submit(&f->op, &w->tx));
 }
 
-/* Columns of fl_store_mail_events: event_id, recorded_at us, kind, subject_id, leaf. The cursor is
- * a time, so that events of one time go together: of a full list the last time may not be whole. */
+/* Columns of fl_store_mail_events: event_id, recorded_at us, kind, subject_id, leaf. The first may
+ * be the one where a mail that was not taken ended it. */
 FL_STEP(looked)
 {
     struct watch *w = watch_of(f);
     if (f->op.code)
         return rest(w, AGAIN_MS);
-    int n = fl_rows(w->q_events);
-    w->events = n;
-    while (n == EVENTS_MOST && w->events > 1 &&
-           fl_cell_int(w->q_events, w->events - 1, 1) == fl_cell_int(w->q_events, n - 1, 1))
-        w->events--;
+    w->events = fl_rows(w->q_events);
     w->event_at = 0;
-    while (w->event_at < w->events) {
-        struct fl_uuid id = fl_cell_uuid(w->q_events, w->event_at, 0);
-        if (fl_uuid_cmp(&id, &w->event_id) == 0)
-            return &S_next_event; /* where a mail that was not taken ended it */
-        w->event_at++;
-    }
-    w->event_at = w->reader_at = 0;
+    struct fl_uuid first = w->events ? fl_cell_uuid(w->q_events, 0, 0) : (struct fl_uuid){ { 0 } };
+    if (fl_uuid_cmp(&first, &w->event_id) != 0)
+        w->reader_at = 0;
     return &S_next_event;
 }
 
@@ -173,11 +169,26 @@ static fl_next tell(struct watch *w, const struct fl_mail_event *e, const struct
     return mail(w, &S_told, r->address, title, &text, tag);
 }
 
+/* Are the events of the time of the last one all done? Those of one time go together, and of a full
+ * list the last time may not be whole. */
+static bool is_whole(const struct watch *w)
+{
+    if (w->event_at < w->events)
+        return fl_cell_int(w->q_events, w->event_at, 1) != w->done_us;
+    return w->events < EVENTS_MOST;
+}
+
 FL_STEP(next_event)
 {
     struct watch *w = watch_of(f);
     if (w->is_stopping)
         return fl_end(f);
+    if (w->done_us > w->channel->cursor && is_whole(w)) {
+        w->noted_us = w->done_us;
+        note(w);
+        fl_store_channel_cursor(&w->note, &w->channel->id, w->noted_us);
+        return fl_await(f, &S_moved, fl_tx_submit(&f->op, &w->note));
+    }
     if (w->event_at == w->events)
         return &S_digest;
     struct fl_mail_event e = event_of(w);
@@ -187,19 +198,18 @@ FL_STEP(next_event)
             return tell(w, &e, &r);
     }
     w->reader_at = 0;
-    int64_t at_us = fl_cell_int(w->q_events, w->event_at++, 1);
-    if (w->event_at < w->events && fl_cell_int(w->q_events, w->event_at, 1) == at_us)
-        return &S_next_event;
-    w->channel->cursor = at_us;
-    note(w);
-    fl_store_channel_cursor(&w->note, &w->channel->id, at_us);
-    return fl_await(f, &S_moved, fl_tx_submit(&f->op, &w->note));
+    w->done_id = fl_cell_uuid(w->q_events, w->event_at, 0);
+    w->done_us = fl_cell_int(w->q_events, w->event_at++, 1);
+    return &S_next_event;
 }
 
 FL_STEP(moved)
 {
     struct watch *w = watch_of(f);
-    return f->op.code ? rest(w, AGAIN_MS) : &S_next_event;
+    if (f->op.code)
+        return rest(w, AGAIN_MS);
+    w->channel->cursor = w->noted_us;
+    return &S_next_event;
 }
 
 /* Is this mail to be tried again, and when? What one address does not take for a while, it does not
@@ -389,6 +399,8 @@ enum fl_code fl_mail_listen_start(struct fl_op *op, struct fl_channel *channel)
         return fl_err_code(&op->err, FL_NOMEM);
     struct fl_str told = fl_json_get_str(channel->facts, "digest");
     w->channel = channel;
+    w->done_us = channel->cursor;
+    memset(w->done_id.b, 0xff, sizeof w->done_id.b);
     snprintf(w->told, sizeof w->told, "%.*s", FL_STR_ARG(told));
     w->op = op;
     fl_tx_clear(&w->tx);

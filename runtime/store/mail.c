@@ -141,10 +141,9 @@ static struct fl_sql sql_events = {
     "SELECT event_id, " US(
         "recorded_at") ", kind, subject_id, leaf FROM audit_event WHERE " HERE
                        " AND kind IN ('identity.linked', 'secret.set', 'credential.created', "
-                       "'credential.revoked') AND recorded_at > "
-                       "greatest(" AT_US(
-                           "$2") ", (SELECT created_at FROM channel WHERE " HERE
-                                 " AND channel_id = $1)) AND recorded_at < (SELECT min(xact_start) "
+                       "'credential.revoked') AND recorded_at > (SELECT created_at FROM channel WHERE " HERE
+                       " AND channel_id = $1) AND recorded_at >= " AT_US("$2") " AND (recorded_at, event_id) > (" AT_US(
+                           "$2") ", $4::uuid) AND recorded_at < (SELECT min(xact_start) "
                                  "- interval '250 milliseconds' FROM pg_stat_activity WHERE datname "
                                  "= current_database()) ORDER BY recorded_at, event_id LIMIT $3",
     0
@@ -268,12 +267,13 @@ void fl_store_mail_sign_out(struct fl_tx *tx, const struct fl_uuid *person)
 }
 
 struct fl_query *fl_store_mail_events(struct fl_tx *tx, const struct fl_uuid *channel,
-                                      int64_t since_us, int most)
+                                      int64_t since_us, const struct fl_uuid *since, int most)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_events);
     fl_bind_uuid(tx, q, channel);
     fl_bind_int(tx, q, since_us);
     fl_bind_int(tx, q, most);
+    fl_bind_uuid(tx, q, since);
     return q;
 }
 

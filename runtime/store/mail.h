@@ -52,11 +52,11 @@ void fl_store_mail_proved(struct fl_tx *tx, struct fl_str session_hash);
 void fl_store_mail_sign_out(struct fl_tx *tx, const struct fl_uuid *person);
 
 /* ---- the watch ---- */
-/* Events that somebody is to be told of, behind `since_us` and not before the channel was made;
- * nothing will ever appear in front of what is listed. Columns: event_id, recorded_at us, kind,
- * subject_id, leaf. */
+/* Events that somebody is to be told of, in the order of their time and id, behind the event
+ * `since` of the time `since_us` and not before the channel was made; nothing will ever appear in
+ * front of what is listed. Columns: event_id, recorded_at us, kind, subject_id, leaf. */
 struct fl_query *fl_store_mail_events(struct fl_tx *tx, const struct fl_uuid *channel,
-                                      int64_t since_us, int most);
+                                      int64_t since_us, const struct fl_uuid *since, int most);
 /* Everybody with a linked address. Columns: person_id, address, name, role, names of the agents
  * that they own, joined with commas. */
 struct fl_query *fl_store_mail_readers(struct fl_tx *tx);

@@ -530,6 +530,35 @@ def notices_and_a_digest_go_to_whom_they_concern(rt):
 
 
 @case(limit=60, **MAIL)
+def of_many_events_at_once_no_notice_is_lost(rt):
+    """A recovery revokes every credential in one transaction: more than a page of one time."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
+        ann = address_of(house.org.ann)
+        smtp.wait_message(ann, "an account was linked to you")
+        before = len(smtp.messages)
+        rt.sql("INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, subject_kind, "
+               "subject_id, leaf) SELECT e.organization_id, CASE WHEN n %% 200 = 0 THEN "
+               "overlay(gen_random_uuid()::text placing CASE n WHEN 0 THEN '0' ELSE 'f' END || "
+               "'0000000' from 1 for 8)::uuid ELSE overlay(gen_random_uuid()::text placing '8' from 1 "
+               "for 1)::uuid END, e.kind, e.actor_kind, e.subject_kind, CASE WHEN n %% 200 = 0 THEN "
+               "e.subject_id ELSE gen_random_uuid() END, e.leaf FROM audit_event e, "
+               "generate_series(0, 400) n WHERE e.organization_id = %s AND e.subject_id = "
+               "(SELECT person_id FROM person WHERE name = %s) AND e.kind = 'identity.linked'",
+               house.org.id, house.org.ann.name)
+        wait_for("a mail of each that is hers", lambda: len(smtp.messages) == before + 3, 30)
+        wait_for("the cursor", lambda: rt.sql(
+            "SELECT 1 FROM channel c WHERE organization_id = %s AND cursor = (SELECT (extract(epoch "
+            "FROM max(recorded_at)) * 1000000)::bigint FROM audit_event e WHERE e.organization_id = "
+            "c.organization_id AND kind = 'identity.linked')", house.org.id))
+        house.org.add_credential()
+        house.org.control("POST", "/people/%s/passphrase" % house.org.ann.name,
+                          {"passphrase": house.org.ann.passphrase})
+        rt.people[house.org.ann.name] = None  # her tokens ended, for whoever shares her
+        smtp.wait_message(ann, "your passphrase was set", before)
+        assert len(smtp.messages) == before + 4, [m.subject for m in smtp.messages[before:]]
+
+
+@case(limit=60, **MAIL)
 def a_test_by_mail_and_an_address_that_is_anothers(rt):
     with Smtp(tls="tls") as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
         org = house.org
