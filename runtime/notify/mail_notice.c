@@ -1,11 +1,16 @@
 /* Notices and digests as text. Names and texts of others are shown, never taken as they are. */
 #include "runtime/notify/mail_notice.h"
 
+#include <stdio.h>
+
+#include "flopinio/base/clock.h"
 #include "flopinio/base/json.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/show.h"
 
-#define SHOWN_MAX 300 /* bytes of a text of others */
+#define SHOWN_MAX     300 /* bytes of a text of others */
+#define DIGEST_WINDOW 360 /* minutes behind its time in which a digest is still sent */
+#define DAY_MINUTES   1440
 
 static void put(struct fl_buf *out, struct fl_str text)
 {
@@ -110,6 +115,22 @@ void fl_mail_notice(struct fl_buf *out, const struct fl_mail_event *e, struct fl
 }
 
 /* ---------------------------------------------------------------- the digest */
+bool fl_mail_is_due(struct fl_mail_day *d, int minute, int64_t now_ms, const char *told)
+{
+    int64_t now = now_ms / 60000;
+    char time[FL_TIME_BYTES], day[sizeof d->day];
+    if (minute < 0)
+        return false;
+    int64_t since = ((now - minute) % DAY_MINUTES + DAY_MINUTES) % DAY_MINUTES;
+    fl_time_format_s((now - since) * 60000, time);
+    snprintf(day, sizeof day, "%.10s", time);
+    if (strcmp(day, d->day) != 0) {
+        *d = (struct fl_mail_day){ .at_ms = (now - since) * 60000 };
+        memcpy(d->day, day, sizeof d->day);
+    }
+    return since < DIGEST_WINDOW && strcmp(day, told) != 0;
+}
+
 bool fl_mail_has_digest(const struct fl_mail_counts *c, enum fl_role role)
 {
     return fl_role_may(role, FL_ACTION_READ_APPROVALS) && (c->pending > 0 || c->unknown > 0);

@@ -29,6 +29,15 @@ void fl_mail_notice(struct fl_buf *out, const struct fl_mail_event *event,
 struct fl_mail_counts {
     int64_t pending, mailed, unknown, expiring;
 };
+/* A day's digest, and how far it went. */
+struct fl_mail_day {
+    int64_t at_ms;       /* its time */
+    char day[16];        /* of its time: one of 23:30 may be sent after midnight */
+    struct fl_uuid done; /* the last of the people, in the order of their ids, who is done with */
+};
+/* Is the digest of this minute of the day (-1: there is none) due, and not the one that was `told`?
+ * A new day begins with the first of them, however far the one before went. */
+bool fl_mail_is_due(struct fl_mail_day *day, int minute, int64_t now_ms, const char *told);
 bool fl_mail_has_digest(const struct fl_mail_counts *counts, enum fl_role role);
 void fl_mail_digest(struct fl_buf *out, const struct fl_mail_counts *counts,
                     struct fl_str organization);

@@ -10,12 +10,10 @@
 #include "runtime/notify/mail_priv.h"
 #include "runtime/store/channel.h"
 
-#define LOOK_MS       2000
-#define AGAIN_MS      10000 /* the mail server does not take them now */
-#define BUSY_TRIES    6     /* of an address that does not take them now; five minutes in all */
-#define EVENTS_MOST   200
-#define DIGEST_WINDOW 360 /* minutes behind its time in which a digest is still sent */
-#define DAY_MINUTES   1440
+#define LOOK_MS     2000
+#define AGAIN_MS    10000 /* the mail server does not take them now */
+#define BUSY_TRIES  6     /* of an address that does not take them now; five minutes in all */
+#define EVENTS_MOST 200
 
 struct watch {
     struct fl_flow flow;
@@ -36,9 +34,8 @@ struct watch {
     int digest_at;
     struct fl_uuid busy; /* who did not take one last; given up, they are tried once a mail */
     int busy_tries;
-    int64_t digest_ms; /* when the digest that is due was */
-    char day[16];      /* of the digest that is due */
-    char told[16];     /* the last one that was sent */
+    struct fl_mail_day day; /* of the digest that is due */
+    char told[16];          /* the last one that was sent */
     int64_t nap_ms;
     bool is_stopping, is_silent;
 };
@@ -248,26 +245,11 @@ FL_STEP(told)
 }
 
 /* ---------------------------------------------------------------- the daily digest */
-/* Is one due? Its day is that of its time: one at 23:30 may be sent after midnight. */
-static bool is_due(struct watch *w)
-{
-    int at = fl_mail_minute(fl_channel_config(w->channel, "digest"));
-    int64_t now = fl_real_ms() / 60000;
-    char time[FL_TIME_BYTES];
-    if (at < 0)
-        return false;
-    int64_t since = ((now - at) % DAY_MINUTES + DAY_MINUTES) % DAY_MINUTES;
-    w->digest_ms = (now - since) * 60000;
-    fl_time_format_s(w->digest_ms, time);
-    snprintf(w->day, sizeof w->day, "%.10s", time);
-    return since < DIGEST_WINDOW && strcmp(w->day, w->told) != 0;
-}
-
 /* Names a digest: of this person and day, of version 7 as theirs, from its time on. */
 static struct fl_uuid digest_id(const struct watch *w, struct fl_uuid person)
 {
     for (int i = 0; i < 6; i++)
-        person.b[i] = (uint8_t)(w->digest_ms >> (40 - 8 * i));
+        person.b[i] = (uint8_t)(w->day.at_ms >> (40 - 8 * i));
     return person;
 }
 
@@ -277,7 +259,8 @@ FL_STEP(digest)
     f->op.code = FL_OK;
     if (w->is_stopping)
         return fl_end(f);
-    if (!is_due(w))
+    int minute = fl_mail_minute(fl_channel_config(w->channel, "digest"));
+    if (!fl_mail_is_due(&w->day, minute, fl_real_ms(), w->told))
         return rest(w, LOOK_MS);
     forget_round(w);
     w->arena = fl_arena_new(4096);
@@ -292,11 +275,12 @@ FL_STEP(digest)
 FL_STEP(counted)
 {
     struct watch *w = watch_of(f);
+    w->digest_at = 0;
     return f->op.code ? rest(w, AGAIN_MS) : &S_next_digest;
 }
 
 /* Columns of fl_store_mail_digest: person_id, address, name, role, pending, mailed, unknown,
- * expiring. Sorted by person: digest_at goes on where a server that was away ended it. */
+ * expiring. Sorted by person: it goes on behind where a server that was away ended it. */
 FL_STEP(next_digest)
 {
     struct watch *w = watch_of(f);
@@ -309,16 +293,16 @@ FL_STEP(next_digest)
                                          fl_cell_int(q, at, 6), fl_cell_int(q, at, 7) };
         struct fl_buf text = FL_BUF_INIT;
         char person[FL_UUID_TEXT];
-        struct fl_uuid id = digest_id(w, fl_cell_uuid(q, at, 0));
-        if (!fl_mail_has_digest(&counts, fl_role_parse(fl_cell(q, at, 3))))
+        struct fl_uuid whose = fl_cell_uuid(q, at, 0), id = digest_id(w, whose);
+        if (fl_uuid_cmp(&whose, &w->day.done) <= 0 ||
+            !fl_mail_has_digest(&counts, fl_role_parse(fl_cell(q, at, 3))))
             continue;
         fl_mail_digest(&text, &counts, w->channel->organization_name);
         const char *tag = fl_arena_strdup(w->arena, fl_uuid_format(&id, person));
         return mail(w, &S_digested, fl_cell(q, at, 1), "What waits today", &text, tag);
     }
-    w->digest_at = 0;
-    memcpy(w->told, w->day, sizeof w->told);
-    char *facts = fl_arena_printf(w->arena, "{\"digest\":\"%s\"}", w->day);
+    memcpy(w->told, w->day.day, sizeof w->told);
+    char *facts = fl_arena_printf(w->arena, "{\"digest\":\"%s\"}", w->day.day);
     if (!facts)
         return rest(w, AGAIN_MS);
     note(w);
@@ -334,6 +318,7 @@ FL_STEP(digested)
     if (next)
         return next;
     f->op.code = FL_OK;
+    w->day.done = person;
     w->digest_at++;
     return &S_next_digest;
 }
