@@ -22,6 +22,14 @@
 struct fl_channel_kind;
 struct fl_person_auth;
 
+/* Messages that were posted, the newest of a channel; places and messages as numbers. */
+#define FL_CHANNEL_POSTED 64
+struct fl_channel_posted {
+    int64_t place[FL_CHANNEL_POSTED], message[FL_CHANNEL_POSTED];
+    unsigned count;     /* of all; they take turns in the arrays */
+    unsigned under_way; /* are being posted */
+};
+
 /* One channel as its row says, opened. Made by fl_channel_read, given back by fl_channel_fini. */
 struct fl_channel {
     struct fl_core *core;
@@ -39,7 +47,8 @@ struct fl_channel {
     bool has_stopped; /* set by whoever looks after it: nothing new is begun */
     /* Something changed of what the channel is told; NULL: its kind wants to hear nothing. */
     void (*on_changed)(struct fl_channel *channel);
-    void *own; /* of the kind, while it listens */
+    void *own;                       /* of the kind, while it listens */
+    struct fl_channel_posted posted; /* of kinds with `stray` */
 };
 
 /* Fills `ret`, whose core, http, organization, id, organization_name and public_url the caller has
@@ -310,8 +319,10 @@ struct fl_channel_kind {
      * FL_CONFIG: nothing was posted. */
     enum fl_code (*send_start)(struct fl_op *op, struct fl_chat_send *send);
     /* A send's answer was lost, so that it was sent again: which message may be the first copy?
-     * `at` counts up; false: no more. NULL: it cannot be found, and says so when it is pressed. */
-    bool (*stray)(struct fl_str posted, int at, struct fl_arena *arena, struct fl_str *ret);
+     * `at` counts up; false: no more; p NULL: not this one. NULL: it cannot be found, and says so
+     * when it is pressed. */
+    bool (*stray)(const struct fl_channel *channel, struct fl_str place, struct fl_str posted,
+                  int at, struct fl_arena *arena, struct fl_str *ret);
     /* The same, by looking: FL_OK: those are all. FL_TOO_MANY: go on later (retry_ms). FL_CONFLICT:
      * it cannot be said (no chat is known yet, too much stands there). FL_UNAUTHENTICATED: the
      * secret may not look. Others: not now. NULL: nobody can look there. */

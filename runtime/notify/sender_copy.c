@@ -266,9 +266,10 @@ FL_STEP(next_stray)
     struct fl_str at;
     if (f->op.code || s->is_stopping)
         return go_on(s);
-    while (s->channel->kind->stray(s->stray_from, s->stray_at, s->arena, &at)) {
+    while (s->channel->kind->stray(s->channel, s->cards[s->card_at].place, s->stray_from,
+                                   s->stray_at, s->arena, &at)) {
         s->stray_at++;
-        if (is_card(s, at))
+        if (!at.p || is_card(s, at))
             continue;
         if (!draw_copy(s, at))
             break;

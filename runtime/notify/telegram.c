@@ -128,6 +128,23 @@ static enum fl_code refused(int status, const json_t *answer, int64_t header_ms,
     }
 }
 
+/* Every message that is posted is known by its number, or it is not known which are. */
+static void note_post(const struct fl_bot_call *c, enum fl_code code)
+{
+    struct fl_channel_posted *p = &c->channel->posted;
+    const json_t *message = json_object_get(c->result, "message_id");
+    const json_t *place = json_object_get(json_object_get(c->result, "chat"), "id");
+    p->under_way--;
+    if (code == FL_OK && json_is_integer(message) && json_is_integer(place)) {
+        p->place[p->count % FL_CHANNEL_POSTED] = json_integer_value(place);
+        p->message[p->count % FL_CHANNEL_POSTED] = json_integer_value(message);
+        p->count++;
+    } else if (!c->is_card && (code == FL_OK || code == FL_AMBIGUOUS || code == FL_TIMEOUT ||
+                               code == FL_CANCELLED)) {
+        p->count = 0;
+    }
+}
+
 static void on_called(struct fl_op *http_op)
 {
     struct fl_bot_call *c = FL_CONTAINER(http_op, struct fl_bot_call, http_op);
@@ -143,6 +160,8 @@ static void on_called(struct fl_op *http_op)
             code = refused(c->http.status, answer, c->http.retry_after_ms, &c->retry_ms, &op->err);
         json_decref(answer);
     }
+    if (c->is_post)
+        note_post(c, code);
     fl_op_finish(op, code);
 }
 
@@ -152,7 +171,7 @@ static void cancel_call(struct fl_op *op)
     fl_op_cancel(&c->http_op);
 }
 
-enum fl_code fl_bot_call_start(struct fl_op *op, struct fl_bot_call *c, const struct fl_channel *ch,
+enum fl_code fl_bot_call_start(struct fl_op *op, struct fl_bot_call *c, struct fl_channel *ch,
                                const char *method, struct fl_buf *body, int64_t timeout_ms)
 {
     static const char *const headers[] = { "Content-Type: application/json", NULL };
@@ -181,6 +200,9 @@ enum fl_code fl_bot_call_start(struct fl_op *op, struct fl_bot_call *c, const st
         fl_bot_call_fini(c);
         return code;
     }
+    c->channel = ch;
+    c->is_post = strcmp(method, "sendMessage") == 0;
+    ch->posted.under_way += c->is_post;
     fl_op_start(op, cancel_call, c);
     return FL_OK;
 }
@@ -256,6 +278,7 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
     fl_buf_putc(&body, '}');
     w->send = s;
     w->op.done = on_sent;
+    w->call.is_card = !fl_uuid_is_zero(&s->card);
     enum fl_code code = fl_bot_call_start(&w->op, &w->call, s->channel,
                                           s->message.p ? "editMessageText" : "sendMessage", &body,
                                           FL_TELEGRAM_TIMEOUT_MS);
@@ -270,15 +293,26 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
 }
 
 /* Numbers of a chat's messages go up by one: a copy that was posted just before, if it was, has one
- * of the numbers below. */
-static bool stray(struct fl_str posted, int at, struct fl_arena *arena, struct fl_str *ret)
+ * of the numbers below. It is none of those that were heard of; and what lies below the first of
+ * these, or was posted by another worker, may be anything: a reminder, an alert, a list. */
+static bool stray(const struct fl_channel *ch, struct fl_str place, struct fl_str posted, int at,
+                  struct fl_arena *arena, struct fl_str *ret)
 {
-    long long id;
-    if (at >= STRAYS_MAX || !fl_str_to_i64(posted, &id) || id - at - 1 <= 0)
+    const struct fl_channel_posted *p = &ch->posted;
+    unsigned count = p->count < FL_CHANNEL_POSTED ? p->count : FL_CHANNEL_POSTED;
+    bool is_known = false, has_floor = false;
+    long long id, chat;
+    if (at >= STRAYS_MAX || p->under_way || fl_str_is(fl_channel_config(ch, "mode"), "webhook") ||
+        !fl_str_to_i64(posted, &id) || !fl_str_to_i64(place, &chat))
         return false;
-    char *text = fl_arena_printf(arena, "%lld", id - at - 1);
-    *ret = fl_str_of(text);
-    return text != NULL;
+    id -= at + 1;
+    for (unsigned i = 0; i < count; i++) {
+        is_known |= p->place[i] == chat && p->message[i] == id;
+        has_floor |= p->place[i] == chat && p->message[i] < id;
+    }
+    char *text = is_known || !has_floor ? NULL : fl_arena_printf(arena, "%lld", id);
+    *ret = text ? fl_str_of(text) : (struct fl_str){ NULL, 0 };
+    return has_floor || is_known;
 }
 
 const struct fl_channel_kind fl_channel_telegram = {

@@ -22,18 +22,21 @@ void fl_telegram_text(struct fl_buf *out, struct fl_str head, struct fl_str list
 
 /* One call of the Bot API; zeroed, then started; again after fl_bot_call_fini. */
 struct fl_bot_call {
+    bool is_card; /* in: it posts a card, which has a row that says so */
     struct fl_op *op;
     struct fl_op http_op;
     struct fl_http_call http;
     struct fl_buf url, body;
     json_t *result;   /* out: with FL_OK; freed by fini */
     int64_t retry_ms; /* out: with FL_TOO_MANY */
+    struct fl_channel *channel;
+    bool is_post;
 };
 /* `body` is a JSON object and taken over. Codes as in fl_channel_kind.send_start; FL_CONFLICT:
  * another one takes the events. May be cancelled. */
 enum fl_code fl_bot_call_start(struct fl_op *op, struct fl_bot_call *call,
-                               const struct fl_channel *channel, const char *method,
-                               struct fl_buf *body, int64_t timeout_ms) FL_MUST_CHECK;
+                               struct fl_channel *channel, const char *method, struct fl_buf *body,
+                               int64_t timeout_ms) FL_MUST_CHECK;
 void fl_bot_call_fini(struct fl_bot_call *call);
 
 /* One update: understood, done, answered. */

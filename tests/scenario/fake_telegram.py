@@ -71,6 +71,7 @@ class FakeTelegram:
         self.updates = collections.deque()
         self.next_update = 5000
         self.offsets = []        # what was asked for, each poll
+        self.introductions = []  # how many polls there were before each getMe
         self.answers = {}        # callback query -> what it was answered
         self.webhook = None
         self.poll = 0
@@ -79,6 +80,7 @@ class FakeTelegram:
         # faults
         self.is_down = False     # every call is 502
         self.is_deaf = False     # connections are closed without an answer
+        self.ignored = []        # the paths of those
         self.loses_answers = 0   # so many posts are taken, and their answer is lost
         self.per_chat = None     # posts and edits a second in one chat; more: 429
         self.refuses = {}        # chat -> (code, description)
@@ -95,6 +97,7 @@ class FakeTelegram:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if outer.is_deaf:
+                    outer.ignored.append(self.path)
                     self.close_connection = True
                     return
                 status, answer = outer.handle(self.path, body)
@@ -259,6 +262,7 @@ class FakeTelegram:
         return getattr(self, "do_" + method)(args)
 
     def do_getMe(self, args):
+        self.introductions.append(len(self.offsets))
         return {"id": int(self.token.split(":")[0]), "is_bot": True, "first_name": "Flopinio",
                 "username": self.bot}
 
