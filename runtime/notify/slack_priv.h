@@ -291,7 +291,7 @@ struct fl_slack_lines {
     struct fl_channel *channel;
     void (*wake)(struct fl_slack_lines *lines); /* wants_line, or is idle while it stops */
     struct fl_list all, works;
-    int failures; /* lines in a row that closed, since one was up */
+    int failures; /* lines in a row that ended, since one lived for a while */
     bool wants_line, is_stopping;
 };
 void fl_slack_lines_init(struct fl_slack_lines *lines, struct fl_channel *channel,

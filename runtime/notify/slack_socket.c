@@ -9,12 +9,14 @@
 #include "runtime/notify/slack_priv.h"
 
 #define LEAVE_MS 30000
+#define LIVED_MS 10000 /* one that ended before failed, whoever ended it */
 
 struct line {
     struct fl_dial dial;
     struct fl_list link;
     struct fl_slack_lines *lines;
     struct fl_timer leave;
+    int64_t up_ms;   /* fl_mono_ms of Slack's hello; 0: none came */
     bool is_leaving; /* Slack said that it will close it */
 };
 
@@ -108,6 +110,11 @@ static void on_left(struct fl_timer *timer)
     fl_dial_close(&FL_CONTAINER(timer, struct line, leave)->dial);
 }
 
+static bool has_lived(const struct line *l)
+{
+    return l->up_ms && fl_mono_ms() - l->up_ms >= LIVED_MS;
+}
+
 static void on_text(struct fl_dial *dial, struct fl_str text)
 {
     struct line *l = FL_CONTAINER(dial, struct line, dial);
@@ -116,12 +123,13 @@ static void on_text(struct fl_dial *dial, struct fl_str text)
     struct fl_str type = fl_json_get_str(tree, "type");
     struct fl_str id = fl_json_get_str(tree, "envelope_id");
     if (fl_str_is(type, "hello")) {
-        l->lines->failures = 0;
+        l->up_ms = l->up_ms ? l->up_ms : fl_mono_ms();
         FL_LOG(INFO, "slack_socket_open", FL_KU("org", &l->lines->channel->organization),
                FL_KV("channel", l->lines->channel->name));
     } else if (fl_str_is(type, "disconnect")) {
         if (!l->is_leaving) {
             l->is_leaving = true;
+            l->lines->failures = has_lived(l) ? 0 : l->lines->failures + 1;
             fl_loop_timer(l->lines->channel->core->loop, &l->leave, LEAVE_MS);
             want_line(l->lines);
         }
@@ -137,7 +145,7 @@ static void on_closed(struct fl_dial *dial, const struct fl_err *why)
 {
     struct line *l = FL_CONTAINER(dial, struct line, dial);
     struct fl_slack_lines *lines = l->lines;
-    bool has_other = false;
+    bool has_other = false, is_leaving = l->is_leaving, was_up = has_lived(l);
     if (why->code != FL_CANCELLED && !l->is_leaving)
         FL_LOG(WARN, "slack_socket_closed", FL_KU("org", &lines->channel->organization),
                FL_KV("channel", lines->channel->name), FL_KS("reason", why->text));
@@ -151,7 +159,8 @@ static void on_closed(struct fl_dial *dial, const struct fl_err *why)
         w->line = w->line == l ? NULL : w->line;
     }
     fl_free(l);
-    lines->failures += !has_other;
+    if (!is_leaving)
+        lines->failures = (was_up ? 0 : lines->failures) + !has_other;
     if (!has_other || lines->is_stopping)
         want_line(lines);
 }

@@ -93,6 +93,8 @@ class FakeSlack(App, History):
         self.redirect_urls, self.codes = [], {}  # of the app; code -> [made at, redirect, is it used]
         self.grants = None             # how the next consent changes oauth.v2.access's answer
         self.tickets, self.lines, self.line = set(), [], None
+        self.hangs_up = False    # each line is closed as soon as it is open,
+        self.opened = []         # when they were
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -713,6 +715,7 @@ class FakeSlack(App, History):
         line = Line(self, handler)
         with self.lock:
             self.lines.append(line)
+            self.opened.append(time.monotonic())
         line.run()
 
     def over_socket(self, payload):

@@ -28,6 +28,9 @@ class Line:
     def run(self):
         self.say({"type": "hello", "num_connections": len(self.fake.lines), "debug_info": {},
                   "connection_info": {"app_id": "A0FAKE"}})
+        if self.fake.hangs_up:
+            self.say({"type": "disconnect", "reason": "link_disabled", "debug_info": {}})
+            self.close()
         try:
             while True:
                 a, b = self.handler.rfile.read(2)

@@ -430,6 +430,19 @@ def approve_over_socket_mode(rt):
         assert TOKEN not in log and APP_TOKEN not in log and "ticket" not in log
 
 
+@case(limit=60, **LOCAL)
+def a_line_that_slack_closes_at_once_is_not_opened_at_once(rt):
+    """Socket Mode was switched off, say: Slack would be asked for lines without a pause."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, mode="socket", people=()):
+        line = wait_for("one line", lambda: sl.lines and sl.lines[0])
+        sl.hangs_up = True
+        before = len(sl.opened)
+        line.close()
+        wait_for("three lines", lambda: len(sl.opened) >= before + 3, 30)
+        first, _, third = sl.opened[before:before + 3]
+        assert third - first > 1.5, sl.opened
+
+
 @case(limit=90, **LOCAL)
 def socket_is_refreshed_without_a_gap(rt):
     """Slack announces that it will close a line: the next is there first, and what still comes on the
