@@ -12,6 +12,7 @@
 
 #define ROUND_MS     1000
 #define LEASE_MS     15000
+#define KEPT_MS      14000 /* of it, for whoever has it; then it is given up */
 #define RENEW_MS     4000
 #define LISTEN_AGAIN 1000
 #define OWNERS_MAX   512
@@ -69,6 +70,7 @@ static void end_owner(struct fl_notify_owner *o)
 {
     o->is_ending = true;
     o->channel.has_stopped = true;
+    fl_loop_timer_cancel(o->notify->core->loop, &o->late);
     for (size_t i = 0; i < FL_COUNTOF(o->listeners); i++)
         fl_loop_timer_cancel(o->notify->core->loop, &o->listeners[i].again);
     if (o->sender.is_running)
@@ -98,10 +100,30 @@ static void drop_ended(struct fl_notify *n)
     }
 }
 
+/* Another worker looks after it as soon as the lease has lapsed, whether this one reaches the
+ * database or not. */
+static void on_late(struct fl_timer *timer)
+{
+    struct fl_notify_owner *o = FL_CONTAINER(timer, struct fl_notify_owner, late);
+    if (!o->is_ending)
+        end_owner(o);
+}
+
+/* What was late while the machine was suspended: timers stood still. */
+static void end_late(struct fl_notify *n)
+{
+    FL_LIST_FOREACH (link, &n->owners) {
+        struct fl_notify_owner *o = FL_CONTAINER(link, struct fl_notify_owner, link);
+        if (o->is_open && !o->is_ending && fl_boot_ms() - o->renewed_ms > KEPT_MS)
+            end_owner(o);
+    }
+}
+
 /* ---------------------------------------------------------------- the round */
 FL_STEP(ask)
 {
     struct fl_notify *n = notify_of(f);
+    end_late(n);
     drop_ended(n);
     if (n->is_stopping)
         return fl_end(f);
@@ -132,6 +154,7 @@ static struct fl_notify_owner *add(struct fl_notify *n, const struct fl_uuid *or
         o->listeners[i].op.done = on_listened;
         fl_timer_init(&o->listeners[i].again, listen_again);
     }
+    fl_timer_init(&o->late, on_late);
     fl_list_push_back(&n->owners, &o->link);
     return o;
 }
@@ -153,8 +176,7 @@ static void compare(struct fl_notify *n)
     }
     FL_LIST_FOREACH (link, &n->owners) {
         struct fl_notify_owner *o = FL_CONTAINER(link, struct fl_notify_owner, link);
-        bool is_late = o->is_open && fl_mono_ms() - o->renewed_ms > LEASE_MS - ROUND_MS;
-        if (!o->is_ending && (!o->is_wanted || is_late))
+        if (!o->is_ending && !o->is_wanted)
             end_owner(o);
     }
 }
@@ -181,14 +203,23 @@ FL_STEP(told)
     FL_LIST_FOREACH (link, &n->owners) {
         struct fl_notify_owner *o = FL_CONTAINER(link, struct fl_notify_owner, link);
         char text[FL_UUID_TEXT];
-        if (o->is_ending || (o->is_open && fl_mono_ms() - o->renewed_ms < RENEW_MS))
+        if (o->is_ending || (o->is_open && fl_boot_ms() - o->renewed_ms < RENEW_MS))
             continue;
         char *name = fl_arena_printf(n->arena, FL_CHANNEL_LEASE "%s", fl_uuid_format(&o->id, text));
         n->leased[n->lease_count] = o;
         n->q_leases[n->lease_count++] =
             fl_store_lease(&n->tx, name ? name : "", &n->core->worker, LEASE_MS, false);
     }
+    n->asked_ms = fl_boot_ms();
     return n->lease_count ? fl_await(f, &S_leased, fl_tx_submit(&f->op, &n->tx)) : &S_rest;
+}
+
+/* The lease began behind the question. */
+static void keep(struct fl_notify_owner *o)
+{
+    int64_t left_ms = KEPT_MS - (fl_boot_ms() - o->notify->asked_ms);
+    o->renewed_ms = o->notify->asked_ms;
+    fl_loop_timer(o->notify->core->loop, &o->late, left_ms > 0 ? left_ms : 0);
 }
 
 FL_STEP(leased)
@@ -196,8 +227,10 @@ FL_STEP(leased)
     struct fl_notify *n = notify_of(f);
     for (size_t i = 0; i < n->lease_count; i++) {
         struct fl_notify_owner *o = n->leased[i];
+        if (o->is_ending)
+            continue;
         if (f->op.code == FL_OK && fl_rows(n->q_leases[i]) == 1)
-            o->renewed_ms = fl_mono_ms();
+            keep(o);
         else if (f->op.code == FL_OK || !o->is_open)
             end_owner(o); /* somebody else was first */
     }
@@ -227,6 +260,8 @@ FL_STEP(opened)
     struct fl_notify_owner *o = n->leased[n->opening++];
     struct fl_err err = f->op.err;
     enum fl_code code = f->op.code;
+    if (o->is_ending)
+        return &S_open_next;
     o->channel = (struct fl_channel){ .core = n->core,
                                       .http = n->http,
                                       .organization = o->organization,

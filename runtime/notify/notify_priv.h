@@ -25,7 +25,8 @@ struct fl_notify_owner {
     struct fl_alerts alerts;
     struct fl_notify_listener listeners[2]; /* the kind's listen_start and read_start */
     bool is_open, is_ending, is_wanted;
-    int64_t renewed_ms; /* fl_mono_ms of the last lease */
+    int64_t renewed_ms;   /* fl_boot_ms when the lease was asked for last, and given */
+    struct fl_timer late; /* it is about to lapse */
 };
 
 /* The question whom a change concerns. */
@@ -56,6 +57,7 @@ struct fl_notify {
     struct fl_query **q_leases;
     struct fl_notify_owner **leased;
     size_t lease_count, opening;
+    int64_t asked_ms; /* fl_boot_ms when the leases were asked for */
     struct fl_notify_nudge nudge;
     struct fl_notify_figures figures;
     unsigned round;

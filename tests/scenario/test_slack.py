@@ -1,9 +1,11 @@
 """Deciding in Slack, over signed requests: cards, buttons, modals, commands, who may press them, and
 what stands there afterwards."""
 import atexit
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -17,7 +19,7 @@ from cli import Cli
 from fake_slack import APP_TOKEN, SECRET, TOKEN, FakeSlack, Hooks, sign
 from fake_slack_app import ALL_SCOPES, HISTORY_SCOPES
 from fake_telegram import FakeTelegram
-from harness import Org, wait_for
+from harness import Org, children_of, wait_for
 from mcp_client import text_of
 from slack import OPS, SlackHouse, facts, linked_by_hand
 from test_doctor import doctor
@@ -441,6 +443,25 @@ def a_line_that_slack_closes_at_once_is_not_opened_at_once(rt):
         wait_for("three lines", lambda: len(sl.opened) >= before + 3, 30)
         first, _, third = sl.opened[before:before + 3]
         assert third - first > 1.5, sl.opened
+
+
+@case(limit=120, breaks=True, **LOCAL)
+def a_worker_that_reaches_no_database_takes_no_clicks(rt):
+    """Another may have the channel by then, and what this one acknowledged would be lost."""
+    with FakeSlack() as sl, SlackHouse(rt, sl, mode="socket", people=()):
+        line = wait_for("one line", lambda: sl.lines and sl.lines[0])
+        stopped = [rt.postmaster()] + children_of(rt.postmaster())
+
+        def send(number):
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        send(signal.SIGSTOP)
+        try:
+            wait_for("it to be given up", lambda: line.is_closed, 60)
+        finally:
+            send(signal.SIGCONT)
+        wait_for("another line", lambda: sl.lines, 60)
 
 
 @case(limit=90, **LOCAL)
