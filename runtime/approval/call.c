@@ -409,8 +409,9 @@ FL_STEP(cleared)
         return fl_await(f, &S_doubt,
                         fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
     /* Told that it could not be recorded, the agent asks again: then this one must not run too. */
-    fl_cancel_doubtful(c->core, &c->principal->organization_id, &c->principal->agent_id, &c->row.id,
-                       "its caller was told that it could not be recorded");
+    (c->canary ? fl_cancel_doubtful_canary : fl_cancel_doubtful)(
+        c->core, &c->principal->organization_id, &c->principal->agent_id, &c->row.id,
+        "its caller was told that it could not be recorded");
     return fl_fail_with(f, FL_UNAVAILABLE, "the database was lost while the call was recorded");
 }
 

@@ -34,8 +34,8 @@ FL_STEP(opened)
 static bool is_theirs(const struct fl_cancel *c, const struct fl_approval *row)
 {
     bool is_agents = !fl_uuid_is_zero(&c->only_agent);
-    return !(is_agents && fl_approval_is_canary(row)) &&
-           (!is_agents || fl_uuid_cmp(&c->only_agent, &row->agent_id) == 0) &&
+    return (!is_agents || (fl_approval_is_canary(row) == c->is_canary &&
+                           fl_uuid_cmp(&c->only_agent, &row->agent_id) == 0)) &&
            (fl_uuid_is_zero(&c->only_owner) || fl_uuid_cmp(&c->only_owner, &row->owner_id) == 0);
 }
 
@@ -173,22 +173,13 @@ static void on_tried(struct fl_op *op)
     fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
 }
 
-static void begin(struct fl_core *core, const struct fl_uuid *organization,
-                  const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason,
-                  bool is_in_doubt)
+static void begin(const struct fl_cancel *cancel)
 {
     struct try *t = fl_calloc(1, sizeof *t);
     if (!t)
         return;
     t->op.done = on_tried;
-    t->cancel = (struct fl_cancel){ .core = core,
-                                    .organization = *organization,
-                                    .id = *id,
-                                    .actor = FL_ACTOR_AGENT,
-                                    .actor_id = *agent,
-                                    .only_agent = *agent,
-                                    .reason = reason,
-                                    .is_in_doubt = is_in_doubt };
+    t->cancel = *cancel;
     if (fl_cancel_start(&t->op, &t->cancel) != FL_OK)
         fl_free(t);
 }
@@ -196,11 +187,42 @@ static void begin(struct fl_core *core, const struct fl_uuid *organization,
 void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
                    const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
 {
-    begin(core, organization, agent, id, reason, false);
+    const struct fl_cancel cancel = { .core = core,
+                                      .organization = *organization,
+                                      .id = *id,
+                                      .actor = FL_ACTOR_AGENT,
+                                      .actor_id = *agent,
+                                      .only_agent = *agent,
+                                      .reason = reason };
+    begin(&cancel);
 }
 
 void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization,
                         const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
 {
-    begin(core, organization, agent, id, reason, true);
+    const struct fl_cancel cancel = { .core = core,
+                                      .organization = *organization,
+                                      .id = *id,
+                                      .actor = FL_ACTOR_AGENT,
+                                      .actor_id = *agent,
+                                      .only_agent = *agent,
+                                      .reason = reason,
+                                      .is_in_doubt = true };
+    begin(&cancel);
+}
+
+void fl_cancel_doubtful_canary(struct fl_core *core, const struct fl_uuid *organization,
+                               const struct fl_uuid *agent, const struct fl_uuid *id,
+                               const char *reason)
+{
+    const struct fl_cancel cancel = { .core = core,
+                                      .organization = *organization,
+                                      .id = *id,
+                                      .actor = FL_ACTOR_SYSTEM,
+                                      .actor_id = core->worker,
+                                      .only_agent = *agent,
+                                      .reason = reason,
+                                      .is_in_doubt = true,
+                                      .is_canary = true };
+    begin(&cancel);
 }

@@ -21,6 +21,7 @@ struct fl_cancel {
     const char *reason;
     bool is_in_doubt; /* perhaps its intake is under way: with only_agent; FL_NOT_FOUND is for good
                        */
+    bool is_canary;   /* with only_agent: filed in the agent's name, which cannot take it back */
     /* ---- outputs ---- */
     enum fl_approval_state state; /* after it */
     bool is_cancelled;            /* by this */
@@ -41,5 +42,9 @@ void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
  * can say whether it is there. */
 void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization,
                         const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason);
+/* The same for a canary, by the runtime. */
+void fl_cancel_doubtful_canary(struct fl_core *core, const struct fl_uuid *organization,
+                               const struct fl_uuid *agent, const struct fl_uuid *id,
+                               const char *reason);
 
 #endif

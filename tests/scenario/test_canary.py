@@ -1,8 +1,10 @@
 """Canaries: calls that nobody made, filed like held ones at an unpredictable time of the office hours.
 People are to reject them; whoever approves one, in whatever way, nothing runs, and it is counted."""
+import contextlib
 import datetime
 import json
 import re
+import threading
 
 import psycopg2
 
@@ -16,8 +18,10 @@ from mcp_client import TASKS, McpError, McpHttp, McpWs, text_of
 from nodes import Node
 from slack import SlackHouse
 from test_batch import decisions, verdict
+from test_doubt import INTAKE, answer_lost
 from test_edit import edit
 from test_grants import grant
+from test_recover import database_down
 
 APPEND = "s__append_line"
 TEST = "this was a test"
@@ -370,8 +374,8 @@ def it_comes_in_its_hours_once_on_two_nodes(rt):
         p.due()
         one = org.wait_pending(timeout=30)
         p.taken(one)
-        assert p.next_at() and [e["data"]["by"] for e in org.audit(kind="canary.fired")] == [
-            "the schedule"]
+        (fired,) = wait_for("it to be noted", lambda: org.audit(kind="canary.fired"))
+        assert p.next_at() and fired["data"]["by"] == "the schedule", fired
         (asked,) = org.audit(one, "approval.requested")
         assert asked["actor"]["kind"] == "system", asked
         # While it waits no second one comes, of whatever name; its time is passed over.
@@ -532,3 +536,28 @@ def in_slack_it_is_a_card_like_any_other(rt):
         assert p.total() == (0, 1, 1) and p.of(org.ann) == (0, 1, 1) and p.of(org.bob) == (0, 0, 1)
         assert len(org.audit(two, "canary.missed")) == 1
         wait_for("the metric", lambda: metric(rt, "missed") == missed + 1)
+
+
+@case(limit=90, workers=1)
+def a_canary_in_doubt_was_asked_about_though_it_was_refused(rt):
+    """Whoever fired it is told that it was not filed. It stood before people all the same, counted for
+    whoever did not decide it, and no other one could be filed."""
+    p = Place(rt, hold="100ms")
+    org, said = p.org, []
+    p.set()
+    firing = threading.Thread(target=lambda: said.append(p.admin("POST", "/canaries/wipe/fire", {}, raw=True)))
+    with contextlib.ExitStack() as down:
+        with answer_lost(rt, rt.workers()[0], INTAKE, firing.start, org.rows):
+            one = org.rows()[0]["approval_id"]
+            assert org.state(one) == "pending"
+            down.enter_context(database_down(rt))
+        firing.join(30)
+        assert said and said[0][0] in (409, 503), said
+    org.wait_state(one, "cancelled", timeout=20)
+    assert "told that it could not" in p.never_ran(one, "cancelled")["reason"]
+    (leaf,) = org.audit(one, "approval.cancelled")
+    assert leaf["actor"]["kind"] == "system", leaf
+    assert p.total() == (0, 0, 0) and p.of(org.ann) == (0, 0, 0)
+    two = p.fire()
+    org.ann.reject(two, "no")
+    assert p.total() == (1, 0, 0)
