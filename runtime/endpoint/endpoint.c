@@ -8,6 +8,7 @@
 #include "flopinio/base/utf8.h"
 #include "runtime/approval/hub.h"
 #include "runtime/endpoint/http.h"
+#include "runtime/endpoint/stream_place.h"
 
 #define ANNOUNCE_MS 500
 
@@ -46,6 +47,7 @@ enum fl_code fl_endpoint_new(struct fl_core *core, struct fl_principals *princip
     fl_list_init(&ep->streams);
     fl_list_init(&ep->kept);
     fl_sessions_init(ep);
+    fl_stream_places_init(ep);
     fl_mcp_listens_init(&ep->listens, config->listens_max);
     fl_timer_init(&ep->announce, on_announce);
     enum fl_code code = fl_ws_hub_new(core->loop, &fl_ws_limits_default, &ep->hub, err);
@@ -239,7 +241,8 @@ void fl_endpoint_reload(struct fl_endpoint *ep, int64_t progress_ms, int64_t kee
 bool fl_endpoint_is_idle(const struct fl_endpoint *ep)
 {
     return fl_list_is_empty(&ep->conns) && ep->talk_count == 0 && ep->core->call_count == 0 &&
-           ep->core->run_count == 0 && fl_list_is_empty(&ep->telling);
+           ep->core->run_count == 0 && fl_list_is_empty(&ep->telling) &&
+           fl_stream_places_are_given_back(ep);
 }
 
 void fl_endpoint_free(struct fl_endpoint **endpoint)
@@ -255,6 +258,7 @@ void fl_endpoint_free(struct fl_endpoint **endpoint)
         struct fl_conn *conn = FL_CONTAINER(link, struct fl_conn, link);
         conn->close(conn, "the runtime is stopping");
     }
+    fl_stream_places_free(ep);
     fl_sessions_free(ep);
     fl_buf_fini(&ep->answer);
     fl_free(ep);

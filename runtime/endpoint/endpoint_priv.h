@@ -8,6 +8,14 @@
 #include "runtime/approval/call.h"
 #include "runtime/endpoint/endpoint.h"
 
+/* Places of GET streams (stream_place.c). */
+struct fl_stream_places {
+    struct fl_list waiting, telling; /* fl_stream_place.link: to be given back; being it */
+    struct fl_timer again;           /* armed behind a failure: none is tried before */
+    int64_t again_ms;
+    size_t count, at_once; /* of all; of telling */
+};
+
 struct fl_endpoint {
     struct fl_core *core;
     struct fl_principals *principals;
@@ -22,7 +30,8 @@ struct fl_endpoint {
     struct fl_timer trim_sessions; /* armed while there are such */
     struct fl_list kept;           /* fl_http_stream.kept: ended ones that can be resumed */
     size_t kept_bytes;
-    struct fl_list telling;        /* what rows of sessions are told and nobody waits for */
+    struct fl_list telling; /* what rows of sessions are told and nobody waits for */
+    struct fl_stream_places places;
     struct fl_mcp_listens listens; /* over HTTP */
     size_t talk_count, session_count;
     size_t stdio_strangers;      /* connections of the local socket that have not been let in */
@@ -203,9 +212,8 @@ struct fl_session *fl_session_by_prefix(struct fl_endpoint *endpoint,
                                         const struct fl_uuid *hash_prefix);
 void fl_session_seen(struct fl_session *session);
 /* Told to the row without waiting for it. */
-enum fl_session_news { FL_SESSION_SEEN, FL_SESSION_READY, FL_SESSION_STREAM_GONE };
-void fl_session_tell(struct fl_session *session, enum fl_session_news news,
-                     const struct fl_uuid *worker);
+enum fl_session_news { FL_SESSION_SEEN, FL_SESSION_READY };
+void fl_session_tell(struct fl_session *session, enum fl_session_news news);
 void fl_session_unref(struct fl_session **session);
 void fl_sessions_init(struct fl_endpoint *endpoint);
 void fl_sessions_free(struct fl_endpoint *endpoint);

@@ -3,6 +3,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/endpoint/stream_place.h"
 #include "runtime/io/http_site.h"
 
 FL_STEP_DECLARE(session);
@@ -123,6 +124,7 @@ void fl_stream_end(struct fl_http_stream *s)
 static void release(void *owner)
 {
     struct fl_http_stream *s = owner;
+    fl_stream_place_free(&s->place);
     fl_session_unref(&s->session);
     fl_principal_unref(&s->principal);
     fl_org_unref(&s->org);

@@ -7,19 +7,21 @@
 #include "runtime/endpoint/auth.h"
 
 struct fl_relay;
+struct fl_stream_place;
 
 struct fl_http_stream {
     struct fl_flow flow; /* reading the request: session, organization, message */
     struct fl_endpoint *endpoint;
     struct fl_http_exchange *ex; /* NULL: the connection is gone */
     struct fl_principal *principal;
-    struct fl_session *session; /* legacy; a reference */
-    struct fl_list link;        /* session->streams, or endpoint->streams for GET */
-    struct fl_list kept;        /* endpoint->kept, once it has ended and can be resumed */
-    size_t kept_bytes;          /* then */
-    bool has_left;              /* then: its connection took the whole of it */
-    struct fl_list talks;       /* fl_talk.mine */
-    struct fl_sse_stream sse;   /* legacy: numbered, kept for resuming */
+    struct fl_session *session;    /* legacy; a reference */
+    struct fl_stream_place *place; /* of a GET stream; NULL once it was given back */
+    struct fl_list link;           /* session->streams, or endpoint->streams for GET */
+    struct fl_list kept;           /* endpoint->kept, once it has ended and can be resumed */
+    size_t kept_bytes;             /* then */
+    bool has_left;                 /* then: its connection took the whole of it */
+    struct fl_list talks;          /* fl_talk.mine */
+    struct fl_sse_stream sse;      /* legacy: numbered, kept for resuming */
     struct fl_arena *arena;
     struct fl_str body, session_text;
     struct fl_mcp_headers headers;

@@ -9,6 +9,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/endpoint/stream_place.h"
 #include "runtime/store/approval.h"
 #include "runtime/store/person.h"
 
@@ -58,13 +59,15 @@ static void on_stream_taken(struct fl_op *op)
 {
     struct fl_http_stream *s = FL_CONTAINER(op, struct fl_http_stream, db);
     bool is_taken = op->code == FL_OK && fl_rows(s->q) == 1;
+    bool is_late = s->is_freed || s->endpoint->is_draining; /* the others have been ended */
     end_db(s);
-    if (s->is_freed && is_taken)
-        fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+    if (op->code == FL_AMBIGUOUS || (is_taken && is_late))
+        fl_stream_place_give_back(&s->place);
+    else if (!is_taken)
+        fl_stream_place_free(&s->place);
     if (fl_stream_is_gone(s))
         return;
-    if (is_taken && s->endpoint->is_draining) { /* it was on its way when the others were ended */
-        fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+    if (is_taken && is_late) {
         fl_legacy_refuse(s, 503, "the runtime is stopping");
         return;
     }
@@ -82,8 +85,12 @@ static void on_stream_taken(struct fl_op *op)
 
 void fl_legacy_get_gone(struct fl_http_stream *s)
 {
-    if (s->is_get && s->session && !s->session->is_gone)
-        fl_session_tell(s->session, FL_SESSION_STREAM_GONE, &s->endpoint->core->worker);
+    if (!s->is_get)
+        return; /* it may just be taking it */
+    if (s->session->is_gone)
+        fl_stream_place_free(&s->place);
+    else if (s->place)
+        fl_stream_place_give_back(&s->place);
 }
 
 static enum fl_code submit(struct fl_http_stream *s, void (*done)(struct fl_op *op))
@@ -99,9 +106,14 @@ static enum fl_code submit(struct fl_http_stream *s, void (*done)(struct fl_op *
 
 static void take_stream(struct fl_http_stream *s)
 {
+    s->place = fl_stream_place_new(s->session);
+    if (!s->place) {
+        fl_legacy_refuse(s, 503, "no more streams can be opened now");
+        return;
+    }
     fl_tx_init(&s->tx, s->endpoint->core->pg, s->arena, &s->session->organization_id);
     s->q = fl_store_session_stream(&s->tx, fl_bytes(s->session->hash, sizeof s->session->hash),
-                                   &s->endpoint->core->worker);
+                                   &s->endpoint->core->worker, &s->place->take);
     (void)!submit(s, on_stream_taken);
 }
 
@@ -427,7 +439,7 @@ static void cancel_far(struct fl_http_stream *s, struct fl_str request_id)
 void fl_legacy_notification(struct fl_http_stream *s, const struct fl_mcp_message *msg)
 {
     if (msg->method == FL_MCP_M_INITIALIZED) {
-        fl_session_tell(s->session, FL_SESSION_READY, NULL);
+        fl_session_tell(s->session, FL_SESSION_READY);
         return;
     }
     if (msg->method != FL_MCP_M_CANCELLED || !msg->request_id.p)

@@ -310,8 +310,7 @@ static void on_seen(struct fl_op *op)
     fl_arena_free(&arena);
 }
 
-void fl_session_tell(struct fl_session *session, enum fl_session_news news,
-                     const struct fl_uuid *worker)
+void fl_session_tell(struct fl_session *session, enum fl_session_news news)
 {
     struct fl_arena *arena = fl_arena_new(1024);
     struct seen *s = arena ? FL_ARENA_NEW(arena, struct seen) : NULL;
@@ -323,8 +322,6 @@ void fl_session_tell(struct fl_session *session, enum fl_session_news news,
         fl_tx_init(&s->tx, session->endpoint->core->pg, arena, &session->organization_id);
         if (news == FL_SESSION_READY)
             fl_store_session_ready(&s->tx, hash);
-        else if (news == FL_SESSION_STREAM_GONE)
-            fl_store_session_stream_drop(&s->tx, hash, worker);
         else
             fl_store_session_seen(&s->tx, hash);
         if (fl_tx_submit(&s->op, &s->tx) == FL_OK) {
@@ -341,7 +338,7 @@ void fl_session_seen(struct fl_session *s)
     if (fl_mono_ms() - s->seen_ms < SEEN_MS)
         return;
     s->seen_ms = fl_mono_ms();
-    fl_session_tell(s, FL_SESSION_SEEN, NULL);
+    fl_session_tell(s, FL_SESSION_SEEN);
 }
 
 void fl_sessions_free(struct fl_endpoint *ep)

@@ -93,16 +93,16 @@ static struct fl_sql sql_session_seen = { "session_seen",
                                           0 };
 static struct fl_sql sql_session_stream = {
     "session_stream",
-    "UPDATE mcp_session s SET stream_worker = $2, seen_at = now() WHERE s.organization_id = "
-    "(SELECT org()) AND s.session_hash = $1 AND (s.stream_worker IS NULL OR NOT EXISTS (SELECT 1 "
-    "FROM worker w WHERE w.id = s.stream_worker AND w.seen_at > now() - interval '10 seconds')) "
-    "RETURNING s.session_hash",
+    "UPDATE mcp_session s SET stream_worker = $2, stream_take = $3, seen_at = now() WHERE "
+    "s.organization_id = (SELECT org()) AND s.session_hash = $1 AND (s.stream_worker IS NULL OR "
+    "NOT EXISTS (SELECT 1 FROM worker w WHERE w.id = s.stream_worker AND w.seen_at > now() - "
+    "interval '10 seconds')) RETURNING s.session_hash",
     0
 };
 static struct fl_sql sql_session_drop = { "session_stream_drop",
                                           "UPDATE mcp_session SET stream_worker = NULL WHERE " HERE
                                           " AND session_hash = $1 AND "
-                                          "stream_worker = $2",
+                                          "stream_worker = $2 AND stream_take = $3",
                                           0 };
 static struct fl_sql sql_session_end = { "session_end",
                                          "DELETE FROM mcp_session WHERE " HERE
@@ -230,17 +230,20 @@ void fl_store_session_seen(struct fl_tx *tx, struct fl_str hash)
 }
 
 struct fl_query *fl_store_session_stream(struct fl_tx *tx, struct fl_str hash,
-                                         const struct fl_uuid *worker)
+                                         const struct fl_uuid *worker, const struct fl_uuid *take)
 {
     struct fl_query *q = of_session(tx, &sql_session_stream, hash);
     fl_bind_uuid(tx, q, worker);
+    fl_bind_uuid(tx, q, take);
     return q;
 }
 
 void fl_store_session_stream_drop(struct fl_tx *tx, struct fl_str hash,
-                                  const struct fl_uuid *worker)
+                                  const struct fl_uuid *worker, const struct fl_uuid *take)
 {
-    fl_bind_uuid(tx, of_session(tx, &sql_session_drop, hash), worker);
+    struct fl_query *q = of_session(tx, &sql_session_drop, hash);
+    fl_bind_uuid(tx, q, worker);
+    fl_bind_uuid(tx, q, take);
 }
 
 struct fl_query *fl_store_session_end(struct fl_tx *tx, struct fl_str hash)

@@ -87,11 +87,12 @@ void fl_store_session_create(struct fl_tx *tx, struct fl_str hash, const struct 
                              struct fl_str version, struct fl_str facts_json);
 void fl_store_session_ready(struct fl_tx *tx, struct fl_str hash);
 void fl_store_session_seen(struct fl_tx *tx, struct fl_str hash);
-/* Takes the GET stream for a worker; returns a row, or none if another living worker holds it. */
+/* Takes the GET stream for a worker; returns a row, or none if a living worker holds it. `take`
+ * names this taking: whoever gives it back gives back no other one, however late. */
 struct fl_query *fl_store_session_stream(struct fl_tx *tx, struct fl_str hash,
-                                         const struct fl_uuid *worker);
+                                         const struct fl_uuid *worker, const struct fl_uuid *take);
 void fl_store_session_stream_drop(struct fl_tx *tx, struct fl_str hash,
-                                  const struct fl_uuid *worker);
+                                  const struct fl_uuid *worker, const struct fl_uuid *take);
 struct fl_query *fl_store_session_end(struct fl_tx *tx, struct fl_str hash);
 /* Drops sessions that nobody used for so long. */
 struct fl_query *fl_store_sessions_old(struct fl_tx *tx, int64_t older_ms);

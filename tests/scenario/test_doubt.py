@@ -61,13 +61,13 @@ def stopped_in_its_wait(pid):
 
 
 @contextlib.contextmanager
-def answer_lost(rt, worker, statement, start, is_done):
-    """start() begins something that writes approvals with a statement in which this stands (a sweep
+def answer_lost(rt, worker, statement, start, is_done, table="approval"):
+    """start() begins something that writes the table with a statement in which this stands (a sweep
     may write there too). Yields when it is committed and its answer has not been read; with the end
     of the block the worker looks, and it is too late for it."""
-    with locked(rt, "approval") as release:
+    with locked(rt, table) as release:
         start()
-        waiting_backend(rt, "approval", statement)
+        waiting_backend(rt, table, statement)
         with stopped_in_its_wait(worker):
             since = time.monotonic()
             release()

@@ -10,6 +10,8 @@ import time
 
 from cases import case
 from harness import Org, wait_for
+from test_doubt import answer_lost
+from test_recover import database_down
 from wire import Wire
 
 ONE = dict(workers=1, public_url="https://flopinio.example")
@@ -132,6 +134,49 @@ def a_rolling_restart_kept_the_get_stream_taken(rt):
         assert stream.rest(40) == []
     wait_for("the old worker to go", lambda: not set(rt.workers()) & set(old), 40)
     assert rt.sql("SELECT 1 FROM flopinio.mcp_session WHERE stream_worker IS NOT NULL") == []
+    get_again(w, session)
+
+
+def is_open_at_the_server(rt, port):
+    """The worker has not closed its end of the connection from there yet."""
+    wanted = ":%04X 0100007F:%04X " % (rt.port, port)
+    with open("/proc/net/tcp") as f:
+        return any(wanted in line and line.split()[3] in ("01", "08") for line in f)
+
+
+@case(limit=90, breaks=True, **ONE)
+def a_lost_database_kept_the_get_stream_taken_for_ever(rt):
+    """The stream ends while there is nobody to tell; the worker lives on, and so did its claim."""
+    org = Org(rt, files=False)
+    w = Wire(org)
+    session = w.initialize()
+    stream = w.get(session)
+    assert stream.status == 200
+    port = stream.conn.sock.getsockname()[1]
+    with database_down(rt):
+        stream.cut()
+        wait_for("the worker to see it", lambda: not is_open_at_the_server(rt, port))
+    assert rt.workers()
+    get_again(w, session)
+
+
+@case(limit=90, **ONE)
+def a_get_stream_in_doubt_was_taken_for_ever(rt):
+    """Its place was taken, the answer is lost, the client is told 503: nobody has a stream."""
+    org = Org(rt, files=False)
+    w = Wire(org)
+    session = w.initialize()
+    status = []
+
+    def ask():
+        with w.get(session) as stream:
+            status.append(stream.status)
+    asking = threading.Thread(target=ask)
+    with answer_lost(rt, rt.workers()[0], "stream_take", asking.start, lambda: rt.sql(
+            "SELECT 1 FROM mcp_session WHERE stream_worker IS NOT NULL"), table="mcp_session"):
+        pass
+    asking.join()
+    assert status == [503], status
     get_again(w, session)
 
 
