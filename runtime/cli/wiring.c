@@ -7,7 +7,9 @@
 
 #include "runtime/cli/prepare.h"
 
-#define STRANGERS_BYTES (64 << 20) /* bodies of those that nothing is known of yet */
+/* Of those that nothing is known of yet, at each door: bytes of bodies, and how many at a time. */
+#define STRANGERS_BYTES (32 << 20)
+#define STRANGERS       128
 
 static struct fl_arena *arena_of(struct fl_wiring *w)
 {
@@ -190,7 +192,8 @@ void fl_wiring_site(struct fl_wiring *w, const struct fl_config *c, struct fl_si
     hosts[n] = NULL;
     ret->hosts = hosts;
     ret->origins = origins_of(arena, c);
-    ret->budget.max = STRANGERS_BYTES;
+    ret->strangers_bytes = STRANGERS_BYTES;
+    ret->strangers = STRANGERS;
     ret->proxies = proxies_of(arena, c);
 }
 

@@ -16,7 +16,8 @@
 #include "runtime/store/organization.h"
 #include "runtime/store/person.h"
 
-#define PREFIX "/api/v1"
+#define PREFIX  "/api/v1"
+#define SIGN_IN "sign in with a personal token, or with name and passphrase"
 
 struct fl_api_server {
     struct fl_core *core;
@@ -673,8 +674,7 @@ static void authenticate(struct fl_api *a)
              !read_basic(a, fl_str_trim((struct fl_str){ value.p + 6, value.n - 6 }))) {
         bool is_nomem = fl_mem_failures() != failures;
         fl_api_error(a, is_nomem ? FL_NOMEM : FL_UNAUTHENTICATED, "%s",
-                     is_nomem ? "out of memory"
-                              : "sign in with a personal token, or with name and passphrase");
+                     is_nomem ? "out of memory" : SIGN_IN);
         return;
     }
     a->op = (struct fl_op){ .done = on_authenticated };
@@ -737,6 +737,13 @@ static void handle(struct fl_http_exchange *ex, struct fl_str body, bool is_cont
     authenticate(a);
 }
 
+/* Whoever does not even say who they are has no body read. */
+static void on_head(struct fl_http_exchange *ex)
+{
+    if (!fl_http_header_get(ex, "authorization").n)
+        respond_error(ex, FL_UNAUTHENTICATED, SIGN_IN);
+}
+
 static void on_request(struct fl_http_exchange *ex, struct fl_str body)
 {
     handle(ex, body, false);
@@ -755,9 +762,11 @@ static void on_gone(struct fl_http_exchange *ex)
     }
 }
 
-const struct fl_http_callbacks fl_api_http = {
-    .is_for_anybody = true, .on_request = on_request, .on_gone = on_gone, .on_drained = on_drained
-};
+const struct fl_http_callbacks fl_api_http = { .is_for_anybody = true,
+                                               .on_head = on_head,
+                                               .on_request = on_request,
+                                               .on_gone = on_gone,
+                                               .on_drained = on_drained };
 
 static void on_control_head(struct fl_http_exchange *ex)
 {

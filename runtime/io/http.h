@@ -20,6 +20,7 @@
 #include "flopinio/base/arena.h"
 #include "flopinio/base/buf.h"
 #include "flopinio/base/err.h"
+#include "flopinio/base/list.h"
 #include "flopinio/base/str.h"
 
 #define FL_ADDRESS_TEXT 46 /* INET6_ADDRSTRLEN */
@@ -67,7 +68,8 @@ struct fl_http_exchange {
 
 struct fl_http_callbacks {
     uint64_t body_max; /* bytes of a request's body here; 0: as many as the server takes */
-    /* Nothing is known of the sender before the body is here: it counts in the site's budget until
+    int64_t body_ms;   /* from its head to the end of its body; 0: the server's pace alone */
+    /* Nothing is known of the sender before the body is here: it counts in the route's budget until
      * fl_http_known. */
     bool is_for_anybody;
     void (*on_head)(struct fl_http_exchange *ex);
@@ -100,15 +102,19 @@ void fl_http_pause(struct fl_http_exchange *ex);
 void fl_http_resume(struct fl_http_exchange *ex);
 
 /* What the bodies of senders that nothing is known of may hold together, beside the first
- * FL_HTTP_FREE_BYTES of each, which are always taken: a small request is served while large ones
- * are turned away. 503 and Retry-After for what would pass it. */
+ * FL_HTTP_FREE_BYTES of each, and how many may be on their way at a time. Where another one would
+ * pass that, one that has been on its way for long is answered 503 with Retry-After
+ * (http_budget.c). */
 #define FL_HTTP_FREE_BYTES 16384
 struct fl_http_budget {
     uint64_t max, used;
+    unsigned readers_max, readers;
+    struct fl_list reading; /* the front's; begins empty */
 };
-/* In on_head only. `max`: 0 leaves the server's; over: 413. `budget` is borrowed until on_released;
- * NULL: it does not count. */
-void fl_http_take_body(struct fl_http_exchange *ex, uint64_t max, struct fl_http_budget *budget);
+/* In on_head only. `max`: 0 leaves the server's; over: 413. `within_ms`: 0 leaves the server's
+ * pace; over: 408. `budget` is borrowed until on_released; NULL: it does not count. */
+void fl_http_take_body(struct fl_http_exchange *ex, uint64_t max, int64_t within_ms,
+                       struct fl_http_budget *budget);
 /* The sender is known now: the body does not count any longer. Harmless when it does not. */
 void fl_http_known(struct fl_http_exchange *ex);
 

@@ -28,14 +28,21 @@ static void wait_for(struct fl_http_conn *conn, enum fl_http_wait waits, int64_t
 
 static void watch_body(struct fl_http_conn *conn)
 {
+    int64_t in_ms = limits(conn)->body_window_ms, until_ms = conn->ex->body_until_ms;
+    int64_t left_ms = until_ms ? until_ms - fl_mono_ms() : in_ms;
+    if (left_ms < in_ms)
+        in_ms = left_ms > 0 ? left_ms : 0;
     conn->body_mark = conn->ex->body.bytes;
-    wait_for(conn, FL_HTTP_W_BODY, limits(conn)->body_window_ms);
+    wait_for(conn, FL_HTTP_W_BODY, in_ms);
 }
 
 static void on_body_window(struct fl_http_conn *conn)
 {
     uint64_t came = conn->ex->body.bytes - conn->body_mark;
-    if (came * 1000 >= (uint64_t)limits(conn)->body_bytes_per_s * limits(conn)->body_window_ms)
+    int64_t until_ms = conn->ex->body_until_ms;
+    if (until_ms && fl_mono_ms() >= until_ms)
+        fl_http_reply_error(conn, 408, "the body did not come in time");
+    else if (came * 1000 >= (uint64_t)limits(conn)->body_bytes_per_s * limits(conn)->body_window_ms)
         watch_body(conn);
     else
         fl_http_reply_error(conn, 408, "the body comes too slowly");
@@ -159,6 +166,7 @@ static void on_body_whole(struct fl_http_conn *conn)
     struct exchange *ex = conn->ex;
     conn->waits = FL_HTTP_W_NONE;
     ex->state = FL_HTTP_S_OWED;
+    fl_http_budget_leave(ex);
     conn->server->config.callbacks->on_request(&ex->pub, fl_buf_view(&ex->content));
 }
 
@@ -167,24 +175,6 @@ static void ask_for_body(struct fl_http_conn *conn)
     static const struct fl_str go_on = { "HTTP/1.1 100 Continue\r\n\r\n", 25 };
     conn->ex->head.expects_continue = false;
     fl_stream_write(conn->stream, &go_on, 1);
-}
-
-/* False: there is no room in the budget, which is answered. */
-static bool count_body(struct exchange *ex)
-{
-    static const struct fl_http_header later = { { "Retry-After", 11 }, { "5", 1 } };
-    struct fl_http_budget *b = ex->budget;
-    uint64_t size = ex->body.bytes > FL_HTTP_FREE_BYTES ? ex->body.bytes - FL_HTTP_FREE_BYTES : 0;
-    if (!b || size <= ex->counted)
-        return true;
-    if (size - ex->counted > b->max - b->used) {
-        ex->conn->server->counts.bad_requests++;
-        fl_http_respond_error(&ex->pub, 503, "too many large requests are being read", &later, 1);
-        return false;
-    }
-    b->used += size - ex->counted;
-    ex->counted = size;
-    return true;
 }
 
 /* Reads the body as far as it is here; returns the bytes used. */
@@ -198,7 +188,7 @@ static size_t read_body(struct fl_http_conn *conn, const char *p, size_t n)
         enum fl_http_verdict verdict =
             fl_http_body_read(&ex->body, p + used, n - used, &some, &content);
         used += some;
-        if (!count_body(ex))
+        if (!fl_http_budget_count(ex))
             return n;
         fl_buf_str(&ex->content, content);
         if (ex->content.is_failed) {
@@ -270,6 +260,7 @@ static size_t process(struct fl_http_conn *conn, const char *p, size_t n)
                 on_body_whole(conn);
                 break;
             }
+            fl_http_budget_enter(ex);
             if (ex->head.expects_continue && ex->body.bytes == 0)
                 ask_for_body(conn);
             return used;
@@ -494,22 +485,16 @@ void fl_http_conn_close_idle(struct fl_http_conn *conn)
 }
 
 /* ---- for the endpoint ---- */
-void fl_http_take_body(struct fl_http_exchange *pub, uint64_t max, struct fl_http_budget *budget)
+void fl_http_take_body(struct fl_http_exchange *pub, uint64_t max, int64_t within_ms,
+                       struct fl_http_budget *budget)
 {
     struct exchange *ex = fl_http_exchange_of(pub);
     FL_ASSERT(ex->state == FL_HTTP_S_BODY && ex->conn->is_processing && !ex->budget);
     ex->budget = budget;
+    if (within_ms)
+        ex->body_until_ms = fl_mono_ms() + within_ms;
     if (max && max < ex->body.max_bytes)
         ex->is_body_whole = fl_http_body_init(&ex->body, &ex->head, max) == FL_HTTP_DONE;
-}
-
-void fl_http_known(struct fl_http_exchange *pub)
-{
-    struct exchange *ex = fl_http_exchange_of(pub);
-    if (ex->budget)
-        ex->budget->used -= ex->counted;
-    ex->budget = NULL;
-    ex->counted = 0;
 }
 
 void fl_http_pause(struct fl_http_exchange *pub)

@@ -54,7 +54,9 @@ struct exchange {
     struct fl_http_body body;
     struct fl_buf content;
     struct fl_http_budget *budget; /* where the content counts; NULL: nowhere */
-    uint64_t counted;              /* bytes there */
+    struct fl_list in_budget;      /* budget->reading, while more of it is to come */
+    uint64_t counted, sender;      /* bytes there; whose (http_budget.c) */
+    int64_t body_until_ms;         /* the whole body; 0: no such end */
     bool is_headed;                /* on_head was called: on_released is owed */
     bool is_paused;                /* the body waits for fl_http_resume */
     bool is_body_whole;            /* nothing of this request is left to read */
@@ -96,6 +98,14 @@ void fl_http_conn_last_chance(struct fl_http_conn *conn);
 void fl_http_take(struct fl_http_exchange *ex,
                   void (*take)(void *taker, struct fl_stream *stream, struct fl_str rest),
                   void *taker);
+
+/* ---- http_budget.c ---- */
+/* What came of the body counts; false: there is no room, which is answered. */
+bool fl_http_budget_count(struct exchange *ex);
+/* More of it is to come. Harmless when that was said, and for one that does not count. */
+void fl_http_budget_enter(struct exchange *ex);
+/* It is whole. */
+void fl_http_budget_leave(struct exchange *ex);
 
 /* ---- http_reply.c ---- */
 /* Answers instead of the endpoint, with or without a valid head, and closes. Says nothing when a

@@ -8,7 +8,9 @@ void fl_site_add(struct fl_site *site, const char *path, bool is_prefix,
                  const struct fl_http_callbacks *callbacks, void *user)
 {
     FL_ASSERT(site->count < FL_SITE_ROUTES);
-    site->routes[site->count++] = (struct fl_site_route){ path, is_prefix, callbacks, user };
+    struct fl_site_route *route = &site->routes[site->count++];
+    *route = (struct fl_site_route){ path, is_prefix, callbacks, user, { 0 } };
+    fl_list_init(&route->budget.reading);
 }
 
 void *fl_site_user(const struct fl_http_exchange *ex)
@@ -105,8 +107,11 @@ static void on_head(struct fl_http_exchange *ex)
         return;
     }
     ex->server_user = route;
-    fl_http_take_body(ex, route->callbacks->body_max,
-                      route->callbacks->is_for_anybody && !site->is_local ? &site->budget : NULL);
+    const struct fl_http_callbacks *callbacks = route->callbacks;
+    route->budget.max = site->strangers_bytes;
+    route->budget.readers_max = site->strangers;
+    fl_http_take_body(ex, callbacks->body_max, callbacks->body_ms,
+                      callbacks->is_for_anybody && !site->is_local ? &route->budget : NULL);
     if (route->callbacks->on_head)
         route->callbacks->on_head(ex);
 }

@@ -12,6 +12,7 @@ struct fl_site_route {
     bool is_prefix;
     const struct fl_http_callbacks *callbacks;
     void *user;
+    struct fl_http_budget budget; /* of its own, so that none is closed at another's door */
 };
 
 struct fl_site {
@@ -22,8 +23,10 @@ struct fl_site {
     const char *const *hosts;
     const char *const *origins;     /* "https://app.example.com"; NULL-terminated */
     struct fl_http_proxies proxies; /* whose word about their clients is taken */
-    struct fl_http_budget budget;   /* for the bodies of those that nothing is known of */
-    bool is_local;                  /* a unix socket: no Host to check, nobody to count */
+    uint64_t strangers_bytes;       /* of the bodies at each route of those that nothing is known
+                                       of, and how many may be on their way at a time */
+    unsigned strangers;
+    bool is_local; /* a unix socket: no Host to check, nobody to count */
 };
 
 /* The callbacks for fl_http_server_config, whose `user` is the site. */

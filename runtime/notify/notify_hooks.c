@@ -7,6 +7,7 @@
 #include "runtime/notify/notify_priv.h"
 #include "runtime/store/channel.h"
 
+#define BODY_MS   5000 /* Slack waits 3 s for the answer; both send at once */
 #define FORGED_MS 1000
 #define ONCE_MS   INT64_C(600000) /* twice the age at which a signed request is refused */
 
@@ -239,6 +240,8 @@ static void on_gone(struct fl_http_exchange *ex)
     ex->user = NULL;
 }
 
-const struct fl_http_callbacks fl_notify_hooks = {
-    .body_max = 1 << 20, .is_for_anybody = true, .on_request = on_request, .on_gone = on_gone
-};
+const struct fl_http_callbacks fl_notify_hooks = { .body_max = 1 << 20,
+                                                   .body_ms = BODY_MS,
+                                                   .is_for_anybody = true,
+                                                   .on_request = on_request,
+                                                   .on_gone = on_gone };

@@ -172,7 +172,7 @@ def a_get_stream_in_doubt_was_taken_for_ever(rt):
         with w.get(session) as stream:
             status.append(stream.status)
     asking = threading.Thread(target=ask)
-    with answer_lost(rt, rt.workers()[0], "stream_take", asking.start, lambda: rt.sql(
+    with answer_lost(rt, rt.workers()[0], "SET stream_worker", asking.start, lambda: rt.sql(
             "SELECT 1 FROM mcp_session WHERE stream_worker IS NOT NULL"), table="mcp_session"):
         pass
     asking.join()
@@ -230,11 +230,23 @@ def challenges_say_what_is_there(rt):
 
 
 # ---------------------------------------------------------------- bodies of strangers
-def stranger(rt, path, length):
+def stranger(rt, path, length, piece=b"", **headers):
+    """Of the /api nobody hears a word of it who does not say who they are: this one lies."""
+    if path.startswith("/api"):
+        headers.setdefault("Authorization", "Bearer flp_nobody")
     s = socket.create_connection(("127.0.0.1", rt.port), 20)
-    s.sendall(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
-              % (path.encode(), length))
+    s.sendall(b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %d\r\n\r\n" % (
+        path.encode(), b"".join(b"%s: %s\r\n" % (k.replace("_", "-").encode(), v.encode())
+                               for k, v in headers.items()), length))
+    try:
+        s.sendall(piece)
+    except OSError:
+        pass  # answered, and not read on
     return s
+
+
+def status_of(s):
+    return int((answer_of(s).split() or [0, 0])[1])
 
 
 def b64(text):
@@ -263,15 +275,10 @@ def strangers_bodies_filled_a_worker(rt):
     crowd = []
     piece = b" " * (4 * MB - 1)
     for _ in range(20):
-        s = stranger(rt, "/api/v1/orgs", 4 * MB)
-        try:
-            s.sendall(piece)
-        except OSError:
-            pass  # answered, and not read on
-        crowd.append(s)
+        crowd.append(stranger(rt, "/api/v1/orgs", 4 * MB, piece))
     org = Org(rt, files=False)  # small requests of anybody are served meanwhile
     assert gauge(rt, "allocated_memory_bytes") < 200 * MB
-    # Whichever came last; a slow machine waits for others too long, too: 408.
+    # Whoever took longest; a slow machine waits for others too long, too: 408.
     said = [answer_of(s) for s in select.select(crowd, [], [], 20)[0]]
     assert any(b" 503 " in a.split(b"\r\n")[0] and b"Retry-After:" in a for a in said), said
     assert all(not a or b" 503 " in a or b" 408 " in a for a in said), said
@@ -279,11 +286,67 @@ def strangers_bodies_filled_a_worker(rt):
         s.close()
     # There is room again; and what a stranger says is not even read.
     def room():
-        with stranger(rt, "/api/v1/orgs", 4 * MB) as s:
-            s.sendall(piece + b"{")
-            return b" 401 " in answer_of(s).split(b"\r\n")[0]
+        with stranger(rt, "/api/v1/orgs", 4 * MB, piece + b"{") as s:
+            return status_of(s) == 401
     wait_for("room", room, 20)
     org.adam.rest("GET", "/me")
+
+
+HOOK = "/hooks/slack/acme/ops"
+CARD = b"x" * 100000  # as much as a click on a large card brings
+
+
+def hook(rt):
+    """What a chat sends comes at once; it is read before anybody can say whether it is genuine: 401."""
+    with stranger(rt, HOOK, len(CARD), CARD) as s:
+        return status_of(s)
+
+
+@case(limit=90, **ONE)
+def slow_strangers_at_the_api_closed_the_door_for_chats(rt):
+    """16 of them had the budget of all doors."""
+    with stranger(rt, "/api/v1/orgs", 4 * MB, Authorization="") as s:
+        assert status_of(s) == 401
+    s = socket.create_connection(("127.0.0.1", rt.port), 20)
+    with s:
+        s.sendall(b"POST /api/v1/orgs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4194304\r\n\r\n")
+        assert status_of(s) == 401  # nothing of the body was sent
+    crowd = [stranger(rt, "/api/v1/orgs", 4 * MB, b" " * (4 * MB - 1)) for _ in range(18)]
+    assert hook(rt) == 401
+    for s in crowd:
+        s.close()
+
+
+@case(limit=120, **ONE)
+def slow_strangers_at_their_own_door_kept_chats_out(rt):
+    """Bytes first, then places: who has taken longest goes, and nobody has more than some seconds."""
+    crowd = [stranger(rt, HOOK, MB, b" " * (MB - 1)) for _ in range(72)]
+    # Seven of these are too many for 64 MiB, which was the room of all doors.
+    wait_for("those over the limit to be told", lambda: len(select.select(crowd, [], [], 0)[0]) >= 7, 20)
+    assert hook(rt) == 401
+    crowd += [stranger(rt, HOOK, 1000, b" ") for _ in range(400)]
+    assert hook(rt) == 401
+    began = time.monotonic()
+    said = [status_of(s) for s in crowd]
+    assert set(said) <= {503, 408, 0} and {503, 408} <= set(said), sorted(set(said))
+    assert time.monotonic() - began < 40  # each of them waits 20 s for an answer that never comes
+    for s in crowd:
+        s.close()
+    assert hook(rt) == 401
+
+
+@case(limit=90, trusted_proxies="127.0.0.1", **ONE)
+def a_flood_from_one_address_pushed_a_slow_sender_out(rt):
+    """Its first bytes are older than all of the flood's; but the address that has most makes room."""
+    def at(address, length, piece):
+        return stranger(rt, "/api/v1/orgs", length, piece, X_Forwarded_For=address)
+    honest = at("198.51.100.7", 40000, b" " * 30000)
+    crowd = [at("203.0.113.9", 1000, b" ") for _ in range(400)]
+    crowd += [at("2001:db8:1:2::%x" % i, 1000, b" ") for i in range(1, 300)]  # one host's, all of them
+    honest.sendall(b" " * 10000)
+    assert status_of(honest) == 401
+    for s in crowd + [honest]:
+        s.close()
 
 
 @case(limit=60, **ONE)
