@@ -112,7 +112,7 @@ struct fl_call {
     struct fl_post start;
     int64_t started_us;
     size_t budget;
-    unsigned tries;
+    unsigned tries, twin_looks;
     enum fl_call_leave leave;
     bool has_texts, is_hold_over, is_observer, is_held_here, is_over, is_freed;
     bool has_host_call, is_deep; /* `host_call`, and what stands behind `event`, is in use */

@@ -159,6 +159,8 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .canary_id = c->canary ? c->canary->id : (struct fl_uuid){ { 0 } },
         .revision = c->org->revision,
     };
+    if (!c->canary && c->twin_looks < FL_CALL_TWIN_LOOKS)
+        row->seeker = c->core->worker;
     if (is_task)
         row->task_id = fl_frozen_task_id(c->arena);
     else

@@ -4,7 +4,10 @@
 
 #include "runtime/approval/call.h"
 
-#define FL_CALL_TRIES 5
+#define FL_CALL_TRIES      5
+/* How often an intake looks whether a call like it, which another worker has, has lost its worker:
+ * PostgreSQL takes a moment to see a worker's death, and its agent may be back before. */
+#define FL_CALL_TWIN_LOOKS 6
 
 static inline struct fl_call *fl_call_of(struct fl_flow *f)
 {

@@ -23,7 +23,7 @@
 #include "flopinio/base/op.h"
 #include "runtime/io/loop.h"
 
-#define FL_SQL_PARAMS 53
+#define FL_SQL_PARAMS 54
 #define FL_PG_OLDEST  15 /* major versions of PostgreSQL */
 #define FL_PG_NEWEST  17
 

@@ -66,6 +66,7 @@ static inline bool fl_approval_is_canary(const struct fl_approval *row)
 struct fl_approval_new {
     struct fl_uuid organization, id, agent_id, credential_id, owner_id, server_id, holder;
     struct fl_uuid retry_of; /* zero, or the one that did not happen; never taken for a repeat */
+    struct fl_uuid seeker;   /* the worker that wants to be told of a twin instead; zero: none */
     struct fl_str agent, owner, server; /* names, for stops */
     const char *kind;
     enum fl_approval_state state; /* PENDING or APPROVED */
@@ -100,6 +101,7 @@ enum fl_intake_result {
     FL_INTAKE_TOOL_CHANGED,  /* the pin is not what was evaluated, or the tool is quarantined */
     FL_INTAKE_AGENT_REFUSED, /* frozen, revoked, credential gone, owner not active */
     FL_INTAKE_STOPPED,       /* `stop_reason` says why */
+    FL_INTAKE_TWIN,          /* another worker holds a call like it, and is not known to be dead */
     FL_INTAKE_GRANT_OVER,    /* the grant is used up, revoked or over */
     FL_INTAKE_TOO_MANY       /* pending_max reached */
 };

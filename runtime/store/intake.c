@@ -73,12 +73,13 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
     X(44, actor_id, uuid, &a->actor_id)                                                            \
     X(45, subject_kind, text, fl_str_of(a->subject_kind))                                          \
     X(46, subject_id, uuid, &a->subject_id)                                                        \
-    X(47, leaf, bytea, a->leaf)
-/* And of one alone: what a person had done again ($48) or changed ($51, $52) repeats nothing; a
- * grant ($49) was found at that revision ($50). A canary ($53) repeats nothing by its fingerprint.
+    X(47, leaf, bytea, a->leaf)                                                                    \
+    X(48, seeker, uuid, &r->seeker)
+/* And of one alone: what a person had done again ($49) or changed ($52, $53) repeats nothing; a
+ * grant ($50) was found at that revision ($51). A canary ($54) repeats nothing by its fingerprint.
  */
-#define IS_NEW      "($48::uuid IS NULL AND $51::uuid IS NULL)"
-#define IS_IN_FORCE " AND ($49::uuid IS NULL OR o.revision = $50::bigint)"
+#define IS_NEW      "($49::uuid IS NULL AND $52::uuid IS NULL)"
+#define IS_IN_FORCE " AND ($50::uuid IS NULL OR o.revision = $51::bigint)"
 
 #define FROM_ONE(n, name, type, value)  ", $" #n "::" #type " AS " #name
 #define FROM_MANY(n, name, type, value) ", ($" #n "::" #type "[])[u.i::int] AS " #name
@@ -86,15 +87,17 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
 #define LIKE_IT                                                                                    \
     "(SELECT 1 FROM approval e WHERE e.organization_id = $1 AND e.agent_id = r.agent_id AND "      \
     "e.fingerprint = r.fingerprint AND "
+#define IS_OPEN "e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown')"
 /* Is there one that may answer for a call like it? Each kind by an index of its own; which one
  * does, if any, is found out then. A task is not: its own client comes for it. */
 #define CANDIDATES                                                                                 \
-    LIKE_IT "e.state IN ('pending', 'approved', 'claimed', 'dispatched', 'unknown') AND "          \
-            "(e.wait_mode <> 'task' OR e.retry_of IS NOT NULL)) UNION ALL " LIKE_IT                \
-            "e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > "    \
-            "now() - interval '24 hours') UNION ALL " LIKE_IT                                      \
-            "e.state = 'rejected' AND e.decided_at > now() - interval '15 minutes' AND "           \
-            "e.edited_to IS NULL) UNION ALL " LIKE_IT "e.edited_to IS NOT NULL)"
+    LIKE_IT IS_OPEN                                                                                \
+        " AND "                                                                                    \
+        "(e.wait_mode <> 'task' OR e.retry_of IS NOT NULL)) UNION ALL " LIKE_IT                    \
+        "e.state IN ('succeeded', 'failed') AND e.delivered_at IS NULL AND e.settled_at > "        \
+        "now() - interval '24 hours') UNION ALL " LIKE_IT                                          \
+        "e.state = 'rejected' AND e.decided_at > now() - interval '15 minutes' AND "               \
+        "e.edited_to IS NULL) UNION ALL " LIKE_IT "e.edited_to IS NOT NULL)"
 
 /* What holds for each row. Only scalar subqueries, each by an index and of few rows: none of them
  * can become a scan of the table. How often it was asked is counted up to a hundred. */
@@ -126,14 +129,16 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
     "coalesce(k.approval_id, CASE WHEN r.idempotency_key IS NULL AND " is_new " THEN (SELECT "     \
     "approval_repeated($1, r.agent_id, r.fingerprint, r.definition_digest, r.policy_version) "     \
     "FROM (" CANDIDATES ") c LIMIT 1) END) AS earlier, "                                           \
-    "coalesce(k.is_other, false) AS is_other "                                                     \
+    "coalesce(k.is_other, false) AS is_other, "                                                    \
+    "r.seeker IS NOT NULL AND r.idempotency_key IS NULL AND EXISTS " LIKE_IT IS_OPEN               \
+    " AND e.wait_mode = 'held' AND e.holder <> r.seeker) AS is_twin "                              \
     "FROM r CROSS JOIN organization o LEFT JOIN LATERAL (SELECT e.approval_id, e.fingerprint <> "  \
     "r.fingerprint AS is_other FROM approval e WHERE e.organization_id = $1 AND e.agent_id = "     \
     "r.agent_id AND e.idempotency_key = r.idempotency_key LIMIT 1) k ON " is_new                   \
     " WHERE o.organization_id = $1), "
 #define GOES                                                                                       \
     "f.is_same_policy AND f.is_same_tool AND f.is_agent_fine AND f.stop_reason IS NULL AND "       \
-    "f.has_room AND f.earlier IS NULL"
+    "f.has_room AND f.earlier IS NULL AND NOT f.is_twin"
 #define EXPIRES "now() + " SPAN("f.expires_ms")
 
 #define MADE(columns, values)                                                                      \
@@ -157,7 +162,7 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
     "f.actor_id, f.subject_kind, f.subject_id, f.leaf FROM facts f "
 #define TOLD                                                                                       \
     "f.i, f.is_same_policy, f.is_same_tool, f.is_agent_fine, f.stop_reason, f.has_room, f.asked, " \
-    "f.earlier, f.is_other, "
+    "f.earlier, f.is_other, f.is_twin, "
 
 static struct fl_sql sql_many = {
     "approval_intakes",
@@ -178,15 +183,15 @@ static struct fl_sql sql_one = {
     "WITH r AS MATERIALIZED (SELECT 1 AS i" ROW(FROM_ONE) "), " FACTS(
         IS_NEW,
         IS_IN_FORCE) "used AS (UPDATE call_grant u SET used = u.used + 1 FROM facts f WHERE u.organization_id = $1 "
-                     "AND u.grant_id = $49 AND u.revoked_at IS NULL AND u.expires_at > clock_timestamp() AND u.used "
+                     "AND u.grant_id = $50 AND u.revoked_at IS NULL AND u.expires_at > clock_timestamp() AND u.used "
                      "< u.uses AND " GOES
                      " RETURNING u.person_id, u.has_second_factor, u.expires_at), "
                      "made AS (" MADE(
                          ", retry_of, grant_id, edit_of, editor_id, canary_id, decided_by",
                          "least(" EXPIRES
-                         ", (SELECT u.expires_at FROM used u)), $48::uuid, $49::uuid, "
-                         "$51::uuid, $52::uuid, $53::uuid, (SELECT p.name FROM used u JOIN person p USING "
-                         "(person_id))") " AND ($49::uuid IS NULL OR EXISTS (SELECT 1 FROM used)) RETURNING owner_id, created_at, "
+                         ", (SELECT u.expires_at FROM used u)), $49::uuid, $50::uuid, "
+                         "$52::uuid, $53::uuid, $54::uuid, (SELECT p.name FROM used u JOIN person p USING "
+                         "(person_id))") " AND ($50::uuid IS NULL OR EXISTS (SELECT 1 FROM used)) RETURNING owner_id, created_at, "
                                          "expires_at), "
                                          "voted AS (INSERT INTO vote (organization_id, approval_id, person_id, verdict, via, "
                                          "has_second_factor, is_owner) SELECT $1, $3, u.person_id, 'approve', 'grant', "
@@ -194,7 +199,7 @@ static struct fl_sql sql_one = {
                                          "noted AS (" NOTED "WHERE EXISTS (SELECT 1 FROM made)) "
                                          "SELECT " TOLD
                                          "(SELECT " MS("m.created_at") " FROM made m), (SELECT " MS(
-                                             "m.expires_at") " FROM made m), $49::uuid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM used) FROM facts f",
+                                             "m.expires_at") " FROM made m), $50::uuid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM used) FROM facts f",
     0
 };
 
@@ -281,9 +286,9 @@ struct fl_query *fl_store_approval_intake(struct fl_tx *tx, const struct fl_appr
 {
     struct fl_query *q = begin(tx, &sql_one, r);
     ROW(BIND_ONE)
-    fl_bind_uuid(tx, q, &r->retry_of); /* 48 */
-    fl_bind_uuid(tx, q, &r->grant_id);
-    fl_bind_int(tx, q, (int64_t)r->revision); /* 50 */
+    fl_bind_uuid(tx, q, &r->retry_of); /* 49 */
+    fl_bind_uuid(tx, q, &r->grant_id); /* 50 */
+    fl_bind_int(tx, q, (int64_t)r->revision);
     fl_bind_uuid(tx, q, &r->edit_of);
     fl_bind_uuid(tx, q, &r->editor_id);
     fl_bind_uuid(tx, q, &r->canary_id);
@@ -313,10 +318,10 @@ void fl_store_approval_intake_read(const struct fl_query *q, size_t at, struct f
     if (row < 0)
         return;
     ret->asked_count = fl_cell_int(q, row, 6);
-    if (!fl_cell_is_null(q, row, 9)) {
+    if (!fl_cell_is_null(q, row, 10)) {
         ret->result = FL_INTAKE_CREATED;
-        ret->created_at_ms = fl_cell_int(q, row, 9);
-        ret->expires_at_ms = fl_cell_int(q, row, 10);
+        ret->created_at_ms = fl_cell_int(q, row, 10);
+        ret->expires_at_ms = fl_cell_int(q, row, 11);
     } else if (!fl_cell_bool(q, row, 3)) {
         ret->result = FL_INTAKE_AGENT_REFUSED;
     } else if (!fl_cell_is_null(q, row, 4)) {
@@ -330,7 +335,9 @@ void fl_store_approval_intake_read(const struct fl_query *q, size_t at, struct f
         ret->result = FL_INTAKE_TOOL_CHANGED;
     } else if (!fl_cell_bool(q, row, 1)) {
         ret->result = FL_INTAKE_POLICY_MOVED;
-    } else if (fl_cell_bool(q, row, 11)) {
+    } else if (fl_cell_bool(q, row, 9) && fl_cell_bool(q, row, 5)) {
+        ret->result = FL_INTAKE_TWIN;
+    } else if (fl_cell_bool(q, row, 12)) {
         ret->result = FL_INTAKE_GRANT_OVER;
     } else {
         ret->result = FL_INTAKE_TOO_MANY;

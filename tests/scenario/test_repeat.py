@@ -1,8 +1,12 @@
 """Repeats (design: section 5): the same call again attaches, collects, or is answered from the
 record; it never acts a second time by accident."""
+import contextlib
+import time
+
 from cases import case
 from harness import Org, wait_for
 from mcp_client import TASKS, McpError, McpHttp, McpWs, text_of
+from test_doubt import INTAKE, stopped_in_its_wait
 
 APPEND = "s__append_line"
 KEY = "dev.flopinio/idempotencyKey"
@@ -61,6 +65,70 @@ def two_live_identical_calls_are_two_approvals(rt):
         wait_for("one answer", lambda: sum(c.is_done() for c in calls) == 1)
         assert org.effects() == ["twice"]
         org.ann.approve(two)
+        assert [text_of(c.wait()) for c in calls] == ["appended"] * 2
+    assert org.effects() == ["twice"] * 2
+
+
+def other_worker(rt, org, worker):
+    """A connection to another one."""
+    for _ in range(50):
+        agent = McpWs(rt, org.credential)
+        if rt.worker_of(agent.sock) != worker:
+            return agent
+        agent.close()
+    raise AssertionError("always the same worker")
+
+
+def backends_of(rt, holder):
+    return {r["pid"] for r in rt.sql("SELECT pid FROM pg_stat_activity WHERE application_name = "
+                                     "'flopinio-' || %s", holder)}
+
+
+@case(limit=90, breaks=True, workers=2)
+def a_repeat_right_at_its_workers_death_asked_people_twice(rt):
+    """PostgreSQL has not seen the death yet: its processes for that worker stand still meanwhile. Where
+    the machine was too slow to let them go on in time, it says nothing, and is done again."""
+    for turn in range(5):
+        org = scenario(rt)
+        agent, line = McpWs(rt, org.credential), {"line": "turn %d" % turn}
+        agent.call_start(APPEND, line)
+        approval = org.wait_pending()
+        worker = rt.worker_of(agent.sock)
+        with contextlib.ExitStack() as mine:
+            again = mine.enter_context(other_worker(rt, org, worker))
+            with contextlib.ExitStack() as standing:
+                for pid in backends_of(rt, org.row(approval)["holder"]):
+                    standing.enter_context(stopped_in_its_wait(pid))
+                rt.kill_worker(worker, wait=False)
+                since = time.monotonic()
+                before = rt.sql("SELECT clock_timestamp() AS t")[0]["t"]
+                call = again.call_start(APPEND, line)
+                until = since + 0.4
+                while time.monotonic() < until and not rt.sql(
+                        "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'flopinio-%%' AND "
+                        "query_start > %s AND strpos(query, %s) > 0 AND state = 'idle'", before, INTAKE):
+                    time.sleep(0.01)
+            took = time.monotonic() - since
+            wait_for("an answer from the database", lambda: len(org.rows()) > 1 or
+                     org.row(approval)["asked_count"] == 2)
+            if took < 0.9:
+                mine.pop_all()
+                break
+    assert took < 0.9, "the machine is too slow for this: %s" % took
+    with again:
+        assert len(org.rows()) == 1
+        org.ann.approve(approval)
+        assert text_of(call.wait()) == "appended"
+    assert org.effects() == [line["line"]]
+
+
+@case(limit=60, workers=2)
+def two_live_identical_calls_on_two_workers_are_two_approvals(rt):
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as one, other_worker(rt, org, rt.worker_of(one.sock)) as two:
+        calls = [agent.call_start(APPEND, {"line": "twice"}) for agent in (one, two)]
+        for approval in org.wait_pending(2):
+            org.ann.approve(approval)
         assert [text_of(c.wait()) for c in calls] == ["appended"] * 2
     assert org.effects() == ["twice"] * 2
 
