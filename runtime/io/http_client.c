@@ -120,6 +120,17 @@ static void drop(struct fl_http_call *call)
     fl_loop_post_cancel(call->client->loop, &call->post);
 }
 
+/* Before it is over. curl would end a mail that it has begun with a dot, and the server take it for
+ * the whole one: nothing more is said. */
+static void break_off(struct fl_http_call *call)
+{
+    if (call->smtp)
+        fl_curl_line_cut(&call->smtp->line);
+    if (call->imap)
+        fl_curl_line_cut(&call->imap->line);
+    drop(call);
+}
+
 static enum fl_code explain(const struct fl_http_call *call, CURLcode rc, struct fl_err *err)
 {
     if (call->is_over)
@@ -319,7 +330,7 @@ void fl_http_client_free(struct fl_http_client **client)
     while (!fl_list_is_empty(&c->calls)) {
         struct fl_http_call *call = FL_CONTAINER(c->calls.next, struct fl_http_call, link);
         struct fl_op *op = call->op;
-        drop(call);
+        break_off(call);
         fl_op_finish(op, FL_CANCELLED);
     }
     curl_multi_cleanup(c->multi);
@@ -414,7 +425,7 @@ static void on_cancel(struct fl_post *post)
 {
     struct fl_http_call *call = FL_CONTAINER(post, struct fl_http_call, post);
     struct fl_op *op = call->op;
-    drop(call);
+    break_off(call);
     fl_op_finish(op, FL_CANCELLED);
 }
 

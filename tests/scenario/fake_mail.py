@@ -17,6 +17,7 @@ import email
 import email.policy
 import email.utils
 import re
+import select
 import time
 
 from fake_imap import Imap  # noqa: F401
@@ -109,6 +110,8 @@ class Smtp(Server):
         self.loses_answers = 0   # so many messages are taken, and the connection ends before the 250
         self.keeps_silent_at_quit = False
         self.drops = 0           # so many are not taken, and the connection ends at the dot
+        self.stalls = False      # DATA is answered when the client says more, or leaves
+        self.stalled = 0
         self._faults = []
         super().__init__(tls, user, password, certificate)
 
@@ -295,6 +298,9 @@ class Session:
     def do_data(self, rest):
         if not self.recipients:
             return self.out_of_order("DATA")
+        if self.server.stalls:
+            self.server.stalled += 1
+            select.select([self.conn.sock], [], [], 60)
         self.say(354, "end with a dot")
         lines, size = [], 0
         while True:

@@ -530,6 +530,22 @@ def notices_and_a_digest_go_to_whom_they_concern(rt):
 
 
 @case(limit=60, **MAIL)
+def a_mail_that_is_called_back_would_have_come_in_part(rt):
+    """The channel is changed while one is on its way: what was said of it is not ended like a mail."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
+        smtp.wait_message(address_of(house.org.ann), "an account was linked")
+        before, smtp.stalls = len(smtp.messages), True
+        call, _ = house.ask("one")
+        wait_for("it to be on its way", lambda: smtp.stalled)
+        smtp.stalls = False
+        house.org.control("PATCH", "/channels/ml", {"is_enabled": True})
+        mail = smtp.wait_message(address_of(house.org.ann), "append_line", before)
+        assert len(smtp.messages) == before + 1, [m.subject for m in smtp.messages[before:]]
+        house.sign_in(mail).press("Approve")
+        assert text_of(call.wait()) == "appended"
+
+
+@case(limit=60, **MAIL)
 def of_many_events_at_once_no_notice_is_lost(rt):
     """A recovery revokes every credential in one transaction: more than a page of one time."""
     with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
