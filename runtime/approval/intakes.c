@@ -25,6 +25,7 @@ struct shot {
     struct fl_intakes *intakes;
     struct fl_intake_queue *queue;
     struct fl_list entries;
+    struct fl_query *q_gate;
 };
 
 /* What an organization has waiting and under way. Made by the first, gone when both are none: by
@@ -202,7 +203,7 @@ static void shoot(struct fl_intakes *b, struct fl_intake_queue *queue, struct fl
         fl_tx_init(&s->tx, b->pg, arena, &queue->organization);
         s->tx.is_alone = count > COMPANY_MAX;
         unsigned rounds = find_rounds(&s->entries, agents, &agent_count);
-        fl_store_approval_intake_locks(&s->tx, agents, agent_count);
+        s->q_gate = fl_store_approval_intake_locks(&s->tx, agents, agent_count);
         for (unsigned i = 0; i < rounds; i++)
             add_round(s, i);
         code = fl_tx_submit(&s->op, &s->tx);
@@ -321,9 +322,13 @@ static void shoot_each(struct fl_intakes *b, struct fl_intake_queue *queue, stru
 }
 
 /* Refused, or some agent's lock was not had: the others may be right. What ails the server (a full
- * disk, a start) ails each of them, and would only be asked for more. */
-static bool is_of_a_row(enum fl_code code, const char *sqlstate)
+ * disk, a start) ails each of them, and would only be asked for more; so does the gate of their
+ * organization, which each would wait for as long. */
+static bool is_of_a_row(enum fl_code code, const struct shot *s)
 {
+    const char *sqlstate = s->tx.sqlstate;
+    if (strcmp(sqlstate, "55P03") == 0 && !fl_rows(s->q_gate))
+        return false;
     bool is_server = strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "25", 2) == 0 ||
                      strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "58", 2) == 0;
     return code && code != FL_AMBIGUOUS && sqlstate[0] && !is_server;
@@ -341,7 +346,7 @@ static void on_done(struct fl_op *op)
     fl_list_init(&entries);
     fl_list_splice(&entries, &s->entries);
     bool has_others = entries.next != entries.prev;
-    bool is_one_bad = has_others && is_of_a_row(code, s->tx.sqlstate);
+    bool is_one_bad = has_others && is_of_a_row(code, s);
     if (code == FL_OK) {
         FL_LIST_FOREACH (link, &entries) {
             struct fl_intake_entry *e = entry_of(link);

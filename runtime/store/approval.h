@@ -122,8 +122,10 @@ struct fl_intake_row {
 
 /* In front of the intakes of a transaction: each of these agents' run one behind the other. Agents
  * of the transaction's organization, in the order of their ids, so that nobody waits in a circle.
+ * Returns the gate of stops in front of them, without a row when that was not passed in time.
  */
-void fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count);
+struct fl_query *fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents,
+                                                size_t count);
 /* The same of the agent of an approval that is there: behind the gate of stops and in front of the
  * approval's own lock, where an intake follows. Whoever has an approval's lock never waits for its
  * agent's. */
@@ -238,7 +240,7 @@ struct fl_query *fl_store_approval_settle_by(struct fl_tx *tx, const struct fl_u
 struct fl_query *fl_store_approval_move(struct fl_tx *tx, const struct fl_uuid *id,
                                         enum fl_approval_state from, enum fl_approval_state to,
                                         struct fl_str reason);
-/* A stop that was set before the row was covered by it: as fl_store_stop_refreeze does it. */
+/* A stop covers the row, and did not freeze it: as fl_store_stop_move does it. */
 void fl_store_approval_freeze(struct fl_tx *tx, const struct fl_uuid *id);
 /* The caller went away; `grace_ms` 0: no grace, stays until it expires. Audit only with it. */
 struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid *organization,

@@ -10,12 +10,15 @@
  * what was committed while these waited. The gate of stops first (fl_store_stop_gate_pass). What
  * comes behind is planned once, not for each new set of values: that takes longer than to run it.
  */
+static struct fl_sql sql_gate = {
+    "approval_intake_gate",
+    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), "
+    "pg_advisory_xact_lock_shared(hashtextextended($1, 7338))",
+    0
+};
 static struct fl_sql sql_locks = {
     "approval_intake_locks",
-    "SELECT (SELECT set_config('plan_cache_mode', 'force_generic_plan', true)), (SELECT "
-    "pg_advisory_xact_lock_shared(hashtextextended($1, 7338))::text), "
-    "pg_advisory_xact_lock(hashtextextended(a, 7337)) FROM unnest($2::text[]) a",
-    0
+    "SELECT pg_advisory_xact_lock(hashtextextended(a, 7337)) FROM unnest($1::text[]) a", 0
 };
 static struct fl_sql sql_lock_of = {
     "approval_agent_lock",
@@ -215,19 +218,22 @@ void fl_store_approval_agent_lock(struct fl_tx *tx, const struct fl_uuid *id)
     fl_bind_uuid(tx, fl_tx_add(tx, &sql_lock_of), id);
 }
 
-void fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count)
+struct fl_query *fl_store_approval_intake_locks(struct fl_tx *tx, const struct fl_uuid *agents,
+                                                size_t count)
 {
     struct fl_array ids;
     char text[FL_UUID_TEXT];
     FL_ASSERT(tx->has_organization);
     tx->is_gated = true;
+    struct fl_query *gate = fl_tx_add(tx, &sql_gate);
+    fl_bind_z(tx, gate, fl_uuid_format(&tx->organization, text));
     struct fl_query *q = fl_tx_add(tx, &sql_locks);
-    fl_bind_z(tx, q, fl_uuid_format(&tx->organization, text));
     fl_array_init(&ids, FL_ARRAY_TEXT);
     fl_array_reserve(&ids, count, FL_UUID_TEXT * count);
     for (size_t i = 0; i < count; i++)
         fl_array_put(&ids, fl_uuid_format(&agents[i], text), FL_UUID_TEXT - 1);
     fl_bind_array(tx, q, &ids);
+    return gate;
 }
 
 #define ARRAY_uuid   FL_ARRAY_UUID

@@ -32,11 +32,21 @@ static enum fl_code fake_submit(struct fl_op *op, struct fl_tx *tx)
     return FL_OK;
 }
 
-static void fake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count)
+static bool is_gate_shut;
+
+static struct fl_query *fake_locks(struct fl_tx *tx, const struct fl_uuid *agents, size_t count)
 {
+    static struct fl_query gate;
     FL_UNUSED(tx);
     FL_UNUSED(agents);
     CHECK(count > 0);
+    return &gate;
+}
+
+static int fake_rows(const struct fl_query *gate)
+{
+    FL_UNUSED(gate);
+    return is_gate_shut ? 0 : 1;
 }
 
 static struct fl_query *fake_intakes(struct fl_tx *tx, const struct fl_intake_row *rows,
@@ -70,6 +80,7 @@ static int counted_cmp(const struct fl_uuid *a, const struct fl_uuid *b)
     return fl_uuid_cmp(a, b);
 }
 
+#define fl_rows                        fake_rows
 #define fl_tx_submit                   fake_submit
 #define fl_store_approval_intake_locks fake_locks
 #define fl_store_approval_intakes      fake_intakes
@@ -217,6 +228,36 @@ static void test_who_left_does_not_go_again_alone(void)
     end();
 }
 
+/* Each of them would wait as long for the same lock, on a connection that others need. */
+static void test_who_waited_for_a_shut_gate_does_not_go_again_alone(void)
+{
+    static struct caller a, b, c, d;
+    begin();
+    ask(&a, 1, 1);
+    ask(&b, 1, 2);
+    turn();
+    is_gate_shut = true;
+    answer(0, FL_UNAVAILABLE, "55P03");
+    turn();
+    check_answer(&a, FL_UNAVAILABLE);
+    check_answer(&b, FL_UNAVAILABLE);
+    CHECK_INT(sent_count, 1);
+    /* Behind it, some agent's lock: that is one of them, the other one may be right. */
+    is_gate_shut = false;
+    ask(&c, 1, 3);
+    ask(&d, 1, 4);
+    turn();
+    CHECK_INT(sent[1].rows, 2);
+    answer(1, FL_UNAVAILABLE, "55P03");
+    turn();
+    CHECK_INT(sent_count, 4);
+    answer(2, FL_OK, "");
+    answer(3, FL_UNAVAILABLE, "55P03");
+    check_answer(&c, FL_OK);
+    check_answer(&d, FL_UNAVAILABLE);
+    end();
+}
+
 static void test_nobody_waits_in_the_queue_for_ever(void)
 {
     static struct caller first, late, later;
@@ -292,6 +333,7 @@ static const struct fl_test tests[] = {
     T(what_is_under_way_comes_to_its_end),
     T(the_last_one_that_leaves_leaves_nothing),
     T(who_left_does_not_go_again_alone),
+    T(who_waited_for_a_shut_gate_does_not_go_again_alone),
     T(nobody_waits_in_the_queue_for_ever),
     T(a_thousand_organizations_do_not_cost_a_million_comparisons),
     T(a_large_organization_keeps_nobody_waiting),
