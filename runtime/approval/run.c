@@ -124,8 +124,8 @@ FL_STEP(peeked)
 FL_STEP(queue)
 {
     struct fl_run *r = run_of(f);
-    if (r->row.state != FL_APPROVAL_APPROVED || r->row.claimable_in_ms > 0)
-        return &S_end; /* somebody else was first, or it is over: look again */
+    if (r->row.state != FL_APPROVAL_APPROVED || r->row.claimable_in_ms > 0 || r->row.frozen_at_ms)
+        return &S_end; /* somebody else was first, or it is over, or stopped: look again */
     /* What cannot be sent at all fails where it is said to people and to the agent: behind the
      * marker. */
     return fl_run_turn_start(&f->op, r) == FL_OK ? fl_await(f, &S_turn, FL_OK) : &S_claim;
@@ -320,9 +320,13 @@ FL_STEP(rechecked)
         say(r, "nobody waits for it"); /* the caller went away meanwhile */
         return move(r, FL_APPROVAL_APPROVED, FL_AUDIT_APPROVAL_RELEASED);
     }
-    if (!fl_cell_is_null(r->q_recheck, 0, 4)) {
+    /* By a stop in force, or by one that is over and moves deadlines still: that one freezes itself
+     * what it has to thaw, and may have come by here for the last time. */
+    bool is_stopped = !fl_cell_is_null(r->q_recheck, 0, 4);
+    if (is_stopped || r->row.frozen_at_ms) {
         say(r, "stopped");
-        fl_store_approval_freeze(&r->tx, &r->approval);
+        if (is_stopped)
+            fl_store_approval_freeze(&r->tx, &r->approval);
         return move(r, FL_APPROVAL_APPROVED, FL_AUDIT_APPROVAL_RELEASED);
     }
     if ((uint64_t)fl_cell_int(r->q_recheck, 0, 0) != r->org->revision) {

@@ -1,5 +1,5 @@
-/* Stops. Each is one implicit transaction: the stop, the deadlines that now stand still or run on,
- * the organization's revision, the audit row. */
+/* Stops. Each is one implicit transaction: the stop, the organization's revision, the audit row.
+ * From its commit on it holds; what comes behind only moves deadlines. */
 #include "runtime/approval/stop.h"
 
 #include "runtime/approval/hub.h"
@@ -32,6 +32,14 @@ static enum fl_code read_in_flight(struct fl_stop_set *s, struct fl_err *err)
     return FL_OK;
 }
 
+/* Whatever became of the batch: the freezer goes on with it. */
+static void on_frozen(struct fl_op *op)
+{
+    struct fl_stop_set *s = FL_CONTAINER(op, struct fl_stop_set, db);
+    s->is_moving = op->code != FL_OK || !s->freeze.is_over;
+    fl_op_finish(s->op, FL_OK);
+}
+
 static void on_set(struct fl_op *op)
 {
     struct fl_stop_set *s = FL_CONTAINER(op, struct fl_stop_set, db);
@@ -43,6 +51,15 @@ static void on_set(struct fl_op *op)
         code = read_in_flight(s, &user->err);
     }
     fl_tx_fini(&s->tx);
+    if (code == FL_OK) {
+        s->is_moving = true;
+        s->freeze = (struct fl_freeze){ .core = s->core,
+                                        .organization = s->organization,
+                                        .is_hasty = true };
+        s->db = (struct fl_op){ .done = on_frozen };
+        if (fl_freeze_start(&s->db, &s->freeze) == FL_OK)
+            return;
+    }
     fl_op_finish(user, code);
 }
 
@@ -68,8 +85,8 @@ enum fl_code fl_stop_set_start(struct fl_op *op, struct fl_stop_set *s)
     s->id = fl_uuid_new();
     fl_tx_init(&s->tx, s->core->pg, s->arena, &s->organization);
     fl_store_organization_touch(&s->tx);
+    fl_store_stop_gate(&s->tx);
     fl_store_stop_put(&s->tx, &s->id, s->scope, s->name, s->reason, s->by, s->for_ms);
-    fl_store_stop_refreeze(&s->tx);
     s->q = fl_store_stop_in_flight(&s->tx, &s->id);
     fl_audit_init(&e, &s->organization, FL_AUDIT_STOP_SET, s->actor, &s->actor_id, "stop", &s->id);
     fl_audit_text(&e, "by", s->by);
@@ -93,6 +110,13 @@ enum fl_code fl_stop_set_start(struct fl_op *op, struct fl_stop_set *s)
 }
 
 /* ---------------------------------------------------------------- lifting */
+static void on_thawed(struct fl_op *op)
+{
+    struct fl_stop_lift *l = FL_CONTAINER(op, struct fl_stop_lift, db);
+    l->is_moving = op->code != FL_OK || !l->freeze.is_over;
+    fl_op_finish(l->op, FL_OK);
+}
+
 static void on_lifted(struct fl_op *op)
 {
     struct fl_stop_lift *l = FL_CONTAINER(op, struct fl_stop_lift, db);
@@ -108,6 +132,15 @@ static void on_lifted(struct fl_op *op)
         fl_hub_organization_changed(l->core->hub, &l->organization);
     fl_tx_fini(&l->tx);
     fl_arena_free(&l->arena);
+    if (code == FL_OK) {
+        l->is_moving = true;
+        l->freeze = (struct fl_freeze){ .core = l->core,
+                                        .organization = l->organization,
+                                        .is_hasty = true };
+        l->db = (struct fl_op){ .done = on_thawed };
+        if (!l->is_brief && fl_freeze_start(&l->db, &l->freeze) == FL_OK)
+            return;
+    }
     fl_op_finish(user, code);
 }
 
@@ -141,9 +174,9 @@ enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *l)
     fl_tx_init(&l->tx, l->core->pg, l->arena, &l->organization);
     enum fl_code code = FL_OK;
     fl_store_organization_touch(&l->tx);
+    fl_store_stop_gate(&l->tx);
     for (size_t i = 0; code == FL_OK && i < l->count; i++)
         code = add_lift(l, i, &op->err);
-    fl_store_stop_refreeze(&l->tx);
     l->db = (struct fl_op){ .done = on_lifted };
     if (code == FL_OK && (code = fl_tx_submit(&l->db, &l->tx)) != FL_OK)
         op->err = l->db.err;

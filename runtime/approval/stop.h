@@ -1,9 +1,11 @@
-/* Stopping and resuming: within a second on all workers, reads too; deadlines stand still. Anyone
- * who may decide may stop, resuming needs an administrator (checked by the caller). Loop thread. */
+/* Stopping and resuming: within a second on all workers, reads too; deadlines stand still. However
+ * many wait, it takes one short transaction and one batch of deadlines (freeze.h); the rest is
+ * moved beside the sweep. Anyone who may decide may stop, resuming needs an administrator (checked
+ * by the caller). Loop thread. */
 #ifndef FLOPINIO_APPROVAL_STOP_H
 #define FLOPINIO_APPROVAL_STOP_H
 
-#include "runtime/approval/core.h"
+#include "runtime/approval/freeze.h"
 
 #define FL_STOP_MOST_MS (366 * 86400000LL) /* the longest time that a stop may be set for */
 
@@ -30,11 +32,13 @@ struct fl_stop_set {
     struct fl_uuid id; /* out */
     struct fl_in_flight *in_flight;
     size_t in_flight_count;
+    bool is_moving; /* out: not all of what waits is frozen yet, though it stands still */
     /* private */
     struct fl_op *op;
     struct fl_op db;
     struct fl_tx tx;
     struct fl_query *q;
+    struct fl_freeze freeze;
 };
 /* FL_BAD_PARAMS, FL_UNAVAILABLE. */
 enum fl_code fl_stop_set_start(struct fl_op *op, struct fl_stop_set *set) FL_MUST_CHECK;
@@ -54,13 +58,16 @@ struct fl_stop_lift {
     enum fl_actor actor;
     struct fl_uuid actor_id;
     const char *via; /* NULL: not said */
+    bool is_brief;   /* no batch: somebody else moves deadlines at once */
     size_t lifted;   /* out: how many, none of them by somebody else meanwhile */
+    bool is_moving;  /* out: not all of what stood still runs on yet */
     /* private */
     struct fl_op *op;
     struct fl_op db;
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query **q;
+    struct fl_freeze freeze;
 };
 /* FL_NOT_FOUND: none of them is in force. */
 enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *lift) FL_MUST_CHECK;

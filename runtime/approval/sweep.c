@@ -9,6 +9,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/approval/canary.h"
 #include "runtime/approval/delegation.h"
+#include "runtime/approval/freeze.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/org.h"
 #include "runtime/approval/reaper.h"
@@ -78,8 +79,10 @@ struct fl_sweep {
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
     struct fl_query *q_due, *q_turns, *q_orphans, *q_stops, *q_delegations, *q_canaries, *q_moved;
+    struct fl_query *q_moving;
     struct counting counting;
     struct partitioning partitioning;
+    struct fl_freezer freezer;
     struct fl_list batches; /* due_batch */
     struct fl_reaper reaper;
     struct fl_stop_lift lift;
@@ -231,6 +234,7 @@ FL_STEP(ask)
     s->q_turns = fl_store_sweep_turns(tx, READY_MAX);
     s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
     s->q_stops = fl_store_stops_over(tx);
+    s->q_moving = fl_store_stops_moving(tx);
     s->q_delegations = fl_store_sweep_delegations(tx);
     s->q_canaries = s->round % 3 == 1 ? fl_store_sweep_canaries(tx) : NULL;
     if (s->round % 60 == 0)
@@ -355,9 +359,13 @@ FL_STEP(told)
         struct fl_uuid id = fl_cell_uuid(s->q_canaries, i, 1);
         fl_canary_kick(s->core, &org, &id);
     }
+    for (int i = 0; i < fl_rows(s->q_moving); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_moving, i, 0);
+        fl_freezer_add(&s->freezer, &org);
+    }
     s->stop_at = 0;
     keep_turned(s);
-    s->lift = (struct fl_stop_lift){ .core = s->core };
+    s->lift = (struct fl_stop_lift){ .core = s->core, .is_brief = true };
     return &S_next_stop;
 }
 
@@ -367,6 +375,8 @@ FL_STEP(next_stop)
     struct fl_sweep *s = sweep_of(f);
     if (f->op.code && s->stop_at)
         FL_LOG(WARN, "stop_not_lifted", FL_KS("reason", f->op.err.text));
+    else if (s->stop_at)
+        fl_freezer_add(&s->freezer, &s->lift.organization);
     if (s->is_stopping)
         return &S_end_round;
     if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops)) {
@@ -531,7 +541,7 @@ enum fl_code fl_sweep_new(struct fl_core *core, struct fl_sweep **ret, struct fl
     struct fl_sweep *s = fl_calloc(1, sizeof *s);
     if (!s)
         return fl_err_code(err, FL_NOMEM);
-    s->core = core;
+    s->core = s->freezer.core = core;
     fl_list_init(&s->batches);
     *ret = s;
     return FL_OK;
@@ -554,7 +564,7 @@ void fl_sweep_nudge(struct fl_sweep *s)
 
 void fl_sweep_stop(struct fl_sweep *s)
 {
-    s->is_stopping = true;
+    s->is_stopping = s->freezer.is_stopping = true;
     fl_op_cancel(&s->flow.op);
 }
 
@@ -564,6 +574,7 @@ void fl_sweep_free(struct fl_sweep **sweep)
     if (!s)
         return;
     FL_ASSERT(!s->is_running && !s->counting.is_busy && !s->partitioning.is_busy);
+    FL_ASSERT(!s->freezer.is_busy);
     if (s->arena)
         fl_tx_fini(&s->tx);
     fl_arena_free(&s->arena);

@@ -1,11 +1,16 @@
 /* Stopping and resuming calls. */
-#include <string.h>
-
+#include "flopinio/base/json.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 
 #define SCOPES "org|group|server|agent|person|tool"
+
+static bool is_moving(const json_t *answer)
+{
+    struct fl_str state = fl_json_get_str(answer, "state");
+    return fl_str_is(state, "stopping") || fl_str_is(state, "resuming");
+}
 
 static int stop(struct fl_cli *cli)
 {
@@ -22,6 +27,10 @@ static int stop(struct fl_cli *cli)
         fl_cli_say(cli, "%s %s is stopped, reads too, %s%s%suntil flopinio resume %s %s", scope,
                    fl_cli_text(cli, name), time ? "for " : "", time ? fl_cli_text(cli, time) : "",
                    time ? " or " : "", scope, fl_cli_text(cli, name));
+        if (is_moving(answer))
+            fl_cli_say(
+                cli, "what waits is being frozen, and neither runs nor expires meanwhile: flopinio "
+                     "stops says how many are left");
         if (json_array_size(in_flight) > 0) {
             fl_cli_say(cli, "\nSent before that; these may still happen:");
             fl_cli_table(cli, "ID=id:id TOOL=tool AGENT=agent SENT=sent_at:t", in_flight, "");
@@ -35,20 +44,27 @@ static int stops(struct fl_cli *cli)
 {
     return fl_cli_show_list(
         cli, fl_cli_path(cli, "/orgs/{org}/stops"),
-        "SCOPE=scope NAME=name:k REASON=reason ENDS_IN=until:left SET_BY=set_by "
+        "SCOPE=scope NAME=name:k REASON=reason ENDS_IN=until:left STATE=state LEFT=left SET_BY=set_by "
         "?SET=set_at:t",
         "nothing is stopped");
 }
 
 static int resume(struct fl_cli *cli)
 {
-    json_t *body = json_object();
+    json_t *answer = NULL, *body = json_object();
     const char *scope = fl_cli_arg(cli, 0), *name = fl_cli_arg(cli, 1);
     fl_cli_put(body, "scope", scope);
     fl_cli_put(body, "name", name);
-    int status = fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/stops/resume"), body, NULL);
-    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli))
+    int status =
+        fl_cli_ask(cli, "POST", fl_cli_path(cli, "/orgs/{org}/stops/resume"), body, &answer);
+    if (status == FL_EXIT_DONE && !fl_cli_printed_json(cli)) {
         fl_cli_say(cli, "%s %s goes on", scope, fl_cli_text(cli, name));
+        if (is_moving(answer))
+            fl_cli_say(cli,
+                       "what waited follows, one after the other, each with the time that it had: "
+                       "flopinio stops says how many are left");
+    }
+    json_decref(answer);
     return status;
 }
 
@@ -64,7 +80,14 @@ const struct fl_cli_command fl_cmd_stop[] = {
       "may decide may stop, and so may the host's operator; resuming needs an administrator.\n"
       "  flopinio stop agent builder --reason \"deletes too much\" --for 2h",
       FL_CLI_ORG, stop_flags, stop },
-    { "stops", "", "lists what is stopped", NULL, FL_CLI_ORG, NULL, stops },
-    { "resume", SCOPES " NAME", "lifts a stop", NULL, FL_CLI_ORG, NULL, resume },
+    { "stops", "", "lists what is stopped",
+      "Where very many calls wait, their deadlines are frozen behind the stop (STATE stopping) and run "
+      "on behind its end (resuming): LEFT says how many are to come. They do not run meanwhile, and "
+      "do not expire.",
+      FL_CLI_ORG, NULL, stops },
+    { "resume", SCOPES " NAME", "lifts a stop",
+      "What waited keeps the time that it had. Where it is very many they follow one after the other; "
+      "see flopinio stops.",
+      FL_CLI_ORG, NULL, resume },
     { .name = NULL }
 };

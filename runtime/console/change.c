@@ -165,7 +165,7 @@ static void on_commit(struct fl_op *op)
 void fl_change_commit(struct fl_api *a, void (*done)(struct fl_api *a))
 {
     fl_store_organization_touch(&a->tx);
-    fl_store_stop_refreeze(&a->tx); /* a stop of a group covers other people's agents now */
+    fl_store_stop_cover_again(&a->tx); /* one of a group covers other people's agents now */
     a->done = done;
     a->op = (struct fl_op){ .done = on_commit };
     if (fl_tx_commit(&a->op, &a->tx) != FL_OK)

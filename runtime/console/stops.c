@@ -18,13 +18,14 @@ static enum fl_actor actor_of(const struct fl_api *a)
 static void on_listed(struct fl_api *a)
 {
     struct fl_buf out = FL_BUF_INIT;
-    fl_api_rows(&out, a->q[0], "id:u scope:t name:t reason:t set_by:t set_at:m until:m");
+    fl_api_rows(&out, a->q[0],
+                "id:u scope:t name:t reason:t set_by:t set_at:m until:m state:t left:i");
     fl_api_ok(a, &out);
 }
 
 static void start_list(struct fl_api *a)
 {
-    a->q[0] = fl_store_stops(fl_api_tx(a));
+    a->q[0] = fl_store_stops_shown(fl_api_tx(a));
     fl_api_submit(a, false, on_listed);
 }
 
@@ -96,7 +97,7 @@ static void on_set(struct fl_op *op)
         fl_buf_json_str(&out, c->agent);
         fl_buf_printf(&out, ",\"sent_at\":\"%s\"}", fl_time_format_s(c->sent_at_ms, at));
     }
-    fl_buf_puts(&out, "]}");
+    fl_buf_printf(&out, "],\"state\":\"%s\"}", s->is_moving ? "stopping" : "stopped");
     fl_api_created(a, &out);
 }
 
@@ -136,7 +137,8 @@ static void on_lifted(struct fl_op *op)
     struct fl_buf out = FL_BUF_INIT;
     if (!fl_api_flow_done(a))
         return;
-    fl_buf_printf(&out, "{\"lifted\":%zu}", l->lifted);
+    fl_buf_printf(&out, "{\"lifted\":%zu%s}", l->lifted,
+                  l->is_moving ? ",\"state\":\"resuming\"" : "");
     fl_api_ok(a, &out);
 }
 

@@ -83,9 +83,10 @@
     X(text, after_leave, "a.after_leave")                                                          \
     X(number, created_at_ms, MS("a.created_at"))                                                   \
     X(number, expires_at_ms, MS("a.expires_at"))                                                   \
-    X(number, frozen_at_ms, MS("a.frozen_at"))                                                     \
+    X(number, frozen_at_ms, MS("coalesce(a.frozen_at, " FL_STANDS_SINCE ")"))                      \
     X(number, changed_at_ms, MS("a.changed_at"))                                                   \
-    X(number, claimable_in_ms, MS("a.claimable_at - coalesce(a.frozen_at, clock_timestamp())"))    \
+    X(number, claimable_in_ms,                                                                     \
+      MS("a.claimable_at - coalesce(a.frozen_at, " FL_STANDS_SINCE ", clock_timestamp())"))        \
     X(number, fence, "a.fence")                                                                    \
     X(uuid, claim_owner, "a.claim_owner")                                                          \
     X(number, dispatch_number, "a.dispatch_number")                                                \
@@ -96,7 +97,7 @@
     X(text, settled_by, "a.settled_by")                                                            \
     X(text, outcome, "a.outcome")                                                                  \
     X(number, delivered_at_ms, MS("a.delivered_at"))                                               \
-    X(flag, is_expired, "a.frozen_at IS NULL AND a.expires_at <= clock_timestamp()")               \
+    X(flag, is_expired, "a.expires_at <= clock_timestamp()")                                       \
     X(flag, is_unknown_over, "coalesce(a.unknown_after <= clock_timestamp(), false)")              \
     X(flag, is_unreached, UNREACHED)
 
@@ -357,5 +358,6 @@ bool fl_store_approval_read(const struct fl_query *q, int row, struct fl_arena *
     uint64_t failures = fl_mem_failures();
     *ret = (struct fl_approval){ 0 };
     HEAD(READ)
+    ret->is_expired = ret->is_expired && !ret->frozen_at_ms;
     return fl_mem_failures() == failures; /* what was not copied is not absent */
 }

@@ -12,9 +12,9 @@
 
 static struct fl_sql sql_decide = {
     "approval_decide",
-    "UPDATE approval SET state = $2, reason = $3, may_ask_again = $4, decided_by = $5, decided_at = "
-    "clock_timestamp(), claimable_at = CASE WHEN $6::bigint > 0 THEN coalesce(frozen_at, "
-    "clock_timestamp()) + " SPAN("$6") " END " MINE "AND state = 'pending' RETURNING " MS(
+    "UPDATE approval a SET state = $2, reason = $3, may_ask_again = $4, decided_by = $5, decided_at = "
+    "clock_timestamp(), claimable_at = CASE WHEN $6::bigint > 0 THEN coalesce(a.frozen_at, " FL_STANDS_SINCE
+    ", clock_timestamp()) + " SPAN("$6") " END " MINE "AND state = 'pending' RETURNING " MS(
         "decided_at - created_at") ", " US("changed_at"),
     0
 };
@@ -76,10 +76,12 @@ static struct fl_sql sql_move = {
     "grace_until = NULL " MINE "AND state = $2 RETURNING approval_id",
     0
 };
-static struct fl_sql sql_freeze = { "approval_freeze",
-                                    "UPDATE approval SET frozen_at = clock_timestamp() " MINE
-                                    "AND frozen_at IS NULL",
-                                    0 };
+static struct fl_sql sql_freeze = {
+    "approval_freeze",
+    "UPDATE approval a SET frozen_at = coalesce(" FL_STANDS_SINCE ", clock_timestamp()) WHERE "
+    "a.organization_id = (SELECT org()) AND a.approval_id = $1 AND a.frozen_at IS NULL",
+    0
+};
 static struct fl_sql sql_edited = {
     "approval_edited",
     "UPDATE approval SET edited_to = $2, task_id = NULL WHERE organization_id = (SELECT org()) AND "
@@ -125,7 +127,7 @@ static struct fl_sql sql_delivered = {
 /* Locks what is still so, moves it, and says what it was; rows that somebody holds are left for the
  * next time. */
 #define DUE(condition, change)                                                                                          \
-    "WITH old AS (SELECT approval_id, state, canary_id FROM approval WHERE organization_id = (SELECT org()) "           \
+    "WITH old AS (SELECT approval_id, state, canary_id FROM approval a WHERE organization_id = (SELECT org()) "         \
     "AND approval_id = ANY ($1::uuid[]) AND " condition                                                                 \
     " FOR NO KEY UPDATE SKIP LOCKED), " CARDS_OF_OLD ", moved AS (UPDATE approval a SET " change                        \
     " FROM old WHERE a.organization_id = (SELECT "                                                                      \
@@ -135,7 +137,7 @@ static struct fl_sql sql_delivered = {
 static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
     [FL_DUE_EXPIRE] = { "due_expire",
                         DUE("state IN ('pending', 'approved', 'claimed') AND frozen_at IS NULL AND "
-                            "expires_at <= now() AND $2::bigint >= 0",
+                            "expires_at <= now() AND NOT " FL_STANDS " AND $2::bigint >= 0",
                             "state = 'expired', grace_until = NULL"),
                         0 },
     [FL_DUE_RELEASE] = { "due_release",
@@ -144,7 +146,8 @@ static struct fl_sql sql_due_many[FL_DUE_COUNT] = {
                          0 },
     [FL_DUE_CANCEL] = { "due_cancel",
                         DUE("state IN ('pending', 'approved') AND wait_mode = 'left' AND "
-                            "grace_until <= now() AND frozen_at IS NULL AND $2::bigint >= 0",
+                            "grace_until <= now() AND frozen_at IS NULL AND NOT " FL_STANDS
+                            " AND $2::bigint >= 0",
                             "state = 'cancelled', grace_until = NULL, reason = 'the caller left'"),
                         0 },
     [FL_DUE_UNKNOWN] = { "due_unknown",

@@ -67,29 +67,53 @@ struct fl_query *fl_store_policy_list(struct fl_tx *tx, int most);
 /* ---- stops ---- */
 /* Active ones. Columns: stop_id, scope, name, reason, set_by, set_at ms, until ms. */
 struct fl_query *fl_store_stops(struct fl_tx *tx);
+/* Active ones, and those that are over while something still stands still by them. Columns as
+ * before, and: state (stopped; stopping: not all of it is frozen yet; resuming: not all of it runs
+ * on yet), how many are left (of the first FL_STOP_LEFT_MOST that could be). */
+#define FL_STOP_LEFT_MOST 100000
+struct fl_query *fl_store_stops_shown(struct fl_tx *tx);
+/* Waits until every intake and dispatch marker under way has committed, and holds back new ones
+ * until this transaction has: whatever they read, nothing that was taken away by it goes on behind
+ * its answer; what was sent is in the list of fl_store_stop_in_flight. Behind the lock of the
+ * organization, and in front of what comes behind the gate: each put and lift. Alone. */
+void fl_store_stop_gate(struct fl_tx *tx);
+/* First in intakes and dispatch markers, which do not wait for each other. */
+void fl_store_stop_gate_pass(struct fl_tx *tx);
+/* From its commit on what it covers stands still, frozen or not yet; fl_store_stop_move freezes. */
 void fl_store_stop_put(struct fl_tx *tx, const struct fl_uuid *id, const char *scope,
                        struct fl_str name, struct fl_str reason, struct fl_str set_by,
                        int64_t for_ms);
-/* The audit row only with it. Columns: stop_id. */
+/* What stood still by it, and is moved by fl_store_stop_move, runs on from then. The audit row only
+ * with it. Columns: stop_id. */
 struct fl_query *fl_store_stop_lift(struct fl_tx *tx, const struct fl_uuid *id,
                                     struct fl_str lifted_by, const struct fl_audit_row *audit);
 /* What was sent already and is covered by the stop, set in this transaction. Columns: approval_id,
  * tool, agent, dispatched_at ms. */
 struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid *id);
-/* Deadlines of what active stops cover stand still; what none covers runs on, later by as long as
- * it stood. To be appended behind the touch and each put and lift, and behind changes of who is in
- * which group. Waits first until every intake and dispatch marker under way has committed, and
- * holds back new ones until this transaction has: so what was sent is in the list of
- * fl_store_stop_in_flight, and what comes behind sees the stop. */
-void fl_store_stop_refreeze(struct fl_tx *tx);
-/* Waits until every intake and dispatch marker under way has committed, and holds back new ones
- * until this transaction has: whatever they read, nothing that was taken away by it goes on behind
- * its answer. Behind the lock of the organization, and in front of what comes behind the gate.
- * Alone. */
-void fl_store_stop_gate(struct fl_tx *tx);
-/* First in intakes and dispatch markers, which do not wait for each other. */
-void fl_store_stop_gate_pass(struct fl_tx *tx);
+/* Behind changes of who is in which group and whose which agent is, and the touch: active stops may
+ * cover others now. With the gate. */
+void fl_store_stop_cover_again(struct fl_tx *tx);
 struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
+/* Organizations in which deadlines are to be moved. Columns: organization_id. */
+struct fl_query *fl_store_stops_moving(struct fl_tx *tx);
+
+/* Deadlines are moved in passes over all that waits in the organization, so many at a time, by one
+ * at a time: this lock first, waited for or only tried, and for no lock of the transaction longer
+ * than that. Columns: is it ours until the end of the transaction. */
+struct fl_query *fl_store_stop_move_lock(struct fl_tx *tx, int patience_ms, bool waits);
+/* Columns: the mark of those stops that ask for a pass; null: none does. */
+struct fl_query *fl_store_stop_move_mark(struct fl_tx *tx);
+/* The next `most` behind `at` and `id` (p NULL and zero: from the first one). Columns: approval_id,
+ * created_at as text, is it to be moved as the stops are now, since when it stands still then, as
+ * text; null: it goes on. */
+struct fl_query *fl_store_stop_move_look(struct fl_tx *tx, struct fl_str at,
+                                         const struct fl_uuid *id, int most);
+/* Freezes those that have a time there (text), and lets the others go on with a deadline that is
+ * later by as long as they stood. A row for each; none for those that were left, which are looked
+ * at again when the pass is over. */
+struct fl_query *fl_store_stop_move(struct fl_tx *tx, struct fl_array *ids, struct fl_array *since);
+/* A pass is through that began at that mark: if it is the same still, what asked for it is done. */
+void fl_store_stop_moved(struct fl_tx *tx, struct fl_str mark);
 
 /* ---- workers, leases, the installation ---- */
 /* The application_name of the worker's connections, by which others see that it lives. */

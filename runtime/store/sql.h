@@ -92,6 +92,22 @@
     "USING (organization_id, group_id) WHERE og.organization_id = a.organization_id AND og.name "   \
     "= s.name AND gm.person_id IN (a.owner_id, sg.owner_id)))))))"
 
+/* Is stop s, whose freezing is under way, one of those for which open approval a stands still,
+ * frozen or not yet? One that was over before it is not; nor is one that came when it had ended. */
+#define FL_STOP_FREEZES                                                                            \
+    "s.organization_id = a.organization_id AND s.moving = 'freeze' AND a.state IN ('pending', "    \
+    "'approved', 'claimed') AND a.expires_at > s.stands_from AND (a.created_at < "                 \
+    "least(s.lifted_at, s.until)) IS NOT FALSE AND " FL_STOP_COVERS
+/* The same for statements that lock the approval: since when it stands still so; null: it does not.
+ * They ask a function, as PostgreSQL 15 crashes where it looks again at a row that was changed
+ * while it waited for it, and a query within a query asks for it. */
+#define FL_STANDS_SINCE                                                                            \
+    "CASE WHEN a.state IN ('pending', 'approved', 'claimed') AND EXISTS (SELECT 1 FROM stop s "    \
+    "WHERE s.organization_id = a.organization_id AND s.moving = 'freeze') THEN "                   \
+    "stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id, a.tool, "           \
+    "a.created_at, a.expires_at) END"
+#define FL_STANDS "((" FL_STANDS_SINCE ") IS NOT NULL)"
+
 /* Copies a cell into the arena; null: p NULL. */
 static inline struct fl_str fl_cell_copy(const struct fl_query *q, struct fl_arena *arena, int row,
                                          int col)

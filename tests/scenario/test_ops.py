@@ -210,7 +210,7 @@ def stop_for_a_time(rt):
         wait_for("reads again", lambda: not refused_now())
         lifted = wait_for("the audit row", lambda: org.audit(kind="stop.lifted"))
         assert [(x["subject"]["id"], x["data"]["by"]) for x in lifted] == [(made["id"], "the clock")]
-        assert org.control("GET", "/stops") == {"items": []}
+        wait_for("nothing to be left", lambda: org.control("GET", "/stops") == {"items": []})
         with refused(404):
             resume(org, "agent", "bot")
         assert len(org.audit(kind="stop.")) == 2
@@ -358,9 +358,9 @@ def stop_of_a_group_takes_new_members(rt):
         stop(org, "group", "ops")
         assert org.row(approval)["frozen_at"] is None
         org.control("PATCH", "/people/" + org.olga.name, {"groups": ["ops"]})
-        assert org.row(approval)["frozen_at"]
+        wait_for("it to be frozen", lambda: org.row(approval)["frozen_at"])
         org.control("PATCH", "/people/" + org.olga.name, {"groups": []})
-        assert org.row(approval)["frozen_at"] is None
+        wait_for("it to go on", lambda: org.row(approval)["frozen_at"] is None)
 
 
 # ---------------------------------------------------------------- the audit

@@ -217,13 +217,13 @@ def a_stop_takes_what_it_freezes_in_one_order(rt):
         org.control("POST", "/stops", {"scope": "org", "name": org.name, "reason": "enough"})
     with holding(rt, OUTBOX, org.id, first, channel) as pid, beside(rt, pid, stop):
         assert is_free(rt, OUTBOX, org.id, second, channel)
-    assert all(r["frozen_at"] for r in org.rows())
+    wait_for("all to be frozen", lambda: all(r["frozen_at"] for r in org.rows()))
 
     def resume():
         org.control("POST", "/stops/resume", {"scope": "org", "name": org.name})
     with holding(rt, OUTBOX, org.id, first, channel) as pid, beside(rt, pid, resume):
         assert is_free(rt, OUTBOX, org.id, second, channel)
-    assert not any(r["frozen_at"] for r in org.rows())
+    wait_for("all to go on", lambda: not any(r["frozen_at"] for r in org.rows()))
 
 
 @case()

@@ -1,0 +1,119 @@
+-- A stop is one short transaction however many wait: their deadlines are moved behind it, so many at
+-- a time. Until that is done they stand still by the stop's own row.
+ALTER TABLE stop ADD COLUMN moving text CHECK (moving IN ('freeze', 'thaw'));
+ALTER TABLE stop ADD COLUMN moving_since timestamptz; -- a pass that began before may miss something
+ALTER TABLE stop ADD COLUMN stands_from timestamptz;  -- freeze: what it covers stands still since
+ALTER TABLE stop ADD CHECK (moving IS NULL OR moving_since IS NOT NULL);
+ALTER TABLE stop ADD CHECK (moving IS DISTINCT FROM 'freeze' OR stands_from IS NOT NULL);
+CREATE INDEX stop_moving ON stop (organization_id) WHERE moving IS NOT NULL;
+
+GRANT SELECT (scope, name, moving, stands_from) ON stop TO flopinio_sweep;
+GRANT SELECT (agent_id, owner_id, server_id, tool, created_at) ON approval TO flopinio_sweep;
+GRANT SELECT (name) ON server TO flopinio_sweep;
+CREATE POLICY sweep ON agent FOR SELECT TO flopinio_sweep USING (true);
+CREATE POLICY sweep ON org_group FOR SELECT TO flopinio_sweep USING (true);
+CREATE POLICY sweep ON group_member FOR SELECT TO flopinio_sweep USING (true);
+GRANT SELECT (organization_id, agent_id, name, owner_id) ON agent TO flopinio_sweep;
+GRANT SELECT (organization_id, group_id, name) ON org_group TO flopinio_sweep;
+GRANT SELECT (organization_id, group_id, person_id) ON group_member TO flopinio_sweep;
+
+GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
+
+-- Since when does an open approval that is not frozen stand still by a stop whose freezing is under
+-- way? Null: it does not. As FL_STOP_FREEZES in runtime/store/sql.h, for statements that lock the
+-- approval: PostgreSQL 15 crashes where it looks again at a row that was changed meanwhile and a
+-- query within a query within the statement asks for it.
+CREATE FUNCTION stop_stands_since(organization uuid, agent uuid, owner uuid, server uuid,
+                                  tool_called text, created timestamptz, expires timestamptz)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = flopinio, pg_temp AS $$ BEGIN
+    RETURN (
+        SELECT min(greatest(s.stands_from, created)) FROM stop s
+        WHERE s.organization_id = organization AND s.moving = 'freeze' AND expires > s.stands_from
+        AND (created < least(s.lifted_at, s.until)) IS NOT FALSE
+        AND (s.scope = 'org' OR (s.scope = 'tool' AND s.name = tool_called)
+             OR (s.scope = 'server' AND EXISTS (
+                 SELECT 1 FROM server v WHERE v.organization_id = organization
+                 AND v.server_id = stop_stands_since.server AND v.name = s.name))
+             OR (s.scope IN ('agent', 'person', 'group') AND EXISTS (
+                 SELECT 1 FROM agent g WHERE g.organization_id = organization
+                 AND g.agent_id = stop_stands_since.agent
+                 AND ((s.scope = 'agent' AND g.name = s.name)
+                      OR (s.scope = 'person' AND EXISTS (
+                          SELECT 1 FROM person p WHERE p.person_id IN (owner, g.owner_id)
+                          AND p.name = s.name))
+                      OR (s.scope = 'group' AND EXISTS (
+                          SELECT 1 FROM org_group o JOIN group_member m
+                          USING (organization_id, group_id) WHERE o.organization_id = organization
+                          AND o.name = s.name AND m.person_id IN (owner, g.owner_id))))))));
+END $$;
+REVOKE ALL ON FUNCTION stop_stands_since(uuid, uuid, uuid, uuid, text, timestamptz, timestamptz)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION stop_stands_since(uuid, uuid, uuid, uuid, text, timestamptz, timestamptz)
+    TO flopinio_app, flopinio_sweep;
+
+-- As before, and nothing that stands still.
+CREATE OR REPLACE FUNCTION sweep_due(most integer)
+RETURNS TABLE (organization_id uuid, approval_id uuid, what text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    (SELECT a.organization_id, a.approval_id, 'expire' FROM approval a
+     WHERE a.state IN ('pending', 'approved', 'claimed') AND a.frozen_at IS NULL
+     AND a.expires_at <= now()
+     AND CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
+                           AND s.moving = 'freeze')
+              THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
+                                     a.tool, a.created_at, a.expires_at) IS NULL
+              ELSE true END
+     ORDER BY a.expires_at LIMIT most)
+    UNION ALL
+    (SELECT a.organization_id, a.approval_id, 'release' FROM approval a
+     WHERE a.state = 'claimed' AND a.lease_until <= now() AND a.expires_at > now()
+     ORDER BY a.lease_until LIMIT most)
+    UNION ALL
+    (SELECT a.organization_id, a.approval_id, 'cancel' FROM approval a
+     WHERE a.grace_until <= now() AND a.state IN ('pending', 'approved') AND a.wait_mode = 'left'
+     AND a.frozen_at IS NULL AND a.expires_at > now()
+     AND CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
+                           AND s.moving = 'freeze')
+              THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
+                                     a.tool, a.created_at, a.expires_at) IS NULL
+              ELSE true END
+     ORDER BY a.grace_until LIMIT most) $$;
+
+CREATE OR REPLACE FUNCTION sweep_turns(most integer)
+RETURNS TABLE (organization_id uuid, server_id uuid, approval_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    WITH RECURSIVE place AS (
+        (SELECT a.organization_id, a.server_id FROM approval a
+         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+         ORDER BY a.organization_id, a.server_id LIMIT 1)
+        UNION ALL
+        SELECT n.organization_id, n.server_id FROM place p CROSS JOIN LATERAL
+            (SELECT a.organization_id, a.server_id FROM approval a
+             WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+             AND (a.organization_id, a.server_id) > (p.organization_id, p.server_id)
+             ORDER BY a.organization_id, a.server_id LIMIT 1) n)
+    SELECT r.organization_id, r.server_id, r.approval_id FROM place p CROSS JOIN LATERAL
+        (SELECT a.organization_id, a.server_id, a.approval_id, a.decided_at,
+                row_number() OVER (ORDER BY a.decided_at) AS turn FROM approval a
+         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+         AND a.organization_id = p.organization_id AND a.server_id = p.server_id
+         AND a.expires_at > now() AND (a.claimable_at IS NULL OR a.claimable_at <= now())
+         AND CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
+                               AND s.moving = 'freeze')
+                  THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
+                                         a.tool, a.created_at, a.expires_at) IS NULL
+                  ELSE true END
+         ORDER BY a.decided_at LIMIT 128) r
+    ORDER BY r.turn, r.decided_at LIMIT most $$;
+
+-- Where deadlines are to be moved.
+CREATE FUNCTION sweep_stops_moving(most integer)
+RETURNS TABLE (organization_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT DISTINCT s.organization_id FROM stop s WHERE s.moving IS NOT NULL LIMIT most $$;
+
+REVOKE ALL ON FUNCTION sweep_stops_moving(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sweep_stops_moving(integer) TO flopinio_app;
+ALTER FUNCTION sweep_stops_moving(integer) OWNER TO flopinio_sweep;
+REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
