@@ -10,7 +10,7 @@
 #define LEAST_ROWS 16 /* where the database is so slow that more take too long */
 #define HASTY_ROWS 200
 #define HASTY_MS   500
-#define LOCK_MS    2000 /* for a row that somebody holds */
+#define LOCK_MS    1000 /* for a card that somebody holds */
 
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(locked);
@@ -177,9 +177,10 @@ static void on_batch(struct fl_op *op)
     if (op->code)
         FL_LOG(WARN, "stop_not_moved", FL_KU("org", &z->organization),
                FL_KS("reason", op->err.text));
+    z->has_failed = op->code != FL_OK;
     if (z->is_over)
         z->core = NULL;
-    if (op->code == FL_OK && !z->is_had)
+    if (!z->has_failed && !z->is_had)
         next(r); /* else when somebody comes by again */
 }
 
@@ -197,15 +198,21 @@ static void next(struct fl_freezer *r)
     }
 }
 
+static bool is_at_work(const struct fl_freezer *r, const struct fl_freeze *z)
+{
+    return r->is_busy && z == &r->slots[r->at];
+}
+
+/* One that failed gives way where there is no other place: it is found again. */
 static void take(struct fl_freezer *r, const struct fl_uuid *organization)
 {
     struct fl_freeze *slot = NULL;
     for (size_t i = 0; i < FL_FREEZER_ORGS; i++) {
         struct fl_freeze *z = &r->slots[i];
-        if (!z->core)
-            slot = z;
-        else if (fl_uuid_cmp(&z->organization, organization) == 0)
+        if (z->core && fl_uuid_cmp(&z->organization, organization) == 0)
             return;
+        if (!z->core || (z->has_failed && (!slot || slot->core) && !is_at_work(r, z)))
+            slot = z;
     }
     if (slot)
         *slot = (struct fl_freeze){ .core = r->core, .organization = *organization };

@@ -27,6 +27,7 @@ struct fl_freeze {
     bool is_under_way; /* the pass */
     bool is_through;   /* with this batch */
     bool has_left;     /* a row of it that somebody had */
+    bool has_failed;   /* the last batch; written by the freezer */
     size_t wanted;     /* rows to be moved, of the batch */
     char mark[48];     /* when it began */
     struct fl_freeze_place {

@@ -211,7 +211,7 @@ def stop_and_resume(rt):
     with McpWs(rt, org.credential) as agent:
         pass
     cli("resume", "agent", "bot")
-    assert "nothing is stopped" in cli("stops").out
+    wait_for("nothing to be left", lambda: "nothing is stopped" in cli("stops").out)
     with McpWs(rt, org.credential) as agent:
         agent.tools()
     assert "nothing of that name is stopped" in cli("resume", "agent", "bot", status=4).err

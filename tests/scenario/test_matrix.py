@@ -264,7 +264,7 @@ class Stage:
                 if leaf["kind"] in ("approval.refused", "authz.failed")]
 
     def stops(self):
-        return self.org.control("GET", "/stops")["items"]
+        return [s for s in self.org.control("GET", "/stops")["items"] if s["state"] != "resuming"]
 
 
 def cell(stage, way, who, wanted):

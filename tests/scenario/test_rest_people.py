@@ -6,7 +6,7 @@ import struct
 import time
 
 from cases import case
-from harness import refused, unique
+from harness import refused, unique, wait_for
 from house import NEW, STRICT, House, both
 
 
@@ -152,7 +152,7 @@ def an_operator_alone_stops_an_agent_that_runs_amok(rt):
         assert rt.rest("POST", house.path("/stops"), {"scope": "agent", "name": "bot",
                                                       "reason": "x"}, raw=True)[0] == 401
         house.do("POST", "/stops/resume", {"scope": "agent", "name": "bot"}, house.admin)
-        assert house.do("GET", "/stops")["items"] == []
+        wait_for("nothing to be left", lambda: house.do("GET", "/stops")["items"] == [])
 
 
 # ---------------------------------------------------------------- two organizations

@@ -105,7 +105,7 @@ class Clockwork:
         self.rt, self.org = rt, Org(rt, files=False)
         self.org.is_edited = True
 
-    def turn(self, rounds=2):
+    def turn(self, rounds=1):
         for _ in range(rounds):
             fill.pending(self, 1, self.org.id, is_noticed=False)
             self.rt.sql("UPDATE approval SET expires_at = now() WHERE organization_id = %s",
@@ -141,7 +141,7 @@ def what_a_stop_covers_stands_still_before_it_is_frozen(rt):
             clock.turn()
             assert org.ann.approve(approval)["state"] == "approved"
             rt.sql("UPDATE approval SET wait_mode = 'task' WHERE approval_id = %s", approval)
-            clock.turn()
+            clock.turn(2)  # one to be kicked in, and time to run
             row = org.row(approval)
             assert row["state"] == "approved" and not row["fence"] and not row["frozen_at"], row
             rt.sql("UPDATE approval SET grace_until = NULL WHERE approval_id = %s", approval)
@@ -230,7 +230,7 @@ def a_stop_of_thousands_outlives_the_worker_that_freezes(rt):
                               "l.name = 'sweep'")[0]["pid"])
         clock.turn()
         assert stop(org, "agent", "bot")["state"] == "stopping"
-        clock.turn()
+        clock.turn(2)
         assert many.states(late) == ["pending"] * 3, many.states(late)
         assert many.states([ready]) == ["approved"] and not org.row(ready)["fence"]
         assert 2500 <= many.frozen() <= 3000
