@@ -1,6 +1,7 @@
 """What stays as cheap with many: organizations, approvals that wait, servers. By the rows that the
 database reads, never by time."""
 import os
+import re
 import signal
 import sys
 import time
@@ -217,3 +218,28 @@ def a_restart_sweeps_at_once(rt):
     rt.start()
     wait_for("another worker to sweep", lambda: rt.sql(
         "SELECT 1 FROM lease WHERE name = 'sweep' AND owner <> %s", dead), 30, 0.1)
+
+
+@case(limit=60)
+def of_each_server_some_tasks_are_looked_at(rt):
+    """However many wait for their turn: the sweep asks once a second, in each worker."""
+    org = Org(rt, files=False, scenario=True)
+    org.is_edited = True
+    McpWs(rt, org.credential).call_start("s__append_line", {"line": "one"})
+    first = org.wait_pending()
+    rt.sql("""SET session_replication_role = replica; INSERT INTO approval SELECT n.* FROM approval a
+        CROSS JOIN generate_series(1, 5000) i CROSS JOIN LATERAL jsonb_populate_record(NULL::approval,
+        to_jsonb(a) || jsonb_build_object('approval_id', md5(i::text)::uuid, 'state', 'approved',
+        'server_id', md5((i %% 3)::text)::uuid, 'decided_at', now(), 'wait_mode', 'task', 'holder', NULL,
+        'task_id', md5('t' || i), 'claimable_at', now() + CASE i %% 3 WHEN 2 THEN interval '1 hour' END)) n
+        WHERE a.approval_id = %s; RESET session_replication_role""", first)
+    rt.sql("DELETE FROM approval WHERE approval_id = %s", first)
+    rt.sql("ANALYZE approval")
+    found = rt.sql("SELECT server_id, count(*) AS n FROM sweep_turns(1000) GROUP BY 1")
+    assert sorted(f["n"] for f in found) == [128, 128], found
+    plan = rt.sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) " + rt.sql(
+        "SELECT prosrc FROM pg_proc WHERE proname = 'sweep_turns'")[0]["prosrc"].replace(
+            "LIMIT most", "LIMIT 1000").replace("%", "%%"))
+    read = [line for row in plan for line in row.values() if "Index Scan using approval_turn" in line]
+    assert read and max(int(re.search(r"rows=(\d+)", line).group(1)) for line in read) <= 128, plan
+    rt.sql("DELETE FROM approval WHERE organization_id = %s", org.id)
