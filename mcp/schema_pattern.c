@@ -59,6 +59,9 @@ struct fl_schema_patterns *fl_schema_patterns_new(void)
         return NULL;
     }
     pcre2_set_compile_extra_options(patterns->context, 0);
+#if PCRE2_MINOR >= 43 /* it would take what an older one refuses: a schema fits both or neither */
+    pcre2_set_max_varlookbehind(patterns->context, 0);
+#endif
     return patterns;
 }
 
