@@ -99,8 +99,9 @@
     "'approved', 'claimed') AND a.expires_at > s.stands_from AND (a.created_at < "                 \
     "least(s.lifted_at, s.until)) IS NOT FALSE AND " FL_STOP_COVERS
 /* The same for statements that lock the approval: since when it stands still so; null: it does not.
- * They ask a function, as PostgreSQL 15 crashes where it looks again at a row that was changed
- * while it waited for it, and a query within a query asks for it. */
+ * They ask a function: the second time in a statement that PostgreSQL 15 looks again at a row which
+ * was changed while it was waited for, what row security asks in a query within a query is not set
+ * unless the first look at some row needed it, and the server crashes. */
 #define FL_STANDS_SINCE                                                                            \
     "CASE WHEN a.state IN ('pending', 'approved', 'claimed') AND EXISTS (SELECT 1 FROM stop s "    \
     "WHERE s.organization_id = a.organization_id AND s.moving = 'freeze') THEN "                   \
