@@ -103,7 +103,8 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
         "e.edited_to IS NULL) UNION ALL " LIKE_IT "e.edited_to IS NOT NULL)"
 
 /* What holds for each row. Only scalar subqueries, each by an index and of few rows: none of them
- * can become a scan of the table. How often it was asked is counted up to a hundred. */
+ * can become a scan of the table. How often it was asked is counted up to a hundred. What waits is
+ * counted by the index alone; the one canary that an organization may have waiting is no call. */
 #define FACTS(is_new, is_in_force)                                                                 \
     "facts AS MATERIALIZED (SELECT r.*, o.policy_version = r.policy_version" is_in_force           \
     " AS is_same_policy, "                                                                         \
@@ -123,9 +124,10 @@ static struct fl_sql sql_lock = { "approval_intake_lock",
     "r.server) OR (s.scope = 'tool' AND s.name = r.tool) OR (s.scope = 'group' AND "               \
     "person_in_group(r.owner, s.name))) LIMIT 1) AS stop_reason, "                                 \
     "r.state <> 'pending' OR (SELECT count(*) FROM (SELECT 1 FROM approval w WHERE "               \
-    "w.organization_id = $1 AND w.agent_id = r.agent_id AND w.state = 'pending' AND w.canary_id "  \
-    "IS NULL LIMIT "                                                                               \
-    "$2::bigint) n) < $2::bigint AS has_room, "                                                    \
+    "w.organization_id = $1 AND w.agent_id = r.agent_id AND w.state = 'pending' LIMIT "            \
+    "$2::bigint + 1) n) - (SELECT count(*) FROM approval w WHERE w.organization_id = $1 AND "      \
+    "w.agent_id = r.agent_id AND w.state = 'pending' AND w.canary_id IS NOT NULL) < $2::bigint "   \
+    "AS has_room, "                                                                                \
     "1 + (SELECT count(*) FROM " LIKE_IT                                                           \
     "e.created_at > now() - interval '24 hours' LIMIT 99) n) "                                     \
     "AS asked, "                                                                                   \

@@ -34,6 +34,7 @@ def policy_of(more):
 
 
 NOISE = 0.25  # of a core, by processes that are not ours
+WARM_MS = 8000  # about 400 MB of log
 JSON_HEADERS = ["header=Content-Type: application/json",
                 "header=Accept: application/json, text/event-stream"]
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -183,10 +184,21 @@ class Bench:
         return self._servers[name]
 
     def ours(self):
-        return self.server("ours", lambda: Ours(agents=32))
+        return self.server("ours", lambda: self._warm(Ours(agents=32)))
 
     def inside(self):
-        return self.server("inside", lambda: Ours(in_process=True))
+        return self.server("inside", lambda: self._warm(Ours(in_process=True)))
+
+    def _warm(self, ours):
+        """As one that has run for a while: the files of PostgreSQL's log have been made, and are
+        written again. A new one is zeroed and synced in the middle of a batch."""
+        subprocess.run([WORK + "/load", "ws", "127.0.0.1", str(ours.port), "/mcp/ws",
+                        write("warm.json", call("b__echo", 180)), "run_ms=%d" % WARM_MS,
+                        "pids=" + ",".join(map(str, ours.pids)), "conns=128",
+                        "init=" + write("init.jsonl", INIT), "tokens=" + ours.tokens],
+                       stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(["psql", "-qc", "CHECKPOINT", ours.conninfo], check=True)
+        return ours
 
     def lws(self):
         return self.server("lws", lambda: Server(WORK + "/floor_lws", "PORT"))

@@ -38,10 +38,11 @@ def away(rt, seconds, normal_s=3):
     with FakeSlack() as sl:
         house = ManyChannels(rt, sl, CHANNELS)
         try:
-            # One agent may have 10,000 waiting.
+            # An agent a channel: what waits of an agent is counted when it asks, and cards are
+            # fair by agent before they are urgent.
             agents = [house.agent] + [
                 McpWs(rt, house.org.add_agent("more-%d" % i)[1], modern=True, caps=TASKS)
-                for i in range(int(seconds * RATE) // 9000)]
+                for i in range(CHANNELS - 1)]
             house.org.sync()
             normal = ask(house, agents, 0, normal_s * RATE)
             wait_for("the first cards", lambda: house.known() == len(normal), 120)
