@@ -35,6 +35,7 @@ FL_STEP_DECLARE(audited);
 FL_STEP_DECLARE(preview);
 FL_STEP_DECLARE(previewed);
 FL_STEP_DECLARE(intake);
+FL_STEP_DECLARE(intake_again);
 FL_STEP_DECLARE(taken_in);
 FL_STEP_DECLARE(doubt);
 FL_STEP_DECLARE(cleared);
@@ -308,6 +309,15 @@ FL_STEP(intake)
     return fl_await(f, &S_taken_in, code);
 }
 
+/* Nothing was written: the row as it was made is still good, and is judged anew. */
+FL_STEP(intake_again)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (c->leave)
+        return &S_respond;
+    return fl_await(f, &S_taken_in, fl_call_intake_again(c));
+}
+
 /* People are told of it elsewhere, by whichever worker looks after the channel. */
 static bool goes_to_channels(const struct fl_call *c)
 {
@@ -351,7 +361,7 @@ FL_STEP(taken_in)
     if (f->op.code == FL_CONFLICT && c->canary)
         return deny(c, "canary", FL_STR("one waits already"));
     if (f->op.code == FL_CONFLICT && ++c->tries < FL_CALL_TRIES)
-        return &S_intake; /* the same idempotency key at the same moment: now it is a repeat */
+        return &S_intake_again; /* the same idempotency key at the same moment: now a repeat */
     if (f->op.code == FL_CANCELLED)
         return &S_respond; /* it had not had its turn when its caller left: nothing was written */
     if (f->op.code == FL_AMBIGUOUS) {
@@ -378,7 +388,7 @@ FL_STEP(taken_in)
         return &S_begin;
     case FL_INTAKE_TWIN: /* soon it is a repeat, or it is clear that both callers live */
         return fl_await(
-            f, &S_intake,
+            f, &S_intake_again,
             fl_sleep_start(&f->op, &c->sleep, c->core->loop, TWIN_MS << c->twin_looks++));
     case FL_INTAKE_GRANT_OVER: /* another call was first, or it was revoked: the next, or people */
         c->grants_over++;

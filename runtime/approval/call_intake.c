@@ -159,8 +159,6 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
         .canary_id = c->canary ? c->canary->id : (struct fl_uuid){ { 0 } },
         .revision = c->org->revision,
     };
-    if (!c->canary && c->twin_looks < FL_CALL_TWIN_LOOKS)
-        row->seeker = c->core->worker;
     if (is_task)
         row->task_id = fl_frozen_task_id(c->arena);
     else
@@ -182,6 +180,14 @@ enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task, int64_t expir
     intake_event(c);
     if ((code = fl_audit_seal(&c->event, c->arena, err)) != FL_OK)
         return code;
-    c->taken = (struct fl_intake_entry){ .row = row, .audit = &c->event.row, .arena = c->arena };
+    return fl_call_intake_again(c);
+}
+
+enum fl_code fl_call_intake_again(struct fl_call *c)
+{
+    bool looks = !c->canary && c->twin_looks < FL_CALL_TWIN_LOOKS;
+    c->row.seeker = looks ? c->core->worker : (struct fl_uuid){ { 0 } };
+    c->taken =
+        (struct fl_intake_entry){ .row = &c->row, .audit = &c->event.row, .arena = c->arena };
     return fl_intakes_add(&c->flow.op, c->core->intakes, &c->taken);
 }

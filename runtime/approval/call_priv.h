@@ -63,5 +63,8 @@ enum fl_code fl_call_preview_start(struct fl_call *c) FL_MUST_CHECK;
 void fl_call_take_preview(struct fl_call *c);
 enum fl_code fl_call_intake_start(struct fl_call *c, bool is_task,
                                   int64_t expires_ms) FL_MUST_CHECK;
+/* The same row, of which nothing was written: sealed copies are made once, as they live as long as
+ * the call and are in no budget. */
+enum fl_code fl_call_intake_again(struct fl_call *c) FL_MUST_CHECK;
 
 #endif

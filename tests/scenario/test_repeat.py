@@ -7,6 +7,7 @@ from cases import case
 from harness import Org, wait_for
 from mcp_client import TASKS, McpError, McpHttp, McpWs, text_of
 from test_doubt import INTAKE, stopped_in_its_wait
+from test_front import gauge
 
 APPEND = "s__append_line"
 KEY = "dev.flopinio/idempotencyKey"
@@ -131,6 +132,22 @@ def two_live_identical_calls_on_two_workers_are_two_approvals(rt):
             org.ann.approve(approval)
         assert [text_of(c.wait()) for c in calls] == ["appended"] * 2
     assert org.effects() == ["twice"] * 2
+
+
+@case(limit=60, workers=2)
+def a_repeat_kept_a_copy_of_each_look_for_its_twin(rt):
+    """Seven sealed copies, for as long as it waits for people, and beside what an organization may have."""
+    org = scenario(rt)
+    texts = [str(i) * 190000 for i in range(6)]
+    with McpWs(rt, org.credential) as one, other_worker(rt, org, rt.worker_of(one.sock)) as two:
+        kept = [gauge(rt, "allocated_memory_bytes")]
+        for agent in (one, two):
+            for text in texts:
+                agent.call_start(APPEND, {"line": "one", "gate": text})
+            org.wait_pending(len(texts) * len(kept))
+            kept.append(gauge(rt, "allocated_memory_bytes"))
+        size, first, second = len("".join(texts)), kept[1] - kept[0], kept[2] - kept[1]
+        assert first > size and second < first + 4 * size, (size, first, second)
 
 
 @case()
