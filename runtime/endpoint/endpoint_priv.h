@@ -10,10 +10,13 @@
 
 /* Places of GET streams (stream_place.c). */
 struct fl_stream_places {
-    struct fl_list waiting, telling; /* fl_stream_place.link: to be given back; being it */
-    struct fl_timer again;           /* armed behind a failure: none is tried before */
+    struct fl_list waiting,
+        failed;             /* fl_stream_place.link: to be given back, now or behind `again` */
+    struct fl_list telling; /* statements under way */
+    struct fl_timer again;
+    struct fl_post turn; /* what ended in this turn is given back together */
     int64_t again_ms;
-    size_t count, at_once; /* of all; of telling */
+    size_t count, at_once; /* places; of telling */
 };
 
 struct fl_endpoint {

@@ -1,16 +1,35 @@
-/* Giving back places of GET streams. A place is made before it is taken, so that giving it back
- * needs no memory that might not be there. */
+/* Giving back places of GET streams. A place is made before it is taken, so that none is forgotten
+ * for want of memory. Those that ended in one turn of the loop, as at a drain, go together: many of
+ * an organization are one statement. */
 #include "runtime/endpoint/stream_place.h"
 
 #include "flopinio/base/mem.h"
 #include "runtime/store/person.h"
 
 #define PLACES_MAX 32768 /* taken, or not given back yet */
-#define AT_ONCE    16    /* transactions */
+#define TOGETHER   256   /* in one statement */
+#define LOOKED_AT  1024  /* how far others of the same organization are looked for */
+#define AT_ONCE    4     /* statements */
 #define AGAIN_MS   250   /* after the first failure; twice as long after the next */
 #define AGAIN_MAX  2000
 
+/* Places that are told together. */
+struct telling {
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena;       /* holds this struct, too */
+    struct fl_endpoint *endpoint; /* NULL: it was freed meanwhile, and the places with it */
+    struct fl_list link;          /* fl_stream_places.telling */
+    struct fl_list places;        /* fl_stream_place.link */
+    unsigned count;
+};
+
 static void go_on(struct fl_endpoint *ep);
+
+static struct fl_stream_place *place_of(struct fl_list *link)
+{
+    return FL_CONTAINER(link, struct fl_stream_place, link);
+}
 
 struct fl_stream_place *fl_stream_place_new(struct fl_session *session)
 {
@@ -22,6 +41,7 @@ struct fl_stream_place *fl_stream_place_new(struct fl_session *session)
     p->organization = session->organization_id;
     memcpy(p->hash, session->hash, sizeof p->hash);
     p->endpoint = ep;
+    p->together = TOGETHER;
     fl_list_init(&p->link);
     ep->places.count++;
     return p;
@@ -34,114 +54,176 @@ void fl_stream_place_free(struct fl_stream_place **place)
     if (!p)
         return;
     fl_list_remove(&p->link);
-    if (p->endpoint)
-        p->endpoint->places.count--;
+    p->endpoint->places.count--;
     fl_free(p);
 }
 
-static void end_tx(struct fl_stream_place *p)
+static void free_all(struct fl_list *places)
 {
-    fl_tx_fini(&p->tx);
-    fl_arena_free(&p->arena);
+    FL_LIST_FOREACH_SAFE (link, places) {
+        struct fl_stream_place *p = place_of(link);
+        fl_stream_place_free(&p);
+    }
 }
 
-/* Behind the others: none of them keeps the rest from being tried. */
-static void wait(struct fl_endpoint *ep, struct fl_stream_place *p)
+/* They wait for a while; others do not. */
+static void later(struct fl_endpoint *ep, struct fl_list *places)
 {
-    fl_list_remove(&p->link);
-    fl_list_push_back(&ep->places.waiting, &p->link);
-    if (fl_timer_is_armed(&ep->places.again))
+    struct fl_stream_places *all = &ep->places;
+    fl_list_splice(&all->failed, places);
+    if (fl_timer_is_armed(&all->again))
         return;
-    fl_loop_timer(ep->core->loop, &ep->places.again, ep->places.again_ms);
-    if (ep->places.again_ms < AGAIN_MAX)
-        ep->places.again_ms *= 2;
+    fl_loop_timer(ep->core->loop, &all->again, all->again_ms);
+    if (all->again_ms < AGAIN_MAX)
+        all->again_ms *= 2;
 }
 
+/* What ails one of them keeps the others back no longer than it takes to find it: in fewer and
+ * fewer, in the end alone. */
 static void on_told(struct fl_op *op)
 {
-    struct fl_stream_place *p = FL_CONTAINER(op, struct fl_stream_place, op);
-    struct fl_endpoint *ep = p->endpoint;
-    end_tx(p);
-    if (ep)
-        ep->places.at_once--;
-    if (ep && op->code) {
-        wait(ep, p);
-        return;
-    }
-    fl_stream_place_free(&p);
+    struct telling *t = FL_CONTAINER(op, struct telling, op);
+    struct fl_endpoint *ep = t->endpoint;
+    struct fl_arena *arena = t->arena;
+    unsigned together = t->count > 4 ? t->count / 4 : 1;
+    enum fl_code code = op->code;
+    struct fl_list places;
+    fl_list_init(&places);
+    fl_list_splice(&places, &t->places);
+    fl_list_remove(&t->link);
+    fl_tx_fini(&t->tx);
+    fl_arena_free(&arena);
     if (!ep)
         return;
-    ep->places.again_ms = AGAIN_MS;
+    ep->places.at_once--;
+    if (code) {
+        FL_LIST_FOREACH (link, &places)
+            place_of(link)->together = together;
+        later(ep, &places);
+    } else {
+        free_all(&places);
+        ep->places.again_ms = AGAIN_MS;
+    }
     go_on(ep);
 }
 
-static bool tell(struct fl_endpoint *ep, struct fl_stream_place *p)
+/* The first that waits, and those that may go with it. */
+static void gather(struct fl_list *waiting, struct telling *t)
 {
-    p->arena = fl_arena_new(0);
-    if (!p->arena)
+    const struct fl_stream_place *first = place_of(waiting->next);
+    unsigned looked = 0;
+    FL_LIST_FOREACH_SAFE (link, waiting) {
+        struct fl_stream_place *p = place_of(link);
+        if (t->count == first->together || looked++ == LOOKED_AT)
+            break;
+        if (p->together != first->together ||
+            fl_uuid_cmp(&p->organization, &first->organization) != 0)
+            continue;
+        fl_list_remove(link);
+        fl_list_push_back(&t->places, link);
+        t->count++;
+    }
+}
+
+static void put_places(struct fl_endpoint *ep, struct telling *t)
+{
+    struct fl_array hashes, takes;
+    fl_array_init(&hashes, FL_ARRAY_BYTES);
+    fl_array_init(&takes, FL_ARRAY_UUID);
+    FL_LIST_FOREACH (link, &t->places) {
+        const struct fl_stream_place *p = place_of(link);
+        fl_array_put(&hashes, p->hash, sizeof p->hash);
+        fl_array_put(&takes, p->take.b, sizeof p->take.b);
+    }
+    fl_store_session_streams_drop(&t->tx, &hashes, &takes, &ep->core->worker);
+}
+
+/* False: not now, and all of them wait still. */
+static bool tell(struct fl_endpoint *ep)
+{
+    struct fl_stream_places *all = &ep->places;
+    struct fl_arena *arena = fl_arena_new(0);
+    struct telling *t = arena ? FL_ARENA_NEW(arena, struct telling) : NULL;
+    if (!t) {
+        fl_arena_free(&arena);
         return false;
-    p->op = (struct fl_op){ .done = on_told };
-    fl_tx_init(&p->tx, ep->core->pg, p->arena, &p->organization);
-    fl_store_session_stream_drop(&p->tx, fl_bytes(p->hash, sizeof p->hash), &ep->core->worker,
-                                 &p->take);
-    if (fl_tx_submit(&p->op, &p->tx) == FL_OK)
+    }
+    t->arena = arena;
+    t->endpoint = ep;
+    t->op.done = on_told;
+    fl_list_init(&t->link);
+    fl_list_init(&t->places);
+    gather(&all->waiting, t);
+    fl_tx_init(&t->tx, ep->core->pg, arena, &place_of(t->places.next)->organization);
+    put_places(ep, t);
+    if (fl_tx_submit(&t->op, &t->tx) == FL_OK) {
+        fl_list_push_back(&all->telling, &t->link);
+        all->at_once++;
         return true;
-    end_tx(p);
+    }
+    fl_list_splice(&all->waiting, &t->places);
+    fl_tx_fini(&t->tx);
+    fl_arena_free(&arena);
     return false;
 }
 
 static void go_on(struct fl_endpoint *ep)
 {
     struct fl_stream_places *all = &ep->places;
-    while (all->at_once < AT_ONCE && !fl_list_is_empty(&all->waiting) &&
-           !fl_timer_is_armed(&all->again)) {
-        struct fl_stream_place *p = FL_CONTAINER(all->waiting.next, struct fl_stream_place, link);
-        if (!fl_pg_is_up(ep->core->pg, NULL) || !tell(ep, p)) {
-            wait(ep, p);
-            return;
-        }
-        fl_list_remove(&p->link);
-        fl_list_push_back(&all->telling, &p->link);
-        all->at_once++;
+    while (all->at_once < AT_ONCE && !fl_list_is_empty(&all->waiting)) {
+        if (!fl_pg_is_up(ep->core->pg, NULL) || !tell(ep))
+            later(ep, &all->waiting);
     }
+}
+
+static void on_turn(struct fl_post *post)
+{
+    go_on(FL_CONTAINER(post, struct fl_endpoint, places.turn));
 }
 
 static void on_again(struct fl_timer *timer)
 {
-    go_on(FL_CONTAINER(timer, struct fl_endpoint, places.again));
+    struct fl_endpoint *ep = FL_CONTAINER(timer, struct fl_endpoint, places.again);
+    fl_list_splice(&ep->places.waiting, &ep->places.failed);
+    go_on(ep);
 }
 
 void fl_stream_place_give_back(struct fl_stream_place **place)
 {
     struct fl_stream_place *p = *place;
+    struct fl_endpoint *ep = p->endpoint;
     *place = NULL;
-    fl_list_push_back(&p->endpoint->places.waiting, &p->link);
-    go_on(p->endpoint);
+    fl_list_push_back(&ep->places.waiting, &p->link);
+    fl_loop_at_turn_end(ep->core->loop, &ep->places.turn);
 }
 
 void fl_stream_places_init(struct fl_endpoint *ep)
 {
     fl_list_init(&ep->places.waiting);
+    fl_list_init(&ep->places.failed);
     fl_list_init(&ep->places.telling);
     fl_timer_init(&ep->places.again, on_again);
+    ep->places.turn.run = on_turn;
     ep->places.again_ms = AGAIN_MS;
 }
 
 bool fl_stream_places_are_given_back(const struct fl_endpoint *ep)
 {
-    return ep->places.at_once == 0 &&
-           (fl_list_is_empty(&ep->places.waiting) || !fl_pg_is_up(ep->core->pg, NULL));
+    const struct fl_stream_places *all = &ep->places;
+    bool is_empty = fl_list_is_empty(&all->waiting) && fl_list_is_empty(&all->failed);
+    return all->at_once == 0 && (is_empty || !fl_pg_is_up(ep->core->pg, NULL));
 }
 
 void fl_stream_places_free(struct fl_endpoint *ep)
 {
     fl_loop_timer_cancel(ep->core->loop, &ep->places.again);
-    FL_LIST_FOREACH_SAFE (link, &ep->places.waiting) {
-        struct fl_stream_place *p = FL_CONTAINER(link, struct fl_stream_place, link);
-        fl_stream_place_free(&p);
-    }
-    FL_LIST_FOREACH_SAFE (told, &ep->places.telling) {
-        FL_CONTAINER(told, struct fl_stream_place, link)->endpoint = NULL; /* it ends by itself */
-        fl_list_remove(told);
+    fl_loop_post_cancel(ep->core->loop, &ep->places.turn);
+    free_all(&ep->places.waiting);
+    free_all(&ep->places.failed);
+    FL_LIST_FOREACH_SAFE (link, &ep->places.telling) {
+        struct telling *t = FL_CONTAINER(link, struct telling, link);
+        t->endpoint = NULL; /* it ends by itself */
+        fl_list_remove(link);
+        free_all(&t->places);
     }
 }

@@ -11,11 +11,9 @@ struct fl_stream_place {
     struct fl_uuid organization;
     uint8_t hash[FL_SHA256_BYTES]; /* the session's */
     /* ---- private ---- */
-    struct fl_endpoint *endpoint; /* NULL: it was freed meanwhile */
-    struct fl_list link;          /* fl_stream_places.waiting, or .telling */
-    struct fl_op op;
-    struct fl_tx tx;
-    struct fl_arena *arena; /* of the transaction, while there is one */
+    struct fl_endpoint *endpoint;
+    struct fl_list link; /* fl_stream_places.waiting or .failed, or what is told together */
+    unsigned together;   /* with how many others; fewer after each failure */
 };
 
 /* NULL: no memory, or more are taken and not given back than a worker has streams. */

@@ -99,11 +99,15 @@ static struct fl_sql sql_session_stream = {
     "interval '10 seconds')) RETURNING s.session_hash",
     0
 };
-static struct fl_sql sql_session_drop = { "session_stream_drop",
-                                          "UPDATE mcp_session SET stream_worker = NULL WHERE " HERE
-                                          " AND session_hash = $1 AND "
-                                          "stream_worker = $2 AND stream_take = $3",
-                                          0 };
+static struct fl_sql sql_streams_drop = {
+    "session_streams_drop",
+    "UPDATE mcp_session s SET stream_worker = NULL FROM (SELECT m.session_hash FROM mcp_session m "
+    "JOIN unnest($1::bytea[], $2::uuid[]) u (hash, take) ON m.session_hash = u.hash AND "
+    "m.stream_take = u.take WHERE m.organization_id = (SELECT org()) AND m.stream_worker = $3 "
+    "ORDER BY m.session_hash FOR NO KEY UPDATE OF m) k WHERE s.organization_id = (SELECT org()) AND "
+    "s.session_hash = k.session_hash",
+    0
+};
 static struct fl_sql sql_session_end = { "session_end",
                                          "DELETE FROM mcp_session WHERE " HERE
                                          " AND session_hash = $1 RETURNING credential_id",
@@ -238,12 +242,13 @@ struct fl_query *fl_store_session_stream(struct fl_tx *tx, struct fl_str hash,
     return q;
 }
 
-void fl_store_session_stream_drop(struct fl_tx *tx, struct fl_str hash,
-                                  const struct fl_uuid *worker, const struct fl_uuid *take)
+void fl_store_session_streams_drop(struct fl_tx *tx, struct fl_array *hashes,
+                                   struct fl_array *takes, const struct fl_uuid *worker)
 {
-    struct fl_query *q = of_session(tx, &sql_session_drop, hash);
+    struct fl_query *q = fl_tx_add(tx, &sql_streams_drop);
+    fl_bind_array(tx, q, hashes);
+    fl_bind_array(tx, q, takes);
     fl_bind_uuid(tx, q, worker);
-    fl_bind_uuid(tx, q, take);
 }
 
 struct fl_query *fl_store_session_end(struct fl_tx *tx, struct fl_str hash)

@@ -91,8 +91,9 @@ void fl_store_session_seen(struct fl_tx *tx, struct fl_str hash);
  * names this taking: whoever gives it back gives back no other one, however late. */
 struct fl_query *fl_store_session_stream(struct fl_tx *tx, struct fl_str hash,
                                          const struct fl_uuid *worker, const struct fl_uuid *take);
-void fl_store_session_stream_drop(struct fl_tx *tx, struct fl_str hash,
-                                  const struct fl_uuid *worker, const struct fl_uuid *take);
+/* Of many sessions; `hashes` and `takes` belong together, one by one, and are freed. */
+void fl_store_session_streams_drop(struct fl_tx *tx, struct fl_array *hashes,
+                                   struct fl_array *takes, const struct fl_uuid *worker);
 struct fl_query *fl_store_session_end(struct fl_tx *tx, struct fl_str hash);
 /* Drops sessions that nobody used for so long. */
 struct fl_query *fl_store_sessions_old(struct fl_tx *tx, int64_t older_ms);

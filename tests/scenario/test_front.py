@@ -1,6 +1,7 @@
 """What one caller can make a worker keep, refuse or forget for everybody else: legacy sessions and
 their streams, subscriptions, bodies of senders that nobody knows."""
 import base64
+import contextlib
 import os
 import select
 import signal
@@ -135,6 +136,40 @@ def a_rolling_restart_kept_the_get_stream_taken(rt):
     wait_for("the old worker to go", lambda: not set(rt.workers()) & set(old), 40)
     assert rt.sql("SELECT 1 FROM flopinio.mcp_session WHERE stream_worker IS NOT NULL") == []
     get_again(w, session)
+
+
+@case(limit=60, **ONE)
+def streams_that_end_together_were_given_back_one_by_one(rt):
+    """A worker that drains has seconds for the places of all its streams; and one that cannot be given
+    back keeps none of the others."""
+    org = Org(rt, files=False)
+    w = Wire(org)
+    sessions = [w.initialize() for _ in range(30)]
+    rt.sql("CREATE SEQUENCE test_told; CREATE FUNCTION test_told() RETURNS trigger LANGUAGE plpgsql "
+           "SECURITY DEFINER AS $$BEGIN PERFORM nextval('test_told'); RETURN NULL; END$$; "
+           "CREATE FUNCTION test_stuck() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION "
+           "'not this one'; END$$")
+    try:
+        with contextlib.ExitStack() as streams:
+            for session in sessions:
+                assert streams.enter_context(w.get(session)).status == 200
+            rt.sql("CREATE TRIGGER test_told AFTER UPDATE OF stream_worker ON mcp_session FOR EACH "
+                   "STATEMENT EXECUTE FUNCTION test_told()")
+            stuck = rt.sql("SELECT min(encode(session_hash, 'hex')) AS h FROM mcp_session WHERE "
+                           "stream_worker IS NOT NULL")[0]["h"]
+            rt.sql("CREATE TRIGGER test_stuck BEFORE UPDATE OF stream_worker ON mcp_session FOR EACH "
+                   "ROW WHEN (encode(OLD.session_hash, 'hex') = '%s') EXECUTE FUNCTION test_stuck()"
+                   % stuck)
+            org.control("POST", "/stops", {"scope": "agent", "name": "bot", "reason": "look"})
+            taken = "SELECT encode(session_hash, 'hex') AS h FROM mcp_session WHERE stream_worker IS NOT NULL"
+            wait_for("all but one", lambda: [r["h"] for r in rt.sql(taken)] == [stuck], 30)
+            told = rt.sql("SELECT last_value FROM test_told")[0]["last_value"]
+            assert told < 20, told
+            rt.sql("DROP TRIGGER test_stuck ON mcp_session")
+            wait_for("that one too", lambda: not rt.sql(taken), 30)
+    finally:
+        rt.sql("DROP FUNCTION test_told() CASCADE; DROP FUNCTION test_stuck() CASCADE; "
+               "DROP SEQUENCE test_told")
 
 
 def is_open_at_the_server(rt, port):
