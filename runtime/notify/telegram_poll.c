@@ -26,6 +26,7 @@ struct poller {
     struct fl_tx tx;
     json_t *updates;
     size_t at;
+    int64_t noted; /* the cursor, as it is in the row */
     int64_t nap_ms;
     bool is_stopping, is_silent;
     struct fl_post post;
@@ -205,14 +206,17 @@ FL_STEP(handled)
     if (!p->arena)
         return wait(p, AGAIN_MS);
     fl_tx_init(&p->tx, p->channel->core->pg, p->arena, &p->channel->organization);
-    fl_store_channel_next_update(&p->tx, &p->channel->id, p->channel->revision, p->channel->cursor);
+    fl_store_channel_next_update(&p->tx, &p->channel->id, p->channel->revision, p->noted,
+                                 p->channel->cursor);
     p->at++;
     return fl_await(f, &S_moved_on, fl_tx_submit(&f->op, &p->tx));
 }
 
 FL_STEP(moved_on)
 {
-    FL_UNUSED(f);
+    struct poller *p = poller_of(f);
+    if (f->op.code == FL_OK)
+        p->noted = p->channel->cursor;
     return &S_each;
 }
 
@@ -277,6 +281,7 @@ enum fl_code fl_telegram_listen_start(struct fl_op *op, struct fl_channel *chann
     if (!p)
         return fl_err_code(&op->err, FL_NOMEM);
     p->channel = channel;
+    p->noted = channel->cursor;
     p->op = op;
     fl_flow_init(&p->flow, &S_failed, on_ended);
     fl_op_start(op, cancel, p);

@@ -89,9 +89,11 @@ static struct fl_sql sql_facts = { "channel_facts",
                                    0 };
 static struct fl_sql sql_cursor = { "channel_cursor",
                                     "UPDATE channel SET cursor = greatest(cursor, $2) " MINE, 0 };
-static struct fl_sql sql_next_update = {
-    "channel_next_update", "UPDATE channel SET cursor = $2 " MINE " AND revision = $3", 0
-};
+/* A channel that was changed has another revision; one that begins anew has another cursor, too. */
+static struct fl_sql sql_next_update = { "channel_next_update",
+                                         "UPDATE channel SET cursor = $2 " MINE
+                                         " AND (revision = $3 OR (cursor = $4 AND cursor > 0))",
+                                         0 };
 static struct fl_sql sql_sweep = { "sweep_channels", "SELECT * FROM sweep_channels($1)", 0 };
 static struct fl_sql sql_lease_end = { "lease_end",
                                        "DELETE FROM lease WHERE name = $1 AND owner = $2", 0 };
@@ -216,11 +218,12 @@ void fl_store_channel_cursor(struct fl_tx *tx, const struct fl_uuid *id, int64_t
 }
 
 void fl_store_channel_next_update(struct fl_tx *tx, const struct fl_uuid *id, int64_t revision,
-                                  int64_t next)
+                                  int64_t noted, int64_t next)
 {
     struct fl_query *q = mine(tx, &sql_next_update, id);
     fl_bind_int(tx, q, next);
     fl_bind_int(tx, q, revision);
+    fl_bind_int(tx, q, noted);
 }
 
 struct fl_query *fl_store_sweep_channels(struct fl_tx *tx, const struct fl_uuid *worker)

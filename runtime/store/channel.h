@@ -43,11 +43,11 @@ void fl_store_channel_tested(struct fl_tx *tx, const struct fl_uuid *id);
 void fl_store_channel_facts(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str facts_json);
 /* Events before `cursor` were handled; never back. */
 void fl_store_channel_cursor(struct fl_tx *tx, const struct fl_uuid *id, int64_t cursor);
-/* The same for a chat that numbers its updates itself, and may go back. With a `revision` that is
- * not the channel's any more it says nothing: another bot's numbers. An update of the channel that
- * has a secret or another base_url begins at 0. */
+/* The same for a chat that numbers its updates itself, and may go back. A change of the channel
+ * that has a secret or another base_url begins at 0: with a `revision` from before that, and a
+ * place that is not the one `noted` last, it says nothing, as these are another bot's numbers. */
 void fl_store_channel_next_update(struct fl_tx *tx, const struct fl_uuid *id, int64_t revision,
-                                  int64_t next);
+                                  int64_t noted, int64_t next);
 /* Of all organizations, those that this worker may look after now. Columns: organization_id,
  * channel_id, revision. */
 struct fl_query *fl_store_sweep_channels(struct fl_tx *tx, const struct fl_uuid *worker);

@@ -625,6 +625,23 @@ def a_quiet_week_repeats_no_command_for_ever(rt):
 
 
 @case(limit=60, **LOCAL)
+def what_was_done_while_the_channel_is_changed_was_not_noted(rt):
+    """Until it is opened anew its updates are handled by the one before, and were handled again then."""
+    with FakeTelegram() as tg, House(rt, tg) as house:
+        wait_for("the next poll", lambda: tg.offsets[-1] == tg.next_update)
+        changed = []
+
+        def change(_):
+            if not changed:
+                changed.append(1)
+                house.org.control("PATCH", "/channels/tg", {"is_enabled": True})
+        tg.on_post = change
+        house.ann.says("/pending")
+        wait_for("it to be confirmed", lambda: tg.offsets[-1] == tg.next_update)
+        assert changed and cursor_of(house) == tg.next_update
+
+
+@case(limit=60, **LOCAL)
 def another_bots_clicks_are_not_taken_for_handled(rt):
     """Its numbers may be just below those of the bot before: what lies below an offset is gone."""
     with FakeTelegram() as tg, House(rt, tg) as house:
