@@ -14,7 +14,7 @@ struct channel_request {
     const json_t *config, *secret;
     int is_enabled; /* -1: not said */
     struct fl_uuid id;
-    bool is_new;
+    bool is_new, is_test;
     struct fl_query *q;
     void (*then)(struct fl_api *a); /* once the row of the path's channel was read */
     /* of a test */
@@ -267,6 +267,15 @@ static void on_read_to_change(struct fl_api *a)
     fl_api_submit(a, true, on_written);
 }
 
+static void read_channel(struct fl_api *a)
+{
+    struct channel_request *r = a->user;
+    struct fl_tx *tx = fl_api_tx(a);
+    r->q = fl_store_channel_get(tx, &r->id);
+    a->q[1] = fl_store_chat_identities(tx, r->kind ? r->kind->name : "");
+    fl_api_submit(a, false, r->then);
+}
+
 /* Finds the channel of the path, then reads its row. */
 static void on_found(struct fl_api *a)
 {
@@ -277,11 +286,14 @@ static void on_found(struct fl_api *a)
         return;
     }
     r->id = fl_cell_uuid(a->q[0], row, 0);
-    const struct fl_channel_kind *kind = fl_channel_kind(fl_cell(a->q[0], row, 2));
-    struct fl_tx *tx = fl_api_tx(a);
-    r->q = fl_store_channel_get(tx, &r->id);
-    a->q[1] = fl_store_chat_identities(tx, kind ? kind->name : "");
-    fl_api_submit(a, false, r->then);
+    r->kind = fl_channel_kind(fl_cell(a->q[0], row, 2));
+    if (!r->is_test || !r->kind || !r->kind->stray) {
+        read_channel(a);
+        return;
+    }
+    /* Before anything is posted that whoever looks after the channel does not know of. */
+    fl_store_channel_testing(fl_api_change_tx(a), &r->id);
+    fl_api_submit(a, true, read_channel);
 }
 
 static void find(struct fl_api *a, struct channel_request *r, void (*then)(struct fl_api *a))
@@ -409,8 +421,10 @@ static void on_read_to_test(struct fl_api *a)
 static void start_test(struct fl_api *a)
 {
     struct channel_request *r = new_request(a);
-    if (r)
-        find(a, r, on_read_to_test);
+    if (!r)
+        return;
+    r->is_test = true;
+    find(a, r, on_read_to_test);
 }
 
 const struct fl_api_route fl_api_channels[] = {

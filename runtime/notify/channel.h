@@ -23,11 +23,14 @@ struct fl_channel_kind;
 struct fl_person_auth;
 
 /* Messages that were posted, the newest of a channel; places and messages as numbers. */
-#define FL_CHANNEL_POSTED 64
+#define FL_CHANNEL_POSTED  64
+/* A test's cards, which whoever is asked for it posts itself, have all been posted by then. */
+#define FL_CHANNEL_TEST_MS INT64_C(600000)
 struct fl_channel_posted {
     int64_t place[FL_CHANNEL_POSTED], message[FL_CHANNEL_POSTED];
     unsigned count;     /* of all; they take turns in the arrays */
     unsigned under_way; /* are being posted */
+    int64_t since_ms;   /* the first of `count`, by fl_mono_ms */
 };
 
 /* One channel as its row says, opened. Made by fl_channel_read, given back by fl_channel_fini. */

@@ -57,7 +57,7 @@ struct fl_sender {
     struct fl_sleep sleep;
     struct fl_arena *arena; /* of the round, or of one row's work */
     struct fl_tx tx;
-    struct fl_query *q, *q_next, *q_flood, *q_identities, *q_closed;
+    struct fl_query *q, *q_next, *q_flood, *q_identities, *q_closed, *q_test;
     struct fl_sender_due due[FL_SENDER_BATCH];
     int due_count, due_at;
     int64_t next_ms;

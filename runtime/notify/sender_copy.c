@@ -6,6 +6,7 @@
 #include "flopinio/base/clock.h"
 #include "flopinio/base/log.h"
 #include "runtime/notify/sender_priv.h"
+#include "runtime/store/channel.h"
 #include "runtime/store/outbox.h"
 
 #define AROUND_MS   60000  /* clocks differ, and what was sent may arrive later */
@@ -38,6 +39,7 @@ static fl_next look_around(struct fl_sender *s, fl_next then)
     fl_tx_init(&s->tx, s->channel->core->pg, s->arena, &s->channel->organization);
     s->tx.is_read_only = true;
     s->q = fl_store_cards_at(&s->tx, &s->channel->id, s->cards[s->card_at].place);
+    s->q_test = fl_store_channel_test_age(&s->tx, &s->channel->id);
     return fl_await(&s->flow, then, fl_tx_submit(&s->flow.op, &s->tx));
 }
 
@@ -260,12 +262,23 @@ static bool is_card(const struct fl_sender *s, struct fl_str message)
     return false;
 }
 
+/* Cards of a test are posted by any worker, and have no row: what was posted before they all were
+ * does not tell what stands behind it. */
+static void forget_before_test(struct fl_sender *s)
+{
+    struct fl_channel_posted *p = &s->channel->posted;
+    if (fl_rows(s->q_test) == 1 && !fl_cell_is_null(s->q_test, 0, 0) &&
+        p->since_ms < fl_mono_ms() - fl_cell_int(s->q_test, 0, 0) + FL_CHANNEL_TEST_MS)
+        p->count = 0;
+}
+
 FL_STEP(next_stray)
 {
     struct fl_sender *s = sender_of(f);
     struct fl_str at;
     if (f->op.code || s->is_stopping)
         return go_on(s);
+    forget_before_test(s);
     while (s->channel->kind->stray(s->channel, s->cards[s->card_at].place, s->stray_from,
                                    s->stray_at, s->arena, &at)) {
         s->stray_at++;

@@ -2,6 +2,7 @@
  * of every call, so that addresses are nowhere logged. */
 #include <stdio.h>
 
+#include "flopinio/base/clock.h"
 #include "flopinio/base/mem.h"
 #include "flopinio/base/utf8.h"
 #include "runtime/notify/telegram_priv.h"
@@ -128,7 +129,8 @@ static enum fl_code refused(int status, const json_t *answer, int64_t header_ms,
     }
 }
 
-/* Every message that is posted is known by its number, or it is not known which are. */
+/* Every message that whoever looks after the channel posts is known by its number, or it is not
+ * known which are. Tests are others' (sender_copy.c). */
 static void note_post(const struct fl_bot_call *c, enum fl_code code)
 {
     struct fl_channel_posted *p = &c->channel->posted;
@@ -136,6 +138,8 @@ static void note_post(const struct fl_bot_call *c, enum fl_code code)
     const json_t *place = json_object_get(json_object_get(c->result, "chat"), "id");
     p->under_way--;
     if (code == FL_OK && json_is_integer(message) && json_is_integer(place)) {
+        if (!p->count)
+            p->since_ms = fl_mono_ms();
         p->place[p->count % FL_CHANNEL_POSTED] = json_integer_value(place);
         p->message[p->count % FL_CHANNEL_POSTED] = json_integer_value(message);
         p->count++;
@@ -294,7 +298,7 @@ static enum fl_code send_start(struct fl_op *op, struct fl_chat_send *s)
 
 /* Numbers of a chat's messages go up by one: a copy that was posted just before, if it was, has one
  * of the numbers below. It is none of those that were heard of; and what lies below the first of
- * these, or was posted by another worker, may be anything: a reminder, an alert, a list. */
+ * these, or was posted by another worker, may be anything: a reminder, an alert, a list, a test. */
 static bool stray(const struct fl_channel *ch, struct fl_str place, struct fl_str posted, int at,
                   struct fl_arena *arena, struct fl_str *ret)
 {

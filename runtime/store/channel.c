@@ -83,6 +83,14 @@ static struct fl_sql sql_fails = {
 };
 static struct fl_sql sql_tested = { "channel_tested", "UPDATE channel SET tested_at = now() " MINE,
                                     0 };
+static struct fl_sql sql_testing = {
+    "channel_testing",
+    "UPDATE channel SET facts = facts || jsonb_build_object('test_sent', now()) " MINE, 0
+};
+static struct fl_sql sql_test_age = {
+    "channel_test_age",
+    "SELECT " MS("now() - (facts->>'test_sent')::timestamptz") " FROM channel " MINE, 0
+};
 static struct fl_sql sql_facts = { "channel_facts",
                                    "UPDATE channel SET facts = facts || $2::jsonb " MINE
                                    " AND facts || $2::jsonb <> facts",
@@ -205,6 +213,16 @@ void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int64_t 
 void fl_store_channel_tested(struct fl_tx *tx, const struct fl_uuid *id)
 {
     mine(tx, &sql_tested, id);
+}
+
+void fl_store_channel_testing(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    mine(tx, &sql_testing, id);
+}
+
+struct fl_query *fl_store_channel_test_age(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return mine(tx, &sql_test_age, id);
 }
 
 void fl_store_channel_facts(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str facts_json)

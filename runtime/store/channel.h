@@ -39,6 +39,10 @@ void fl_store_channel_works(struct fl_tx *tx, const struct fl_uuid *id);
 void fl_store_channel_fails(struct fl_tx *tx, const struct fl_uuid *id, int64_t revision,
                             int failures, struct fl_str trouble, int64_t pause_ms);
 void fl_store_channel_tested(struct fl_tx *tx, const struct fl_uuid *id);
+/* Cards of a test are about to be sent there; noted in its facts, as `test_sent`. */
+void fl_store_channel_testing(struct fl_tx *tx, const struct fl_uuid *id);
+/* How long ago that was. Columns: ms, or null: never. */
+struct fl_query *fl_store_channel_test_age(struct fl_tx *tx, const struct fl_uuid *id);
 /* Members that `facts_json` has not stay as they are. */
 void fl_store_channel_facts(struct fl_tx *tx, const struct fl_uuid *id, struct fl_str facts_json);
 /* Events before `cursor` were handled; never back. */

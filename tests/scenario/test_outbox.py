@@ -125,6 +125,26 @@ def a_lost_answer_overwrites_no_other_message(rt):
 
 
 @case(limit=60, **LOCAL)
+def a_test_card_was_overwritten_as_a_lost_copy(rt):
+    """It is posted by whoever was asked for it: what is known of the messages above says nothing of it."""
+    with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
+        newest = tg.messages(house.ann.id)[-1]["message_id"]
+        house.ann.says("/pending")
+        tg.wait_message(house.ann.id, "nothing waits", newest)
+        assert house.org.control("POST", "/channels/tg/test")["sent"] == 1
+        test = tg.wait_message(house.ann.id, "a test of the channel", newest)
+        ignored = len(tg.ignored)
+        tg.is_deaf = True
+        house.ask("one")
+        wait_for("a try", lambda: [path for path in tg.ignored[ignored:] if path.endswith("/sendMessage")])
+        tg.is_deaf = False
+        card = tg.wait_message(house.ann.id, "append_line", newest, 30)
+        settled(house)
+        assert card["message_id"] - test["message_id"] <= 5
+        assert "older copy" not in tg.now(test)["text"] and tg.buttons(test), tg.now(test)
+
+
+@case(limit=60, **LOCAL)
 def retry_after_is_obeyed(rt):
     with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:
         tg.per_chat = 3
