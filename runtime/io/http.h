@@ -8,7 +8,8 @@
  *                fl_ws_upgrade for a WebSocket. Doing nothing accepts the request.
  *   on_request   the body is complete. Not called when the exchange was answered or upgraded.
  *   on_gone      the peer closed or broke the connection (or the server is closed) while the
- *                response was still owed or streaming: for MCP this is a cancellation.
+ *                response was still owed or streaming: for MCP this is a cancellation. Also when
+ *                the room that its body had was given to another's, which the peer is told.
  *   on_released  always the last call of an exchange that had on_head; the pointer dies with it.
  * Responding later, from any callback of the loop, is the normal case. */
 #ifndef FLOPINIO_IO_HTTP_H
@@ -103,13 +104,12 @@ void fl_http_resume(struct fl_http_exchange *ex);
 
 /* What the bodies of senders that nothing is known of may hold together, beside the first
  * FL_HTTP_FREE_BYTES of each, and how many may be on their way at a time. Where another one would
- * pass that, one that has been on its way for long is answered 503 with Retry-After
- * (http_budget.c). */
+ * pass that, one that has been here for long is answered 503 with Retry-After (http_budget.c). */
 #define FL_HTTP_FREE_BYTES 16384
 struct fl_http_budget {
     uint64_t max, used;
     unsigned readers_max, readers;
-    struct fl_list reading; /* the front's; begins empty */
+    struct fl_list reading, whole; /* the front's; begin empty */
 };
 /* In on_head only. `max`: 0 leaves the server's; over: 413. `within_ms`: 0 leaves the server's
  * pace; over: 408. `budget` is borrowed until on_released; NULL: it does not count. */

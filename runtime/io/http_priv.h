@@ -54,16 +54,17 @@ struct exchange {
     struct fl_http_body body;
     struct fl_buf content;
     struct fl_http_budget *budget; /* where the content counts; NULL: nowhere */
-    struct fl_list in_budget;      /* budget->reading, while more of it is to come */
+    struct fl_list in_budget;      /* budget->reading, while more of it is to come; then ->whole */
     uint64_t counted, sender;      /* bytes there; whose (http_budget.c) */
     int64_t body_until_ms;         /* the whole body; 0: no such end */
     bool is_headed;                /* on_head was called: on_released is owed */
     bool is_paused;                /* the body waits for fl_http_resume */
     bool is_body_whole;            /* nothing of this request is left to read */
-    bool is_bodyless;              /* the response has none: HEAD, 204, 304 */
-    bool is_chunked;               /* the response is */
-    bool is_aborted;               /* fl_http_abort, or a response that could not be written */
-    bool is_gone;                  /* the peer is */
+    bool is_whole_in_budget;
+    bool is_bodyless; /* the response has none: HEAD, 204, 304 */
+    bool is_chunked;  /* the response is */
+    bool is_aborted;  /* fl_http_abort, or a response that could not be written */
+    bool is_gone;     /* the peer is */
     void (*take)(void *taker, struct fl_stream *stream, struct fl_str rest);
     void *taker;
 };
@@ -104,7 +105,7 @@ void fl_http_take(struct fl_http_exchange *ex,
 bool fl_http_budget_count(struct exchange *ex);
 /* More of it is to come. Harmless when that was said, and for one that does not count. */
 void fl_http_budget_enter(struct exchange *ex);
-/* It is whole. */
+/* It is whole, and counts as long as its sender is not known. */
 void fl_http_budget_leave(struct exchange *ex);
 
 /* ---- http_reply.c ---- */

@@ -11,6 +11,7 @@ void fl_site_add(struct fl_site *site, const char *path, bool is_prefix,
     struct fl_site_route *route = &site->routes[site->count++];
     *route = (struct fl_site_route){ path, is_prefix, callbacks, user, { 0 } };
     fl_list_init(&route->budget.reading);
+    fl_list_init(&route->budget.whole);
 }
 
 void *fl_site_user(const struct fl_http_exchange *ex)

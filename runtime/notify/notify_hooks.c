@@ -113,6 +113,7 @@ FL_STEP(opened)
         note_forged(h);
         return fl_end(f);
     }
+    fl_http_known(h->ex);
     if (!h->channel.kind->hook_first)
         return &S_handle;
     if (!h->channel.kind->hook_first(&h->channel, h->ex, h->body, h->arena, &h->once,

@@ -23,6 +23,7 @@ struct app {
     bool renders;
     atomic_int heads, requests, gone, drained, released, refused_writes;
     struct fl_http_exchange *held; /* of /hold */
+    struct fl_http_budget budget;  /* of bodies to /hang and /stranger; X-From: who sends it */
 };
 
 struct job {
@@ -89,6 +90,10 @@ static void on_head(struct fl_http_exchange *ex)
     struct app *app = ex->server_user;
     atomic_fetch_add(&app->heads, 1);
     CHECK(!ex->user);
+    if (app->budget.max && (is_path(ex, "/hang") || is_path(ex, "/stranger"))) {
+        ex->client = fl_arena_str(ex->arena, fl_http_header_get(ex, "x-from")).p;
+        fl_http_take_body(ex, 0, 0, &app->budget);
+    }
     if (is_path(ex, "/deny")) {
         respond(ex, 403, FL_STR("no"));
     } else if (is_path(ex, "/pause")) {
@@ -285,6 +290,8 @@ static void prepare(struct app *app)
     memset(app, 0, sizeof *app);
     app->l.begin = begin;
     app->l.end = end;
+    fl_list_init(&app->budget.reading);
+    fl_list_init(&app->budget.whole);
     app->limits = fl_http_limits_default;
     app->limits.linger_ms = 200;
 }
