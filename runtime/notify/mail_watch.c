@@ -31,6 +31,7 @@ struct watch {
     int64_t done_us;         /* everybody was told of the events up to this one, by time and id. */
     struct fl_uuid done_id;  /* The channel's cursor is a time: the last of which that is all */
     int64_t noted_us;        /* what is being noted there */
+    bool is_told;            /* mails went out for the event done_id: its facts are to say so */
     int digest_at;
     struct fl_uuid busy; /* who did not take one last; given up, they are tried once a mail */
     int busy_tries;
@@ -44,6 +45,7 @@ FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(next_event);
 FL_STEP_DECLARE(told);
 FL_STEP_DECLARE(moved);
+FL_STEP_DECLARE(placed);
 FL_STEP_DECLARE(digest);
 FL_STEP_DECLARE(counted);
 FL_STEP_DECLARE(next_digest);
@@ -175,19 +177,35 @@ static bool is_whole(const struct watch *w)
     return w->events < EVENTS_MOST;
 }
 
+/* Of many events of one time, up to which were they told? The cursor does not say. */
+static fl_next note_place(struct watch *w)
+{
+    char id[FL_UUID_TEXT];
+    char *facts = fl_arena_printf(w->arena, "{\"told\":{\"us\":%lld,\"id\":\"%s\"}}",
+                                  (long long)w->done_us, fl_uuid_format(&w->done_id, id));
+    if (!facts)
+        return rest(w, AGAIN_MS);
+    note(w);
+    fl_store_channel_facts(&w->note, &w->channel->id, fl_str_of(facts));
+    return fl_await(&w->flow, &S_placed, fl_tx_submit(&w->flow.op, &w->note));
+}
+
 FL_STEP(next_event)
 {
     struct watch *w = watch_of(f);
     if (w->is_stopping)
         return fl_end(f);
     if (w->done_us > w->channel->cursor && is_whole(w)) {
+        w->is_told = false;
         w->noted_us = w->done_us;
         note(w);
         fl_store_channel_cursor(&w->note, &w->channel->id, w->noted_us);
         return fl_await(f, &S_moved, fl_tx_submit(&f->op, &w->note));
     }
+    if (w->is_told)
+        return note_place(w);
     if (w->event_at == w->events)
-        return &S_digest;
+        return w->events == EVENTS_MOST ? &S_look : &S_digest;
     struct fl_mail_event e = event_of(w);
     for (; w->reader_at < fl_rows(w->q_readers); w->reader_at++) {
         struct fl_mail_reader r = reader_of(w->q_readers, w->reader_at);
@@ -197,6 +215,16 @@ FL_STEP(next_event)
     w->reader_at = 0;
     w->done_id = fl_cell_uuid(w->q_events, w->event_at, 0);
     w->done_us = fl_cell_int(w->q_events, w->event_at++, 1);
+    w->is_told = fl_uuid_cmp(&w->done_id, &w->event_id) == 0;
+    return &S_next_event;
+}
+
+FL_STEP(placed)
+{
+    struct watch *w = watch_of(f);
+    if (f->op.code)
+        return rest(w, AGAIN_MS);
+    w->is_told = false;
     return &S_next_event;
 }
 
@@ -377,6 +405,20 @@ static void cancel(struct fl_op *op)
     fl_op_cancel(&w->flow.op);
 }
 
+/* Where whoever looked after it before stopped. */
+static void read_place(struct watch *w)
+{
+    const json_t *told = json_object_get(w->channel->facts, "told");
+    struct fl_uuid id;
+    w->done_us = w->channel->cursor;
+    memset(w->done_id.b, 0xff, sizeof w->done_id.b);
+    int64_t us = json_integer_value(json_object_get(told, "us"));
+    if (us > w->done_us && fl_uuid_parse(fl_json_get_str(told, "id"), &id)) {
+        w->done_us = us;
+        w->done_id = id;
+    }
+}
+
 enum fl_code fl_mail_listen_start(struct fl_op *op, struct fl_channel *channel)
 {
     struct watch *w = fl_calloc(1, sizeof *w);
@@ -384,8 +426,7 @@ enum fl_code fl_mail_listen_start(struct fl_op *op, struct fl_channel *channel)
         return fl_err_code(&op->err, FL_NOMEM);
     struct fl_str told = fl_json_get_str(channel->facts, "digest");
     w->channel = channel;
-    w->done_us = channel->cursor;
-    memset(w->done_id.b, 0xff, sizeof w->done_id.b);
+    read_place(w);
     snprintf(w->told, sizeof w->told, "%.*s", FL_STR_ARG(told));
     w->op = op;
     fl_tx_clear(&w->tx);

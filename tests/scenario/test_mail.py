@@ -519,7 +519,7 @@ def notices_and_a_digest_go_to_whom_they_concern(rt):
         org.control("PATCH", "/channels/ml", {"config": config})
         digest = smtp.wait_message(ann, "What waits today", before, timeout=30)
         assert "1 call waits" in digest.text and "1 of them was mailed to you" in digest.text
-        wait_for("it to be noted", lambda: org.control("GET", "/channels")["items"][0]["facts"])
+        wait_for("it to be noted", lambda: org.control("GET", "/channels")["items"][0]["facts"].get("digest"))
         org.control("PATCH", "/channels/ml", {"config": config})  # opened anew: once a day all the same
         org.ann.reject(approval, "no")
         assert call.wait()["isError"]
@@ -572,6 +572,43 @@ def of_many_events_at_once_no_notice_is_lost(rt):
         rt.people[house.org.ann.name] = None  # her tokens ended, for whoever shares her
         smtp.wait_message(ann, "your passphrase was set", before)
         assert len(smtp.messages) == before + 4, [m.subject for m in smtp.messages[before:]]
+
+
+class Full(list):
+    """Messages of a server that takes no more than so many."""
+
+    def __init__(self, smtp, most):
+        super().__init__(smtp.messages)
+        self.smtp, self.most = smtp, most
+
+    def append(self, message):
+        super().append(message)
+        if len(self) == self.most:
+            self.smtp._faults.append(["MAIL", 451, "4.3.0 not now", 1000000])
+
+
+@case(limit=60, **MAIL)
+def notices_of_one_moment_were_mailed_again_by_the_next_who_looks_after_the_channel(rt):
+    """The time was noted with its last event; whoever began in between began at the first."""
+    with Smtp() as smtp, MailHouse(rt, smtp, people=("ann",)) as house:
+        ann = address_of(house.org.ann)
+        smtp.wait_message(ann, "an account was linked to you")
+        before = len(smtp.messages)
+        smtp.messages = Full(smtp, before + 12)
+        since = rt.log_size()
+        rt.sql("INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, subject_kind, "
+               "subject_id, leaf) SELECT e.organization_id, gen_random_uuid(), e.kind, e.actor_kind, "
+               "e.subject_kind, e.subject_id, e.leaf FROM audit_event e, generate_series(1, 20) n "
+               "WHERE e.organization_id = %s AND e.subject_id = (SELECT person_id FROM person WHERE "
+               "name = %s) AND e.kind = 'identity.linked'", house.org.id, house.org.ann.name)
+        wait_for("a mail that is not taken", lambda: " mail_watch " in rt.log(since), 30)
+        smtp._faults.clear()
+        house.org.control("PATCH", "/channels/ml", {"is_enabled": True})
+
+        def told():
+            return [m["Message-ID"] for m in smtp.messages[before:]]
+        wait_for("one of each", lambda: len(set(told())) == 20, 30)
+        assert len(told()) == 20, told()
 
 
 @case(limit=60, **MAIL)
