@@ -128,11 +128,16 @@ enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *c)
 }
 
 /* ---- with nobody waiting ---- */
+#define PAUSE_MAX 60000
+#define LOG_EACH  10
+
 struct
 try {
     struct fl_op op;
     struct fl_cancel cancel;
     struct fl_sleep sleep;
+    int64_t pause_ms;
+    unsigned failures;
     struct fl_retired retired;
 };
 
@@ -142,35 +147,46 @@ static void release(void *owner)
 }
 
 static void on_tried(struct fl_op *op);
+static void tried(struct try *t, enum fl_code code);
 
 static void on_nap_over(struct fl_op *op)
 {
     struct try *t = FL_CONTAINER(op, struct try, op);
     t->op = (struct fl_op){ .done = on_tried };
-    if (fl_cancel_start(&t->op, &t->cancel) != FL_OK)
-        fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
+    enum fl_code code = fl_cancel_start(&t->op, &t->cancel);
+    if (code)
+        tried(t, code);
 }
 
 /* Whoever was told that the call could not be recorded, or took it back, must not have it run after
  * all. */
-static bool tries_again(struct try *t, enum fl_code code)
+static bool tries_again(struct try *t)
 {
     struct fl_core *core = t->cancel.core;
-    bool is_open = code != FL_OK && code != FL_NOT_FOUND;
-    if (!t->cancel.is_in_doubt || !is_open || core->is_draining)
+    int64_t ms = t->pause_ms ? t->pause_ms : core->times.settle_retry_ms;
+    if (!t->cancel.is_in_doubt || core->is_draining)
         return false;
+    t->pause_ms = 2 * ms < PAUSE_MAX ? 2 * ms : PAUSE_MAX;
     t->op = (struct fl_op){ .done = on_nap_over };
-    return fl_sleep_start(&t->op, &t->sleep, core->loop, core->times.settle_retry_ms) == FL_OK;
+    return fl_sleep_start(&t->op, &t->sleep, core->loop, ms) == FL_OK;
+}
+
+static void tried(struct try *t, enum fl_code code)
+{
+    struct fl_err err = t->op.err;
+    bool has_failed = code && !(t->cancel.is_in_doubt && code == FL_NOT_FOUND);
+    bool goes_on = has_failed && tries_again(t);
+    t->failures += has_failed;
+    if (has_failed && (!goes_on || t->failures % LOG_EACH == 1))
+        FL_LOG(WARN, "cancel_failed", FL_KU("call", &t->cancel.id), FL_KS("reason", err.text),
+               FL_KI("failures", t->failures));
+    if (!goes_on)
+        fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
 }
 
 static void on_tried(struct fl_op *op)
 {
-    struct try *t = FL_CONTAINER(op, struct try, op);
-    if (tries_again(t, op->code))
-        return;
-    if (op->code && !(t->cancel.is_in_doubt && op->code == FL_NOT_FOUND))
-        FL_LOG(WARN, "cancel_failed", FL_KU("call", &t->cancel.id), FL_KS("reason", op->err.text));
-    fl_loop_retire(t->cancel.core->loop, &t->retired, release, t);
+    tried(FL_CONTAINER(op, struct try, op), op->code);
 }
 
 static void begin(const struct fl_cancel *cancel)
