@@ -97,7 +97,7 @@ static void answer(struct fl_api *a, int status, struct fl_str body)
     static const struct fl_http_header headers[] = {
         { { "Content-Type", 12 }, { "application/json", 16 } },
         { { "Cache-Control", 13 }, { "no-store", 8 } },
-        { { "WWW-Authenticate", 16 }, { "Bearer", 6 } }
+        { { "WWW-Authenticate", 16 }, { "Bearer", 6 } } /* RFC 9110 11.6.1 */
     };
     if (a->is_answered)
         return;
@@ -685,15 +685,18 @@ static void authenticate(struct fl_api *a)
 /* ---------------------------------------------------------------- the front's callbacks */
 static void respond_error(struct fl_http_exchange *ex, enum fl_code code, const char *text)
 {
-    static const struct fl_http_header headers[] = { { { "Content-Type", 12 },
-                                                       { "application/json", 16 } } };
+    static const struct fl_http_header headers[] = {
+        { { "Content-Type", 12 }, { "application/json", 16 } },
+        { { "WWW-Authenticate", 16 }, { "Bearer", 6 } }
+    };
     struct fl_buf out = FL_BUF_INIT;
     fl_buf_puts(&out, "{\"error\":{\"code\":");
     fl_buf_json_str(&out, fl_str_of(fl_code_name(code)));
     fl_buf_puts(&out, ",\"text\":");
     fl_buf_json_str(&out, fl_str_of(text));
     fl_buf_puts(&out, "}}");
-    fl_http_respond(ex, fl_code_http(code), headers, 1, fl_buf_view(&out));
+    fl_http_respond(ex, fl_code_http(code), headers, code == FL_UNAUTHENTICATED ? 2 : 1,
+                    fl_buf_view(&out));
     fl_buf_fini(&out);
 }
 

@@ -513,16 +513,22 @@ def one_failed_look_leaves_no_listener_deaf(rt):
                          caps=TASKS) as stream:
         assert stream.message()["params"]["notifications"] == {"taskIds": [task]}
         rt.sql("CREATE FUNCTION test_deaf(id uuid) RETURNS bool LANGUAGE plpgsql AS $$BEGIN "
-               "IF id = '%s' AND position('task_id = $1' in current_query()) > 0 THEN RAISE "
-               "EXCEPTION 'not now'; END IF; RETURN true; END$$" % approval)
+               "IF id = '%s' AND position('task_id = $1' in current_query()) > 0 THEN PERFORM "
+               "nextval('test_looks'); RAISE EXCEPTION 'not now'; END IF; RETURN true; END$$" % approval)
+        rt.sql("CREATE SEQUENCE test_looks; GRANT USAGE ON SEQUENCE test_looks TO PUBLIC")
+
+        def looks():
+            return rt.sql("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM "
+                          "test_looks")[0]["n"]
         try:
             rt.sql("CREATE POLICY test_deaf ON approval AS RESTRICTIVE FOR SELECT USING "
                    "(test_deaf(approval_id))")
             assert w.modern("tasks/get", {"taskId": task}, caps=TASKS).error
+            before = looks()
             org.ann.reject(approval, "never")
-            time.sleep(0.5)  # it is looked at; if it was not, this shows less
+            wait_for("the listener's look to fail", lambda: looks() > before)
         finally:
-            rt.sql("DROP FUNCTION test_deaf CASCADE")
+            rt.sql("DROP FUNCTION test_deaf CASCADE; DROP SEQUENCE test_looks")
         note = stream.message()
         assert note["params"]["taskId"] == task and "never" in text_of(note["params"]["result"])
 
