@@ -1,4 +1,6 @@
 /* Stopping and resuming over REST. */
+#include <stdlib.h>
+
 #include "flopinio/base/clock.h"
 #include "runtime/approval/stop.h"
 #include "runtime/console/api.h"
@@ -142,7 +144,14 @@ static void on_lifted(struct fl_op *op)
     fl_api_ok(a, &out);
 }
 
-/* Those of the snapshot, which is as fresh as the request. */
+static int by_id(const void *a, const void *b)
+{
+    const struct fl_stop_named *x = a, *y = b;
+    return fl_uuid_cmp(&x->id, &y->id);
+}
+
+/* Those of the snapshot, which is as fresh as the request, in the order in which they are locked.
+ */
 static bool find_stops(struct fl_api *a, struct fl_stop_lift *l, const struct fl_uuid *id,
                        const char *scope, struct fl_str name)
 {
@@ -156,6 +165,8 @@ static bool find_stops(struct fl_api *a, struct fl_stop_lift *l, const struct fl
     }
     if (!found)
         fl_api_error(a, FL_NOMEM, "out of memory");
+    else
+        qsort(found, l->count, sizeof *found, by_id);
     return found != NULL;
 }
 

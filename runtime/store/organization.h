@@ -69,8 +69,8 @@ struct fl_query *fl_store_policy_list(struct fl_tx *tx, int most);
 struct fl_query *fl_store_stops(struct fl_tx *tx);
 /* Active ones, and those that are over while something still stands still by them. Columns as
  * before, and: state (stopped; stopping: not all of it is frozen yet; resuming: not all of it runs
- * on yet), how many are left (of the first FL_STOP_LEFT_MOST that could be). */
-#define FL_STOP_LEFT_MOST 100000
+ * on yet), how many are left (of the first FL_STOP_LEFT_MOST that could be). Alone. */
+#define FL_STOP_LEFT_MOST 10000
 struct fl_query *fl_store_stops_shown(struct fl_tx *tx);
 /* Waits until every intake and dispatch marker under way has committed, and holds back new ones
  * until this transaction has: whatever they read, nothing that was taken away by it goes on behind

@@ -21,23 +21,26 @@ static struct fl_sql sql_stops = {
     "stops", "SELECT " COLUMNS " FROM stop s WHERE s." HERE " AND " IN_FORCE " ORDER BY s.set_at", 0
 };
 /* Of the first that could be, those that are not yet as they will be: of a stop in force what is
- * not frozen, of another one what still stands. */
-#define COUNT_OF(could, are)                                                                       \
-    "(SELECT count(*) FROM (SELECT w.* FROM approval w WHERE w.organization_id = "                 \
-    "s.organization_id AND w.state IN ('pending', 'approved', 'claimed') AND " could               \
-    " LIMIT $1::bigint) a WHERE " are ")"
-#define LEFT_TO_FREEZE COUNT_OF("w.frozen_at IS NULL", FL_STOP_FREEZES)
-#define LEFT_TO_THAW                                                                               \
-    COUNT_OF("(w.frozen_at IS NOT NULL OR s.moving = 'freeze')",                                   \
-             "(a.frozen_at IS NOT NULL OR " FL_STOP_FREEZES ") AND " FL_STOP_COVERS                \
-             " AND NOT " COVERED)
+ * not frozen, of another one what still stands. All stops count in what is read once. */
+#define FROM_WAITING(condition)                                                                    \
+    "(SELECT w.organization_id, w.approval_id, w.agent_id, w.owner_id, w.server_id, w.tool, "      \
+    "w.state, w.created_at, w.expires_at, w.frozen_at FROM approval w WHERE w." HERE               \
+    " AND w.state IN ('pending', 'approved', 'claimed') AND " condition " LIMIT $1::bigint)"
+#define ANY_STOP(condition) "EXISTS (SELECT 1 FROM stop s WHERE s." HERE " AND " condition ")"
+#define ANY_ENDS            ANY_STOP("s.moving IS NOT NULL AND NOT (" IN_FORCE ")")
+#define UNFROZEN            FROM_WAITING("w.frozen_at IS NULL AND " ANY_STOP("s.moving = 'freeze'"))
+#define FROZEN              FROM_WAITING("w.frozen_at IS NOT NULL AND " ANY_ENDS)
 static struct fl_sql sql_shown = {
     "stops_shown",
-    "SELECT " COLUMNS ", CASE WHEN NOT (" IN_FORCE
-    ") THEN 'resuming' WHEN s.moving = 'freeze' THEN 'stopping' ELSE 'stopped' END, CASE WHEN NOT "
-    "(" IN_FORCE ") THEN " LEFT_TO_THAW " WHEN s.moving = 'freeze' THEN " LEFT_TO_FREEZE
-    " ELSE 0 END FROM stop s WHERE s." HERE " AND (" IN_FORCE
-    " OR s.moving IS NOT NULL) ORDER BY s.set_at",
+    "WITH waiting AS MATERIALIZED (SELECT a.*, CASE WHEN " ANY_ENDS " THEN " COVERED
+    " END AS is_covered FROM (" UNFROZEN " UNION ALL " FROZEN ") a) SELECT " COLUMNS
+    ", CASE WHEN NOT (" IN_FORCE
+    ") THEN 'resuming' WHEN s.moving = 'freeze' THEN 'stopping' ELSE 'stopped' END, CASE WHEN "
+    "s.moving IS NULL THEN 0 WHEN " IN_FORCE
+    " THEN (SELECT count(*) FROM waiting a WHERE a.frozen_at IS NULL AND " FL_STOP_FREEZES
+    ") ELSE (SELECT count(*) FROM waiting a WHERE NOT a.is_covered AND " FL_STOP_COVERS
+    " AND (a.frozen_at IS NOT NULL OR " FL_STOP_FREEZES ")) END FROM stop s WHERE s." HERE
+    " AND (" IN_FORCE " OR s.moving IS NOT NULL) ORDER BY s.set_at",
     0
 };
 static struct fl_sql sql_gate = { "stop_gate",
@@ -149,6 +152,7 @@ struct fl_query *fl_store_stops(struct fl_tx *tx)
 
 struct fl_query *fl_store_stops_shown(struct fl_tx *tx)
 {
+    tx->is_alone = true; /* nobody waits for it */
     struct fl_query *q = fl_tx_add(tx, &sql_shown);
     fl_bind_int(tx, q, FL_STOP_LEFT_MOST);
     return q;
