@@ -23,13 +23,13 @@ struct fl_freeze {
     struct fl_post post;
     struct fl_arena *arena;
     struct fl_tx tx;
-    struct fl_query *q_lock, *q_mark, *q_looked, *q_moved;
+    struct fl_query *q_lock, *q_now, *q_looked, *q_moved, *q_stirred;
     bool is_under_way; /* the pass */
     bool is_through;   /* with this batch */
     bool has_left;     /* a row of it that somebody had */
-    bool has_failed;   /* the last batch; written by the freezer */
+    bool is_resting;   /* the last batch failed, or was had; written by the freezer */
     size_t wanted;     /* rows to be moved, of the batch */
-    char mark[48];     /* when it began */
+    char began[48];    /* by the database's clock */
     struct fl_freeze_place {
         char at[48]; /* "" in front of the first one */
         struct fl_uuid id;
@@ -41,7 +41,8 @@ struct fl_freeze {
  * `is_hasty` before the first. An error leaves it as it was; the next try takes fewer rows. */
 enum fl_code fl_freeze_start(struct fl_op *op, struct fl_freeze *freeze) FL_MUST_CHECK;
 
-/* What the worker with the sweep's lease does beside its rounds. */
+/* What a worker does beside its rounds of the sweep: the one with the lease for it, which is
+ * another one than the sweep's, as an older program that has that one moves nothing. */
 #define FL_FREEZER_ORGS 8 /* organizations at a time */
 struct fl_freezer {
     struct fl_core *core;
@@ -51,7 +52,8 @@ struct fl_freezer {
     bool is_busy;
     bool is_stopping; /* set by the owner: no further batch */
 };
-/* Something is to be moved there. With all slots taken it is for the next look to find it again. */
+/* Something is to be moved there; to be told again and again while that is so, as what somebody
+ * else has rests until then. With all slots taken it is for the next look to find it again. */
 void fl_freezer_add(struct fl_freezer *freezer, const struct fl_uuid *organization);
 
 #endif

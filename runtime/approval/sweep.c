@@ -26,6 +26,7 @@
 #include "runtime/store/sql.h"
 
 #define LEASE        "sweep"
+#define MOVES        "freeze" /* the lease of whoever moves deadlines; locked before the other */
 #define LEASE_MS     5000
 #define DUE_MAX      2000
 #define READY_MAX    1000
@@ -79,7 +80,7 @@ struct fl_sweep {
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
     struct fl_query *q_due, *q_turns, *q_orphans, *q_stops, *q_delegations, *q_canaries, *q_moved;
-    struct fl_query *q_moving;
+    struct fl_query *q_moving, *q_moves;
     struct counting counting;
     struct partitioning partitioning;
     struct fl_freezer freezer;
@@ -91,7 +92,7 @@ struct fl_sweep {
     uint64_t round;
     int64_t orgs_since_us, asked_at_ms, offset_ms;
     struct turned *turned; /* of the round */
-    bool has_lease, is_stopping, is_running;
+    bool has_lease, moves, is_stopping, is_running;
     int stop_at, turned_count, turned_at;
     struct {
         char state[16];
@@ -227,6 +228,7 @@ FL_STEP(ask)
     fl_hub_waiting(s->core->hub, &organizations, &approvals, LOOK_MAX);
     s->q_look = fl_store_sweep_look(tx, &organizations, &approvals);
     s->q_orgs = fl_store_organizations_changed(tx, s->orgs_since_us);
+    s->q_moves = fl_store_lease(tx, MOVES, &s->core->worker, LEASE_MS, true);
     s->q_lease = fl_store_lease(tx, LEASE, &s->core->worker, LEASE_MS, true);
     s->q_dispatched = fl_store_sweep_dispatched(tx, DISPATCH_MAX);
     /* Asked by every worker, acted on by the one that has the lease now. */
@@ -316,6 +318,16 @@ static void keep_turned(struct fl_sweep *s)
     }
 }
 
+/* With a lease of its own: an older program beside this one may have the sweep's, and moves nothing
+ * of what this one stops. */
+static void move_deadlines(struct fl_sweep *s)
+{
+    for (int i = 0; s->moves && i < fl_rows(s->q_moving); i++) {
+        struct fl_uuid org = fl_cell_uuid(s->q_moving, i, 0);
+        fl_freezer_add(&s->freezer, &org);
+    }
+}
+
 FL_STEP(told)
 {
     struct fl_sweep *s = sweep_of(f);
@@ -324,6 +336,7 @@ FL_STEP(told)
     s->offset_ms = fl_cell_int(s->q_clock, 0, 0) - s->asked_at_ms;
     bool had_lease = s->has_lease;
     s->has_lease = fl_rows(s->q_lease) == 1;
+    s->moves = fl_rows(s->q_moves) == 1;
     if (s->has_lease && !had_lease && !s->core->is_draining)
         fl_registry_ask_all(s->core->registry);
     note_changes(s);
@@ -332,6 +345,7 @@ FL_STEP(told)
     if (!s->core->is_draining) {
         count(s);
         make_partitions(s);
+        move_deadlines(s);
     }
     if (!s->has_lease || s->core->is_draining)
         return &S_end_round;
@@ -359,10 +373,6 @@ FL_STEP(told)
         struct fl_uuid id = fl_cell_uuid(s->q_canaries, i, 1);
         fl_canary_kick(s->core, &org, &id);
     }
-    for (int i = 0; i < fl_rows(s->q_moving); i++) {
-        struct fl_uuid org = fl_cell_uuid(s->q_moving, i, 0);
-        fl_freezer_add(&s->freezer, &org);
-    }
     s->stop_at = 0;
     keep_turned(s);
     s->lift = (struct fl_stop_lift){ .core = s->core, .is_brief = true };
@@ -375,7 +385,7 @@ FL_STEP(next_stop)
     struct fl_sweep *s = sweep_of(f);
     if (f->op.code && s->stop_at)
         FL_LOG(WARN, "stop_not_lifted", FL_KS("reason", f->op.err.text));
-    else if (s->stop_at)
+    else if (s->stop_at && s->moves) /* else whoever does finds it */
         fl_freezer_add(&s->freezer, &s->lift.organization);
     if (s->is_stopping)
         return &S_end_round;

@@ -1,8 +1,8 @@
 /* What nobody calls for, each second: waking those whose approval changed, noticing changed
  * organizations, telling that this worker lives; and, by the one worker that has the lease,
  * expiring, giving back claims, cancelling what was left, calling outcomes unknown, running tasks
- * that were left over, lifting stops whose time is up, moving what stops cover (freeze.h), filing
- * canaries. Loop thread only. */
+ * that were left over, lifting stops whose time is up, filing canaries; by the one that has another
+ * lease, moving what stops cover (freeze.h). Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_SWEEP_H
 #define FLOPINIO_APPROVAL_SWEEP_H
 

@@ -148,10 +148,9 @@ FL_STEP(announce)
     struct worker *w = worker_of(f);
     struct fl_audit_event e;
     begin(w, NULL);
-    for (size_t i = 0; i < w->boot.gone_count; i++) {
-        fl_store_lease_drop(&w->tx, &w->boot.gone[i]);
+    fl_store_leases_drop(&w->tx, w->boot.gone, w->boot.gone_count);
+    for (size_t i = 0; i < w->boot.gone_count; i++)
         fl_store_worker_gone(&w->tx, &w->boot.gone[i]);
-    }
     fl_store_worker_beat(&w->tx, &w->core.worker, "", (int)getpid(), FL_VERSION);
     fl_audit_init(&e, &fl_audit_installation, FL_AUDIT_RUNTIME_STARTED, FL_ACTOR_SYSTEM,
                   &w->core.worker, "installation", NULL);
@@ -401,7 +400,7 @@ FL_STEP(goodbye)
     if (!w->is_serving || !fl_pg_is_up(w->pg, NULL))
         return &S_gone;
     begin(w, NULL);
-    fl_store_lease_drop(&w->tx, &w->core.worker);
+    fl_store_leases_drop(&w->tx, &w->core.worker, 1);
     fl_store_worker_gone(&w->tx, &w->core.worker);
     fl_audit_init(&e, &fl_audit_installation, FL_AUDIT_RUNTIME_STOPPED, FL_ACTOR_SYSTEM,
                   &w->core.worker, "installation", NULL);

@@ -26,7 +26,12 @@ static struct fl_sql sql_lease = {
               "($4 AND NOT " CONNECTED("lease.owner") ") RETURNING fence",
     0
 };
-static struct fl_sql sql_lease_drop = { "lease_drop", "DELETE FROM lease WHERE owner = $1", 0 };
+static struct fl_sql sql_leases_drop = {
+    "leases_drop",
+    "DELETE FROM lease l USING (SELECT name FROM lease WHERE owner = ANY ($1::uuid[]) ORDER BY name "
+    "FOR UPDATE) k WHERE l.name = k.name",
+    0
+};
 static struct fl_sql sql_schema = { "schema_version",
                                     "SELECT coalesce(max(version), 0) FROM schema_version", 0 };
 static struct fl_sql sql_clock = { "clock", "SELECT " MS("clock_timestamp()"), 0 };
@@ -65,9 +70,13 @@ struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct
     return q;
 }
 
-void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner)
+void fl_store_leases_drop(struct fl_tx *tx, const struct fl_uuid *owners, size_t count)
 {
-    fl_bind_uuid(tx, fl_tx_add(tx, &sql_lease_drop), owner);
+    struct fl_array ids;
+    fl_array_init(&ids, FL_ARRAY_UUID);
+    for (size_t i = 0; i < count; i++)
+        fl_array_put(&ids, owners[i].b, sizeof owners[i].b);
+    fl_bind_array(tx, fl_tx_add(tx, &sql_leases_drop), &ids);
 }
 
 /* By the system's own tables, so that one that somebody added is found too. */

@@ -101,19 +101,25 @@ struct fl_query *fl_store_stops_moving(struct fl_tx *tx);
  * at a time: this lock first, waited for or only tried, and for no lock of the transaction longer
  * than that. Columns: is it ours until the end of the transaction. */
 struct fl_query *fl_store_stop_move_lock(struct fl_tx *tx, int patience_ms, bool waits);
-/* Columns: the mark of those stops that ask for a pass; null: none does. */
-struct fl_query *fl_store_stop_move_mark(struct fl_tx *tx);
+/* Columns: the database's clock, as text; does any stop ask for a pass? Behind the lock and the
+ * gate (fl_store_stop_gate_pass) the time is that from which on a pass sees every stop that began
+ * to move before it. */
+struct fl_query *fl_store_stop_move_now(struct fl_tx *tx);
 /* The next `most` behind `at` and `id` (p NULL and zero: from the first one). Columns: approval_id,
  * created_at as text, is it to be moved as the stops are now, since when it stands still then, as
- * text; null: it goes on. */
+ * text (null: it goes on), may a call wait that could run it (fl_store_stop_stir). */
 struct fl_query *fl_store_stop_move_look(struct fl_tx *tx, struct fl_str at,
                                          const struct fl_uuid *id, int most);
 /* Freezes those that have a time there (text), and lets the others go on with a deadline that is
  * later by as long as they stood. A row for each; none for those that were left, which are looked
  * at again when the pass is over. */
 struct fl_query *fl_store_stop_move(struct fl_tx *tx, struct fl_array *ids, struct fl_array *since);
-/* A pass is through that began at that mark: if it is the same still, what asked for it is done. */
-void fl_store_stop_moved(struct fl_tx *tx, struct fl_str mark);
+/* Of those: what is approved and held, and runs on without having been frozen, changes, so that the
+ * call that holds it looks again: it may sleep since it stood still. Columns: how many somebody
+ * has, which are left. */
+struct fl_query *fl_store_stop_stir(struct fl_tx *tx, struct fl_array *ids);
+/* A pass is through that began at that time: each stop that moves since then or longer is done. */
+void fl_store_stop_moved(struct fl_tx *tx, struct fl_str began);
 
 /* ---- workers, leases, the installation ---- */
 /* The application_name of the worker's connections, by which others see that it lives. */
@@ -129,7 +135,8 @@ void fl_store_worker_gone(struct fl_tx *tx, const struct fl_uuid *id);
  */
 struct fl_query *fl_store_lease(struct fl_tx *tx, const char *name, const struct fl_uuid *owner,
                                 int64_t for_ms, bool is_inner);
-void fl_store_lease_drop(struct fl_tx *tx, const struct fl_uuid *owner);
+/* All of these workers. A transaction that takes several does so in the order of their names. */
+void fl_store_leases_drop(struct fl_tx *tx, const struct fl_uuid *owners, size_t count);
 /* A table that has rows of organizations and no forced row security with a policy. Columns: name.
  */
 struct fl_query *fl_store_unprotected(struct fl_tx *tx);

@@ -57,11 +57,11 @@ static struct fl_sql sql_put = {
         "$6") " END, 'freeze', n.at, n.at FROM n",
     0
 };
+/* That it moves anew tells it from what an older program does (migration 043). */
 static struct fl_sql sql_lift = {
     "stop_lift",
     "WITH moved AS (UPDATE stop SET lifted_at = clock_timestamp(), lifted_by = $9, moving_since = "
-    "CASE WHEN moving = 'freeze' THEN moving_since ELSE clock_timestamp() END, moving = CASE WHEN "
-    "moving = 'freeze' THEN moving ELSE 'thaw' END WHERE " HERE
+    "clock_timestamp(), moving = CASE WHEN moving = 'freeze' THEN moving ELSE 'thaw' END WHERE " HERE
     " AND lifted_at IS NULL AND stop_id = $8 RETURNING stop_id), " NOTED_FIRST
     "SELECT stop_id FROM moved",
     0
@@ -98,19 +98,22 @@ static struct fl_sql sql_move_lock = {
 static struct fl_sql sql_move_try = {
     "stop_move_try", "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 7340))", 0
 };
-/* Behind the lock, so that it sees what whoever had it before has done. Another one as soon as one
- * more stop moves, or one anew. */
-#define MARK                                                                                       \
-    "(SELECT md5(string_agg(stop_id::text || moving || moving_since, ',' ORDER BY stop_id)) FROM " \
-    "stop WHERE " HERE " AND moving IS NOT NULL)"
-static struct fl_sql sql_mark = { "stop_move_mark", "SELECT " MARK, 0 };
+/* In statements behind those that lock: moving_since is a time by this clock, set behind the gate,
+ * or behind the lock (sql_moved). */
+static struct fl_sql sql_move_now = {
+    "stop_move_now",
+    "SELECT clock_timestamp()::text, EXISTS (SELECT 1 FROM stop WHERE " HERE
+    " AND moving IS NOT NULL)",
+    0
+};
 /* What is covered and runs is to stand still, what stands still and is not covered to go on. */
 static struct fl_sql sql_move_look = {
     "stop_move_look",
     "SELECT a.approval_id, a.created_at::text, CASE WHEN a.frozen_at IS NULL THEN " FL_STANDS
     " ELSE NOT (" COVERED " OR " FL_STANDS
     ") END, CASE WHEN a.frozen_at IS NULL THEN (" FL_STANDS_SINCE
-    ")::text END FROM approval a WHERE a." HERE " AND " OPEN
+    ")::text END, a.frozen_at IS NULL AND a.state = 'approved' AND a.wait_mode = 'held' FROM "
+    "approval a WHERE a." HERE " AND " OPEN
     " AND (a.created_at, a.approval_id) > (coalesce($1::timestamptz, '-infinity'), "
     "coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')) ORDER BY a.created_at, "
     "a.approval_id LIMIT $3::bigint",
@@ -132,6 +135,18 @@ static struct fl_sql sql_move = {
     " RETURNING 1",
     0
 };
+#define STIRRED                                                                                    \
+    "a." HERE " AND a.approval_id = ANY ($1::uuid[]) AND a.state = 'approved' AND a.wait_mode = "  \
+    "'held' AND a.frozen_at IS NULL"
+static struct fl_sql sql_stir = {
+    "stop_stir",
+    "WITH old AS (SELECT a.approval_id FROM approval a WHERE " STIRRED
+    " ORDER BY a.approval_id FOR NO KEY UPDATE OF a SKIP LOCKED), moved AS (UPDATE approval a SET "
+    "frozen_at = NULL FROM old WHERE a." HERE
+    " AND a.approval_id = old.approval_id RETURNING 1) SELECT count(*) - (SELECT count(*) FROM moved) "
+    "FROM approval a WHERE " STIRRED,
+    0
+};
 /* In statements of their own: between the look and the end of the transaction none of them moves
  * anew. One that was lifted while it froze has a pass more. */
 static struct fl_sql sql_moving_lock = {
@@ -141,7 +156,8 @@ static struct fl_sql sql_moving_lock = {
 static struct fl_sql sql_moved = {
     "stop_moved",
     "UPDATE stop SET moving = CASE WHEN moving = 'freeze' AND lifted_at IS NOT NULL THEN 'thaw' END, "
-    "moving_since = clock_timestamp() WHERE " HERE " AND moving IS NOT NULL AND " MARK " = $1",
+    "moving_since = clock_timestamp() WHERE " HERE
+    " AND moving IS NOT NULL AND moving_since <= $1::timestamptz",
     0
 };
 
@@ -233,9 +249,9 @@ struct fl_query *fl_store_stop_move_lock(struct fl_tx *tx, int patience_ms, bool
     return lock(tx, waits ? &sql_move_lock : &sql_move_try);
 }
 
-struct fl_query *fl_store_stop_move_mark(struct fl_tx *tx)
+struct fl_query *fl_store_stop_move_now(struct fl_tx *tx)
 {
-    return fl_tx_add(tx, &sql_mark);
+    return fl_tx_add(tx, &sql_move_now);
 }
 
 struct fl_query *fl_store_stop_move_look(struct fl_tx *tx, struct fl_str at,
@@ -256,8 +272,15 @@ struct fl_query *fl_store_stop_move(struct fl_tx *tx, struct fl_array *ids, stru
     return q;
 }
 
-void fl_store_stop_moved(struct fl_tx *tx, struct fl_str mark)
+struct fl_query *fl_store_stop_stir(struct fl_tx *tx, struct fl_array *ids)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_stir);
+    fl_bind_array(tx, q, ids);
+    return q;
+}
+
+void fl_store_stop_moved(struct fl_tx *tx, struct fl_str began)
 {
     fl_tx_add(tx, &sql_moving_lock);
-    fl_bind_text(tx, fl_tx_add(tx, &sql_moved), mark);
+    fl_bind_text(tx, fl_tx_add(tx, &sql_moved), began);
 }

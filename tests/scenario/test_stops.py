@@ -3,6 +3,8 @@ done, and whatever comes between, everything stands still as if it had been done
 import contextlib
 import os
 import sys
+import threading
+import uuid
 
 from cases import case
 from harness import ROOT, Org, wait_for
@@ -39,6 +41,40 @@ def stuck_at(rt, org, approval):
     rt.sql("INSERT INTO outbox (organization_id, approval_id, channel_id, step) VALUES (%s, %s, %s, "
            "0)", org.id, approval, channel["channel_id"])
     return holding(rt, "SELECT 1 FROM outbox WHERE approval_id = %s FOR UPDATE", approval)
+
+
+class Older:
+    """What the program of before the batches does, in one transaction: with each change it freezes and
+    thaws all that waits, by the stops in force (here: of the whole organization)."""
+    IN_FORCE = ("EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id AND "
+                "s.lifted_at IS NULL AND (s.until IS NULL OR s.until > now()) AND s.scope = 'org')")
+    LATER = "CASE WHEN old.stops THEN a.{0} ELSE a.{0} + (clock_timestamp() - a.frozen_at) END"
+
+    def __init__(self, rt, org):
+        self.conn, self.org = rt.connect(), org
+        self.conn.autocommit = False
+        self.cur = self.conn.cursor()
+        self.cur.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7338))", (org.id,))
+
+    def lift(self, made):
+        self.cur.execute("UPDATE stop SET lifted_at = clock_timestamp(), lifted_by = 'ann' WHERE "
+                         "organization_id = %s AND lifted_at IS NULL AND stop_id = %s",
+                         (self.org.id, made["id"]))
+
+    def move(self):
+        self.cur.execute(
+            "WITH old AS (SELECT a.approval_id, a.frozen_at IS NULL AS stops FROM approval a WHERE "
+            "a.organization_id = %s AND a.state IN ('pending', 'approved', 'claimed') AND CASE WHEN "
+            "a.frozen_at IS NULL THEN a.expires_at > clock_timestamp() AND " + self.IN_FORCE +
+            " ELSE NOT " + self.IN_FORCE + " END ORDER BY a.approval_id FOR NO KEY UPDATE OF a) UPDATE "
+            "approval a SET frozen_at = CASE WHEN old.stops THEN clock_timestamp() END, expires_at = "
+            + self.LATER.format("expires_at") + ", grace_until = " + self.LATER.format("grace_until") +
+            " FROM old WHERE a.organization_id = %s AND a.approval_id = old.approval_id",
+            (self.org.id, self.org.id))
+
+    def commit(self):
+        self.conn.commit()
+        self.conn.close()
 
 
 def stop(org, scope="org", name=None, **more):
@@ -320,3 +356,209 @@ def a_second_stop_comes_while_the_first_one_thaws(rt):
     stood = [row_of(rt, made)["lifted_at"] - at for made, at in zip((first, second), since)]
     many.check_later_by(stood[0] + stood[1])
     many.gone()
+
+
+@contextlib.contextmanager
+def sweeping_elsewhere(rt):
+    """A worker of another program has the sweep's lease."""
+    older = str(uuid.uuid4())
+    conn = rt.connect("app")
+    try:
+        with conn.cursor() as cur:
+            cur.execute("SET application_name = 'flopinio-%s'" % older)
+        rt.sql("INSERT INTO lease (name, owner, until) VALUES ('sweep', %s, now() + interval '1 hour') "
+               "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until", older)
+        yield
+        assert rt.sql("SELECT owner FROM lease WHERE name = 'sweep'")[0]["owner"] == older
+    finally:
+        rt.sql("DELETE FROM lease WHERE owner = %s", older)
+        conn.close()
+
+
+@case(limit=120)
+def an_older_program_that_sweeps_keeps_nothing_frozen(rt):
+    """While the nodes are replaced one by one: what the console did not move at once stayed as it was,
+    and stood still for good behind the end of the stop."""
+    many = Many(rt, 600)
+    with sweeping_elsewhere(rt):
+        made = stop(many.org)
+        wait_for("all to be frozen", lambda: shown(many.org) == [("org", "stopped", 0)], 60)
+        assert many.frozen() == 600
+        resume(many.org)
+        wait_for("all to go on", lambda: shown(many.org) == [], 60)
+    assert many.frozen() == 0
+    first = row_of(rt, made)
+    many.check_later_by(first["lifted_at"] - first["set_at"])
+    many.gone()
+
+
+@case(limit=120)
+def what_an_older_program_moves_stood_still_once(rt):
+    """Half of them frozen: it lifts the stop, or changes something behind its end. What it let go on
+    was frozen again, since when the stop was set, and had that time twice."""
+    for lifts in (True, False):
+        many = Many(rt, 700)
+        org = many.org
+        with stuck_at(rt, org, many.ids[600]):
+            made = stop(org)
+            wait_for("more than the half", lambda: many.frozen() >= 400, 60)
+            if not lifts:
+                assert resume(org) == {"lifted": 1, "state": "resuming"}
+            older = Older(rt, org)
+            if lifts:
+                older.lift(made)
+            older.move()
+            older.commit()
+            assert many.frozen() >= 400
+        wait_for("all to go on", lambda: shown(org) == [], 60)
+        ended = rt.sql("SELECT clock_timestamp() AS at")[0]["at"]
+        assert many.frozen() == 0
+        first, now = row_of(rt, made), many.deadlines()
+        many.check_later_by(first["lifted_at"] - first["set_at"])
+        twice = [i for i, at in many.before.items() if now[i] - at > ended - first["set_at"]]
+        assert not twice, "%d have more time than passed" % len(twice)
+        many.gone()
+
+
+@case(limit=60)
+def what_an_older_program_freezes_stood_still_since_the_stop(rt):
+    many = Many(rt, 3)
+    org = many.org
+    with unmoved(rt, org):
+        made = stop(org)
+        older = Older(rt, org)
+        older.move()
+        older.commit()
+        since = row_of(rt, made)["set_at"]
+        assert [r["at"] for r in rt.sql("SELECT DISTINCT frozen_at AS at FROM approval WHERE "
+                                        "organization_id = %s", org.id)] == [since]
+    resume(org)
+    wait_for("all to go on", lambda: shown(org) == [], 30)
+    many.gone()
+
+
+@case(limit=60)
+def an_older_program_that_is_alone_again_ends_what_was_left(rt):
+    """No worker moves deadlines then: what a stop left half-way stood still for ever."""
+    many = Many(rt, 300)
+    org = many.org
+    with stuck_at(rt, org, many.ids[250]):
+        left = stop(org)
+        wait_for("more than the half", lambda: many.frozen() >= 200, 60)
+        resume(org)
+        last = stop(org, "agent", "bot")
+        older = Older(rt, org)
+        older.cur.execute("DELETE FROM lease WHERE name = 'freeze'")
+        older.lift(last)
+        older.move()
+        older.commit()
+        assert [row_of(rt, made)["moving"] for made in (left, last)] == [None, None]
+        assert many.frozen() == 0 and shown(org) == []
+    many.gone()
+
+
+@case(limit=90)
+def a_held_call_hears_that_no_stop_covers_it_any_more(rt):
+    """Approved, and stopped by way of a group, it slept without having been frozen: nothing of its row
+    changed when its owner left the group."""
+    org, clock = Org(rt, files=False, scenario=True, hold="90s"), Clockwork(rt)
+    org.control("PATCH", "/people/" + org.olga.name, {"groups": ["ops"]})
+    with McpWs(rt, org.credential) as agent:
+        agent.call_start(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        with contextlib.ExitStack() as still:
+            still.enter_context(unmoved(rt, org))
+            assert stop(org, "group", "ops")["state"] == "stopping"
+            # Its connection is closed; it comes back to ask.
+            wait_for("it to be left", lambda: org.row(approval)["wait_mode"] == "left", 30)
+            with McpWs(rt, org.credential) as again:
+                call = again.call_start("approval_wait", {"approval_id": approval})
+                wait_for("it to be held", lambda: org.row(approval)["wait_mode"] == "held", 30)
+                assert org.ann.approve(approval)["state"] == "approved"
+                clock.turn(2)
+                org.control("PATCH", "/people/" + org.olga.name, {"groups": []})
+                clock.turn()
+                row = org.row(approval)
+                assert (row["state"], row["wait_mode"]) == ("approved", "held"), row
+                assert not row["frozen_at"], row
+                still.close()
+                org.wait_state(approval, "succeeded", timeout=30)
+                assert not call.wait().get("isError")
+    resume(org, "group", "ops")
+
+
+@case(limit=120)
+def a_stop_ends_while_another_one_changes_all_the_time(rt):
+    """Each change of people, of agents, of credentials looks anew at what other stops cover. One that
+    had been lifted while it froze waited until there was none for as long as a pass lasts."""
+    many = Many(rt, 1200)
+    org, is_over = many.org, threading.Event()
+    other = stop(org, "group", "ops")
+    wait_for("the other one to be through", lambda: shown(org) == [("group", "stopped", 0)], 60)
+
+    def change():
+        conn = rt.connect()
+        conn.autocommit = False
+        with contextlib.closing(conn), conn.cursor() as cur:
+            while not is_over.wait(0.005):
+                cur.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7338))", (org.id,))
+                cur.execute("UPDATE stop SET moving = 'freeze', moving_since = clock_timestamp() WHERE "
+                            "organization_id = %s AND stop_id = %s", (org.id, other["id"]))
+                conn.commit()
+    changing = threading.Thread(target=change, daemon=True)
+    try:
+        with stuck_at(rt, org, many.ids[1100]):
+            made = stop(org)
+            wait_for("more than the half", lambda: many.frozen() >= 800, 60)
+            resume(org)
+            changing.start()
+        wait_for("all to go on", lambda: row_of(rt, made)["moving"] is None, 60)
+        assert changing.is_alive() and many.frozen() == 0
+    finally:
+        is_over.set()
+    changing.join(30)
+    wait_for("the other one to be through", lambda: shown(org) == [("group", "stopped", 0)], 60)
+    resume(org, "group", "ops")
+    many.gone()
+
+
+@case(limit=120, sweep_time="3s")
+def a_held_row_keeps_up_no_other_organization(rt):
+    """Of the others one batch was moved in each round of the sweep."""
+    slow, many, rounds = Many(rt, 10), Many(rt, 4000), set()
+    with holding(rt, "SELECT 1 FROM approval WHERE approval_id = %s FOR UPDATE", slow.ids[5]):
+        stop(slow.org)
+        assert shown(slow.org) == [("org", "stopping", 1)]
+        made = stop(many.org)
+
+        def is_through():
+            rounds.update(r["until"] for r in rt.sql("SELECT until FROM lease WHERE name = 'sweep'"))
+            return row_of(rt, made)["moving"] is None
+        wait_for("all to be frozen", is_through, 90)
+        assert many.frozen() == 4000 and shown(slow.org) == [("org", "stopping", 1)]
+    assert len(rounds) <= 5, "%d rounds for eight batches" % len(rounds)
+    for each in (slow, many):
+        each.gone()
+
+
+@case(limit=60)
+def who_stands_is_not_all_asked_each_second(rt):
+    """Of tasks that stand still, and are not frozen yet, each worker looked at every one."""
+    many = Many(rt, 700)
+    org = many.org
+    with unmoved(rt, org):
+        stop(org)
+        rt.sql("UPDATE approval SET state = 'approved', decided_at = now(), wait_mode = 'task' WHERE "
+               "organization_id = %s", org.id)
+        conn = rt.connect()
+        conn.autocommit = False
+        with contextlib.closing(conn), conn.cursor() as cur:
+            cur.execute("SET LOCAL track_functions = 'pl'")
+            cur.execute("SELECT count(*) FROM sweep_turns(1000) t WHERE t.organization_id = %s", (org.id,))
+            assert cur.fetchone() == (0,)
+            cur.execute("SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = "
+                        "'stop_stands_since'")
+            (calls,) = cur.fetchone()
+        assert 0 < calls <= 512, calls
+        many.gone()
+    resume(org)

@@ -52,14 +52,17 @@ REVOKE ALL ON FUNCTION stop_stands_since(uuid, uuid, uuid, uuid, text, timestamp
 GRANT EXECUTE ON FUNCTION stop_stands_since(uuid, uuid, uuid, uuid, text, timestamptz, timestamptz)
     TO flopinio_app, flopinio_sweep;
 
--- As before, and nothing that stands still.
+-- As before, and nothing that stands still. What stands and is not frozen yet, which is asked of each
+-- row, is not looked through to its end in each round: soon it is frozen, and out of the way.
 CREATE OR REPLACE FUNCTION sweep_due(most integer)
 RETURNS TABLE (organization_id uuid, approval_id uuid, what text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    (SELECT a.organization_id, a.approval_id, 'expire' FROM approval a
-     WHERE a.state IN ('pending', 'approved', 'claimed') AND a.frozen_at IS NULL
-     AND a.expires_at <= now()
-     AND CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
+    (SELECT a.organization_id, a.approval_id, 'expire' FROM
+        (SELECT w.organization_id, w.approval_id, w.agent_id, w.owner_id, w.server_id, w.tool,
+                w.created_at, w.expires_at FROM approval w
+         WHERE w.state IN ('pending', 'approved', 'claimed') AND w.frozen_at IS NULL
+         AND w.expires_at <= now() ORDER BY w.expires_at LIMIT most::bigint * 4) a
+     WHERE CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
                            AND s.moving = 'freeze')
               THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
                                      a.tool, a.created_at, a.expires_at) IS NULL
@@ -70,10 +73,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
      WHERE a.state = 'claimed' AND a.lease_until <= now() AND a.expires_at > now()
      ORDER BY a.lease_until LIMIT most)
     UNION ALL
-    (SELECT a.organization_id, a.approval_id, 'cancel' FROM approval a
-     WHERE a.grace_until <= now() AND a.state IN ('pending', 'approved') AND a.wait_mode = 'left'
-     AND a.frozen_at IS NULL AND a.expires_at > now()
-     AND CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
+    (SELECT a.organization_id, a.approval_id, 'cancel' FROM
+        (SELECT w.organization_id, w.approval_id, w.agent_id, w.owner_id, w.server_id, w.tool,
+                w.created_at, w.expires_at, w.grace_until FROM approval w
+         WHERE w.grace_until <= now() AND w.state IN ('pending', 'approved')
+         AND w.wait_mode = 'left' AND w.frozen_at IS NULL AND w.expires_at > now()
+         ORDER BY w.grace_until LIMIT most::bigint * 4) a
+     WHERE CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
                            AND s.moving = 'freeze')
               THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
                                      a.tool, a.created_at, a.expires_at) IS NULL
@@ -106,6 +112,52 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
                   ELSE true END
          ORDER BY a.decided_at LIMIT 128) r
     ORDER BY r.turn, r.decided_at LIMIT most $$;
+
+-- An older program beside this one knows nothing of all that: with each change it freezes and thaws in
+-- one statement, by the stops that are in force. It is kept from letting run on what still stands, which
+-- would be frozen again, and have its time twice; and what it freezes stood still since the stop was
+-- set. What this program does itself is not touched by it.
+CREATE FUNCTION stop_keeps() RETURNS trigger LANGUAGE plpgsql SET search_path = flopinio, pg_temp AS $$
+DECLARE
+    since timestamptz := stop_stands_since(OLD.organization_id, OLD.agent_id, OLD.owner_id,
+        OLD.server_id, OLD.tool, OLD.created_at, OLD.expires_at);
+BEGIN
+    IF NEW.frozen_at IS NOT NULL THEN
+        NEW.frozen_at := least(NEW.frozen_at, since);
+    ELSIF since IS NOT NULL THEN
+        NEW.frozen_at := OLD.frozen_at;
+        NEW.expires_at := OLD.expires_at;
+        NEW.grace_until := OLD.grace_until;
+        NEW.claimable_at := OLD.claimable_at;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER approval_stands BEFORE UPDATE OF frozen_at ON approval FOR EACH ROW
+    WHEN (OLD.state IN ('pending', 'approved', 'claimed')
+          AND NEW.state IN ('pending', 'approved', 'claimed')
+          AND CASE WHEN OLD.frozen_at IS NULL THEN NEW.frozen_at >= now()
+                   ELSE NEW.frozen_at IS NULL END)
+    EXECUTE FUNCTION stop_keeps();
+
+-- Where nobody moves deadlines any more, as the older program has come back alone, that one thaws what
+-- it lifts; and what was left half-way by then must not stand still for ever.
+CREATE FUNCTION stop_ends() RETURNS trigger LANGUAGE plpgsql SET search_path = flopinio, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM lease WHERE name = 'freeze' AND until > now()) THEN
+        NEW.moving := NULL;
+        UPDATE stop s SET moving = NULL FROM
+            (SELECT stop_id FROM stop WHERE organization_id = NEW.organization_id
+             AND stop_id <> NEW.stop_id AND moving = 'freeze' AND lifted_at IS NOT NULL
+             ORDER BY stop_id FOR NO KEY UPDATE) k
+        WHERE s.organization_id = NEW.organization_id AND s.stop_id = k.stop_id;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER stop_ends BEFORE UPDATE OF lifted_at ON stop FOR EACH ROW
+    WHEN (OLD.lifted_at IS NULL AND NEW.lifted_at IS NOT NULL
+          AND NEW.moving_since IS NOT DISTINCT FROM OLD.moving_since)
+    EXECUTE FUNCTION stop_ends();
+REVOKE EXECUTE ON FUNCTION stop_keeps(), stop_ends() FROM PUBLIC;
 
 -- Where deadlines are to be moved.
 CREATE FUNCTION sweep_stops_moving(most integer)
