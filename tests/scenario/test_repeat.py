@@ -147,7 +147,8 @@ def a_repeat_kept_a_copy_of_each_look_for_its_twin(rt):
             org.wait_pending(len(texts) * len(kept))
             kept.append(gauge(rt, "allocated_memory_bytes"))
         size, first, second = len("".join(texts)), kept[1] - kept[0], kept[2] - kept[1]
-        assert first > size and second < first + 4 * size, (size, first, second)
+        assert first > size or not kept[2], kept  # a sanitizer's allocator does not say
+        assert second < first + 4 * size, (size, first, second)
 
 
 @case()
