@@ -1,3 +1,140 @@
+-- What this step of the schema brings, part by part. Runs as flopinio_owner.
+
+-- ------------------------------------------------------------------ audit order
+-- The audit's primary key in the order of time.
+
+-- Lists, pages and counts go by (recorded_at, event_id) of an organization: as the order of the
+-- primary key they need no index of their own, and a row of the audit writes one entry less. An
+-- event is never looked for by its id alone. Builds the keys of all months anew: whoever writes the
+-- audit waits meanwhile, about 16 s for each ten million rows.
+ALTER TABLE audit_event DROP CONSTRAINT audit_event_pkey,
+    ADD PRIMARY KEY (organization_id, recorded_at, event_id);
+DROP INDEX audit_event_time;
+
+-- ------------------------------------------------------------------ origin
+-- Which rows of `organization` a program of ours wrote here, as told from rows that somebody loaded into
+-- these tables (pg_restore --data-only, COPY): they have forgotten what was decided and run since. Each
+-- row names the transaction that wrote it, which PostgreSQL keeps as its xmin; a copy of the row is
+-- written by another one. So nothing may rewrite this table (ALTER TABLE), nor write it within a
+-- savepoint.
+CREATE TABLE origin (
+    organization_id uuid PRIMARY KEY REFERENCES organization ON DELETE CASCADE,
+    made xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+
+ALTER TABLE organization NO FORCE ROW LEVEL SECURITY;
+INSERT INTO origin (organization_id) SELECT organization_id FROM organization;
+ALTER TABLE organization FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE origin ENABLE ROW LEVEL SECURITY;
+ALTER TABLE origin FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON origin TO flopinio_app USING (organization_id = (SELECT org()))
+    WITH CHECK (organization_id = (SELECT org()));
+CREATE POLICY verify ON origin FOR SELECT TO flopinio_verifier USING (true);
+CREATE POLICY lookup ON origin FOR SELECT TO flopinio_lookup USING (true);
+GRANT SELECT, INSERT, UPDATE ON origin TO flopinio_app;
+GRANT SELECT ON origin TO flopinio_verifier, flopinio_lookup;
+
+-- By a trigger, so that a program of the schema before makes them too. Whoever loads rows of several
+-- organizations is not held by row security.
+CREATE FUNCTION origin_note() RETURNS trigger LANGUAGE plpgsql SET search_path = flopinio, pg_temp
+AS $$
+BEGIN
+    IF row_security_active('organization') THEN
+        INSERT INTO origin (organization_id) VALUES (NEW.organization_id);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER origin_note AFTER INSERT ON organization FOR EACH ROW EXECUTE FUNCTION origin_note();
+REVOKE EXECUTE ON FUNCTION origin_note() FROM PUBLIC;
+
+-- The name of one that was loaded, or NULL.
+GRANT CREATE ON SCHEMA flopinio TO flopinio_lookup;
+CREATE FUNCTION organization_loaded()
+RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT o.name FROM organization o LEFT JOIN origin g ON g.organization_id = o.organization_id
+    WHERE g.made IS NULL OR g.xmin <> g.made::xid LIMIT 1 $$;
+REVOKE ALL ON FUNCTION organization_loaded() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION organization_loaded() TO flopinio_app;
+ALTER FUNCTION organization_loaded() OWNER TO flopinio_lookup;
+REVOKE CREATE ON SCHEMA flopinio FROM flopinio_lookup;
+
+-- ------------------------------------------------------------------ turns
+-- What may run now, of each server at most the 128 that were approved first: many whose plugin is slow
+-- are not all that anybody hears of. One step over the index for each server that has any; the first of
+-- each before the second of any.
+CREATE INDEX approval_turn ON approval (organization_id, server_id, decided_at)
+    WHERE state = 'approved' AND wait_mode = 'task' AND frozen_at IS NULL;
+DROP INDEX approval_ready;
+GRANT SELECT (server_id, claimable_at) ON approval TO flopinio_sweep;
+
+GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
+CREATE FUNCTION sweep_turns(most integer)
+RETURNS TABLE (organization_id uuid, server_id uuid, approval_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    WITH RECURSIVE place AS (
+        (SELECT a.organization_id, a.server_id FROM approval a
+         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+         ORDER BY a.organization_id, a.server_id LIMIT 1)
+        UNION ALL
+        SELECT n.organization_id, n.server_id FROM place p CROSS JOIN LATERAL
+            (SELECT a.organization_id, a.server_id FROM approval a
+             WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+             AND (a.organization_id, a.server_id) > (p.organization_id, p.server_id)
+             ORDER BY a.organization_id, a.server_id LIMIT 1) n)
+    SELECT r.organization_id, r.server_id, r.approval_id FROM place p CROSS JOIN LATERAL
+        (SELECT a.organization_id, a.server_id, a.approval_id, a.decided_at,
+                row_number() OVER (ORDER BY a.decided_at) AS turn FROM approval a
+         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+         AND a.organization_id = p.organization_id AND a.server_id = p.server_id
+         AND a.expires_at > now() AND (a.claimable_at IS NULL OR a.claimable_at <= now())
+         ORDER BY a.decided_at LIMIT 128) r
+    ORDER BY r.turn, r.decided_at LIMIT most $$;
+REVOKE ALL ON FUNCTION sweep_turns(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sweep_turns(integer) TO flopinio_app;
+ALTER FUNCTION sweep_turns(integer) OWNER TO flopinio_sweep;
+
+-- What the program before this one asks.
+CREATE OR REPLACE FUNCTION sweep_ready(most integer)
+RETURNS TABLE (organization_id uuid, approval_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT t.organization_id, t.approval_id FROM sweep_turns(most) t $$;
+REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
+
+-- ------------------------------------------------------------------ evidence
+-- Is what somebody proved who they are with still so? Held so until the decision that it is read for
+-- has committed: what is taken back meanwhile waits, and what was taken back before is seen.
+GRANT CREATE ON SCHEMA flopinio TO flopinio_lookup;
+CREATE FUNCTION token_holds(who uuid, which uuid)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM personal_token t WHERE t.person_id = who AND t.token_id = which
+        AND t.revoked_at IS NULL AND t.expires_at > clock_timestamp() FOR SHARE;
+    RETURN FOUND;
+END $$;
+
+-- Is it still the passphrase that was proved?
+CREATE FUNCTION passphrase_holds(who uuid, proved text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+BEGIN
+    PERFORM 1 FROM person p WHERE p.person_id = who AND p.passphrase_hash = proved FOR SHARE;
+    RETURN FOUND;
+END $$;
+REVOKE ALL ON FUNCTION token_holds(uuid, uuid), passphrase_holds(uuid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION token_holds(uuid, uuid), passphrase_holds(uuid, text) TO flopinio_app;
+ALTER FUNCTION token_holds(uuid, uuid) OWNER TO flopinio_lookup;
+ALTER FUNCTION passphrase_holds(uuid, text) OWNER TO flopinio_lookup;
+REVOKE CREATE ON SCHEMA flopinio FROM flopinio_lookup;
+
+-- ------------------------------------------------------------------ stream
+-- Which taking of the GET stream it is: that it is over may be told again, when another stream of the
+-- same worker has the place already. The program before this one tells by the worker alone.
+ALTER TABLE mcp_session ADD COLUMN stream_take uuid;
+
+-- ------------------------------------------------------------------ stop batches
 -- A stop is one short transaction however many wait: their deadlines are moved behind it, so many at
 -- a time. Until that is done they stand still by the stop's own row.
 ALTER TABLE stop ADD COLUMN moving text CHECK (moving IN ('freeze', 'thaw'));
@@ -168,4 +305,41 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
 REVOKE ALL ON FUNCTION sweep_stops_moving(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sweep_stops_moving(integer) TO flopinio_app;
 ALTER FUNCTION sweep_stops_moving(integer) OWNER TO flopinio_sweep;
+REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
+
+-- ------------------------------------------------------------------ first turns
+-- As before, but of each server no more are read than are told: numbering those that are limited, not
+-- limiting those that are numbered. Nor is all looked through that stands still and is not frozen yet.
+GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
+CREATE OR REPLACE FUNCTION sweep_turns(most integer)
+RETURNS TABLE (organization_id uuid, server_id uuid, approval_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    WITH RECURSIVE place AS (
+        (SELECT a.organization_id, a.server_id FROM approval a
+         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+         ORDER BY a.organization_id, a.server_id LIMIT 1)
+        UNION ALL
+        SELECT n.organization_id, n.server_id FROM place p CROSS JOIN LATERAL
+            (SELECT a.organization_id, a.server_id FROM approval a
+             WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
+             AND (a.organization_id, a.server_id) > (p.organization_id, p.server_id)
+             ORDER BY a.organization_id, a.server_id LIMIT 1) n),
+    first AS (
+        SELECT r.* FROM place p CROSS JOIN LATERAL
+            (SELECT a.organization_id, a.server_id, a.approval_id, a.decided_at FROM
+                (SELECT w.organization_id, w.server_id, w.approval_id, w.decided_at, w.agent_id,
+                        w.owner_id, w.tool, w.created_at, w.expires_at FROM approval w
+                 WHERE w.state = 'approved' AND w.wait_mode = 'task' AND w.frozen_at IS NULL
+                 AND w.organization_id = p.organization_id AND w.server_id = p.server_id
+                 AND w.expires_at > now() AND (w.claimable_at IS NULL OR w.claimable_at <= now())
+                 ORDER BY w.decided_at LIMIT 512) a
+             WHERE CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
+                                   AND s.moving = 'freeze')
+                      THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
+                                             a.tool, a.created_at, a.expires_at) IS NULL
+                      ELSE true END
+             ORDER BY a.decided_at LIMIT 128) r)
+    SELECT f.organization_id, f.server_id, f.approval_id FROM first f
+    ORDER BY row_number() OVER (PARTITION BY f.organization_id, f.server_id ORDER BY f.decided_at),
+             f.decided_at LIMIT most $$;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
