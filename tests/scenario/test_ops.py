@@ -95,12 +95,13 @@ def stop_within_a_second(rt):
     many = len(bystander.reads)
     wait_for("the other agent's reads", lambda: len(bystander.reads) > many + 20)
     latest = max(max(r.reads) for r in readers)
-    cut = max(r.cuts[0][0] for r in readers)
+    cut = max(r.cuts[-1][0] for r in readers)
     print("last read %.3f s after the stop, last connection closed after %.3f s"
           % (latest - set_at, cut - set_at))
     assert latest < set_at + 1 and cut < set_at + 1, (latest - set_at, cut - set_at)
-    assert all(len(r.cuts) == 1 and "it behaves oddly" in r.cuts[0][1] for r in readers), \
-        [r.cuts for r in readers]
+    # Twice: it came back at once, to a worker that heard of the stop a moment later.
+    assert all(1 <= len(r.cuts) <= len(rt.workers()) for r in readers), [r.cuts for r in readers]
+    assert all("it behaves oddly" in why for r in readers for _, why in r.cuts)
     assert not bystander.cuts and not bystander.denied
     with refused(403, "an approver may not resume calls"):
         resume(org, "agent", "bot", who=org.ann)
