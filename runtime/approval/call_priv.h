@@ -4,7 +4,7 @@
 
 #include "runtime/approval/call.h"
 
-#define FL_CALL_TRIES      5
+#define FL_CALL_TRIES      16
 /* How often an intake looks whether a call like it, which another worker has, has lost its worker:
  * PostgreSQL takes a moment to see a worker's death, and its agent may be back before. */
 #define FL_CALL_TWIN_LOOKS 6

@@ -158,15 +158,23 @@ static void on_nap_over(struct fl_op *op)
         tried(t, code);
 }
 
+static bool passes(enum fl_code code)
+{
+    return code == FL_UNAVAILABLE || code == FL_AMBIGUOUS || code == FL_TIMEOUT;
+}
+
 /* Whoever was told that the call could not be recorded, or took it back, must not have it run after
- * all. */
-static bool tries_again(struct try *t)
+ * all: where the database is away it is asked as soon as it is there. */
+static bool tries_again(struct try *t, enum fl_code code)
 {
     struct fl_core *core = t->cancel.core;
     int64_t ms = t->pause_ms ? t->pause_ms : core->times.settle_retry_ms;
     if (!t->cancel.is_in_doubt || core->is_draining)
         return false;
-    t->pause_ms = 2 * ms < PAUSE_MAX ? 2 * ms : PAUSE_MAX;
+    if (passes(code))
+        ms = core->times.settle_retry_ms;
+    else
+        t->pause_ms = 2 * ms < PAUSE_MAX ? 2 * ms : PAUSE_MAX;
     t->op = (struct fl_op){ .done = on_nap_over };
     return fl_sleep_start(&t->op, &t->sleep, core->loop, ms) == FL_OK;
 }
@@ -175,7 +183,7 @@ static void tried(struct try *t, enum fl_code code)
 {
     struct fl_err err = t->op.err;
     bool has_failed = code && !(t->cancel.is_in_doubt && code == FL_NOT_FOUND);
-    bool goes_on = has_failed && tries_again(t);
+    bool goes_on = has_failed && tries_again(t, code);
     t->failures += has_failed;
     if (has_failed && (!goes_on || t->failures % LOG_EACH == 1))
         FL_LOG(WARN, "cancel_failed", FL_KU("call", &t->cancel.id), FL_KS("reason", err.text),

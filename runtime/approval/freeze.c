@@ -103,7 +103,7 @@ FL_STEP(looked)
                  FL_STR_ARG(fl_cell(z->q_looked, count - 1, 1)));
     z->wanted = ids.count;
     z->q_moved = fl_store_stop_move(&z->tx, &ids, &since);
-    z->q_stirred = fl_store_stop_stir(&z->tx, &stirred);
+    z->q_stirred = fl_store_stop_stir(&z->tx, &stirred, fl_str_of(z->began));
     return fl_await(f, &S_moved, fl_tx_round(&f->op, &z->tx));
 }
 

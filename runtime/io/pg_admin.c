@@ -9,11 +9,12 @@ static enum fl_code refused(PGconn *pg, const PGresult *res, struct fl_err *err)
 {
     const char *text = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-    bool is_deadlock = state && strcmp(state, "40P01") == 0;
+    /* A deadlock, or a lock that somebody held: another time it may work. */
+    bool passes = state && (strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0);
     if (!text)
         text = PQerrorMessage(pg);
-    return fl_err_set(err, is_deadlock ? FL_UNAVAILABLE : FL_DB_REFUSED,
-                      "the database refused it: %.*s", (int)strcspn(text, "\r\n"), text);
+    return fl_err_set(err, passes ? FL_UNAVAILABLE : FL_DB_REFUSED, "the database refused it: %.*s",
+                      (int)strcspn(text, "\r\n"), text);
 }
 
 static void drop_notice(void *arg, const char *message)

@@ -115,9 +115,9 @@ struct fl_query *fl_store_stop_move_look(struct fl_tx *tx, struct fl_str at,
  * at again when the pass is over. */
 struct fl_query *fl_store_stop_move(struct fl_tx *tx, struct fl_array *ids, struct fl_array *since);
 /* Of those: what is approved and held, and runs on without having been frozen, changes, so that the
- * call that holds it looks again: it may sleep since it stood still. Columns: how many somebody
- * has, which are left. */
-struct fl_query *fl_store_stop_stir(struct fl_tx *tx, struct fl_array *ids);
+ * call that holds it looks again: it may sleep since it stood still. What changed since the pass
+ * began was looked at since. Columns: how many somebody has, which are left. */
+struct fl_query *fl_store_stop_stir(struct fl_tx *tx, struct fl_array *ids, struct fl_str began);
 /* A pass is through that began at that time: each stop that moves since then or longer is done. */
 void fl_store_stop_moved(struct fl_tx *tx, struct fl_str began);
 

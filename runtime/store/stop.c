@@ -137,7 +137,8 @@ static struct fl_sql sql_move = {
 };
 #define STIRRED                                                                                    \
     "a." HERE " AND a.approval_id = ANY ($1::uuid[]) AND a.state = 'approved' AND a.wait_mode = "  \
-    "'held' AND a.frozen_at IS NULL"
+    "'held' AND a.frozen_at IS NULL AND a.changed_at < $2::timestamptz"
+/* What changed since the pass began is looked at by its caller since. */
 static struct fl_sql sql_stir = {
     "stop_stir",
     "WITH old AS (SELECT a.approval_id FROM approval a WHERE " STIRRED
@@ -272,10 +273,11 @@ struct fl_query *fl_store_stop_move(struct fl_tx *tx, struct fl_array *ids, stru
     return q;
 }
 
-struct fl_query *fl_store_stop_stir(struct fl_tx *tx, struct fl_array *ids)
+struct fl_query *fl_store_stop_stir(struct fl_tx *tx, struct fl_array *ids, struct fl_str began)
 {
     struct fl_query *q = fl_tx_add(tx, &sql_stir);
     fl_bind_array(tx, q, ids);
+    fl_bind_text(tx, q, began);
     return q;
 }
 

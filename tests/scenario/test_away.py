@@ -237,7 +237,7 @@ def only_people_themselves_or_who_manages_them_set_it(rt):
         # An administrator for another, an owner for an owner: with their names.
         away(omar, dina, by_=omar)
         away(ann, adam, by_=adam)
-        leaf = org.audit(kind="delegation.")[-1]
+        leaf = org.audit(kind="delegation.set")[-1]
         assert (leaf["data"]["by"], leaf["data"]["person"], leaf["data"]["delegate"]) == (
             adam.name, ann.name, adam.name), leaf
         call, one = p.ask()

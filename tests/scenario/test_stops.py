@@ -452,8 +452,10 @@ def an_older_program_that_is_alone_again_ends_what_was_left(rt):
         older.lift(last)
         older.move()
         older.commit()
-        assert [row_of(rt, made)["moving"] for made in (left, last)] == [None, None]
-        assert many.frozen() == 0 and shown(org) == []
+        assert [row_of(rt, made)["moving"] for made in (left, last)] == ["thaw", "thaw"]
+        assert many.frozen() == 0
+    wait_for("nothing to move any more", lambda: shown(org) == [], 60)
+    assert many.frozen() == 0
     many.gone()
 
 

@@ -1,15 +1,5 @@
--- What this step of the schema brings, part by part. Runs as flopinio_owner.
-
--- ------------------------------------------------------------------ audit order
--- The audit's primary key in the order of time.
-
--- Lists, pages and counts go by (recorded_at, event_id) of an organization: as the order of the
--- primary key they need no index of their own, and a row of the audit writes one entry less. An
--- event is never looked for by its id alone. Builds the keys of all months anew: whoever writes the
--- audit waits meanwhile, about 16 s for each ten million rows.
-ALTER TABLE audit_event DROP CONSTRAINT audit_event_pkey,
-    ADD PRIMARY KEY (organization_id, recorded_at, event_id);
-DROP INDEX audit_event_time;
+-- What this step of the schema brings, part by part; the audit, whose keys take longest, last: its lock
+-- is the last one that a call takes, too. Runs as flopinio_owner.
 
 -- ------------------------------------------------------------------ origin
 -- Which rows of `organization` a program of ours wrote here, as told from rows that somebody loaded into
@@ -277,12 +267,14 @@ CREATE TRIGGER approval_stands BEFORE UPDATE OF frozen_at ON approval FOR EACH R
     EXECUTE FUNCTION stop_keeps();
 
 -- Where nobody moves deadlines any more, as the older program has come back alone, that one thaws what
--- it lifts; and what was left half-way by then must not stand still for ever.
+-- it lifts; and what was left half-way by then must not stand still for ever. Nothing stands by a stop
+-- that thaws, and the next program that moves deadlines looks once more.
 CREATE FUNCTION stop_ends() RETURNS trigger LANGUAGE plpgsql SET search_path = flopinio, pg_temp AS $$
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM lease WHERE name = 'freeze' AND until > now()) THEN
-        NEW.moving := NULL;
-        UPDATE stop s SET moving = NULL FROM
+        NEW.moving := 'thaw';
+        NEW.moving_since := clock_timestamp();
+        UPDATE stop s SET moving = 'thaw', moving_since = clock_timestamp() FROM
             (SELECT stop_id FROM stop WHERE organization_id = NEW.organization_id
              AND stop_id <> NEW.stop_id AND moving = 'freeze' AND lifted_at IS NOT NULL
              ORDER BY stop_id FOR NO KEY UPDATE) k
@@ -343,3 +335,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     ORDER BY row_number() OVER (PARTITION BY f.organization_id, f.server_id ORDER BY f.decided_at),
              f.decided_at LIMIT most $$;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
+
+-- ------------------------------------------------------------------ audit order
+-- The audit's primary key in the order of time.
+
+-- Lists, pages and counts go by (recorded_at, event_id) of an organization: as the order of the
+-- primary key they need no index of their own, and a row of the audit writes one entry less. An
+-- event is never looked for by its id alone. Builds the keys of all months anew: whoever writes the
+-- audit waits meanwhile, about 16 s for each ten million rows.
+ALTER TABLE audit_event DROP CONSTRAINT audit_event_pkey,
+    ADD PRIMARY KEY (organization_id, recorded_at, event_id);
+DROP INDEX audit_event_time;
