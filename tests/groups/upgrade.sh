@@ -4,12 +4,25 @@
 # needs: git python3-psycopg2
 # shellcheck shell=bash
 
-# The program before the newest step of the schema; FL_OLD_COMMIT names another one. Where the
-# history does not go back so far (a shallow clone) both sides are this one.
+# The newest program whose schema is a step back; FL_OLD_COMMIT names another one. Where the history
+# does not go back so far (a shallow clone) both sides are this one.
+steps() { # steps COMMIT: the number of its newest step
+    git ls-tree --name-only "$1" runtime/store/migrations/ | sed -n 's|.*/\([0-9]*\)_.*|\1|p' | tail -1
+}
+
 old_commit() {
-    local newest
-    newest=$(git log -1 --diff-filter=A --format=%H -- runtime/store/migrations 2>/dev/null) &&
-        git rev-parse --verify --quiet "${FL_OLD_COMMIT:-$newest^}^{commit}"
+    local now commit
+    if [ -n "${FL_OLD_COMMIT:-}" ]; then
+        git rev-parse --verify --quiet "$FL_OLD_COMMIT^{commit}"
+        return
+    fi
+    now=$(steps HEAD)
+    while read -r commit; do
+        [ "$(steps "$commit" 2>/dev/null)" \< "$now" ] || continue
+        echo "$commit"
+        return
+    done < <(git log --format=%P -- runtime/store/migrations 2>/dev/null | cut -d' ' -f1)
+    return 1
 }
 
 build_old() { # build_old COMMIT: into build/upgrade/COMMIT

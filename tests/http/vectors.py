@@ -256,7 +256,7 @@ def make(credential):
     line(b"GET /../etc/passwd HTTP/1.1", "404 kept")
     line(b"GET /mcp%2fws HTTP/1.1", "404 kept")
     line(b"GET //mcp HTTP/1.1", "404 kept")
-    line(b"GET /api/v1/../../mcp HTTP/1.1", "404 kept")
+    line(b"GET /api/v1/../../mcp HTTP/1.1", "401 kept")
     line(b"GET / HTTP/2.0", "505", "Node answers it as if it were 1.1")
     line(b"GET / HTTP/1.2", "505")
     line(b"GET / HTTP/0.9", "505", "Node answers HTTP/0.9 that is written like 1.1")
