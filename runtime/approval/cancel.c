@@ -204,34 +204,36 @@ static void begin(const struct fl_cancel *cancel)
         return;
     t->op.done = on_tried;
     t->cancel = *cancel;
-    if (fl_cancel_start(&t->op, &t->cancel) != FL_OK)
-        fl_free(t);
+    enum fl_code code = fl_cancel_start(&t->op, &t->cancel);
+    if (code)
+        tried(t, code);
+}
+
+static struct fl_cancel by_agent(struct fl_core *core, const struct fl_uuid *organization,
+                                 const struct fl_uuid *agent, const struct fl_uuid *id,
+                                 const char *reason)
+{
+    return (struct fl_cancel){ .core = core,
+                               .organization = *organization,
+                               .id = *id,
+                               .actor = FL_ACTOR_AGENT,
+                               .actor_id = *agent,
+                               .only_agent = *agent,
+                               .reason = reason };
 }
 
 void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
                    const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
 {
-    const struct fl_cancel cancel = { .core = core,
-                                      .organization = *organization,
-                                      .id = *id,
-                                      .actor = FL_ACTOR_AGENT,
-                                      .actor_id = *agent,
-                                      .only_agent = *agent,
-                                      .reason = reason };
+    const struct fl_cancel cancel = by_agent(core, organization, agent, id, reason);
     begin(&cancel);
 }
 
 void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization,
                         const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
 {
-    const struct fl_cancel cancel = { .core = core,
-                                      .organization = *organization,
-                                      .id = *id,
-                                      .actor = FL_ACTOR_AGENT,
-                                      .actor_id = *agent,
-                                      .only_agent = *agent,
-                                      .reason = reason,
-                                      .is_in_doubt = true };
+    struct fl_cancel cancel = by_agent(core, organization, agent, id, reason);
+    cancel.is_in_doubt = true;
     begin(&cancel);
 }
 
@@ -239,14 +241,9 @@ void fl_cancel_doubtful_canary(struct fl_core *core, const struct fl_uuid *organ
                                const struct fl_uuid *agent, const struct fl_uuid *id,
                                const char *reason)
 {
-    const struct fl_cancel cancel = { .core = core,
-                                      .organization = *organization,
-                                      .id = *id,
-                                      .actor = FL_ACTOR_SYSTEM,
-                                      .actor_id = core->worker,
-                                      .only_agent = *agent,
-                                      .reason = reason,
-                                      .is_in_doubt = true,
-                                      .is_canary = true };
+    struct fl_cancel cancel = by_agent(core, organization, agent, id, reason);
+    cancel.actor = FL_ACTOR_SYSTEM;
+    cancel.actor_id = core->worker;
+    cancel.is_in_doubt = cancel.is_canary = true;
     begin(&cancel);
 }

@@ -59,7 +59,7 @@ FL_STEP(opened)
 void fl_decide_hold(struct fl_decide *d)
 {
     fl_store_member_hold(d->tx, &d->person);
-    d->evidence_count = fl_store_evidence(d->tx, &d->person, &d->evidence, d->q_evidence);
+    fl_store_evidence(d->tx, &d->person, &d->evidence, &d->proof);
 }
 
 void fl_decide_read(struct fl_decide *d)
@@ -178,15 +178,6 @@ static enum fl_code check_glass(const struct fl_decide *d, const struct fl_quoru
     return d->ask->needs_typed ? check_typed(d, err) : FL_OK;
 }
 
-static bool is_proved(const struct fl_decide *d)
-{
-    for (size_t i = 0; i < d->evidence_count; i++) {
-        if (fl_rows(d->q_evidence[i]) < 1)
-            return false;
-    }
-    return true;
-}
-
 /* FL_OK, or why this person cannot do this now. FL_FORBIDDEN is noted in the audit. */
 static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **ret_person,
                           struct fl_err *err)
@@ -200,10 +191,8 @@ static enum fl_code check(struct fl_decide *d, const struct fl_quorum_person **r
         return fl_err_set(err, FL_FORBIDDEN, "you are not a member of this organization");
     if (!fl_role_may(person->role, FL_ACTION_DECIDE) || !person->is_active)
         return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
-    if (!is_proved(d))
-        return fl_err_set(err, FL_FORBIDDEN,
-                          "what you proved who you are with (account, token, passphrase) was taken "
-                          "back meanwhile");
+    if (fl_store_proved(&d->proof, err) != FL_OK)
+        return FL_FORBIDDEN;
     if (!is_open(d))
         return late(d, err);
     if (is_approval(d)) {

@@ -52,8 +52,7 @@ struct fl_decide {
     struct fl_arena *arena;
     struct fl_tx own_tx, *tx; /* `tx` is the own one, or that of many decisions (reject.c) */
     struct fl_query *q_row, *q_votes, *q_people, *q_content, *q_moved;
-    struct fl_query *q_evidence[FL_EVIDENCE_MOST];
-    size_t evidence_count;
+    struct fl_proof proof;
     bool is_tampered; /* the stored row does not match its digest: said in the audit */
     struct fl_approval row;
     struct fl_ballot ballot;

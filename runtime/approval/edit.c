@@ -53,6 +53,8 @@ FL_STEP(opened)
     if (f->op.code)
         return fl_fail(f);
     fl_store_stop_gate_pass(&e->tx); /* before the approval, as a stop does */
+    fl_store_member_hold(&e->tx, &e->person);
+    fl_store_evidence(&e->tx, &e->person, &e->evidence, &e->proof);
     fl_store_approval_agent_lock(&e->tx, &e->approval);
     e->q_row = fl_store_approval_lock(&e->tx, &e->approval);
     e->q_content = fl_store_approval_content(&e->tx, &e->approval);
@@ -75,6 +77,8 @@ static enum fl_code check(struct fl_edit *e, struct fl_err *err)
     const struct fl_quorum_person *person = fl_ballot_person(&e->ballot, &e->person);
     if (!person || !person->is_active || !fl_role_may(person->role, FL_ACTION_DECIDE))
         return fl_err_set(err, FL_FORBIDDEN, "your role may not decide approvals");
+    if (fl_store_proved(&e->proof, err) != FL_OK)
+        return FL_FORBIDDEN;
     if (row->state != FL_APPROVAL_PENDING || row->is_expired)
         return fl_err_set(err, FL_CONFLICT, "it is %s already",
                           row->is_expired ? "expired" : fl_state_word(row->state));

@@ -9,6 +9,7 @@
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/look.h"
 #include "runtime/approval/org.h"
+#include "runtime/store/evidence.h"
 
 struct fl_edit {
     struct fl_flow flow;
@@ -17,8 +18,9 @@ struct fl_edit {
     struct fl_uuid organization, approval;
     struct fl_uuid person; /* proved before; what they may do is read here */
     struct fl_str person_name, reason;
-    struct fl_str binding;   /* of the card that was shown, in hex */
-    struct fl_str arguments; /* JSON text of an object: all of them */
+    struct fl_evidence evidence; /* that it is this person: read again */
+    struct fl_str binding;       /* of the card that was shown, in hex */
+    struct fl_str arguments;     /* JSON text of an object: all of them */
     const char *via;
     /* ---- outputs ---- */
     struct fl_uuid id; /* of the changed call */
@@ -29,6 +31,7 @@ struct fl_edit {
     struct fl_org_load load;
     struct fl_tx tx;
     struct fl_query *q_row, *q_content, *q_people, *q_votes, *q_moved, *q_intake;
+    struct fl_proof proof;
     struct fl_approval row;
     struct fl_approval_new fresh;
     struct fl_ballot ballot;

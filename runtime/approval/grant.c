@@ -104,6 +104,8 @@ FL_STEP(opened)
     if (f->op.code)
         return fl_fail(f);
     fl_store_organization_touch(&m->tx);
+    fl_store_member_hold(&m->tx, &m->person);
+    fl_store_evidence(&m->tx, &m->person, &m->evidence, &m->proof);
     m->q_row = fl_store_approval_get(&m->tx, &m->approval);
     m->q_content = fl_store_approval_content(&m->tx, &m->approval);
     m->q_people = fl_store_people(&m->tx);
@@ -186,7 +188,8 @@ static enum fl_code check_vote(struct fl_grant_make *m, struct fl_err *err)
         return code;
     if (!person || !person->is_active)
         return fl_err_set(err, FL_FORBIDDEN, "you are not a member of this organization");
-    if ((code = fl_role_require(person->role, FL_ACTION_GRANT, err)) != FL_OK)
+    if ((code = fl_role_require(person->role, FL_ACTION_GRANT, err)) != FL_OK ||
+        (code = fl_store_proved(&m->proof, err)) != FL_OK)
         return code;
     m->ballot.vote_count = 0;
     fl_ballot_facts(&m->ballot, m->verdict.ask, &facts);

@@ -10,6 +10,7 @@
 #include "flopinio/base/flow.h"
 #include "runtime/approval/ballot.h"
 #include "runtime/approval/org.h"
+#include "runtime/store/evidence.h"
 #include "runtime/store/grant.h"
 
 #define FL_GRANT_PINS_MOST 16
@@ -28,6 +29,7 @@ struct fl_grant_make {
     struct fl_uuid organization, approval; /* like which one */
     struct fl_uuid person;                 /* proved before; what they may do is read here */
     struct fl_str person_name, reason;     /* reason p NULL: none */
+    struct fl_evidence evidence;           /* that it is this person: read again */
     struct fl_str binding;                 /* of the card that was shown, in hex */
     bool has_second_factor;
     const struct fl_str *pins; /* none: the arguments as a whole */
@@ -45,6 +47,7 @@ struct fl_grant_make {
     struct fl_org_load load;
     struct fl_tx tx;
     struct fl_query *q_row, *q_content, *q_people, *q_votes, *q_recheck, *q_put, *q_grants;
+    struct fl_proof proof;
     struct fl_approval row;
     struct fl_ballot ballot;
     struct fl_policy_verdict verdict;

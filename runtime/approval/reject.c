@@ -104,8 +104,7 @@ FL_STEP(locked)
         return fl_fail(f);
     for (size_t i = 0; i < r->count; i++) {
         r->batch[i].q_people = r->q_people;
-        memcpy(r->batch[i].q_evidence, r->batch[0].q_evidence, sizeof r->batch[0].q_evidence);
-        r->batch[i].evidence_count = r->batch[0].evidence_count;
+        r->batch[i].proof = r->batch[0].proof;
         fl_decide_judge(&r->batch[i]);
     }
     for (size_t i = 0; i < r->count; i++) {

@@ -622,6 +622,7 @@ static void start_edit(struct fl_api *a)
     e->approval = id;
     e->person = a->auth.id;
     e->person_name = a->auth.person;
+    e->evidence = fl_api_evidence(a);
     e->via = a->is_control ? "cli" : "api";
     a->user = e;
     a->op = (struct fl_op){ .done = on_edited };

@@ -124,6 +124,7 @@ static void start_make(struct fl_api *a)
                                       .organization = a->organization_id,
                                       .person = a->auth.id,
                                       .person_name = a->auth.person,
+                                      .evidence = fl_api_evidence(a),
                                       .has_second_factor = a->auth.has_second_factor,
                                       .via = a->is_control ? "cli" : "api" };
     if (!read_body(a, &g->make))

@@ -379,6 +379,8 @@ FL_STEP(grant_looked)
                                  .approval = e->approval,
                                  .person = e->person,
                                  .person_name = e->person_name,
+                                 .evidence = { .chat = e->channel->kind->name,
+                                               .external = e->external },
                                  .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)),
                                  .uses = FL_CHAT_GRANT_USES,
                                  .for_ms = FL_CHAT_GRANT_MS,

@@ -204,6 +204,8 @@ static fl_next submit_edit(struct fl_slack_event *s)
                            .approval = s->event.approval,
                            .person = s->event.person,
                            .person_name = s->event.person_name,
+                           .evidence = { .chat = s->channel->kind->name,
+                                         .external = s->event.external },
                            .binding = fl_str_of(fl_hex(binding.p, binding.n, hex)),
                            .via = s->channel->kind->via };
     if (fl_slack_edit_read(s, &e->arguments, &e->reason, &err) != FL_OK)

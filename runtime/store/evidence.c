@@ -47,28 +47,40 @@ void fl_store_member_hold(struct fl_tx *tx, const struct fl_uuid *person)
     of(tx, &sql_member, person);
 }
 
-size_t fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
-                         const struct fl_evidence *evidence, struct fl_query *ret[FL_EVIDENCE_MOST])
+void fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
+                       const struct fl_evidence *evidence, struct fl_proof *ret)
 {
+    struct fl_query **parts = ret->parts;
     size_t count = 0;
     if (evidence->chat) {
-        ret[count] = of(tx, &sql_chat, person);
-        fl_bind_z(tx, ret[count], evidence->chat);
-        fl_bind_text(tx, ret[count++], evidence->external);
+        parts[count] = of(tx, &sql_chat, person);
+        fl_bind_z(tx, parts[count], evidence->chat);
+        fl_bind_text(tx, parts[count++], evidence->external);
     }
     if (evidence->session.p) {
-        ret[count] = of(tx, &sql_address, person);
-        fl_bind_bytes(tx, ret[count++], evidence->session);
-        ret[count] = of(tx, &sql_session, person);
-        fl_bind_bytes(tx, ret[count++], evidence->session);
+        parts[count] = of(tx, &sql_address, person);
+        fl_bind_bytes(tx, parts[count++], evidence->session);
+        parts[count] = of(tx, &sql_session, person);
+        fl_bind_bytes(tx, parts[count++], evidence->session);
     }
     if (!fl_uuid_is_zero(&evidence->token)) {
-        ret[count] = of(tx, &sql_token, person);
-        fl_bind_uuid(tx, ret[count++], &evidence->token);
+        parts[count] = of(tx, &sql_token, person);
+        fl_bind_uuid(tx, parts[count++], &evidence->token);
     }
     if (evidence->passphrase_hash.p) {
-        ret[count] = of(tx, &sql_passphrase, person);
-        fl_bind_text(tx, ret[count++], evidence->passphrase_hash);
+        parts[count] = of(tx, &sql_passphrase, person);
+        fl_bind_text(tx, parts[count++], evidence->passphrase_hash);
     }
-    return count;
+    ret->count = count;
+}
+
+enum fl_code fl_store_proved(const struct fl_proof *proof, struct fl_err *err)
+{
+    for (size_t i = 0; i < proof->count; i++) {
+        if (fl_rows(proof->parts[i]) < 1)
+            return fl_err_set(err, FL_FORBIDDEN,
+                              "what you proved who you are with (account, token, passphrase) was "
+                              "taken back meanwhile");
+    }
+    return FL_OK;
 }

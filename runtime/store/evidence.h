@@ -17,11 +17,17 @@ struct fl_evidence {
 
 #define FL_EVIDENCE_MOST 4
 
-/* Appends up to FL_EVIDENCE_MOST statements to `ret`, and returns how many. Each has a row if that
- * part holds. In front of the locks of approvals, and behind fl_store_member_hold. */
-size_t fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
-                         const struct fl_evidence *evidence,
-                         struct fl_query *ret[FL_EVIDENCE_MOST]);
+/* Statements of the transaction: each has a row if that part holds. */
+struct fl_proof {
+    struct fl_query *parts[FL_EVIDENCE_MOST];
+    size_t count;
+};
+
+/* In front of the locks of approvals, and behind fl_store_member_hold. */
+void fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
+                       const struct fl_evidence *evidence, struct fl_proof *ret);
+/* When its round is over: FL_OK, or FL_FORBIDDEN. */
+enum fl_code fl_store_proved(const struct fl_proof *proof, struct fl_err *err);
 /* The person's membership stays as it is until the commit: what takes it away comes before this, or
  * sees all that is written behind it. */
 void fl_store_member_hold(struct fl_tx *tx, const struct fl_uuid *person);

@@ -90,6 +90,7 @@ class FakeTelegram:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes: 40 ms apart else
 
             def log_message(self, *args):
                 pass

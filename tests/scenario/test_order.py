@@ -406,6 +406,27 @@ def what_was_taken_back_meanwhile_decides_nothing(rt):
     assert len(said) == 2 and org.state(approval) == "pending"
 
 
+@case()
+def a_token_revoked_meanwhile_makes_no_grant_and_changes_no_call(rt):
+    """A grant is a standing vote: it would have gone on deciding for whoever had the stolen token."""
+    org, approval, _ = waiting(rt, own_people=True)
+    binding, said = org.binding(approval), []
+    for person, path, body in (
+            (org.ann, "/approvals/%s/edit" % approval, {"arguments": {"line": "two"}}),
+            (org.adam, "/grants", {"approval": approval, "uses": 5, "for": "1h"})):
+        assert person.token
+
+        def ask():
+            with refused(403, "was taken back meanwhile"):
+                rt.rest("POST", org.path(path), dict(body, binding=binding), person.token)
+            said.append(path)
+        with holding(rt, MEMBER, org.id, person.name) as pid, beside(rt, pid, ask):
+            rt.sql("UPDATE personal_token SET revoked_at = now() WHERE person_id = (SELECT person_id "
+                   "FROM person WHERE name = %s)", person.name)
+    assert len(said) == 2 and org.state(approval) == "pending"
+    assert rt.sql("SELECT 1 FROM call_grant WHERE organization_id = %s", org.id) == []
+
+
 @case(limit=60, **LOCAL)
 def a_press_of_an_account_that_was_unlinked_meanwhile_decides_nothing(rt):
     with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:

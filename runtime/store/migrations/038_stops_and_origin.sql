@@ -50,48 +50,6 @@ GRANT EXECUTE ON FUNCTION organization_loaded() TO flopinio_app;
 ALTER FUNCTION organization_loaded() OWNER TO flopinio_lookup;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_lookup;
 
--- ------------------------------------------------------------------ turns
--- What may run now, of each server at most the 128 that were approved first: many whose plugin is slow
--- are not all that anybody hears of. One step over the index for each server that has any; the first of
--- each before the second of any.
-CREATE INDEX approval_turn ON approval (organization_id, server_id, decided_at)
-    WHERE state = 'approved' AND wait_mode = 'task' AND frozen_at IS NULL;
-DROP INDEX approval_ready;
-GRANT SELECT (server_id, claimable_at) ON approval TO flopinio_sweep;
-
-GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
-CREATE FUNCTION sweep_turns(most integer)
-RETURNS TABLE (organization_id uuid, server_id uuid, approval_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    WITH RECURSIVE place AS (
-        (SELECT a.organization_id, a.server_id FROM approval a
-         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
-         ORDER BY a.organization_id, a.server_id LIMIT 1)
-        UNION ALL
-        SELECT n.organization_id, n.server_id FROM place p CROSS JOIN LATERAL
-            (SELECT a.organization_id, a.server_id FROM approval a
-             WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
-             AND (a.organization_id, a.server_id) > (p.organization_id, p.server_id)
-             ORDER BY a.organization_id, a.server_id LIMIT 1) n)
-    SELECT r.organization_id, r.server_id, r.approval_id FROM place p CROSS JOIN LATERAL
-        (SELECT a.organization_id, a.server_id, a.approval_id, a.decided_at,
-                row_number() OVER (ORDER BY a.decided_at) AS turn FROM approval a
-         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
-         AND a.organization_id = p.organization_id AND a.server_id = p.server_id
-         AND a.expires_at > now() AND (a.claimable_at IS NULL OR a.claimable_at <= now())
-         ORDER BY a.decided_at LIMIT 128) r
-    ORDER BY r.turn, r.decided_at LIMIT most $$;
-REVOKE ALL ON FUNCTION sweep_turns(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION sweep_turns(integer) TO flopinio_app;
-ALTER FUNCTION sweep_turns(integer) OWNER TO flopinio_sweep;
-
--- What the program before this one asks.
-CREATE OR REPLACE FUNCTION sweep_ready(most integer)
-RETURNS TABLE (organization_id uuid, approval_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    SELECT t.organization_id, t.approval_id FROM sweep_turns(most) t $$;
-REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
-
 -- ------------------------------------------------------------------ evidence
 -- Is what somebody proved who they are with still so? Held so until the decision that it is read for
 -- has committed: what is taken back meanwhile waits, and what was taken back before is seen.
@@ -213,33 +171,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
               ELSE true END
      ORDER BY a.grace_until LIMIT most) $$;
 
-CREATE OR REPLACE FUNCTION sweep_turns(most integer)
-RETURNS TABLE (organization_id uuid, server_id uuid, approval_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    WITH RECURSIVE place AS (
-        (SELECT a.organization_id, a.server_id FROM approval a
-         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
-         ORDER BY a.organization_id, a.server_id LIMIT 1)
-        UNION ALL
-        SELECT n.organization_id, n.server_id FROM place p CROSS JOIN LATERAL
-            (SELECT a.organization_id, a.server_id FROM approval a
-             WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
-             AND (a.organization_id, a.server_id) > (p.organization_id, p.server_id)
-             ORDER BY a.organization_id, a.server_id LIMIT 1) n)
-    SELECT r.organization_id, r.server_id, r.approval_id FROM place p CROSS JOIN LATERAL
-        (SELECT a.organization_id, a.server_id, a.approval_id, a.decided_at,
-                row_number() OVER (ORDER BY a.decided_at) AS turn FROM approval a
-         WHERE a.state = 'approved' AND a.wait_mode = 'task' AND a.frozen_at IS NULL
-         AND a.organization_id = p.organization_id AND a.server_id = p.server_id
-         AND a.expires_at > now() AND (a.claimable_at IS NULL OR a.claimable_at <= now())
-         AND CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
-                               AND s.moving = 'freeze')
-                  THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
-                                         a.tool, a.created_at, a.expires_at) IS NULL
-                  ELSE true END
-         ORDER BY a.decided_at LIMIT 128) r
-    ORDER BY r.turn, r.decided_at LIMIT most $$;
-
 -- An older program beside this one knows nothing of all that: with each change it freezes and thaws in
 -- one statement, by the stops that are in force. It is kept from letting run on what still stands, which
 -- would be frozen again, and have its time twice; and what it freezes stood still since the stop was
@@ -299,11 +230,18 @@ GRANT EXECUTE ON FUNCTION sweep_stops_moving(integer) TO flopinio_app;
 ALTER FUNCTION sweep_stops_moving(integer) OWNER TO flopinio_sweep;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
 
--- ------------------------------------------------------------------ first turns
--- As before, but of each server no more are read than are told: numbering those that are limited, not
--- limiting those that are numbered. Nor is all looked through that stands still and is not frozen yet.
+-- ------------------------------------------------------------------ turns
+-- What may run now, of each server at most the 128 that were approved first: many whose plugin is slow
+-- are not all that anybody hears of. One step over the index for each server that has any; the first of
+-- each before the second of any. Numbered are those that are limited: to number all and limit then would
+-- read all. What stands still and is not frozen yet is not looked through to its end.
+CREATE INDEX approval_turn ON approval (organization_id, server_id, decided_at)
+    WHERE state = 'approved' AND wait_mode = 'task' AND frozen_at IS NULL;
+DROP INDEX approval_ready;
+GRANT SELECT (server_id, claimable_at) ON approval TO flopinio_sweep;
+
 GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
-CREATE OR REPLACE FUNCTION sweep_turns(most integer)
+CREATE FUNCTION sweep_turns(most integer)
 RETURNS TABLE (organization_id uuid, server_id uuid, approval_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     WITH RECURSIVE place AS (
@@ -334,6 +272,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT f.organization_id, f.server_id, f.approval_id FROM first f
     ORDER BY row_number() OVER (PARTITION BY f.organization_id, f.server_id ORDER BY f.decided_at),
              f.decided_at LIMIT most $$;
+REVOKE ALL ON FUNCTION sweep_turns(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sweep_turns(integer) TO flopinio_app;
+ALTER FUNCTION sweep_turns(integer) OWNER TO flopinio_sweep;
+
+-- What the program before this one asks.
+CREATE OR REPLACE FUNCTION sweep_ready(most integer)
+RETURNS TABLE (organization_id uuid, approval_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT t.organization_id, t.approval_id FROM sweep_turns(most) t $$;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
 
 -- ------------------------------------------------------------------ audit order
