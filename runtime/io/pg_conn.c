@@ -19,7 +19,6 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_retry(struct fl_timer *timer);
 static void on_deadline(struct fl_timer *timer);
 static void on_break_soon(struct fl_post *post);
-static void connect_poll(struct fl_pg_conn *conn);
 
 void fl_pg_conn_init(struct fl_pg_conn *conn, struct fl_pg *pool, enum fl_pg_kind kind)
 {
@@ -48,7 +47,6 @@ static void drop_poll(struct fl_pg_conn *conn)
     conn->events = 0;
 }
 
-/* libpq may change its descriptor while connecting: a new handle for each one. */
 static bool watch(struct fl_pg_conn *conn, int events)
 {
     int fd = PQsocket(conn->pg);
@@ -329,9 +327,11 @@ static void read_setup(struct fl_pg_conn *conn)
     }
 }
 
+/* A step may go on to the next host: a new socket with the number of one that epoll forgot. */
 static void connect_poll(struct fl_pg_conn *conn)
 {
     bool is_watched = true;
+    drop_poll(conn);
     switch (PQconnectPoll(conn->pg)) {
     case PGRES_POLLING_READING: is_watched = watch(conn, UV_READABLE); break;
     case PGRES_POLLING_WRITING: is_watched = watch(conn, UV_WRITABLE); break;
@@ -398,6 +398,7 @@ static void on_break_soon(struct fl_post *post)
 /* A send that fails does so inside somebody's start, where nothing may complete. */
 static void break_soon(struct fl_pg_conn *conn, const char *why)
 {
+    drop_poll(conn); /* libpq may have closed the socket: its number is anybody's */
     snprintf(conn->break_reason, sizeof conn->break_reason, "%s", why);
     fl_loop_post(conn->pool->loop, &conn->breaker);
 }
@@ -794,4 +795,6 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         pass_notifications(conn);
     else
         read_results(conn);
+    if (conn->pg && PQstatus(conn->pg) == CONNECTION_BAD) /* what it read made no sense */
+        fl_pg_conn_break(conn, PQerrorMessage(conn->pg));
 }

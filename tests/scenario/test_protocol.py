@@ -486,6 +486,7 @@ def lists_come_in_pages(rt):
     org = Org(rt, files=False)
     for i in range(16):
         org.add_server("c%d" % i, "conformance", {})
+    org.sync()
     w = Wire(org)
     first = w.modern("tools/list").result
     assert len(first["tools"]) == 250 and first["nextCursor"], len(first["tools"])

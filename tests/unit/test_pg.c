@@ -1,6 +1,8 @@
 /* PostgreSQL on the loop, against a real private cluster in a temporary directory. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -496,6 +498,63 @@ static void test_a_lost_connection_is_told_as_what_it_is(void)
     close_world(&x);
 }
 
+/* libpq closes its socket inside a send that finds the connection gone. The number is the next
+ * accepted connection's, for which a watch that still had it ended the worker. */
+static void test_a_connection_lost_while_sending_leaves_its_number(void)
+{
+    static char much[100000];
+    struct world x;
+    struct fl_tx held;
+    migrate();
+    open_world(&x, "app");
+    spin(&x.loop, &x.is_up);
+    fl_tx_init(&held, x.pg, x.arena, NULL);
+    CHECK_OK(await(&x.w, fl_tx_open(&x.w.op, &held)));
+    put(&held, "cut", 1);
+    memset(much, 'x', sizeof much - 1); /* sent before all is written */
+    fl_bind_z(&held, fl_tx_add(&held, &sql_count), much);
+    fl_bind_z(&held, fl_tx_add(&held, &sql_count), much);
+    int number = PQsocket(held.conn->pg);
+    CHECK_INT(shutdown(number, SHUT_RDWR), 0);
+    CHECK_OK(fl_tx_round(&x.w.op, &held));
+    CHECK(fcntl(number, F_GETFD) < 0); /* or nothing is shown */
+    uv_poll_t poll;
+    CHECK_INT(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), number);
+    CHECK_INT(uv_poll_init(&x.loop.uv, &poll, number), 0);
+    uv_close((uv_handle_t *)&poll, NULL);
+    CHECK_INT(await(&x.w, FL_OK), FL_UNAVAILABLE);
+    close(number);
+    fl_tx_fini(&held);
+    spin(&x.loop, &x.is_up);
+    CHECK_INT(count(&x, "cut"), 0);
+    close_world(&x);
+}
+
+/* The first host of the list is away: libpq closes a socket and makes the next one, which has the
+ * same number, within one step. */
+static void test_the_next_host_of_a_list_is_reached(void)
+{
+    struct world x;
+    struct fl_err err = { 0 };
+    char *info = conninfo("app"), *at = strstr(info, "host=");
+    CHECK(at != NULL);
+    struct fl_buf b = FL_BUF_INIT;
+    fl_buf_printf(&b, "%.*shost='127.0.0.1,%s", (int)(at - info), info, at + 6);
+    memset(&x, 0, sizeof x);
+    CHECK_OK(fl_loop_init(&x.loop, &err));
+    CHECK_OK(fl_pg_new(&x.loop, &(struct fl_pg_config){ .conninfo = b.p }, &x.pg, &err));
+    fl_pg_on_state(x.pg, on_state, &x);
+    x.arena = fl_arena_new(0);
+    x.w = (struct waiter){ .op.done = on_done, .loop = &x.loop };
+    int64_t until = fl_mono_ms() + 4000;
+    while (!x.is_up && fl_mono_ms() < until)
+        uv_run(&x.loop.uv, UV_RUN_NOWAIT);
+    CHECK(x.is_up);
+    close_world(&x);
+    fl_buf_fini(&b);
+    fl_free(info);
+}
+
 static void test_a_role_that_could_bypass_row_security_is_refused(void)
 {
     struct world x;
@@ -717,6 +776,8 @@ static const struct fl_test tests[] = {
     T(a_first_statement_without_memory_ends_no_worker),
     T(waiting_transactions_are_served_in_turn),
     T(a_lost_connection_is_told_as_what_it_is),
+    T(a_connection_lost_while_sending_leaves_its_number),
+    T(the_next_host_of_a_list_is_reached),
     T(a_role_that_could_bypass_row_security_is_refused),
     T(notifications_arrive),
     T(the_first_connection_does_not_wait_for_the_last),
