@@ -212,13 +212,16 @@ static void read_tls(struct fl_stream *s)
         if (verdict == FL_TLS_BYTES)
             s->events->on_bytes(s, s->env->plain, n);
     }
-    if (s->is_closing) {
-        fl_tls_conn_drop(s->tls);
-    } else if (verdict == FL_TLS_BYTES) {
+    if (!s->is_closing && verdict == FL_TLS_BYTES) {
         s->has_plain = true;
         if (!fl_tls_conn_keep(s->tls))
             break_stream(s);
-    } else if (verdict == FL_TLS_BROKEN) {
+        return;
+    }
+    fl_tls_conn_drop(s->tls); /* what stands behind an end, or behind what made no sense */
+    if (s->is_closing)
+        return;
+    if (verdict == FL_TLS_BROKEN) {
         break_stream(s);
     } else if (verdict == FL_TLS_CLOSED) {
         uv_read_stop(&s->uv.stream);
@@ -242,8 +245,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         at_end(s);
     } else if (n < 0) {
         break_stream(s);
-    } else if (s->is_closing) {
-        return; /* lingering: thrown away */
+    } else if (s->is_closing || s->is_broken) {
+        return; /* thrown away: libuv reads on within a turn, while there is more */
     } else if (s->tls) {
         fl_tls_conn_offer(s->tls, buf->base, (size_t)n);
         read_tls(s);
@@ -330,6 +333,13 @@ static void set_options(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
 }
 
+static void on_refused_closed(uv_handle_t *handle)
+{
+    struct fl_stream *s = handle->data;
+    fl_tls_conn_free(&s->tls);
+    fl_free(s);
+}
+
 enum fl_code fl_stream_new(struct fl_stream_env *env, int fd, const struct fl_http_peer *peer,
                            const struct fl_stream_events *events, void *user,
                            struct fl_stream **ret, struct fl_err *err)
@@ -363,10 +373,13 @@ enum fl_code fl_stream_new(struct fl_stream_env *env, int fd, const struct fl_ht
         rc = uv_tcp_open(&s->uv.tcp, fd);
     }
     s->uv.handle.data = s;
-    /* What is left to fail are our own mistakes: a descriptor that is no socket, or in use. */
-    FL_ASSERT(rc == 0);
-    rc = uv_read_start(&s->uv.stream, on_alloc, on_read);
-    FL_ASSERT(rc == 0);
+    if (rc != 0) {
+        close(fd);
+        uv_close(&s->uv.handle, on_refused_closed);
+        return fl_err_set(err, FL_IO, "could not take descriptor %d: %s", fd, uv_strerror(rc));
+    }
+    if (uv_read_start(&s->uv.stream, on_alloc, on_read) != 0)
+        break_stream(s);
     s->is_reading = true;
     *ret = s;
     return FL_OK;

@@ -441,6 +441,35 @@ static void test_clear_text_garbage_and_silence_end_the_connection(void)
     CHECK_INT(app.requests, 0);
 }
 
+/* More than one read of it: the one that follows in the same turn met what the first had left, and
+ * the worker ended. */
+static void test_much_garbage_behind_a_request_ends_its_connection_only(void)
+{
+    enum { BYTES = 200000 };
+    struct app app;
+    struct client c, other;
+    prepare(&app);
+    app.receive_bytes = 4 * BYTES;
+    uint16_t port = start(&app);
+    CHECK(tls_connect(&other, port, &(struct wishes){ 0 }));
+    CHECK(tls_connect(&c, port, &(struct wishes){ 0 }));
+    tls_puts(&c, "GET /busy HTTP/1.1\r\n" HOST "\r\n");
+    lb_await(&app.requests, 1); /* all is there when it reads again */
+    char *bytes = malloc(BYTES);
+    memset(bytes, 0xff, BYTES);
+    cl_send(c.fd, bytes, BYTES);
+    free(bytes);
+    struct cl_text t = tls_read(&c, NULL, NULL); /* to its end */
+    cl_free(&t);
+    tls_close(&c);
+    tls_puts(&other, "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n$");
+    t = tls_read(&other, "$", NULL);
+    CHECK_INT(cl_status(&t), 200);
+    cl_free(&t);
+    tls_close(&other);
+    finish(&app);
+}
+
 /* ---- WebSocket ---- */
 #define M "\0\0\0\0"
 
@@ -570,6 +599,7 @@ static const struct fl_test tests[] = {
     T(a_reload_changes_new_connections_and_drops_none),
     T(files_that_cannot_be_used_are_named),
     T(clear_text_garbage_and_silence_end_the_connection),
+    T(much_garbage_behind_a_request_ends_its_connection_only),
     T(websockets_run_over_tls),
     T(a_failing_allocation_leaves_no_leak),
 };

@@ -90,6 +90,7 @@ struct app {
     atomic_int requests, gone, released, refused_writes, ws_closed, ws_code;
     size_t left; /* of /flow */
     struct fl_http_exchange *late;
+    int receive_bytes;     /* of the kernel's buffer; 0: its default */
     struct fl_timer timer; /* answers it */
     struct fl_err err;     /* of the last reload */
 };
@@ -152,6 +153,8 @@ static void on_request(struct fl_http_exchange *ex, struct fl_str body)
         app->left = 8u << 20;
         CHECK_OK(fl_http_start(ex, 200, NULL, 0));
         write_flow(ex);
+    } else if (fl_str_is(ex->path, "/busy")) {
+        usleep(200000); /* and is never answered */
     } else if (!fl_str_is(ex->path, "/hang")) {
         enum fl_code code = fl_http_respond(ex, 200, NULL, 0, body);
         CHECK(code == FL_OK || code == FL_NOMEM);
@@ -191,6 +194,8 @@ static void begin(struct lb_loop *l)
                                             .limits = app->limits,
                                             .name = "test" };
     CHECK_OK(fl_listen_tcp("127.0.0.1", 0, &fd, &err));
+    if (app->receive_bytes) /* the accepted ones have it, too */
+        CHECK_INT(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &app->receive_bytes, sizeof(int)), 0);
     CHECK_OK(fl_http_server_new(&config, fd, &app->server, &err));
 }
 
