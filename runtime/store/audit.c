@@ -1,6 +1,8 @@
 /* Table audit_event. */
 #include "runtime/store/audit.h"
 
+#include <string.h>
+
 #include "runtime/store/sql.h"
 
 static struct fl_sql sql_insert = {
@@ -11,9 +13,18 @@ static struct fl_sql sql_insert = {
 };
 static struct fl_sql sql_insert_many = {
     "audit_insert_many",
+    "INSERT INTO audit_event (organization_id, event_id, actor_id, leaf, kind, actor_kind, "
+    "subject_kind, subject_id) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], "
+    "$4::bytea[], $5::text[], $6::text[], $7::text[], $8::uuid[])",
+    0
+};
+/* The same for rows that are alike, as the reads of agents are: what they share is sent once, and a
+ * row costs the database a tenth less. */
+static struct fl_sql sql_insert_alike = {
+    "audit_insert_alike",
     "INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, actor_id, subject_kind, "
-    "subject_id, leaf) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], "
-    "$5::uuid[], $6::text[], $7::uuid[], $8::bytea[])",
+    "leaf) SELECT o, e, $5, $6, a, $7, l FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], "
+    "$4::bytea[]) AS r (o, e, a, l)",
     0
 };
 /* A row's time is when its transaction began, so that one with an earlier time may still be to come
@@ -68,34 +79,68 @@ static void put_id(struct fl_array *array, const struct fl_uuid *id)
     fl_array_put(array, fl_uuid_is_zero(id) ? NULL : id->b, sizeof id->b);
 }
 
+/* Its words are the program's own, so that the same word is the same pointer (where the linker left
+ * two, the rows go the longer way). */
+static bool are_alike(const struct fl_audit_row *const *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i]->kind != rows[0]->kind || rows[i]->actor_kind != rows[0]->actor_kind ||
+            rows[i]->subject_kind != rows[0]->subject_kind ||
+            !fl_uuid_is_zero(&rows[i]->subject_id))
+            return false;
+    }
+    return true;
+}
+
+enum { ORGANIZATION, EVENT, ACTOR, LEAF, KIND, ACTOR_KIND, SUBJECT_KIND, SUBJECT, ARRAYS };
+
+static void put_row(struct fl_array *arrays, const struct fl_audit_row *row)
+{
+    fl_array_put(&arrays[ORGANIZATION], row->organization.b, sizeof row->organization.b);
+    put_id(&arrays[EVENT], &row->id);
+    put_id(&arrays[ACTOR], &row->actor_id);
+    fl_array_put(&arrays[LEAF], row->leaf.p, row->leaf.n);
+}
+
+static void put_words(struct fl_array *arrays, const struct fl_audit_row *row)
+{
+    fl_array_put(&arrays[KIND], row->kind, strlen(row->kind));
+    fl_array_put(&arrays[ACTOR_KIND], row->actor_kind, strlen(row->actor_kind));
+    fl_array_put(&arrays[SUBJECT_KIND], row->subject_kind, strlen(row->subject_kind));
+    put_id(&arrays[SUBJECT], &row->subject_id);
+}
+
 void fl_store_audit_insert_many(struct fl_tx *tx, const struct fl_audit_row *const *rows,
                                 size_t count)
 {
-    struct fl_array a[8];
-    static const enum fl_array_type types[8] = { FL_ARRAY_UUID, FL_ARRAY_UUID, FL_ARRAY_TEXT,
-                                                 FL_ARRAY_TEXT, FL_ARRAY_UUID, FL_ARRAY_TEXT,
-                                                 FL_ARRAY_UUID, FL_ARRAY_BYTES };
+    static const enum fl_array_type types[ARRAYS] = {
+        [ORGANIZATION] = FL_ARRAY_UUID, [EVENT] = FL_ARRAY_UUID,   [ACTOR] = FL_ARRAY_UUID,
+        [LEAF] = FL_ARRAY_BYTES,        [KIND] = FL_ARRAY_TEXT,    [ACTOR_KIND] = FL_ARRAY_TEXT,
+        [SUBJECT_KIND] = FL_ARRAY_TEXT, [SUBJECT] = FL_ARRAY_UUID,
+    };
+    struct fl_array a[ARRAYS];
+    bool is_alike = are_alike(rows, count);
+    int arrays = is_alike ? KIND : ARRAYS;
     size_t leaves = 0;
     for (size_t i = 0; i < count; i++)
         leaves += rows[i]->leaf.n;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < arrays; i++) {
         fl_array_init(&a[i], types[i]);
-        fl_array_reserve(&a[i], count, types[i] == FL_ARRAY_BYTES ? leaves : 16 * count);
+        fl_array_reserve(&a[i], count, i == LEAF ? leaves : 16 * count);
     }
     for (size_t i = 0; i < count; i++) {
-        const struct fl_audit_row *r = rows[i];
-        fl_array_put(&a[0], r->organization.b, sizeof r->organization.b);
-        put_id(&a[1], &r->id);
-        fl_array_put(&a[2], r->kind, strlen(r->kind));
-        fl_array_put(&a[3], r->actor_kind, strlen(r->actor_kind));
-        put_id(&a[4], &r->actor_id);
-        fl_array_put(&a[5], r->subject_kind, strlen(r->subject_kind));
-        put_id(&a[6], &r->subject_id);
-        fl_array_put(&a[7], r->leaf.p, r->leaf.n);
+        put_row(a, rows[i]);
+        if (!is_alike)
+            put_words(a, rows[i]);
     }
-    struct fl_query *q = fl_tx_add(tx, &sql_insert_many);
-    for (int i = 0; i < 8; i++)
+    struct fl_query *q = fl_tx_add(tx, is_alike ? &sql_insert_alike : &sql_insert_many);
+    for (int i = 0; i < arrays; i++)
         fl_bind_array(tx, q, &a[i]);
+    if (is_alike) {
+        fl_bind_z(tx, q, rows[0]->kind);
+        fl_bind_z(tx, q, rows[0]->actor_kind);
+        fl_bind_z(tx, q, rows[0]->subject_kind);
+    }
 }
 
 struct fl_query *fl_store_audit_list(struct fl_tx *tx, const struct fl_audit_filter *f)

@@ -327,7 +327,7 @@ static enum fl_code write_configuration(const struct fl_cluster *c, struct fl_er
              "fsync = on\n"
              "synchronous_commit = on\n"
              "full_page_writes = on\n"
-             "min_wal_size = 512MB\n"     /* a file made anew is zeroed first, while calls wait */
+             "min_wal_size = 1GB\n"       /* a file made anew is zeroed first, while calls wait */
              "autovacuum_naptime = 15s\n" /* plans made for an empty table are bad ones */
              "client_connection_check_interval = 5s\n"
              "idle_in_transaction_session_timeout = 30s\n"
