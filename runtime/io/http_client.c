@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ struct watched {
     uv_poll_t poll;
     struct fl_http_client *client;
     curl_socket_t fd;
+    int events;
+    int unread; /* bytes, at the last error; -1: none has come */
 };
 
 static void release(struct fl_http_client *c)
@@ -180,6 +183,7 @@ static void finish(struct fl_http_call *call, CURLcode rc)
         curl_easy_getinfo((CURL *)call->easy, CURLINFO_ACTIVESOCKET, &fd);
         call->socket = fd;
         call->is_connected = true;
+        fl_loop_post_cancel(call->client->loop, &call->post);
         fl_op_finish(op, FL_OK);
         return;
     }
@@ -221,26 +225,79 @@ static void on_handle_closed(uv_handle_t *handle)
     release(c);
 }
 
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+/* Behind an error, which libuv has stopped the watch for. What came before it is still to be read,
+ * and the error at its end; but if curl leaves it as it is, its deadline has to do. */
+static void watch_on(struct watched *w)
+{
+    int unread = 0;
+    if (uv_is_closing((uv_handle_t *)&w->poll) || uv_is_active((uv_handle_t *)&w->poll))
+        return;
+    if (ioctl(w->fd, FIONREAD, &unread) == 0 && unread != w->unread)
+        uv_poll_start(&w->poll, w->events, on_ready);
+    w->unread = unread;
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
-    struct watched *w = poll->data;
+    struct watched *w = poll->data; /* until this turn ends, even if curl takes it away in here */
     struct fl_http_client *c = w->client;
-    int running, what = 0;
-    if (status < 0)
-        what = CURL_CSELECT_ERR;
-    if (events & UV_READABLE)
-        what |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        what |= CURL_CSELECT_OUT;
+    int running;
+    int what = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
+               (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+    /* At an error nothing: then curl looks itself. Told of one, it would not read the answer that
+     * came before it. */
     curl_multi_socket_action(c->multi, w->fd, what, &running);
+    if (status < 0)
+        watch_on(w);
     collect(c);
 }
 
+static void on_unwatched(struct fl_post *post)
+{
+    struct fl_http_call *call = FL_CONTAINER(post, struct fl_http_call, post);
+    struct fl_op *op = call->op;
+    long asked = 0;
+    curl_easy_getinfo((CURL *)call->easy, CURLINFO_REQUEST_SIZE, &asked);
+    bool may_be_taken = call->smtp ? call->sent == call->body.n : asked > 0;
+    break_off(call);
+    fl_op_finish(op, fl_err_set(&op->err, may_be_taken ? FL_AMBIGUOUS : FL_UNAVAILABLE,
+                                "there is no room to wait for it"));
+}
+
+/* The socket of this call cannot be watched. Only the call ends, from the loop. */
+static void give_up(CURL *easy)
+{
+    struct fl_http_call *call = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
+    if (!call || fl_list_is_linked(&call->post.link))
+        return;
+    call->post = (struct fl_post){ .run = on_unwatched };
+    fl_loop_post(call->client->loop, &call->post);
+}
+
+static struct watched *new_watched(struct fl_http_client *c, curl_socket_t fd)
+{
+    struct watched *w = fl_calloc(1, sizeof *w);
+    if (!w || uv_poll_init_socket(&c->loop->uv, &w->poll, fd) != 0) {
+        fl_free(w);
+        return NULL;
+    }
+    w->poll.data = w;
+    w->client = c;
+    w->fd = fd;
+    w->unread = -1;
+    c->handles++;
+    curl_multi_assign(c->multi, fd, w);
+    return w;
+}
+
+/* Never anything but 0: curl would give up all transfers that there are. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     struct fl_http_client *c = ctx;
     struct watched *w = socket_ctx;
-    FL_UNUSED(easy);
     if (what == CURL_POLL_REMOVE) {
         if (w) {
             curl_multi_assign(c->multi, fd, NULL);
@@ -249,19 +306,14 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
         }
         return 0;
     }
-    if (!w) {
-        w = fl_calloc(1, sizeof *w);
-        if (!w || uv_poll_init_socket(&c->loop->uv, &w->poll, fd) != 0) {
-            fl_free(w);
-            return -1;
-        }
-        *w = (struct watched){ .poll = w->poll, .client = c, .fd = fd };
-        w->poll.data = w;
-        c->handles++;
-        curl_multi_assign(c->multi, fd, w);
-    }
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&w->poll, events, on_ready);
+    if (!w)
+        w = new_watched(c, fd);
+    if (w)
+        w->events =
+            (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    if (!w || uv_poll_start(&w->poll, w->events, on_ready) != 0)
+        give_up(easy);
+    return 0;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -432,8 +484,8 @@ static void on_cancel(struct fl_post *post)
 static void cancel(struct fl_op *op)
 {
     struct fl_http_call *call = op->provider;
-    if (call->is_cancelled)
-        return;
+    if (call->is_cancelled || fl_list_is_linked(&call->post.link))
+        return; /* it ends already */
     call->is_cancelled = true;
     call->post = (struct fl_post){ .run = on_cancel };
     fl_loop_post(call->client->loop, &call->post);

@@ -1,10 +1,12 @@
 /* The HTTP client of the loop, against a server that says what the case wants. */
 #include <arpa/inet.h>
+#include <linux/net_tstamp.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "flopinio/base/clock.h"
+#include "flopinio/base/mem.h"
 #include "harness.h"
 #include "runtime/io/http_client.h"
 
@@ -229,6 +231,184 @@ static void test_what_may_have_arrived_is_not_sent_again(void)
     close_client();
 }
 
+/* ---- a server on this thread: what it does, it does between two turns of the loop ---- */
+static int listen_here(char *url, size_t size)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t n = sizeof in;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CHECK(bind(fd, (struct sockaddr *)&in, sizeof in) == 0 && listen(fd, 16) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&in, &n) == 0);
+    snprintf(url, size, "http://127.0.0.1:%d/x", ntohs(in.sin_port));
+    return fd;
+}
+
+static int accept_here(int listener)
+{
+    int fd;
+    while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) < 0)
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+    return fd;
+}
+
+static void await_head(int fd)
+{
+    char seen[1024] = "";
+    for (size_t n = 0; !strstr(seen, "\r\n\r\n");) {
+        ssize_t got = recv(fd, seen + n, sizeof seen - 1 - n, 0);
+        CHECK(got != 0);
+        n += got > 0 ? (size_t)got : 0;
+        seen[n] = 0;
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+    }
+}
+
+static void begin(struct asked *a, const char *url, struct fl_str body)
+{
+    *a = (struct asked){ .loop = &loop, .op = { .done = on_done } };
+    a->call = (struct fl_http_call){ .method = body.p ? "POST" : "GET", .url = url, .body = body };
+    CHECK_OK(fl_http_call_start(&a->op, client, &a->call));
+}
+
+static void test_an_answer_before_a_reset_is_read(void)
+{
+    enum { BODY = 8 << 20, ANSWER = 40000 }; /* more than the socket takes; several reads */
+    static char body[BODY], answer[ANSWER + 200];
+    static struct asked a;
+    char url[64];
+    int listener = listen_here(url, sizeof url);
+    int head = snprintf(answer, sizeof answer,
+                        "HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n", ANSWER);
+    memset(answer + head, 'a', ANSWER);
+    open_client(true);
+    for (int i = 0; i < 50; i++) {
+        size_t n = (size_t)head + ANSWER;
+        struct linger at_once = { .l_onoff = 1 };
+        begin(&a, url, (struct fl_str){ body, BODY });
+        int fd = accept_here(listener);
+        await_head(fd);
+        CHECK(send(fd, answer, n, MSG_NOSIGNAL) == (ssize_t)n);
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+        close(fd);
+        fl_loop_run(&loop);
+        CHECK_MSG(a.code == FL_OK, "%d: %s: %s", i, fl_code_name(a.code), a.why);
+        CHECK_INT(a.call.status, 413);
+        CHECK_INT(a.call.answer.n, ANSWER);
+        fl_http_call_fini(&a.call);
+    }
+    close(listener);
+    close_client();
+}
+
+static void test_a_reset_alone_ends_the_call(void)
+{
+    static char body[8 << 20];
+    static struct asked a;
+    char url[64];
+    struct linger at_once = { .l_onoff = 1 };
+    int listener = listen_here(url, sizeof url);
+    open_client(true);
+    for (int i = 0; i < 3; i++) { /* nothing, a part of an answer, and one that the reset ends */
+        static const char *const says[] = { "", "HTTP/1.1 200 O", "HTTP/1.1 200 OK\r\n\r\nab" };
+        begin(&a, url, (struct fl_str){ body, sizeof body });
+        int fd = accept_here(listener);
+        await_head(fd);
+        CHECK(send(fd, says[i], strlen(says[i]), MSG_NOSIGNAL) == (ssize_t)strlen(says[i]));
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+        close(fd);
+        fl_loop_run(&loop);
+        CHECK_MSG(a.code == FL_AMBIGUOUS, "%d: %s: %s", i, fl_code_name(a.code), a.why);
+        fl_http_call_fini(&a.call);
+    }
+    close(listener);
+    close_client();
+}
+
+/* An error that is none of curl's and stays until somebody takes it: the time at which something
+ * was sent. */
+static void ask_for_errors(int fd)
+{
+    int wants = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &wants, sizeof wants) == 0);
+}
+
+static bool take_error(int fd)
+{
+    struct msghdr none = { 0 };
+    return recvmsg(fd, &none, MSG_ERRQUEUE) >= 0;
+}
+
+static void test_an_error_that_curl_leaves_ends_no_watch_and_is_no_busy_loop(void)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    static struct asked a;
+    char url[64];
+    int listener = listen_here(url, sizeof url), turns = 0;
+    open_client(true);
+    int ours = dup(0); /* the number that curl's socket will have */
+    close(ours);
+    begin(&a, url, (struct fl_str){ 0 });
+    int theirs = accept_here(listener);
+    await_head(theirs);
+    CHECK(send(theirs, answer, sizeof answer - 1, MSG_NOSIGNAL) == sizeof answer - 1);
+    fl_loop_run(&loop);
+    CHECK_OK(a.code);
+    fl_http_call_fini(&a.call);
+    ask_for_errors(ours); /* of the connection, which is kept */
+    begin(&a, url, (struct fl_str){ 0 });
+    while (!take_error(ours)) /* seen in the turn that sends, and gone in the next one */
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+    await_head(theirs);
+    CHECK(send(theirs, answer, sizeof answer - 1, MSG_NOSIGNAL) == sizeof answer - 1);
+    for (int i = 0; i < 10 && !a.done; i++) /* no timer of curl's makes it look meanwhile */
+        uv_run(&loop.uv, UV_RUN_NOWAIT);
+    CHECK_INT(a.done, 1);
+    CHECK_OK(a.code);
+    fl_http_call_fini(&a.call);
+    a.done = 0;
+    a.call = (struct fl_http_call){ .method = "GET", .url = url, .timeout_ms = 500 };
+    CHECK_OK(fl_http_call_start(&a.op, client, &a.call));
+    for (; !a.done; turns++)
+        uv_run(&loop.uv, UV_RUN_ONCE);
+    CHECK_INT(a.code, FL_TIMEOUT);
+    CHECK_MSG(turns < 100, "%d turns", turns);
+    fl_http_call_fini(&a.call);
+    close(theirs);
+    close(listener);
+    close_client();
+}
+
+static void test_what_cannot_be_watched_ends_alone(void)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    static struct asked a, b;
+    char url[64];
+    int listener = listen_here(url, sizeof url);
+    open_client(true);
+    begin(&a, url, (struct fl_str){ 0 });
+    int fd = accept_here(listener);
+    await_head(fd);
+    begin(&b, url, (struct fl_str){ 0 });
+    fl_mem_fail_at(1, 1);
+    fl_loop_run(&loop);
+    CHECK_INT(b.done, 1);
+    CHECK_INT(b.code, FL_UNAVAILABLE); /* not even connected */
+    CHECK_INT(a.done, 0);
+    CHECK(send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL) == sizeof answer - 1);
+    fl_loop_run(&loop);
+    CHECK_MSG(a.code == FL_OK, "%s: %s", fl_code_name(a.code), a.why);
+    CHECK_INT(a.call.status, 200);
+    fl_http_call_fini(&a.call);
+    begin(&b, url, (struct fl_str){ 0 }); /* over the connection that is kept */
+    fl_mem_fail_at(1, 1);
+    fl_loop_run(&loop);
+    CHECK_INT(b.code, FL_AMBIGUOUS); /* it is asked, and may be done */
+    await_head(fd);
+    close(fd);
+    close(listener);
+    close_client();
+}
+
 static void on_time(struct fl_timer *timer)
 {
     (void)timer;
@@ -272,6 +452,10 @@ static const struct fl_test tests[] = {
     T(an_answer_that_is_too_long_is_none),
     T(silence_and_breaks_are_told_apart),
     T(what_may_have_arrived_is_not_sent_again),
+    T(an_answer_before_a_reset_is_read),
+    T(a_reset_alone_ends_the_call),
+    T(an_error_that_curl_leaves_ends_no_watch_and_is_no_busy_loop),
+    T(what_cannot_be_watched_ends_alone),
     T(cancelling_completes_once),
 };
 TEST_MAIN(tests)
