@@ -45,8 +45,16 @@ union address {
 static void on_listen(uv_poll_t *poll, int status, int events);
 
 /* ---- accepting ---- */
+/* What shed() gives up. Another thread may have been quicker to take the number again. */
+static void hold_reserve(struct fl_http_server *server)
+{
+    if (server->reserve_fd < 0 && server->listen_fd >= 0)
+        server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void accept_on(struct fl_http_server *server)
 {
+    hold_reserve(server); /* before what waits takes the last one */
     if (!server->is_poll_open || server->is_accepting || server->listen_fd < 0)
         return;
     server->is_accepting = uv_poll_start(&server->poll, UV_READABLE, on_listen) == 0;
@@ -83,14 +91,16 @@ static void shed(struct fl_http_server *server)
 {
     int64_t now = fl_mono_ms();
     close_longest_idle(server);
+    hold_reserve(server);
     if (server->reserve_fd >= 0) {
         close(server->reserve_fd);
+        server->reserve_fd = -1;
         int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             close(fd);
             server->counts.refused++;
         }
-        server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        hold_reserve(server);
     }
     if (server->logged_ms == 0 || now - server->logged_ms >= LOG_MS) {
         FL_LOG(WARN, "http_out_of_descriptors", FL_KS("listener", server->config.name),
@@ -214,7 +224,7 @@ enum fl_code fl_http_server_new(const struct fl_http_server_config *config, int 
     server->env.linger_ms = config->limits.linger_ms;
     fl_list_init(&server->env.closing);
     server->listen_fd = fd;
-    server->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server->reserve_fd = -1;
     server->poll.data = server;
     server->is_poll_open = true;
     server->post.run = on_post;
