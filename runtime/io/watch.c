@@ -4,6 +4,11 @@
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct fl_watch *watch = poll->data;
+    bool is_writing = watch->wants == FL_WATCH_READ_AND_WRITE;
+    if (status < 0) { /* libuv has stopped it; but who reads piece by piece is not at the end yet */
+        watch->wants = FL_WATCH_NOTHING;
+        fl_watch_read(watch, is_writing);
+    }
     watch->ready(watch, status < 0 || (events & UV_READABLE), (events & UV_WRITABLE) != 0);
 }
 
@@ -26,6 +31,8 @@ void fl_watch_read(struct fl_watch *watch, bool and_write)
     if (!watch->is_open || (int)watch->wants == wants)
         return; /* each start costs two system calls */
     watch->wants = and_write ? FL_WATCH_READ_AND_WRITE : FL_WATCH_READ;
+    /* The kernel is not asked here but in the poll. What fails here is that another watch stands
+     * on the number: someone closed the descriptor too early. */
     FL_ASSERT(uv_poll_start(&watch->poll, UV_READABLE | (and_write ? UV_WRITABLE : 0), on_poll) ==
               0);
 }
