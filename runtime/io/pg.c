@@ -8,6 +8,7 @@
 #include "runtime/io/pg_priv.h"
 
 #define DEFAULT_TIMEOUT_MS 8000
+#define CONNECT_TIMEOUT_MS 5000
 #define GROUP_MAX          128 /* members of one batch */
 #define APART_MS           25  /* of each other the connections begin, behind the first */
 
@@ -33,18 +34,21 @@ enum fl_code fl_pg_new(struct fl_loop *loop, const struct fl_pg_config *config, 
         pg->config.exclusive_connections = 4;
     if (pg->config.timeout_ms <= 0)
         pg->config.timeout_ms = DEFAULT_TIMEOUT_MS;
+    if (pg->config.connect_timeout_ms <= 0)
+        pg->config.connect_timeout_ms = CONNECT_TIMEOUT_MS;
     fl_list_init(&pg->submitted);
     fl_list_init(&pg->waiting);
     pg->turn.run = on_turn;
     pg->options = PQconninfoParse(config->conninfo, &why);
     pg->conn_count = pg->config.shared_connections + pg->config.exclusive_connections + 1;
     pg->conns = fl_calloc((size_t)pg->conn_count, sizeof *pg->conns);
-    if (!pg->options || !pg->conns) {
-        /* The text may quote the string, and with it a password: say only what is wrong. */
-        enum fl_code code = pg->conns
-                                ? fl_err_set(err, FL_CONFIG, "the database url cannot be read")
-                                : fl_err_code(err, FL_NOMEM);
-        PQfreemem(why);
+    /* The text may quote the string, and with it a password: say only what is wrong. */
+    enum fl_code code = !pg->conns ? fl_err_code(err, FL_NOMEM)
+                        : !pg->options
+                            ? fl_err_set(err, FL_CONFIG, "the database url cannot be read")
+                            : fl_pg_hosts_init(pg, err);
+    PQfreemem(why);
+    if (code) {
         PQconninfoFree(pg->options);
         fl_free(pg->conns);
         fl_free(pg);
@@ -67,6 +71,7 @@ static void release(void *owner)
     for (int i = 0; i < pg->conn_count; i++)
         fl_pg_conn_fini(&pg->conns[i]);
     PQconninfoFree(pg->options);
+    fl_free(pg->hosts);
     fl_free(pg->conns);
     fl_free(pg);
 }
@@ -149,6 +154,8 @@ static void update_up(struct fl_pg *pg)
     pg->is_up = is_up;
     if (is_up) {
         pg->last_error.code = FL_OK;
+        for (unsigned i = 0; i < pg->host_count; i++)
+            pg->hosts[i].is_told = false;
         FL_LOG(INFO, "database_up", FL_KI("connections", pg->conn_count));
     }
     if (pg->on_state)

@@ -74,12 +74,13 @@ struct fl_tx {
 };
 
 struct fl_pg_config {
-    const char *conninfo;      /* libpq keyword string or URI of the app role */
-    int shared_connections;    /* for submitted batches; default 2 */
-    int exclusive_connections; /* for open transactions; default 4 */
-    int64_t timeout_ms;        /* default 8000 */
-    const char *name;          /* application_name, copied; default "flopinio" */
-    bool may_bypass_rls;       /* tests of the refusal only */
+    const char *conninfo;       /* libpq keyword string or URI of the app role */
+    int shared_connections;     /* for submitted batches; default 2 */
+    int exclusive_connections;  /* for open transactions; default 4 */
+    int64_t timeout_ms;         /* default 8000 */
+    int64_t connect_timeout_ms; /* of one attempt to connect, without resolving; default 5000 */
+    const char *name;           /* application_name, copied; default "flopinio" */
+    bool may_bypass_rls;        /* tests of the refusal only */
     /* Asked of each new connection before it is used: one statement with one row. What is not
      * admitted is not used, and tried again: FL_UNAVAILABLE, whose text callers are told. NULL:
      * none. */
@@ -89,7 +90,8 @@ struct fl_pg_config {
 };
 
 /* Copies the configuration; one shared connection starts connecting at once, the others when it is
- * up; they reconnect with jittered back-off. */
+ * up; they reconnect with jittered back-off. Each attempt is made with one server: the next of the
+ * hosts that are listed, with each round through the list the next of a name's addresses. */
 enum fl_code fl_pg_new(struct fl_loop *loop, const struct fl_pg_config *config, struct fl_pg **ret,
                        struct fl_err *err) FL_MUST_CHECK;
 /* Fails everything queued and running, closes the connections; memory goes after the turn. */

@@ -23,14 +23,29 @@ static void drop_notice(void *arg, const char *message)
     FL_UNUSED(message);
 }
 
+/* libpq walks through a list by itself, and would take the first that answers: a standby. */
+static bool must_find_primary(const PQconninfoOption *options)
+{
+    bool is_list = false, is_said = getenv("PGTARGETSESSIONATTRS") != NULL;
+    for (const PQconninfoOption *o = options; o && o->keyword; o++) {
+        if (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0)
+            is_list |= o->val && strchr(o->val, ',');
+        else if (strcmp(o->keyword, "target_session_attrs") == 0)
+            is_said |= o->val && *o->val;
+    }
+    return is_list && !is_said;
+}
+
 enum fl_code fl_admin_connect(const char *conninfo, PGconn **ret, struct fl_err *err)
 {
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    const char *wanted = must_find_primary(options) ? "primary" : NULL; /* NULL: not given */
+    PQconninfoFree(options);
     /* What stands in front of the string it may set otherwise. */
-    const char *keys[] = {
-        "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
-        "dbname",           "connect_timeout", "application_name",    NULL
-    };
-    const char *values[] = { "5000", "5", "2", "3", conninfo, "5", "flopinio-admin", NULL };
+    const char *keys[] = { "tcp_user_timeout", "keepalives_idle",      "keepalives_interval",
+                           "keepalives_count", "target_session_attrs", "dbname",
+                           "connect_timeout",  "application_name",     NULL };
+    const char *values[] = { "5000", "5", "2", "3", wanted, conninfo, "5", "flopinio-admin", NULL };
     PGconn *pg = PQconnectdbParams(keys, values, 1);
     if (!pg)
         return fl_err_code(err, FL_NOMEM);
@@ -118,6 +133,8 @@ enum fl_code fl_admin_environment(const char *conninfo, struct fl_err *err)
         if (o->envvar && o->val && *o->val)
             is_fine = is_fine && setenv(o->envvar, o->val, 1) == 0;
     }
+    if (must_find_primary(options)) /* the server that the snapshot is of */
+        is_fine = is_fine && setenv("PGTARGETSESSIONATTRS", "primary", 1) == 0;
     PQconninfoFree(options);
     return is_fine ? FL_OK : fl_err_code(err, FL_NOMEM);
 }

@@ -11,7 +11,8 @@
 struct pg_conn;
 struct pg_result;
 
-/* Connects within 5 s; the error text carries no password. */
+/* Connects, within 5 s for each address; of several hosts to the primary. The error text carries no
+ * password. */
 enum fl_code fl_admin_connect(const char *conninfo, struct pg_conn **ret,
                               struct fl_err *err) FL_MUST_CHECK;
 void fl_admin_close(struct pg_conn **pg);

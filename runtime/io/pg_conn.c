@@ -1,6 +1,6 @@
-/* One PostgreSQL connection: connecting, checking, running one unit at a time in pipeline mode,
- * breaking. The pool (pg.c) hands it members; results are matched to what was sent by the queue
- * `expected`. */
+/* One PostgreSQL connection: connecting (where to: pg_dial.c), checking, running one unit at a time
+ * in pipeline mode, breaking. The pool (pg.c) hands it members; results are matched to what was
+ * sent by the queue `expected`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +9,11 @@
 #include "flopinio/base/mem.h"
 #include "runtime/io/pg_priv.h"
 
-#define CONNECT_TIMEOUT_MS  5000
 #define ROLLBACK_TIMEOUT_MS 5000
 #define RETRY_FIRST_MS      50
 #define RETRY_MAX_MS        2000
 #define COLLISIONS_MAX      3
+#define LAST_READS_MAX      64
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_retry(struct fl_timer *timer);
@@ -47,7 +47,7 @@ static void drop_poll(struct fl_pg_conn *conn)
     conn->events = 0;
 }
 
-static bool watch(struct fl_pg_conn *conn, int events)
+bool fl_pg_conn_watch(struct fl_pg_conn *conn, int events)
 {
     int fd = PQsocket(conn->pg);
     if (fd < 0)
@@ -72,18 +72,12 @@ static bool watch(struct fl_pg_conn *conn, int events)
 }
 
 /* ---- connecting ---- */
-static const char *option(const struct fl_pg *pool, const char *keyword)
-{
-    for (const PQconninfoOption *o = pool->options; o->keyword; o++) {
-        if (strcmp(o->keyword, keyword) == 0)
-            return o->val;
-    }
-    return NULL;
-}
-
+/* From host to host at once; a pause, longer each time, when the whole list has failed. */
 static void schedule_retry(struct fl_pg_conn *conn)
 {
-    int64_t delay = RETRY_FIRST_MS << (conn->attempts < 6 ? conn->attempts : 6);
+    unsigned rounds = conn->tried / conn->pool->host_count;
+    bool is_within = conn->tried % conn->pool->host_count != 0;
+    int64_t delay = RETRY_FIRST_MS << (rounds > 6 ? 6 : rounds > 0 ? rounds - 1 : 0);
     uint16_t jitter;
     if (delay > RETRY_MAX_MS)
         delay = RETRY_MAX_MS;
@@ -91,128 +85,35 @@ static void schedule_retry(struct fl_pg_conn *conn)
     delay += delay * jitter / 65536 / 2;
     conn->attempts++;
     conn->state = FL_PG_DOWN;
-    fl_loop_timer(conn->pool->loop, &conn->retry, delay);
+    fl_loop_timer(conn->pool->loop, &conn->retry, is_within ? 0 : delay);
 }
 
-static void fail_connect(struct fl_pg_conn *conn, const char *why)
+void fl_pg_conn_fail(struct fl_pg_conn *conn, const char *why)
 {
     struct fl_pg *pool = conn->pool;
+    struct fl_pg_host *host = fl_pg_host_of(conn);
     size_t n = strcspn(why, "\r\n");
-    if (pool->last_error.code == FL_OK) /* once, not for each connection and attempt */
-        FL_LOG(WARN, "database_connect_failed", FL_KV("reason", ((struct fl_str){ why, n })));
+    const char *name = host->name ? host->name : host->address ? host->address : "";
+    if (!host->is_told) /* once, not for each connection and attempt */
+        FL_LOG(WARN, "database_connect_failed", FL_KS("host", name),
+               FL_KV("reason", ((struct fl_str){ why, n })));
+    host->is_told = true;
     /* The reason, which may name hosts and paths, is for the log: agents are told this too. */
     fl_err_set(&pool->last_error, FL_UNAVAILABLE, "the database is not reachable");
     drop_poll(conn);
     PQfinish(conn->pg);
     conn->pg = NULL;
     fl_loop_timer_cancel(pool->loop, &conn->deadline);
+    conn->tried++;
     schedule_retry(conn);
     fl_pg_became_down(conn);
 }
 
-static void start_libpq(struct fl_pg_conn *conn)
-{
-    static const char own_options[] =
-        "-c statement_timeout=5000 -c lock_timeout=2000 "
-        "-c idle_in_transaction_session_timeout=10000 -c synchronous_commit=on "
-        "-c client_min_messages=warning -c bytea_output=hex -c timezone=UTC "
-        "-c flopinio.organization=";
-    enum { MOST = 64 };
-    const char *keys[MOST], *values[MOST];
-    struct fl_pg *pool = conn->pool;
-    char options[1024];
-    int n = 0;
-    for (const PQconninfoOption *o = pool->options; o->keyword && n < MOST - 10; o++) {
-        if (!o->val || !*o->val || strcmp(o->keyword, "options") == 0 ||
-            strcmp(o->keyword, "application_name") == 0)
-            continue;
-        keys[n] = o->keyword;
-        values[n++] = o->val;
-    }
-    const char *given = option(pool, "options");
-    /* In front of what the operator gives, for whom it may be another; the rest is not theirs. */
-    snprintf(options, sizeof options, "-c search_path=flopinio,pg_temp %s %s", given ? given : "",
-             own_options);
-    static const char *const defaults[][2] = { { "tcp_user_timeout", "5000" },
-                                               { "keepalives_idle", "5" },
-                                               { "keepalives_interval", "2" },
-                                               { "keepalives_count", "3" } };
-    for (size_t i = 0; i < FL_COUNTOF(defaults); i++) {
-        const char *set = option(pool, defaults[i][0]);
-        if (set && *set)
-            continue;
-        keys[n] = defaults[i][0];
-        values[n++] = defaults[i][1];
-    }
-    keys[n] = "options";
-    values[n++] = options;
-    keys[n] = "application_name"; /* by it others see that we live */
-    values[n++] = pool->name;
-    if (conn->address[0]) {
-        keys[n] = "hostaddr";
-        values[n++] = conn->address;
-    }
-    keys[n] = values[n] = NULL;
-    conn->pg = PQconnectStartParams(keys, values, 0);
-    if (!conn->pg) {
-        fail_connect(conn, "out of memory");
-        return;
-    }
-    if (PQstatus(conn->pg) == CONNECTION_BAD) {
-        fail_connect(conn, PQerrorMessage(conn->pg));
-        return;
-    }
-    if (!watch(conn, UV_WRITABLE))
-        fail_connect(conn, "could not watch the socket");
-}
-
-/* libpq would resolve a host name on the loop's time: do it on the thread pool and give it the
- * address. Several hosts and unix sockets are left to libpq. */
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
-{
-    struct fl_pg_conn *conn = req->data;
-    bool is_current = conn && conn->resolving == req;
-    if (is_current) {
-        conn->resolving = NULL;
-        if (status == 0 && found &&
-            getnameinfo(found->ai_addr, found->ai_addrlen, conn->address, sizeof conn->address,
-                        NULL, 0, NI_NUMERICHOST) == 0)
-            start_libpq(conn);
-        else
-            fail_connect(conn, status ? uv_strerror(status) : "the host has no address");
-    }
-    uv_freeaddrinfo(found);
-    fl_free(req);
-}
-
-static bool must_resolve(const struct fl_pg *pool)
-{
-    const char *host = option(pool, "host"), *addr = option(pool, "hostaddr");
-    return host && *host && *host != '/' && *host != '@' && !strchr(host, ',') && !(addr && *addr);
-}
-
 void fl_pg_conn_start(struct fl_pg_conn *conn)
 {
-    struct fl_pg *pool = conn->pool;
     conn->state = FL_PG_CONNECTING;
-    conn->address[0] = 0;
     memset(conn->prepared, 0, sizeof conn->prepared);
-    fl_loop_timer(pool->loop, &conn->deadline, CONNECT_TIMEOUT_MS);
-    if (!must_resolve(pool)) {
-        start_libpq(conn);
-        return;
-    }
-    conn->resolving = fl_calloc(1, sizeof *conn->resolving);
-    if (conn->resolving) {
-        conn->resolving->data = conn;
-        struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-        if (uv_getaddrinfo(&pool->loop->uv, conn->resolving, on_resolved, option(pool, "host"),
-                           NULL, &hints) == 0)
-            return;
-        fl_free(conn->resolving);
-        conn->resolving = NULL;
-    }
-    fail_connect(conn, "could not resolve the host");
+    fl_pg_dial(conn);
 }
 
 static void on_retry(struct fl_timer *timer)
@@ -227,7 +128,7 @@ static void refuse(struct fl_pg_conn *conn, const char *why)
     if (!pool->refusal[0])
         FL_LOG(ERROR, "database_refused", FL_KS("reason", why));
     snprintf(pool->refusal, sizeof pool->refusal, "%s", why);
-    fail_connect(conn, why);
+    fl_pg_conn_fail(conn, why);
 }
 
 /* Notices would go to stderr past the log; what matters arrives as an error. */
@@ -248,8 +149,8 @@ static void begin_setup(struct fl_pg_conn *conn)
     char sql[2048];
     snprintf(sql, sizeof sql, "%s%s%s%s", fl_pg_check_sql, admit_sql ? "; " : "",
              admit_sql ? admit_sql : "", conn->kind == FL_PG_LISTEN ? "; LISTEN flopinio" : "");
-    if (!PQsendQuery(conn->pg, sql) || !watch(conn, UV_READABLE | UV_WRITABLE))
-        fail_connect(conn, PQerrorMessage(conn->pg));
+    if (!PQsendQuery(conn->pg, sql) || !fl_pg_conn_watch(conn, UV_READABLE | UV_WRITABLE))
+        fl_pg_conn_fail(conn, PQerrorMessage(conn->pg));
 }
 
 static bool is_admitted(struct fl_pg_conn *conn, const PGresult *res)
@@ -258,7 +159,7 @@ static bool is_admitted(struct fl_pg_conn *conn, const PGresult *res)
     struct fl_err why;
     if (c->admit(c->admit_ctx, res, &why) == FL_OK)
         return true;
-    fail_connect(conn, why.text);
+    fl_pg_conn_fail(conn, why.text);
     conn->pool->last_error = why; /* of our own making: it is for whoever asks */
     return false;
 }
@@ -269,14 +170,14 @@ static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
     if (PQresultStatus(res) == PGRES_COMMAND_OK)
         return true; /* LISTEN */
     if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1) {
-        fail_connect(conn, PQresultErrorMessage(res));
+        fl_pg_conn_fail(conn, PQresultErrorMessage(res));
         return false;
     }
     if (conn->is_checked)
         return is_admitted(conn, res);
     enum fl_code code = fl_pg_check(res, conn->pool->config.may_bypass_rls, &why);
     if (code == FL_UNAVAILABLE)
-        fail_connect(conn, why.text);
+        fl_pg_conn_fail(conn, why.text);
     else if (code)
         refuse(conn, why.text);
     conn->is_checked = true;
@@ -288,14 +189,14 @@ static void finish_setup(struct fl_pg_conn *conn)
     struct fl_pg *pool = conn->pool;
     fl_loop_timer_cancel(pool->loop, &conn->deadline);
     if (conn->kind != FL_PG_LISTEN && !PQenterPipelineMode(conn->pg)) {
-        fail_connect(conn, PQerrorMessage(conn->pg));
+        fl_pg_conn_fail(conn, PQerrorMessage(conn->pg));
         return;
     }
     bool was_down = conn->attempts > 0;
-    conn->attempts = 0;
+    conn->attempts = conn->tried = 0;
     conn->state = FL_PG_IDLE;
     pool->refusal[0] = 0;
-    if (!watch(conn, UV_READABLE)) {
+    if (!fl_pg_conn_watch(conn, UV_READABLE)) {
         fl_pg_conn_break(conn, "could not watch the socket");
         return;
     }
@@ -307,11 +208,12 @@ static void finish_setup(struct fl_pg_conn *conn)
 static void read_setup(struct fl_pg_conn *conn)
 {
     if (!PQconsumeInput(conn->pg)) {
-        fail_connect(conn, PQerrorMessage(conn->pg));
+        fl_pg_conn_fail(conn, PQerrorMessage(conn->pg));
         return;
     }
-    if (PQflush(conn->pg) == 0 && !watch(conn, UV_READABLE)) {
-        fail_connect(conn, "could not watch the socket");
+    int rc = PQflush(conn->pg);
+    if (rc < 0 || !fl_pg_conn_watch(conn, rc ? UV_READABLE | UV_WRITABLE : UV_READABLE)) {
+        fl_pg_conn_fail(conn, rc < 0 ? PQerrorMessage(conn->pg) : "could not watch the socket");
         return;
     }
     while (!PQisBusy(conn->pg)) {
@@ -327,19 +229,20 @@ static void read_setup(struct fl_pg_conn *conn)
     }
 }
 
-/* A step may go on to the next host: a new socket with the number of one that epoll forgot. */
+/* A step may begin anew (without TLS, or where the environment says): a new socket with the number
+ * of one that epoll forgot. */
 static void connect_poll(struct fl_pg_conn *conn)
 {
     bool is_watched = true;
     drop_poll(conn);
     switch (PQconnectPoll(conn->pg)) {
-    case PGRES_POLLING_READING: is_watched = watch(conn, UV_READABLE); break;
-    case PGRES_POLLING_WRITING: is_watched = watch(conn, UV_WRITABLE); break;
+    case PGRES_POLLING_READING: is_watched = fl_pg_conn_watch(conn, UV_READABLE); break;
+    case PGRES_POLLING_WRITING: is_watched = fl_pg_conn_watch(conn, UV_WRITABLE); break;
     case PGRES_POLLING_OK: begin_setup(conn); return;
-    default: fail_connect(conn, PQerrorMessage(conn->pg)); return;
+    default: fl_pg_conn_fail(conn, PQerrorMessage(conn->pg)); return;
     }
     if (!is_watched)
-        fail_connect(conn, "could not watch the socket");
+        fl_pg_conn_fail(conn, "could not watch the socket");
 }
 
 /* ---- breaking ---- */
@@ -405,11 +308,7 @@ static void break_soon(struct fl_pg_conn *conn, const char *why)
 
 void fl_pg_conn_close(struct fl_pg_conn *conn)
 {
-    if (conn->resolving) {
-        conn->resolving->data = NULL;
-        uv_cancel((uv_req_t *)conn->resolving);
-        conn->resolving = NULL;
-    }
+    fl_pg_dial_cancel(conn);
     fl_pg_conn_break(conn, "the runtime is stopping");
     fl_loop_timer_cancel(conn->pool->loop, &conn->retry);
 }
@@ -423,12 +322,10 @@ void fl_pg_conn_fini(struct fl_pg_conn *conn)
 static void on_deadline(struct fl_timer *timer)
 {
     struct fl_pg_conn *conn = FL_CONTAINER(timer, struct fl_pg_conn, deadline);
-    if (conn->resolving) {
-        conn->resolving->data = NULL; /* its callback frees it */
-        conn->resolving = NULL;
-    }
-    if (conn->state == FL_PG_CONNECTING || conn->state == FL_PG_SETUP)
-        fail_connect(conn, "connecting took too long");
+    if (fl_pg_dial_cancel(conn))
+        fl_pg_conn_fail(conn, "resolving its name took too long");
+    else if (conn->state == FL_PG_CONNECTING || conn->state == FL_PG_SETUP)
+        fl_pg_conn_fail(conn, "connecting took too long");
     else
         fl_pg_conn_break(conn, "rolling back took too long");
 }
@@ -521,7 +418,7 @@ static void send_sync(struct fl_pg_conn *conn)
         expect(conn, (struct fl_pg_expected){ .kind = FL_PG_E_SYNC }) && PQpipelineSync(conn->pg)
             ? PQflush(conn->pg)
             : -1;
-    if (rc < 0 || !watch(conn, rc ? UV_READABLE | UV_WRITABLE : UV_READABLE))
+    if (rc < 0 || !fl_pg_conn_watch(conn, rc ? UV_READABLE | UV_WRITABLE : UV_READABLE))
         break_soon(conn, PQerrorMessage(conn->pg));
 }
 
@@ -735,6 +632,13 @@ static void pass_notifications(struct fl_pg_conn *conn)
     }
 }
 
+/* Behind it the server closes the connection. */
+static bool is_fatal(const PGresult *res)
+{
+    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+}
+
 static void read_results(struct fl_pg_conn *conn)
 {
     PGconn *pg = conn->pg;
@@ -748,8 +652,7 @@ static void read_results(struct fl_pg_conn *conn)
         }
         struct fl_pg_expected e = conn->expected[conn->expected_head];
         ExecStatusType status = PQresultStatus(res);
-        if ((status == PGRES_PIPELINE_SYNC) != (e.kind == FL_PG_E_SYNC)) {
-            /* A fatal error (the server is going away) comes instead of what was awaited. */
+        if (is_fatal(res) || (status == PGRES_PIPELINE_SYNC) != (e.kind == FL_PG_E_SYNC)) {
             char why[200];
             snprintf(why, sizeof why, "%s", PQresultErrorMessage(res));
             PQclear(res);
@@ -769,9 +672,34 @@ static void read_results(struct fl_pg_conn *conn)
     }
 }
 
+static void take_input(struct fl_pg_conn *conn)
+{
+    if (conn->kind == FL_PG_LISTEN)
+        pass_notifications(conn);
+    else
+        read_results(conn);
+}
+
+/* What came before the end counts, and may say why it ends. */
+static void read_the_last(struct fl_pg_conn *conn)
+{
+    PGconn *pg = conn->pg;
+    bool is_open = true;
+    for (int i = 0; i < LAST_READS_MAX && is_open && conn->pg == pg; i++) {
+        is_open = PQconsumeInput(pg);
+        take_input(conn);
+    }
+    if (conn->pg != pg)
+        return;
+    const char *why = PQerrorMessage(pg);
+    fl_pg_conn_break(conn, *why ? why : "the socket failed");
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct fl_pg_conn *conn = poll->data;
+    if (status < 0) /* stopped by libuv, which hides the socket's error: whoever reads gets it */
+        conn->events = 0;
     if (conn->state == FL_PG_CONNECTING) {
         connect_poll(conn);
         return;
@@ -781,20 +709,17 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         return;
     }
     if (status < 0 || ((events & UV_READABLE) && !PQconsumeInput(conn->pg))) {
-        fl_pg_conn_break(conn, status < 0 ? uv_strerror(status) : PQerrorMessage(conn->pg));
+        read_the_last(conn);
         return;
     }
     if (events & UV_WRITABLE) {
         int rc = PQflush(conn->pg);
-        if (rc < 0 || (rc == 0 && !watch(conn, UV_READABLE))) {
+        if (rc < 0 || (rc == 0 && !fl_pg_conn_watch(conn, UV_READABLE))) {
             fl_pg_conn_break(conn, PQerrorMessage(conn->pg));
             return;
         }
     }
-    if (conn->kind == FL_PG_LISTEN)
-        pass_notifications(conn);
-    else
-        read_results(conn);
+    take_input(conn);
     if (conn->pg && PQstatus(conn->pg) == CONNECTION_BAD) /* what it read made no sense */
         fl_pg_conn_break(conn, PQerrorMessage(conn->pg));
 }

@@ -1,4 +1,5 @@
-/* Shared by pg.c (the pool), pg_conn.c (one connection) and pg_tx.c (the builder). */
+/* Shared by pg.c (the pool), pg_conn.c (one connection), pg_dial.c (the way to a server) and
+ * pg_tx.c (the builder). */
 #ifndef FLOPINIO_IO_PG_PRIV_H
 #define FLOPINIO_IO_PG_PRIV_H
 
@@ -52,7 +53,8 @@ struct fl_pg_conn {
     int events;
     struct fl_timer retry;
     struct fl_timer deadline; /* of connecting and of cleaning up */
-    unsigned attempts;
+    unsigned attempts;        /* since it was up */
+    unsigned tried; /* those of them that reached no server to be used: says whose turn it is */
     uint8_t prepared[FL_SQL_MAX / 8];
     struct fl_tx *holder;   /* the open transaction that holds it exclusively */
     struct fl_post breaker; /* a send failed inside a start: break from the loop */
@@ -67,13 +69,22 @@ struct fl_pg_conn {
     bool is_separator_due; /* PQgetResult owes a NULL before the next result */
     bool is_unit_failed;
     struct fl_err unit_err;
-    uv_getaddrinfo_t *resolving;
-    char address[64];
+    uv_getaddrinfo_t *resolving; /* the host's name; its callback frees it */
+};
+
+/* One host of the database url's list; NULL or "": libpq's default. Inside the pool's options. */
+struct fl_pg_host {
+    const char *name;    /* or an address, or the directory of a unix socket */
+    const char *address; /* hostaddr */
+    const char *port;
+    bool is_told; /* since the database was up: why it cannot be used is in the log */
 };
 
 struct fl_pg {
     struct fl_loop *loop;
     PQconninfoOption *options;
+    struct fl_pg_host *hosts;
+    unsigned host_count; /* at least 1 */
     struct fl_pg_config config;
     char name[64];
     struct fl_pg_conn *conns;
@@ -105,6 +116,19 @@ void fl_pg_conn_group(struct fl_pg_conn *conn);
 /* Runs the round of the one member; with_commit: COMMIT behind it. */
 void fl_pg_conn_round(struct fl_pg_conn *conn, struct fl_tx *tx, bool with_commit);
 void fl_pg_conn_rollback(struct fl_pg_conn *conn);
+/* For pg_dial.c. Ends an attempt to connect: the next one is scheduled; `why` is for the log. */
+void fl_pg_conn_fail(struct fl_pg_conn *conn, const char *why);
+bool fl_pg_conn_watch(struct fl_pg_conn *conn, int events) FL_MUST_CHECK;
+
+/* ---- pg_dial.c ---- */
+/* Takes the list apart. FL_CONFIG: it does not fit together. */
+enum fl_code fl_pg_hosts_init(struct fl_pg *pool, struct fl_err *err) FL_MUST_CHECK;
+/* The one that is tried now, or next. */
+struct fl_pg_host *fl_pg_host_of(const struct fl_pg_conn *conn);
+/* Resolves, makes conn->pg and watches it, or fails; each under a deadline of its own. */
+void fl_pg_dial(struct fl_pg_conn *conn);
+/* Lets go of a name that is being resolved; false: there was none. */
+bool fl_pg_dial_cancel(struct fl_pg_conn *conn);
 
 /* ---- pg.c ---- */
 void fl_pg_became_idle(struct fl_pg_conn *conn);

@@ -530,8 +530,7 @@ static void test_a_connection_lost_while_sending_leaves_its_number(void)
     close_world(&x);
 }
 
-/* The first host of the list is away: libpq closes a socket and makes the next one, which has the
- * same number, within one step. */
+/* The first host of the list is away. More about lists: test_pg_hosts.c. */
 static void test_the_next_host_of_a_list_is_reached(void)
 {
     struct world x;
