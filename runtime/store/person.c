@@ -4,8 +4,10 @@
 #include "runtime/store/sql.h"
 
 static struct fl_sql sql_by_name = { "person_by_name", "SELECT * FROM person_by_name($1)", 0 };
+/* With a number of its own: a name may be what the id of an organization is, whose gate is locked
+ * so. */
 static struct fl_sql sql_lock = { "person_lock",
-                                  "SELECT pg_advisory_xact_lock(hashtextextended($1, 7338))", 0 };
+                                  "SELECT pg_advisory_xact_lock(hashtextextended($1, 7339))", 0 };
 static struct fl_sql sql_create = { "person_create", "SELECT person_create($1, $2, $3, $4)", 0 };
 static struct fl_sql sql_describe = { "person_describe", "SELECT person_describe($1, $2, $3)", 0 };
 static struct fl_sql sql_secret = { "person_secret", "SELECT person_set_secret($1, $2, $3, $4)",

@@ -321,6 +321,17 @@ def an_offboarding_waits_at_the_gate_with_empty_hands(rt):
     assert rt.sql("SELECT withdrawn_at FROM vote WHERE approval_id = %s", approval)[0]["withdrawn_at"]
 
 
+@case()
+def nobody_is_named_like_the_gate_of_another_organization(rt):
+    """A person's name may look like an organization's id: with one lock for both, who made or changed
+    such a person in one organization held up what the other one sends."""
+    one, other = Org(rt, files=False), Org(rt, files=False)
+    body = {"name": other.id, "display_name": "Nobody", "role": "member", "groups": []}
+    with holding(rt, GATE, other.id):  # or it is refused, two seconds later
+        one.control("POST", "/people", body)
+        one.control("PATCH", "/people/" + other.id, {"role": "approver"})
+
+
 @case(limit=60)
 def nothing_is_sent_behind_the_answer_of_a_revocation(rt):
     """A marker under way has read what is being taken away: whoever takes it away is answered when it is
