@@ -8,14 +8,20 @@
 
 #include "flopinio/base/buf.h"
 #include "flopinio/base/log.h"
+#include "flopinio/base/mem.h"
 #include "runtime/io/pg.h"
 #include "runtime/io/pg_admin.h"
 #include "runtime/store/embedded.h"
 #include "runtime/store/sql.h"
 #include "runtime/store/states.h"
 
-#define TRIES       10
+#define TRIES       20
+#define REST_MS     900
+#define LOCK_MS     50 /* between two looks whether the lock is free */
 #define LOCK_KEY    "7337001"
+/* A table that is in use is not waited for long: everything behind stands still too, and gives up
+ * after two seconds (pg_conn.c). */
+#define PATIENCE    "SET lock_timeout = '1500ms'"
 #define CREATE_ROLE "CREATE ROLE %s NOSUPERUSER NOCREATEDB NOCREATEROLE %s"
 #define MEMBERSHIP  "GRANT flopinio_lookup, flopinio_sweep TO flopinio_owner"
 #define DATABASE    "CREATE DATABASE flopinio OWNER flopinio_owner"
@@ -148,6 +154,12 @@ enum fl_code fl_migrate_missing(struct pg_conn *pg, bool ret_missing[4], struct 
     return code;
 }
 
+static void rest_ms(long ms)
+{
+    struct timespec ts = { 0, ms * 1000000L };
+    nanosleep(&ts, NULL);
+}
+
 static int number_of(const struct fl_embedded *m)
 {
     return (int)strtol(m->name, NULL, 10);
@@ -229,35 +241,118 @@ enum fl_code fl_migrate_guarded(struct pg_conn *pg, struct fl_err *err)
     return code;
 }
 
-/* One file and its number in one transaction. */
-static enum fl_code apply_once(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
+/* A line that begins so ends a part of a file, and says what the next one is:
+ *   -- next: transaction    another transaction
+ *   -- next: statements     a query; each row that it brings is a statement, run by itself, in no
+ *                           transaction: for indexes that are built while everybody goes on
+ * The last part is a transaction, with the file's number. Killed in between, all parts are run
+ * again: all but the last look what is there already. */
+#define NEXT            "\n-- next: "
+#define NEXT_STATEMENTS "-- next: statements\n"
+
+struct part {
+    const struct fl_embedded *file;
+    char *text;
+    bool is_statements, is_last;
+};
+
+static enum fl_code take_part(const char **rest, struct part *ret, struct fl_err *err)
+{
+    struct fl_buf text = FL_BUF_INIT;
+    const char *end = strstr(*rest, NEXT);
+    ret->is_statements = strncmp(*rest, NEXT_STATEMENTS, strlen(NEXT_STATEMENTS)) == 0;
+    ret->is_last = !end;
+    fl_buf_put(&text, *rest, end ? (size_t)(end - *rest) : strlen(*rest));
+    *rest = end ? end + 1 : NULL;
+    enum fl_code code = fl_buf_code(&text, err);
+    ret->text = code ? NULL : fl_buf_take(&text, NULL);
+    fl_buf_fini(&text);
+    return code;
+}
+
+static enum fl_code run_transaction(struct pg_conn *pg, const struct part *part, struct fl_err *err)
 {
     char sql[128];
     enum fl_code code = fl_admin_exec(pg, "BEGIN; SET LOCAL search_path = flopinio", NULL, err);
     if (code == FL_OK)
-        code = fl_admin_exec(pg, m->text, NULL, err);
-    if (code == FL_OK) {
-        snprintf(sql, sizeof sql, "INSERT INTO schema_version (version) VALUES (%d)", number_of(m));
+        code = fl_admin_exec(pg, part->text, NULL, err);
+    if (code == FL_OK && part->is_last) {
+        snprintf(sql, sizeof sql, "INSERT INTO schema_version (version) VALUES (%d)",
+                 number_of(part->file));
         code = fl_admin_exec(pg, sql, NULL, err);
     }
     if (code == FL_OK)
         return fl_admin_exec(pg, "COMMIT", NULL, err);
-    struct fl_err first = *err, ignored;
+    struct fl_err ignored;
     (void)!fl_admin_exec(pg, "ROLLBACK", NULL, &ignored);
-    return fl_err_set(err, code, "migration %s: %.300s", m->name, first.text);
+    return code;
 }
 
-/* What is called meanwhile takes its locks in another order: one of the two is rolled back. */
-static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *m, struct fl_err *err)
+/* Nobody waits for what waits here. */
+static enum fl_code run_statements(struct pg_conn *pg, const struct part *part, struct fl_err *err)
 {
-    enum fl_code code = apply_once(pg, m, err);
-    for (int i = 1; code == FL_UNAVAILABLE && i < TRIES; i++) {
-        struct timespec ts = { 0, 100 * 1000000L };
-        FL_LOG(WARN, "migration_again", FL_KS("name", m->name), FL_KS("reason", err->text));
-        nanosleep(&ts, NULL);
-        code = apply_once(pg, m, err);
+    struct pg_result *res = NULL;
+    struct fl_err ignored;
+    enum fl_code code = fl_admin_exec(pg, part->text, &res, err);
+    if (code)
+        return code;
+    if (fl_admin_rows(res) > 0)
+        code = fl_admin_exec(pg, "SET lock_timeout = 0", NULL, err);
+    for (int i = 0; code == FL_OK && i < fl_admin_rows(res); i++) {
+        FL_LOG(INFO, "migration_statement", FL_KS("name", part->file->name),
+               FL_KS("sql", fl_admin_cell(res, i, 0)));
+        code = fl_admin_exec(pg, fl_admin_cell(res, i, 0), NULL, err);
     }
-    return code;
+    fl_admin_clear(&res);
+    if (code)
+        (void)!fl_admin_exec(pg, PATIENCE, NULL, &ignored);
+    return code ? code : fl_admin_exec(pg, PATIENCE, NULL, err);
+}
+
+/* What is called meanwhile takes its locks in another order: one of the two is rolled back. Or it
+ * has a lock for longer than we may wait: between two tries everybody goes on. */
+static bool goes_again(int tries, enum fl_code code, const char *name, const struct fl_err *err)
+{
+    if (code != FL_UNAVAILABLE || tries == TRIES)
+        return false;
+    FL_LOG(WARN, "migration_again", FL_KS("name", name), FL_KS("reason", err->text));
+    rest_ms(REST_MS);
+    return true;
+}
+
+static enum fl_code run_part(struct pg_conn *pg, const struct part *part, struct fl_err *err)
+{
+    for (int i = 1;; i++) {
+        enum fl_code code =
+            part->is_statements ? run_statements(pg, part, err) : run_transaction(pg, part, err);
+        if (!goes_again(i, code, part->file->name, err))
+            return code;
+    }
+}
+
+static enum fl_code write_guard(struct pg_conn *pg, struct fl_str guard, struct fl_err *err)
+{
+    for (int i = 1;; i++) {
+        enum fl_code code = fl_admin_exec(pg, guard.p, NULL, err);
+        if (!goes_again(i, code, "guard", err))
+            return code;
+    }
+}
+
+static enum fl_code apply(struct pg_conn *pg, const struct fl_embedded *file, struct fl_err *err)
+{
+    enum fl_code code = FL_OK;
+    for (const char *rest = file->text; code == FL_OK && rest;) {
+        struct part part = { .file = file };
+        code = take_part(&rest, &part, err);
+        if (code == FL_OK)
+            code = run_part(pg, &part, err);
+        fl_free(part.text);
+    }
+    if (code == FL_OK)
+        return code;
+    struct fl_err first = *err;
+    return fl_err_set(err, code, "migration %s: %.300s", file->name, first.text);
 }
 
 /* What the schema's comment says when all of run_locked has been done: the version, the guard as
@@ -336,7 +431,7 @@ static enum fl_code run_locked(struct pg_conn *pg, struct fl_str guard, int *ret
             code = apply(pg, m, err);
     }
     if (code == FL_OK)
-        code = fl_admin_exec(pg, guard.p, NULL, err);
+        code = write_guard(pg, guard, err);
     if (code == FL_OK)
         code = fl_admin_exec(pg,
                              "GRANT SELECT ON ALL TABLES IN SCHEMA flopinio TO flopinio_backup;"
@@ -369,15 +464,32 @@ static enum fl_code become_owner(struct pg_conn *pg, struct fl_err *err)
     return fl_admin_exec(pg, "SET ROLE flopinio_owner", NULL, err);
 }
 
+/* Tried, not waited for: who waits has a snapshot, and whoever has the lock may be building an
+ * index that waits for the end of all that are older than it. */
+static enum fl_code lock(struct pg_conn *pg, struct fl_err *err)
+{
+    for (;;) {
+        struct pg_result *res = NULL;
+        enum fl_code code =
+            fl_admin_exec(pg, "SELECT pg_try_advisory_lock(" LOCK_KEY ")", &res, err);
+        if (code)
+            return code;
+        bool is_ours = strcmp(fl_admin_cell(res, 0, 0), "t") == 0;
+        fl_admin_clear(&res);
+        if (is_ours)
+            return FL_OK;
+        rest_ms(LOCK_MS);
+    }
+}
+
 /* One program at a time. */
 static enum fl_code run_alone(struct pg_conn *pg, struct fl_str guard, int *ret_from, int *ret_to,
                               struct fl_err *err)
 {
-    enum fl_code code = fl_admin_exec(pg, "SELECT pg_advisory_lock(" LOCK_KEY ")", NULL, err);
+    enum fl_code code = lock(pg, err);
     if (code)
         return code;
-    /* A table that is in use is not waited for long: everything behind would stand still too. */
-    code = fl_admin_exec(pg, "SET lock_timeout = '10s'", NULL, err);
+    code = fl_admin_exec(pg, PATIENCE, NULL, err);
     if (code == FL_OK)
         code = fl_migrate_current(pg, ret_from, err);
     if (code == FL_OK && *ret_from > fl_schema_version())

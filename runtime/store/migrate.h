@@ -1,7 +1,8 @@
 /* Roles and schema. Migrations are numbered files in migrations/, applied in order under an
- * advisory lock, each in a transaction of its own with its number; what is generated from tables in
- * the code (the guard of the approval's states) is written again after every run. A binary works
- * with schema N (its own) and N+1 (expand, then contract). Blocking. */
+ * advisory lock, each in a transaction of its own with its number, or in several, where one would
+ * keep calls waiting (migrate.c says how a file is divided); what is generated from tables in the
+ * code (the guard of the approval's states) is written again after every run. A binary works with
+ * schema N (its own) and N+1 (expand, then contract). Blocking. */
 #ifndef FLOPINIO_STORE_MIGRATE_H
 #define FLOPINIO_STORE_MIGRATE_H
 

@@ -11,7 +11,7 @@ import tempfile
 import psycopg2
 
 from cases import case
-from harness import BUILD, Org, Runtime, check_audit, free_ports
+from harness import BUILD, ROOT, Org, Runtime, check_audit, free_ports, wait_for
 from mcp_client import McpWs, text_of
 
 TOOLS = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
@@ -102,10 +102,12 @@ class OwnRuntime(Runtime):
         return self.log().strip().splitlines()[-1]
 
 
+def plain_env(**more):
+    return dict({k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO_")}, **more)
+
+
 def migrate(*args, **env):
-    full = {k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO_")}
-    full.update(env)
-    return subprocess.run([BUILD + "/flopinio", "migrate"] + list(args), env=full,
+    return subprocess.run([BUILD + "/flopinio", "migrate"] + list(args), env=plain_env(**env),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, text=True)
 
 
@@ -277,3 +279,98 @@ def secrets_of_the_command_line(_rt):
         away = migrate("--owner-url-file", f.name)
     assert away.returncode == 6 and "could not connect" in away.stderr, away
     assert "secret-word" not in away.stderr + away.stdout
+
+
+# ---------------------------------------------------------------- a step of the schema in parts
+KEY = ("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' AND conrelid = "
+       "'audit_event'::regclass")
+NEW_KEY = [("PRIMARY KEY (organization_id, recorded_at, event_id)",)]
+INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+EVENT = ("INSERT INTO audit_event (organization_id, event_id, kind, actor_kind, subject_kind, leaf) SELECT "
+         "gen_random_uuid(), gen_random_uuid(), 'x', 'system', 'none', sha256(i::text::bytea) FROM "
+         "generate_series(1, %d) i")
+
+
+def back_to(server, version):
+    """The schema as the steps up to that one make it."""
+    steps = sorted(glob.glob(ROOT + "/runtime/store/migrations/*.sql"))
+    with server.connect() as cur:
+        cur.execute("DROP SCHEMA flopinio CASCADE; SET ROLE flopinio_owner; CREATE SCHEMA flopinio; "
+                    "CREATE TABLE schema_version (version integer PRIMARY KEY, applied_at timestamptz "
+                    "NOT NULL DEFAULT now()); GRANT USAGE ON SCHEMA flopinio TO flopinio_app, "
+                    "flopinio_verifier, flopinio_backup; GRANT SELECT ON schema_version TO "
+                    "flopinio_app, flopinio_verifier")
+        for step in steps:
+            number = int(os.path.basename(step).split("_")[0])
+            if number > version:
+                break
+            with open(step) as f:
+                cur.execute(f.read())
+            cur.execute("INSERT INTO schema_version (version) VALUES (%s)", (number,))
+
+
+@contextlib.contextmanager
+def migrating(server, owner):
+    """A migration that runs beside; (its process, what tells whether it waits for a lock)."""
+    process = subprocess.Popen([BUILD + "/flopinio", "migrate"], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True,
+                               env=plain_env(FLOPINIO_OWNER_URL=owner))
+
+    def waits():
+        return server.sql("SELECT pid, query FROM pg_stat_activity WHERE application_name = "
+                          "'flopinio-admin' AND wait_event_type = 'Lock'")
+    try:
+        yield process, waits
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def transaction(server, statement, level="READ COMMITTED"):
+    """The locks of that statement; where reads are repeatable, its snapshot too."""
+    conn = psycopg2.connect(server.url(database="flopinio"), options="-csearch_path=flopinio")
+    conn.set_session(isolation_level=level)
+    try:
+        with conn.cursor() as cur:
+            cur.execute(statement)
+        yield
+    finally:
+        conn.close()
+
+
+@case(limit=120)
+def a_step_that_was_killed_half_way_is_taken_up(_rt):
+    """The keys of the audit were built with everything locked, and nobody called meanwhile."""
+    with OwnServer() as server:
+        _, owner = made(server)
+        back_to(server, 37)
+        server.sql(EVENT % 10000)
+        patient = "SET lock_timeout = '1s'; " + EVENT % 1
+        # An index waits for all that are older than it, and keeps nobody.
+        with transaction(server, "SELECT 1", "REPEATABLE READ"), \
+                migrating(server, owner) as (process, waits):
+            ((pid, query),) = wait_for("an index", waits, 30)
+            assert "CONCURRENTLY" in query, query
+            assert server.sql(patient) == 1
+            server.sql("INSERT INTO organization (organization_id, name) VALUES (gen_random_uuid(), 'a')")
+            server.sql("SELECT pg_terminate_backend(%s)", pid)
+            assert process.wait(30) != 0
+        assert len(server.sql(INVALID)) == 1
+        # The rest waits for one table, and has not the audit locked.
+        with transaction(server, "SELECT 1 FROM organization"), \
+                migrating(server, owner) as (process, waits):
+            wait_for("the last part", lambda: server.sql(KEY) == NEW_KEY and waits(), 30)
+            assert server.sql(patient) == 1 and server.sql(INVALID) == []
+            process.kill()
+            process.wait(30)
+            assert server.sql("SELECT max(version) FROM schema_version") == [(37,)]
+        done = migrate(FLOPINIO_OWNER_URL=owner)
+        assert done.returncode == 0 and "from schema 37 to 38" in done.stdout, done
+        assert server.sql(KEY) == NEW_KEY and server.sql(INVALID) == []
+        keys = server.sql("SELECT c.conrelid::regclass::text, c.conname::text, pg_get_constraintdef(c.oid), "
+                          "c.conparentid <> 0 FROM pg_constraint c JOIN pg_inherits h ON h.inhrelid = "
+                          "c.conrelid WHERE c.contype = 'p' AND h.inhparent = 'audit_event'::regclass")
+        assert len(keys) == 3 and all(k[1:] == (k[0] + "_pkey", NEW_KEY[0][0], True) for k in keys), keys
+        assert server.sql("SELECT 1 FROM pg_class WHERE relname LIKE '%%\\_order'") == []
+        assert server.sql("SELECT count(*) FROM audit_event") == [(10002,)]

@@ -1,6 +1,68 @@
--- What this step of the schema brings, part by part; the audit, whose keys take longest, last: its lock
--- is the last one that a call takes, too. Runs as flopinio_owner.
+-- What this step of the schema brings: first what takes long, then, in one short transaction, the rest.
+-- Runs as flopinio_owner.
 
+-- next: statements
+-- ------------------------------------------------------------------ indexes
+-- Built while everybody goes on: the audit's primary keys in the order of time, one month after the
+-- other, and the index of approvals that may run. What is small is built where it is used, below; what a
+-- kill left half built is built anew.
+SELECT s.statement FROM (
+    SELECT 1 AS turn, c.relname::text AS name,
+        format('DROP INDEX CONCURRENTLY flopinio.%I', c.relname) AS statement
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE c.relnamespace = 'flopinio'::regnamespace AND NOT i.indisvalid
+    AND (c.relname = 'approval_turn' OR c.relname LIKE 'audit\_event\_%\_order')
+    UNION ALL
+    SELECT 2, c.relname,
+        format('CREATE UNIQUE INDEX CONCURRENTLY %I ON flopinio.%I (organization_id, recorded_at, event_id)',
+               c.relname || '_order', c.relname)
+    FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+    WHERE h.inhparent = 'flopinio.audit_event'::regclass AND pg_relation_size(c.oid) > 1000000
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_constraint k WHERE k.conrelid = h.inhparent
+        AND pg_get_constraintdef(k.oid) = 'PRIMARY KEY (organization_id, recorded_at, event_id)')
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indisvalid AND x.relname = c.relname || '_order')
+    UNION ALL
+    SELECT 3, '',
+        'CREATE INDEX CONCURRENTLY approval_turn ON flopinio.approval (organization_id, server_id, '
+        'decided_at) WHERE state = ''approved'' AND wait_mode = ''task'' AND frozen_at IS NULL'
+    WHERE pg_relation_size('flopinio.approval') > 1000000
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = 'flopinio.approval'::regclass AND i.indisvalid AND x.relname = 'approval_turn')
+) s ORDER BY s.turn, s.name;
+
+-- next: transaction
+-- ------------------------------------------------------------------ audit order
+-- Lists, pages and counts go by (recorded_at, event_id) of an organization: as the order of the
+-- primary key they need no index of their own, and a row of the audit writes one entry less. An
+-- event is never looked for by its id alone. With the indexes from above only what they are called
+-- changes. The program before this one works with either key.
+DO $$
+DECLARE
+    part text;
+BEGIN
+    IF EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = 'audit_event'::regclass
+               AND pg_get_constraintdef(k.oid) =
+                   'PRIMARY KEY (organization_id, recorded_at, event_id)') THEN
+        RETURN;
+    END IF;
+    LOCK TABLE audit_event;
+    ALTER TABLE audit_event DROP CONSTRAINT audit_event_pkey;
+    DROP INDEX audit_event_time;
+    FOR part IN SELECT c.relname FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+                WHERE h.inhparent = 'audit_event'::regclass ORDER BY 1 LOOP
+        EXECUTE format('CREATE UNIQUE INDEX IF NOT EXISTS %I ON %I (organization_id, recorded_at, '
+                       'event_id)', part || '_order', part);
+        EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I PRIMARY KEY USING INDEX %I', part,
+                       part || '_pkey', part || '_order');
+    END LOOP;
+    ALTER TABLE audit_event ADD PRIMARY KEY (organization_id, recorded_at, event_id);
+END $$;
+
+-- next: transaction
 -- ------------------------------------------------------------------ origin
 -- Which rows of `organization` a program of ours wrote here, as told from rows that somebody loaded into
 -- these tables (pg_restore --data-only, COPY): they have forgotten what was decided and run since. Each
@@ -235,7 +297,7 @@ REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
 -- are not all that anybody hears of. One step over the index for each server that has any; the first of
 -- each before the second of any. Numbered are those that are limited: to number all and limit then would
 -- read all. What stands still and is not frozen yet is not looked through to its end.
-CREATE INDEX approval_turn ON approval (organization_id, server_id, decided_at)
+CREATE INDEX IF NOT EXISTS approval_turn ON approval (organization_id, server_id, decided_at)
     WHERE state = 'approved' AND wait_mode = 'task' AND frozen_at IS NULL;
 DROP INDEX approval_ready;
 GRANT SELECT (server_id, claimable_at) ON approval TO flopinio_sweep;
@@ -282,14 +344,3 @@ RETURNS TABLE (organization_id uuid, approval_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT t.organization_id, t.approval_id FROM sweep_turns(most) t $$;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
-
--- ------------------------------------------------------------------ audit order
--- The audit's primary key in the order of time.
-
--- Lists, pages and counts go by (recorded_at, event_id) of an organization: as the order of the
--- primary key they need no index of their own, and a row of the audit writes one entry less. An
--- event is never looked for by its id alone. Builds the keys of all months anew: whoever writes the
--- audit waits meanwhile, about 16 s for each ten million rows.
-ALTER TABLE audit_event DROP CONSTRAINT audit_event_pkey,
-    ADD PRIMARY KEY (organization_id, recorded_at, event_id);
-DROP INDEX audit_event_time;
