@@ -1,11 +1,13 @@
 /* First the cards, then that they were told: should the second fail, the first is done again. */
 #include "runtime/approval/delegation.h"
 
+#include "flopinio/base/log.h"
 #include "runtime/approval/hub.h"
 #include "runtime/audit/event.h"
 #include "runtime/store/delegation.h"
 #include "runtime/store/organization.h"
 #include "runtime/store/outbox.h"
+#include "runtime/store/sql.h"
 
 FL_STEP_DECLARE(told);
 FL_STEP_DECLARE(noted);
@@ -85,7 +87,8 @@ static void on_start(struct fl_post *post)
     fl_flow_run(&FL_CONTAINER(post, struct fl_delegation_turn, post)->flow, &S_tell);
 }
 
-enum fl_code fl_delegation_turn_start(struct fl_op *op, struct fl_delegation_turn *t)
+/* FL_UNAVAILABLE, FL_NOMEM. */
+static enum fl_code turn_start(struct fl_op *op, struct fl_delegation_turn *t)
 {
     t->arena = fl_arena_new(1024);
     if (!t->arena)
@@ -97,4 +100,55 @@ enum fl_code fl_delegation_turn_start(struct fl_op *op, struct fl_delegation_tur
     t->post = (struct fl_post){ .run = on_start };
     fl_loop_post(t->core->loop, &t->post);
     return FL_OK;
+}
+
+/* ---------------------------------------------------------------- one after the other */
+static void next(struct fl_delegation_turns *t);
+
+static void on_turned(struct fl_op *op)
+{
+    struct fl_delegation_turns *t = FL_CONTAINER(op, struct fl_delegation_turns, op);
+    if (op->code)
+        FL_LOG(WARN, "delegation_not_told", FL_KU("org", &t->rows[t->at].organization),
+               FL_KS("reason", op->err.text));
+    t->at++;
+    next(t);
+}
+
+static void next(struct fl_delegation_turns *t)
+{
+    if (!t->is_stopping && t->at < t->count) {
+        t->op = (struct fl_op){ .done = on_turned };
+        if (turn_start(&t->op, &t->rows[t->at]) == FL_OK)
+            return;
+    }
+    fl_arena_free(&t->arena);
+    t->is_busy = false;
+}
+
+static void take(struct fl_delegation_turns *t, const struct fl_query *q)
+{
+    t->rows = fl_arena_array(t->arena, (size_t)fl_rows(q), sizeof *t->rows);
+    for (int i = 0; t->rows && i < fl_rows(q); i++) {
+        struct fl_delegation_turn *row = &t->rows[t->count];
+        *row = (struct fl_delegation_turn){ .core = t->core,
+                                            .organization = fl_cell_uuid(q, i, 0),
+                                            .person = fl_cell_uuid(q, i, 1),
+                                            .person_name = fl_cell_copy(q, t->arena, i, 2),
+                                            .delegate_name = fl_cell_copy(q, t->arena, i, 3),
+                                            .set_at_us = fl_cell_int(q, i, 4),
+                                            .why = fl_cell_copy(q, t->arena, i, 5) };
+        t->count +=
+            row->person_name.p && row->delegate_name.p && (row->why.p || fl_cell_is_null(q, i, 5));
+    }
+}
+
+void fl_delegation_turns_kick(struct fl_delegation_turns *t, const struct fl_query *found)
+{
+    if (t->is_busy || t->is_stopping || !fl_rows(found) || !(t->arena = fl_arena_new(4096)))
+        return;
+    t->is_busy = true;
+    t->count = t->at = 0;
+    take(t, found);
+    next(t);
 }

@@ -1,6 +1,7 @@
 /* A delegation that began or is over: cards are drawn again, so that they say who decides and reach
  * them, and what is over is taken away. Who may decide does not wait for this: it is read from the
- * times, wherever it is asked. Called by the sweep; loop thread only. */
+ * times, wherever it is asked. Called by the sweep, beside its rounds: whoever holds a row of one
+ * organization keeps up nothing of another. Loop thread only. */
 #ifndef FLOPINIO_APPROVAL_DELEGATION_H
 #define FLOPINIO_APPROVAL_DELEGATION_H
 
@@ -9,7 +10,7 @@
 #include "runtime/io/pg.h"
 
 struct fl_delegation_turn {
-    /* inputs: a row of fl_store_sweep_delegations, its texts borrowed until it completes */
+    /* inputs: a row of fl_store_sweep_delegations */
     struct fl_core *core;
     struct fl_uuid organization, person;
     struct fl_str person_name, delegate_name;
@@ -23,8 +24,20 @@ struct fl_delegation_turn {
     struct fl_tx tx;
 };
 
-/* FL_UNAVAILABLE, FL_NOMEM: the next round finds it again. */
-enum fl_code fl_delegation_turn_start(struct fl_op *op,
-                                      struct fl_delegation_turn *turn) FL_MUST_CHECK;
+/* One after the other; zeroed but for `core` before the first time. */
+struct fl_delegation_turns {
+    struct fl_core *core;
+    bool is_busy;
+    bool is_stopping; /* set by the owner: no further one */
+    /* private */
+    struct fl_op op;
+    struct fl_arena *arena; /* of the rows and their texts */
+    struct fl_delegation_turn *rows;
+    int count, at;
+};
+
+/* Copies what was found and turns to it, unless others have their turn: those, and what failed, the
+ * next round finds again. */
+void fl_delegation_turns_kick(struct fl_delegation_turns *turns, const struct fl_query *found);
 
 #endif

@@ -5,6 +5,8 @@
 #include "runtime/approval/hub.h"
 #include "runtime/store/organization.h"
 
+#define BRIEF_MS 1000 /* the clock has others to lift, and comes again */
+
 const char *fl_stop_scope(struct fl_str text)
 {
     static const char *const scopes[] = { "org", "group", "server", "agent", "person", "tool" };
@@ -173,6 +175,8 @@ enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *l)
     }
     fl_tx_init(&l->tx, l->core->pg, l->arena, &l->organization);
     enum fl_code code = FL_OK;
+    if (l->is_brief)
+        fl_store_stop_patience(&l->tx, BRIEF_MS);
     fl_store_organization_touch(&l->tx);
     fl_store_stop_gate(&l->tx);
     for (size_t i = 0; code == FL_OK && i < l->count; i++)

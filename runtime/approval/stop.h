@@ -58,7 +58,7 @@ struct fl_stop_lift {
     enum fl_actor actor;
     struct fl_uuid actor_id;
     const char *via; /* NULL: not said */
-    bool is_brief;   /* no batch: somebody else moves deadlines at once */
+    bool is_brief;   /* no batch: somebody else moves deadlines; and no long wait for any lock */
     size_t lifted;   /* out: how many, none of them by somebody else meanwhile */
     bool is_moving;  /* out: not all of what stood still runs on yet */
     /* private */

@@ -11,12 +11,12 @@
 #include "runtime/approval/delegation.h"
 #include "runtime/approval/freeze.h"
 #include "runtime/approval/hub.h"
+#include "runtime/approval/lifter.h"
 #include "runtime/approval/org.h"
 #include "runtime/approval/reaper.h"
 #include "runtime/approval/registry.h"
 #include "runtime/approval/run.h"
 #include "runtime/approval/runner.h"
-#include "runtime/approval/stop.h"
 #include "runtime/audit/partitions.h"
 #include "runtime/store/approval.h"
 #include "runtime/store/delegation.h"
@@ -38,6 +38,8 @@
  * rests so many times as long as it took. */
 #define COUNT_ROUNDS 5
 #define COUNT_RESTS  100
+#define BEAT_LOOK_MS 1000
+#define BEAT_MAX_MS  8000    /* one that is ten seconds late is a dead worker's */
 #define MONTHS_MS    3600000 /* between looks for the audit's partitions */
 #define MONTHS_SOON  60000   /* when one could not be made */
 
@@ -49,19 +51,23 @@ struct due_batch {
     struct fl_uuid *ids;
 };
 
-/* A row of fl_store_sweep_delegations; its texts in the round's arena. */
-struct turned {
-    struct fl_uuid organization, person;
-    struct fl_str person_name, delegate_name, why;
-    int64_t set_at_us;
-};
-
 struct counting {
     struct fl_op op;
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q;
     int64_t began_ms, next_ms, counted_ms;
+    bool is_busy;
+};
+
+struct beating {
+    struct fl_op op;
+    struct fl_timer timer;
+    struct fl_arena *arena;
+    struct fl_tx tx;
+    int64_t asked_ms;
+    int64_t round_ms; /* when the running round asked for one; 0: it has none */
+    int64_t told_ms;  /* of the last one that was written */
     bool is_busy;
 };
 
@@ -79,21 +85,19 @@ struct fl_sweep {
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_query *q_clock, *q_look, *q_orgs, *q_lease, *q_dispatched;
-    struct fl_query *q_due, *q_turns, *q_orphans, *q_stops, *q_delegations, *q_canaries, *q_moved;
+    struct fl_query *q_due, *q_turns, *q_orphans, *q_delegations, *q_canaries, *q_moved;
     struct fl_query *q_moving, *q_moves;
+    struct beating beating;
     struct counting counting;
     struct partitioning partitioning;
     struct fl_freezer freezer;
     struct fl_list batches; /* due_batch */
     struct fl_reaper reaper;
-    struct fl_stop_lift lift;
-    struct fl_stop_named over; /* whose time is up */
-    struct fl_delegation_turn turn;
+    struct fl_lifter lifter;
+    struct fl_delegation_turns delegations;
     uint64_t round;
     int64_t orgs_since_us, asked_at_ms, offset_ms;
-    struct turned *turned; /* of the round */
     bool has_lease, moves, is_stopping, is_running;
-    int stop_at, turned_count, turned_at;
     struct {
         char state[16];
         int64_t count;
@@ -106,8 +110,6 @@ FL_STEP_DECLARE(next_batch);
 FL_STEP_DECLARE(batch_opened);
 FL_STEP_DECLARE(batch_moved);
 FL_STEP_DECLARE(batch_done);
-FL_STEP_DECLARE(next_stop);
-FL_STEP_DECLARE(next_delegation);
 FL_STEP_DECLARE(end_round);
 
 static struct fl_sweep *sweep_of(struct fl_flow *f)
@@ -126,6 +128,62 @@ static void drop_batch(struct due_batch *b)
     fl_list_remove(&b->link);
     fl_free(b->ids);
     fl_free(b);
+}
+
+/* ---------------------------------------------------------------- that this worker lives */
+static void beat(struct fl_sweep *s, struct fl_tx *tx)
+{
+    char node[256] = "";
+    gethostname(node, sizeof node - 1);
+    fl_store_worker_beat(tx, &s->core->worker, node, (int)getpid(), FL_VERSION);
+}
+
+static void beat_over(struct beating *b)
+{
+    fl_tx_abandon(&b->tx);
+    fl_tx_fini(&b->tx);
+    fl_arena_free(&b->arena);
+    b->is_busy = false;
+}
+
+static void on_beaten(struct fl_op *op)
+{
+    struct beating *b = FL_CONTAINER(op, struct beating, op);
+    if (op->code == FL_OK)
+        b->told_ms = b->asked_ms;
+    beat_over(b);
+}
+
+static void on_beat_opened(struct fl_op *op)
+{
+    struct beating *b = FL_CONTAINER(op, struct beating, op);
+    struct fl_sweep *s = FL_CONTAINER(b, struct fl_sweep, beating);
+    if (op->code == FL_OK && !s->is_stopping) {
+        b->asked_ms = fl_mono_ms();
+        beat(s, &b->tx);
+        b->op = (struct fl_op){ .done = on_beaten };
+        if (fl_tx_commit(&b->op, &b->tx) == FL_OK)
+            return;
+    }
+    beat_over(b);
+}
+
+/* By a round, usually. One that is kept up, or rolled back, is no reason to take the calls that are
+ * held here for a dead worker's. */
+static void on_beat_time(struct fl_timer *timer)
+{
+    struct beating *b = FL_CONTAINER(timer, struct beating, timer);
+    struct fl_sweep *s = FL_CONTAINER(b, struct fl_sweep, beating);
+    int64_t late_ms = s->core->times.sweep_ms * 2 + 4000;
+    fl_loop_timer(s->core->loop, timer, BEAT_LOOK_MS);
+    if (b->is_busy || fl_mono_ms() - b->told_ms < (late_ms < BEAT_MAX_MS ? late_ms : BEAT_MAX_MS) ||
+        !(b->arena = fl_arena_new(1024)))
+        return;
+    b->is_busy = true;
+    fl_tx_init(&b->tx, s->core->pg, b->arena, NULL);
+    b->op = (struct fl_op){ .done = on_beat_opened };
+    if (fl_tx_open(&b->op, &b->tx) != FL_OK)
+        beat_over(b);
 }
 
 /* ---------------------------------------------------------------- how many wait */
@@ -206,7 +264,6 @@ FL_STEP(ask)
 {
     struct fl_sweep *s = sweep_of(f);
     struct fl_array organizations, approvals;
-    char node[256] = "";
     if (s->is_stopping)
         return fl_end(f);
     fl_tx_fini(&s->tx);
@@ -219,10 +276,9 @@ FL_STEP(ask)
     tx->is_alone = true; /* it locks the lease: no other worker's round waits for calls of ours */
     s->asked_at_ms = fl_real_ms();
     s->q_clock = fl_store_clock(tx);
-    if (s->round % 2 == 0) {
-        gethostname(node, sizeof node - 1);
-        fl_store_worker_beat(tx, &s->core->worker, node, (int)getpid(), FL_VERSION);
-    }
+    s->beating.round_ms = s->round % 2 == 0 ? fl_mono_ms() : 0;
+    if (s->beating.round_ms)
+        beat(s, tx);
     fl_array_init(&organizations, FL_ARRAY_UUID);
     fl_array_init(&approvals, FL_ARRAY_UUID);
     fl_hub_waiting(s->core->hub, &organizations, &approvals, LOOK_MAX);
@@ -235,7 +291,6 @@ FL_STEP(ask)
     s->q_due = fl_store_sweep_due(tx, DUE_MAX);
     s->q_turns = fl_store_sweep_turns(tx, READY_MAX);
     s->q_orphans = s->round % 3 == 0 ? fl_store_sweep_orphans(tx, DUE_MAX) : NULL;
-    s->q_stops = fl_store_stops_over(tx);
     s->q_moving = fl_store_stops_moving(tx);
     s->q_delegations = fl_store_sweep_delegations(tx);
     s->q_canaries = s->round % 3 == 1 ? fl_store_sweep_canaries(tx) : NULL;
@@ -298,26 +353,6 @@ static enum fl_due due_of(struct fl_str what)
                                         : FL_DUE_CANCEL;
 }
 
-/* They come last, when the results of the round are gone. Without memory the next round finds them
- * again. */
-static void keep_turned(struct fl_sweep *s)
-{
-    const struct fl_query *q = s->q_delegations;
-    s->turned_at = s->turned_count = 0;
-    s->turned = fl_arena_array(s->arena, (size_t)fl_rows(q) + 1, sizeof *s->turned);
-    for (int i = 0; s->turned && i < fl_rows(q); i++) {
-        struct turned *t = &s->turned[s->turned_count];
-        *t = (struct turned){ .organization = fl_cell_uuid(q, i, 0),
-                              .person = fl_cell_uuid(q, i, 1),
-                              .person_name = fl_cell_copy(q, s->arena, i, 2),
-                              .delegate_name = fl_cell_copy(q, s->arena, i, 3),
-                              .set_at_us = fl_cell_int(q, i, 4),
-                              .why = fl_cell_copy(q, s->arena, i, 5) };
-        s->turned_count +=
-            t->person_name.p && t->delegate_name.p && (t->why.p || fl_cell_is_null(q, i, 5));
-    }
-}
-
 /* With a lease of its own: an older program beside this one may have the sweep's, and moves nothing
  * of what this one stops. */
 static void move_deadlines(struct fl_sweep *s)
@@ -334,6 +369,8 @@ FL_STEP(told)
     if (f->op.code)
         return &S_end_round; /* the log has it; the next round asks again */
     s->offset_ms = fl_cell_int(s->q_clock, 0, 0) - s->asked_at_ms;
+    if (s->beating.round_ms)
+        s->beating.told_ms = s->beating.round_ms;
     bool had_lease = s->has_lease;
     s->has_lease = fl_rows(s->q_lease) == 1;
     s->moves = fl_rows(s->q_moves) == 1;
@@ -373,47 +410,17 @@ FL_STEP(told)
         struct fl_uuid id = fl_cell_uuid(s->q_canaries, i, 1);
         fl_canary_kick(s->core, &org, &id);
     }
-    s->stop_at = 0;
-    keep_turned(s);
-    s->lift = (struct fl_stop_lift){ .core = s->core, .is_brief = true };
-    return &S_next_stop;
-}
-
-/* ---------------------------------------------------------------- stops whose time is up */
-FL_STEP(next_stop)
-{
-    struct fl_sweep *s = sweep_of(f);
-    if (f->op.code && s->stop_at)
-        FL_LOG(WARN, "stop_not_lifted", FL_KS("reason", f->op.err.text));
-    else if (s->stop_at && s->moves) /* else whoever does finds it */
-        fl_freezer_add(&s->freezer, &s->lift.organization);
-    if (s->is_stopping)
-        return &S_end_round;
-    if (!s->q_stops || s->stop_at >= fl_rows(s->q_stops)) {
-        f->op.code = FL_OK;
-        return &S_next_batch;
-    }
-    s->lift.organization = fl_cell_uuid(s->q_stops, s->stop_at, 0);
-    s->over = (struct fl_stop_named){ .id = fl_cell_uuid(s->q_stops, s->stop_at, 1) };
-    s->lift.stops = &s->over;
-    s->lift.count = 1;
-    s->lift.actor = FL_ACTOR_SYSTEM;
-    s->lift.actor_id = s->core->worker;
-    s->lift.by = FL_STR("the clock");
-    s->stop_at++;
-    return fl_await(f, &S_next_stop, fl_stop_lift_start(&f->op, &s->lift));
+    fl_lifter_kick(&s->lifter, s->moves ? &s->freezer : NULL);
+    fl_delegation_turns_kick(&s->delegations, s->q_delegations);
+    return &S_next_batch;
 }
 
 /* ---------------------------------------------------------------- what time has decided */
 FL_STEP(next_batch)
 {
     struct fl_sweep *s = sweep_of(f);
-    if (s->is_stopping)
+    if (s->is_stopping || fl_list_is_empty(&s->batches))
         return &S_end_round;
-    if (fl_list_is_empty(&s->batches)) {
-        f->op.code = FL_OK;
-        return &S_next_delegation;
-    }
     struct due_batch *b = FL_CONTAINER(s->batches.next, struct due_batch, link);
     /* The results of the round are not needed any more. */
     begin(s, &b->organization);
@@ -508,26 +515,6 @@ FL_STEP(batch_done)
     return &S_next_batch;
 }
 
-/* ---------------------------------------------------------------- who is away, or back */
-/* Behind what time has decided: cards of a whole organization are drawn again by it. */
-FL_STEP(next_delegation)
-{
-    struct fl_sweep *s = sweep_of(f);
-    if (f->op.code)
-        FL_LOG(WARN, "delegation_not_told", FL_KS("reason", f->op.err.text));
-    if (s->is_stopping || s->turned_at == s->turned_count)
-        return &S_end_round;
-    const struct turned *t = &s->turned[s->turned_at++];
-    s->turn = (struct fl_delegation_turn){ .core = s->core,
-                                           .organization = t->organization,
-                                           .person = t->person,
-                                           .person_name = t->person_name,
-                                           .delegate_name = t->delegate_name,
-                                           .set_at_us = t->set_at_us,
-                                           .why = t->why };
-    return fl_await(f, &S_next_delegation, fl_delegation_turn_start(&f->op, &s->turn));
-}
-
 /* ---------------------------------------------------------------- round after round */
 FL_STEP(end_round)
 {
@@ -551,7 +538,8 @@ enum fl_code fl_sweep_new(struct fl_core *core, struct fl_sweep **ret, struct fl
     struct fl_sweep *s = fl_calloc(1, sizeof *s);
     if (!s)
         return fl_err_code(err, FL_NOMEM);
-    s->core = s->freezer.core = core;
+    s->core = s->freezer.core = s->lifter.core = s->delegations.core = core;
+    fl_timer_init(&s->beating.timer, on_beat_time);
     fl_list_init(&s->batches);
     *ret = s;
     return FL_OK;
@@ -563,6 +551,8 @@ void fl_sweep_start(struct fl_sweep *s, int64_t since_ms)
     s->orgs_since_us = since_ms * 1000 - OVERLAP_US;
     s->partitioning.next_ms = fl_mono_ms() + MONTHS_MS; /* whoever starts it has just looked */
     s->is_running = true;
+    s->beating.told_ms = fl_mono_ms();
+    fl_loop_timer(s->core->loop, &s->beating.timer, BEAT_LOOK_MS);
     fl_flow_init(&s->flow, &S_end_round, on_ended);
     fl_flow_run(&s->flow, &S_ask);
 }
@@ -575,6 +565,8 @@ void fl_sweep_nudge(struct fl_sweep *s)
 void fl_sweep_stop(struct fl_sweep *s)
 {
     s->is_stopping = s->freezer.is_stopping = true;
+    s->lifter.is_stopping = s->delegations.is_stopping = true;
+    fl_loop_timer_cancel(s->core->loop, &s->beating.timer);
     fl_op_cancel(&s->flow.op);
 }
 
@@ -584,7 +576,8 @@ void fl_sweep_free(struct fl_sweep **sweep)
     if (!s)
         return;
     FL_ASSERT(!s->is_running && !s->counting.is_busy && !s->partitioning.is_busy);
-    FL_ASSERT(!s->freezer.is_busy);
+    FL_ASSERT(!s->freezer.is_busy && !s->beating.is_busy);
+    FL_ASSERT(!s->lifter.is_busy && !s->delegations.is_busy);
     if (s->arena)
         fl_tx_fini(&s->tx);
     fl_arena_free(&s->arena);

@@ -93,7 +93,11 @@ struct fl_query *fl_store_stop_in_flight(struct fl_tx *tx, const struct fl_uuid 
 /* Behind changes of who is in which group and whose which agent is, and the touch: active stops may
  * cover others now. With the gate. */
 void fl_store_stop_cover_again(struct fl_tx *tx);
-struct fl_query *fl_store_stops_over(struct fl_tx *tx); /* organization, stop_id: time is up */
+/* Whose time is up, in organizations behind that one (zero: in any), in the order of those.
+ * Columns: organization_id, stop_id. */
+struct fl_query *fl_store_stops_ended(struct fl_tx *tx, const struct fl_uuid *behind, int most);
+/* No lock of the transaction is waited for longer than that. In front. */
+void fl_store_stop_patience(struct fl_tx *tx, int ms);
 /* Organizations in which deadlines are to be moved. Columns: organization_id. */
 struct fl_query *fl_store_stops_moving(struct fl_tx *tx);
 

@@ -57,7 +57,7 @@ static struct fl_sql sql_put = {
         "$6") " END, 'freeze', n.at, n.at FROM n",
     0
 };
-/* That it moves anew tells it from what an older program does (migration 043). */
+/* That it moves anew tells it from what an older program does (migration 038). */
 static struct fl_sql sql_lift = {
     "stop_lift",
     "WITH moved AS (UPDATE stop SET lifted_at = clock_timestamp(), lifted_by = $9, moving_since = "
@@ -86,12 +86,17 @@ static struct fl_sql sql_cover_again = {
     "ORDER BY s.stop_id FOR NO KEY UPDATE) k WHERE t." HERE " AND t.stop_id = k.stop_id",
     0
 };
-static struct fl_sql sql_over = { "stops_over", "SELECT * FROM sweep_stops_over(100)", 0 };
+static struct fl_sql sql_ended = {
+    "stops_ended",
+    "SELECT * FROM sweep_stops_ended(coalesce($1, '00000000-0000-0000-0000-000000000000'::uuid), "
+    "$2::integer)",
+    0
+};
 static struct fl_sql sql_moving = { "stops_moving", "SELECT * FROM sweep_stops_moving(100)", 0 };
 
 /* ---- moving deadlines ---- */
-static struct fl_sql sql_move_patience = { "stop_move_patience",
-                                           "SELECT set_config('lock_timeout', $1, true)", 0 };
+static struct fl_sql sql_patience = { "stop_patience",
+                                      "SELECT set_config('lock_timeout', $1, true)", 0 };
 static struct fl_sql sql_move_lock = {
     "stop_move_lock", "SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, 7340))", 0
 };
@@ -232,9 +237,12 @@ void fl_store_stop_cover_again(struct fl_tx *tx)
     fl_tx_add(tx, &sql_cover_again);
 }
 
-struct fl_query *fl_store_stops_over(struct fl_tx *tx)
+struct fl_query *fl_store_stops_ended(struct fl_tx *tx, const struct fl_uuid *behind, int most)
 {
-    return fl_tx_add(tx, &sql_over);
+    struct fl_query *q = fl_tx_add(tx, &sql_ended);
+    fl_bind_uuid(tx, q, behind);
+    fl_bind_int(tx, q, most);
+    return q;
 }
 
 struct fl_query *fl_store_stops_moving(struct fl_tx *tx)
@@ -242,11 +250,16 @@ struct fl_query *fl_store_stops_moving(struct fl_tx *tx)
     return fl_tx_add(tx, &sql_moving);
 }
 
-struct fl_query *fl_store_stop_move_lock(struct fl_tx *tx, int patience_ms, bool waits)
+void fl_store_stop_patience(struct fl_tx *tx, int ms)
 {
     char text[16];
-    snprintf(text, sizeof text, "%d", patience_ms);
-    fl_bind_z(tx, fl_tx_add(tx, &sql_move_patience), text);
+    snprintf(text, sizeof text, "%d", ms);
+    fl_bind_z(tx, fl_tx_add(tx, &sql_patience), text);
+}
+
+struct fl_query *fl_store_stop_move_lock(struct fl_tx *tx, int patience_ms, bool waits)
+{
+    fl_store_stop_patience(tx, patience_ms);
     return lock(tx, waits ? &sql_move_lock : &sql_move_try);
 }
 

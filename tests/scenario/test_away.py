@@ -11,6 +11,7 @@ from harness import Org, RestError, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
 from test_recheck import APPEND, Approved
 from test_reminders import pass_time, told
+from test_stops import Clockwork, holding
 
 OPS = ({"approve": 1, "groups": ["ops"]},)
 
@@ -499,3 +500,21 @@ def what_has_expired_does_not_wait_until_who_is_away_was_told(rt):
         org.ann.reject(one, "no")
         assert first.wait()["isError"] and second.wait()["isError"]
         back(org.ann)
+
+
+@case(limit=90)
+def who_is_away_in_one_organization_keeps_up_no_other(rt):
+    """Each was told in a round of the sweep, which waited two seconds for whoever had the organization."""
+    slow, other, clock = Org(rt, files=False), Org(rt, files=False), Clockwork(rt)
+    sent = ("INSERT INTO delegation (organization_id, person_id, delegate_id, from_at, until_at, set_by) "
+            "SELECT m.organization_id, m.person_id, a.person_id, now(), now() + interval '1 hour', 'x' "
+            "FROM membership m JOIN person a ON a.name = %s WHERE m.organization_id = %s AND m.person_id "
+            "<> a.person_id")
+    done = "SELECT count(*) AS n FROM delegation WHERE organization_id = %s AND told = 2"
+    with holding(rt, "SELECT 1 FROM organization WHERE organization_id = %s FOR NO KEY UPDATE", slow.id):
+        for org in (slow, other):
+            rt.sql(sent, org.adam.name, org.id)
+        clock.turn(4, within=5)
+        wait_for("the others to be told", lambda: rt.sql(done, other.id)[0]["n"] == 3, 30)
+        assert rt.sql(done, slow.id)[0]["n"] == 0
+    wait_for("all to be told", lambda: rt.sql(done, slow.id)[0]["n"] == 3, 30)

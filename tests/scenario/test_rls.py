@@ -288,7 +288,7 @@ def functions_that_cross_organizations_are_these(rt):
 SWEEP = {
     "sweep_channels", "sweep_counts", "sweep_delegations", "sweep_canaries", "sweep_dispatched", "sweep_due",
     "sweep_installs", "sweep_key_rows", "sweep_look", "sweep_orphans", "sweep_ready", "sweep_servers", "sweep_sessions", "sweep_stops_over",
-    "sweep_stops_moving", "sweep_to_tell", "sweep_turns", "sweep_unreached",
+    "sweep_stops_ended", "sweep_stops_moving", "sweep_to_tell", "sweep_turns", "sweep_unreached",
 }
 
 

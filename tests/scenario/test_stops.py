@@ -141,14 +141,13 @@ class Clockwork:
         self.rt, self.org = rt, Org(rt, files=False)
         self.org.is_edited = True
 
-    def turn(self, rounds=1):
+    def turn(self, rounds=1, due="expires_at = now()", within=30):
         for _ in range(rounds):
             fill.pending(self, 1, self.org.id, is_noticed=False)
-            self.rt.sql("UPDATE approval SET expires_at = now() WHERE organization_id = %s",
-                        self.org.id)
+            self.rt.sql("UPDATE approval SET %s WHERE organization_id = %%s" % due, self.org.id)
             wait_for("a round of the sweep", lambda: not self.rt.sql(
                 "SELECT 1 FROM approval WHERE organization_id = %s AND state = 'pending'",
-                self.org.id), 30)
+                self.org.id), within)
         self.rt.sql("DELETE FROM approval WHERE organization_id = %s", self.org.id)
 
 
@@ -359,17 +358,18 @@ def a_second_stop_comes_while_the_first_one_thaws(rt):
 
 
 @contextlib.contextmanager
-def sweeping_elsewhere(rt):
-    """A worker of another program has the sweep's lease."""
+def leased_elsewhere(rt, name="sweep"):
+    """A worker of another program has the lease: the sweep's, or whatever it is for."""
     older = str(uuid.uuid4())
     conn = rt.connect("app")
     try:
         with conn.cursor() as cur:
             cur.execute("SET application_name = 'flopinio-%s'" % older)
-        rt.sql("INSERT INTO lease (name, owner, until) VALUES ('sweep', %s, now() + interval '1 hour') "
-               "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until", older)
+        rt.sql("INSERT INTO lease (name, owner, until) VALUES (%s, %s, now() + interval '1 hour') "
+               "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until", name,
+               older)
         yield
-        assert rt.sql("SELECT owner FROM lease WHERE name = 'sweep'")[0]["owner"] == older
+        assert rt.sql("SELECT owner FROM lease WHERE name = %s", name)[0]["owner"] == older
     finally:
         rt.sql("DELETE FROM lease WHERE owner = %s", older)
         conn.close()
@@ -380,7 +380,7 @@ def an_older_program_that_sweeps_keeps_nothing_frozen(rt):
     """While the nodes are replaced one by one: what the console did not move at once stayed as it was,
     and stood still for good behind the end of the stop."""
     many = Many(rt, 600)
-    with sweeping_elsewhere(rt):
+    with leased_elsewhere(rt):
         made = stop(many.org)
         wait_for("all to be frozen", lambda: shown(many.org) == [("org", "stopped", 0)], 60)
         assert many.frozen() == 600
@@ -564,3 +564,82 @@ def who_stands_is_not_all_asked_each_second(rt):
         assert 0 < calls <= 512, calls
         many.gone()
     resume(org)
+
+
+@case(limit=120)
+def stops_that_end_keep_up_nothing_else(rt):
+    """Each was lifted in a round of the sweep, by itself, and waited two seconds for whoever had its
+    organization: meanwhile nothing expired anywhere, and no worker was alive."""
+    slow, other, clock = Org(rt, files=False), Org(rt, files=False), Clockwork(rt)
+    ended = ("INSERT INTO stop (organization_id, stop_id, scope, name, reason, set_by, set_at, until) "
+             "SELECT %s, gen_random_uuid(), 'tool', 't' || i, 'halt', 'ann', now() - interval '1 "
+             "minute', now() FROM generate_series(1, %s) i")
+    left = "SELECT count(*) AS n FROM stop WHERE organization_id = %s AND lifted_at IS NULL"
+    with holding(rt, "SELECT 1 FROM organization WHERE organization_id = %s FOR NO KEY UPDATE", slow.id):
+        rt.sql(ended, slow.id, 60)
+        rt.sql(ended, other.id, 30)
+        clock.turn(3, within=8)
+        wait_for("another organization's to be lifted", lambda: not rt.sql(left, other.id)[0]["n"], 20)
+        clock.turn(3, within=8)
+        assert rt.sql(left, slow.id)[0]["n"] == 60
+    wait_for("its own to be lifted", lambda: not rt.sql(left, slow.id)[0]["n"], 30)
+    for org, count in ((slow, 60), (other, 30)):
+        assert len(org.audit(kind="stop.lifted")) == count
+        wait_for("nothing to move any more", lambda org=org: shown(org) == [], 30)
+
+
+@case(limit=120)
+def many_that_stand_keep_up_nobody_elses_time(rt):
+    """The 8,000 that were due first were looked at, of all organizations, and only then whether they
+    stand still."""
+    many, clock = Many(rt, 8001), Clockwork(rt)
+    org, over = many.org, many.ids[17]
+    with leased_elsewhere(rt, "freeze"), unmoved(rt, org):
+        set_at = row_of(rt, stop(org))["set_at"]
+        rt.sql("UPDATE approval SET expires_at = %s + interval '1 millisecond' WHERE organization_id = "
+               "%s", set_at, org.id)
+        # Whose time was over before the stop does not stand still by it.
+        rt.sql("UPDATE approval SET expires_at = %s - interval '1 millisecond' WHERE approval_id = %s",
+               set_at, over)
+        clock.turn(2)
+        wait_for("it to expire", lambda: many.states([over]) == ["expired"], 30)
+        rt.sql("UPDATE approval SET expires_at = now() + interval '1 hour', wait_mode = 'left', "
+               "grace_until = %s + interval '1 millisecond' WHERE organization_id = %s AND state = "
+               "'pending'", set_at, org.id)
+        clock.turn(2, "wait_mode = 'left', grace_until = now()")
+        assert rt.sql("SELECT state, count(*) AS n FROM approval WHERE organization_id = %s GROUP BY 1 "
+                      "ORDER BY 1", org.id) == [{"state": "expired", "n": 1},
+                                               {"state": "pending", "n": 8000}]
+        conn = rt.connect()
+        conn.autocommit = False
+        with contextlib.closing(conn), conn.cursor() as cur:
+            cur.execute("SET LOCAL track_functions = 'pl'")
+            cur.execute("SELECT count(*) FROM sweep_due(2000) d WHERE d.organization_id = %s", (org.id,))
+            assert cur.fetchone() == (0,)
+            cur.execute("SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = "
+                        "'stop_stands_since'")
+            (calls,) = cur.fetchone()
+        assert 0 < calls <= 200, calls
+        many.gone()
+    resume(org)
+
+
+@case(limit=90)
+def a_table_that_is_locked_makes_no_worker_a_dead_one(rt):
+    """As by a step of the schema: the rounds of the sweep, with their beats, are rolled back. Calls
+    that were held were taken for those of a dead worker then."""
+    org = Org(rt, files=False, scenario=True, hold="60s")
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        since = rt.sql("SELECT clock_timestamp() AS at")[0]["at"]
+        with holding(rt, "LOCK TABLE stop"):
+            wait_for("time to pass", lambda: rt.sql(
+                "SELECT 1 WHERE clock_timestamp() > %s + interval '12 seconds'", since), 30)
+            seen = rt.sql("SELECT clock_timestamp() - seen_at < interval '10 seconds' AS is_alive FROM "
+                          "worker WHERE pid = ANY (%s)", rt.workers())
+            assert [r["is_alive"] for r in seen] == [True] * len(rt.workers()), seen
+        org.sync()
+        assert org.row(approval)["wait_mode"] == "held", org.row(approval)
+        org.ann.approve(approval)
+        assert not call.wait().get("isError")

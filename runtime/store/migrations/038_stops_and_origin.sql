@@ -199,39 +199,49 @@ REVOKE ALL ON FUNCTION stop_stands_since(uuid, uuid, uuid, uuid, text, timestamp
 GRANT EXECUTE ON FUNCTION stop_stands_since(uuid, uuid, uuid, uuid, text, timestamptz, timestamptz)
     TO flopinio_app, flopinio_sweep;
 
--- As before, and nothing that stands still. What stands and is not frozen yet, which is asked of each
--- row, is not looked through to its end in each round: soon it is frozen, and out of the way.
+-- As before, and nothing that stands still. What stands and is not frozen yet is asked of each row:
+-- so where that may be there are only the first few of each organization, beside those of all others.
+-- Else one in which many wait would keep up what is due anywhere.
 CREATE OR REPLACE FUNCTION sweep_due(most integer)
 RETURNS TABLE (organization_id uuid, approval_id uuid, what text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
-    (SELECT a.organization_id, a.approval_id, 'expire' FROM
-        (SELECT w.organization_id, w.approval_id, w.agent_id, w.owner_id, w.server_id, w.tool,
-                w.created_at, w.expires_at FROM approval w
-         WHERE w.state IN ('pending', 'approved', 'claimed') AND w.frozen_at IS NULL
-         AND w.expires_at <= now() ORDER BY w.expires_at LIMIT most::bigint * 4) a
-     WHERE CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
-                           AND s.moving = 'freeze')
-              THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
-                                     a.tool, a.created_at, a.expires_at) IS NULL
-              ELSE true END
+    WITH freezing AS MATERIALIZED (SELECT DISTINCT s.organization_id FROM stop s WHERE s.moving = 'freeze')
+    (SELECT a.organization_id, a.approval_id, 'expire' FROM approval a
+     WHERE a.state IN ('pending', 'approved', 'claimed') AND a.frozen_at IS NULL
+     AND a.expires_at <= now() AND a.organization_id <> ALL (ARRAY(SELECT f.organization_id FROM freezing f))
      ORDER BY a.expires_at LIMIT most)
+    UNION ALL
+    (SELECT a.organization_id, a.approval_id, 'expire' FROM
+        (SELECT w.*, row_number() OVER (PARTITION BY w.organization_id ORDER BY w.expires_at) AS place FROM
+            (SELECT n.organization_id, n.approval_id, n.agent_id, n.owner_id, n.server_id, n.tool,
+                    n.created_at, n.expires_at FROM approval n
+             WHERE n.state IN ('pending', 'approved', 'claimed') AND n.frozen_at IS NULL
+             AND n.expires_at <= now()
+             AND n.organization_id = ANY (ARRAY(SELECT f.organization_id FROM freezing f))
+             ORDER BY n.expires_at LIMIT most::bigint * 10) w) a
+     WHERE a.place <= 200 AND stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
+                                                a.tool, a.created_at, a.expires_at) IS NULL LIMIT most)
     UNION ALL
     (SELECT a.organization_id, a.approval_id, 'release' FROM approval a
      WHERE a.state = 'claimed' AND a.lease_until <= now() AND a.expires_at > now()
      ORDER BY a.lease_until LIMIT most)
     UNION ALL
+    (SELECT a.organization_id, a.approval_id, 'cancel' FROM approval a
+     WHERE a.grace_until <= now() AND a.state IN ('pending', 'approved') AND a.wait_mode = 'left'
+     AND a.frozen_at IS NULL AND a.expires_at > now()
+     AND a.organization_id <> ALL (ARRAY(SELECT f.organization_id FROM freezing f))
+     ORDER BY a.grace_until LIMIT most)
+    UNION ALL
     (SELECT a.organization_id, a.approval_id, 'cancel' FROM
-        (SELECT w.organization_id, w.approval_id, w.agent_id, w.owner_id, w.server_id, w.tool,
-                w.created_at, w.expires_at, w.grace_until FROM approval w
-         WHERE w.grace_until <= now() AND w.state IN ('pending', 'approved')
-         AND w.wait_mode = 'left' AND w.frozen_at IS NULL AND w.expires_at > now()
-         ORDER BY w.grace_until LIMIT most::bigint * 4) a
-     WHERE CASE WHEN EXISTS (SELECT 1 FROM stop s WHERE s.organization_id = a.organization_id
-                           AND s.moving = 'freeze')
-              THEN stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
-                                     a.tool, a.created_at, a.expires_at) IS NULL
-              ELSE true END
-     ORDER BY a.grace_until LIMIT most) $$;
+        (SELECT w.*, row_number() OVER (PARTITION BY w.organization_id ORDER BY w.grace_until) AS place FROM
+            (SELECT n.organization_id, n.approval_id, n.agent_id, n.owner_id, n.server_id, n.tool,
+                    n.created_at, n.expires_at, n.grace_until FROM approval n
+             WHERE n.grace_until <= now() AND n.state IN ('pending', 'approved')
+             AND n.wait_mode = 'left' AND n.frozen_at IS NULL AND n.expires_at > now()
+             AND n.organization_id = ANY (ARRAY(SELECT f.organization_id FROM freezing f))
+             ORDER BY n.grace_until LIMIT most::bigint * 10) w) a
+     WHERE a.place <= 200 AND stop_stands_since(a.organization_id, a.agent_id, a.owner_id, a.server_id,
+                                                a.tool, a.created_at, a.expires_at) IS NULL LIMIT most) $$;
 
 -- An older program beside this one knows nothing of all that: with each change it freezes and thaws in
 -- one statement, by the stops that are in force. It is kept from letting run on what still stands, which
@@ -281,6 +291,19 @@ CREATE TRIGGER stop_ends BEFORE UPDATE OF lifted_at ON stop FOR EACH ROW
     EXECUTE FUNCTION stop_ends();
 REVOKE EXECUTE ON FUNCTION stop_keeps(), stop_ends() FROM PUBLIC;
 
+-- Stops whose time is up, of the organizations behind that one: of one after the other, as one that
+-- cannot be changed now must not keep up those of others.
+CREATE INDEX stop_timed ON stop (organization_id, until) WHERE lifted_at IS NULL AND until IS NOT NULL;
+CREATE FUNCTION sweep_stops_ended(behind uuid, most integer)
+RETURNS TABLE (organization_id uuid, stop_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    SELECT s.organization_id, s.stop_id FROM stop s
+    WHERE s.lifted_at IS NULL AND s.until <= now() AND s.organization_id > behind
+    ORDER BY s.organization_id, s.until LIMIT most $$;
+REVOKE ALL ON FUNCTION sweep_stops_ended(uuid, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sweep_stops_ended(uuid, integer) TO flopinio_app;
+ALTER FUNCTION sweep_stops_ended(uuid, integer) OWNER TO flopinio_sweep;
+
 -- Where deadlines are to be moved.
 CREATE FUNCTION sweep_stops_moving(most integer)
 RETURNS TABLE (organization_id uuid)
@@ -290,6 +313,37 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
 REVOKE ALL ON FUNCTION sweep_stops_moving(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sweep_stops_moving(integer) TO flopinio_app;
 ALTER FUNCTION sweep_stops_moving(integer) OWNER TO flopinio_sweep;
+REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
+
+-- ------------------------------------------------------------------ absences
+-- As before; the first of each organization before the second of any, as those of one that cannot be
+-- told now are found again each time.
+GRANT CREATE ON SCHEMA flopinio TO flopinio_sweep;
+CREATE OR REPLACE FUNCTION sweep_delegations(most integer)
+RETURNS TABLE (organization_id uuid, person_id uuid, person text, delegate text, set_at timestamptz,
+               ends text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
+    WITH seen AS (
+        SELECT d.*, p.name AS person, q.name AS delegate,
+               CASE WHEN d.ended_at IS NOT NULL THEN 'it was ended'
+                    WHEN d.until_at <= now() THEN 'its time is over'
+                    WHEN d.set_by = p.name AND p.signed_out_at > d.set_at
+                        THEN 'the passphrase or second factor of ' || p.name || ' was changed'
+                    WHEN NOT p.is_active OR m.left_at IS NOT NULL
+                        THEN p.name || ' is not active here any more'
+                    WHEN NOT q.is_active OR n.left_at IS NOT NULL
+                        THEN q.name || ' is not active here any more'
+               END AS ends
+        FROM delegation d
+        JOIN person p ON p.person_id = d.person_id
+        JOIN person q ON q.person_id = d.delegate_id
+        JOIN membership m ON m.organization_id = d.organization_id AND m.person_id = d.person_id
+        JOIN membership n ON n.organization_id = d.organization_id AND n.person_id = d.delegate_id)
+    SELECT s.organization_id, s.person_id, s.person, s.delegate, s.set_at, s.ends
+    FROM seen s
+    WHERE s.ends IS NOT NULL OR s.told < CASE WHEN s.from_at <= now() THEN 2 ELSE 1 END
+    ORDER BY row_number() OVER (PARTITION BY s.organization_id ORDER BY s.set_at), s.set_at
+    LIMIT most $$;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
 
 -- ------------------------------------------------------------------ turns
