@@ -38,6 +38,7 @@ enum fl_code fl_pg_new(struct fl_loop *loop, const struct fl_pg_config *config, 
         pg->config.connect_timeout_ms = CONNECT_TIMEOUT_MS;
     fl_list_init(&pg->submitted);
     fl_list_init(&pg->waiting);
+    fl_pg_lost_init(pg);
     pg->turn.run = on_turn;
     pg->options = PQconninfoParse(config->conninfo, &why);
     pg->conn_count = pg->config.shared_connections + pg->config.exclusive_connections + 1;
@@ -70,6 +71,7 @@ static void release(void *owner)
     struct fl_pg *pg = owner;
     for (int i = 0; i < pg->conn_count; i++)
         fl_pg_conn_fini(&pg->conns[i]);
+    fl_pg_lost_fini(pg);
     PQconninfoFree(pg->options);
     fl_free(pg->hosts);
     fl_free(pg->conns);
@@ -101,6 +103,7 @@ void fl_pg_free(struct fl_pg **pg_ptr)
     for (int i = 0; i < pg->conn_count; i++)
         fl_pg_conn_close(&pg->conns[i]);
     fl_loop_post_cancel(pg->loop, &pg->turn);
+    fl_loop_timer_cancel(pg->loop, &pg->lost.again);
     fl_loop_retire(pg->loop, &pg->retired, release, pg);
 }
 

@@ -169,6 +169,15 @@ enum fl_code fl_tx_commit(struct fl_op *op, struct fl_tx *tx) FL_MUST_CHECK;
 /* Gives an open transaction up without waiting; harmless when none is open. */
 void fl_tx_abandon(struct fl_tx *tx);
 
+/* ---- behind an FL_AMBIGUOUS ---- */
+/* How many connections were lost so far with a commit on its way: each may have left a backend at
+ * work, which the pool ends as soon as it has another connection. */
+uint64_t fl_pg_lost(const struct fl_pg *pg);
+/* Are the backends of the first `lost` of them gone? A transaction that begins now sees all that
+ * ever comes of what was ambiguous when that was their number; before, it may still be committed.
+ */
+bool fl_pg_are_gone(const struct fl_pg *pg, uint64_t lost);
+
 /* ---- results of a query, text format ---- */
 int fl_rows(const struct fl_query *q);
 int64_t fl_rows_affected(const struct fl_query *q);

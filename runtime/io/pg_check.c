@@ -7,13 +7,16 @@
 #include "runtime/io/pg_priv.h"
 
 /* The first column: could this role, by itself or as a member of another, look past row security or
- * take it away? The owner of the schema could. */
+ * take it away? The owner of the schema could. The last two: which backend it is (pg_lost.c), by
+ * the server, as whoever stands between may have numbers of their own. */
 const char fl_pg_check_sql[] =
     "SELECT coalesce((SELECT r.rolname FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls OR "
     "r.oid = (SELECT nspowner FROM pg_namespace WHERE nspname = 'flopinio')) AND "
     "pg_has_role(current_user, r.oid, 'MEMBER') ORDER BY r.rolname <> current_user, r.rolname "
     "LIMIT 1), ''), current_user, current_setting('fsync'), "
-    "current_setting('server_version_num')::int, pg_is_in_recovery()";
+    "current_setting('server_version_num')::int, pg_is_in_recovery(), pg_backend_pid(), "
+    "(SELECT " FL_PG_BEGAN("b.backend_start") " FROM pg_stat_activity b WHERE b.pid = "
+                                              "pg_backend_pid())";
 
 static enum fl_code check_role(const char *self, const char *powerful, struct fl_err *err)
 {

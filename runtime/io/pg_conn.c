@@ -180,8 +180,10 @@ static bool check_setup(struct fl_pg_conn *conn, PGresult *res)
         fl_pg_conn_fail(conn, why.text);
     else if (code)
         refuse(conn, why.text);
+    else if (!fl_pg_backend_know(conn, res))
+        fl_pg_conn_fail(conn, "out of memory");
     conn->is_checked = true;
-    return code == FL_OK;
+    return code == FL_OK && conn->state == FL_PG_SETUP;
 }
 
 static void finish_setup(struct fl_pg_conn *conn)
@@ -272,6 +274,7 @@ void fl_pg_conn_break(struct fl_pg_conn *conn, const char *why)
         conn->holder->conn = NULL;
     conn->holder = NULL;
     snprintf(reason, sizeof reason, "%.*s", (int)strcspn(why, "\r\n"), why);
+    fl_pg_backend_lost(conn);
     drop_poll(conn);
     PQfinish(conn->pg);
     conn->pg = NULL;
@@ -317,6 +320,7 @@ void fl_pg_conn_fini(struct fl_pg_conn *conn)
 {
     FL_ASSERT(!conn->pg && !conn->poll);
     fl_free(conn->expected);
+    fl_free(conn->backend);
 }
 
 static void on_deadline(struct fl_timer *timer)

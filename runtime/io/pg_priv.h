@@ -1,5 +1,5 @@
-/* Shared by pg.c (the pool), pg_conn.c (one connection), pg_dial.c (the way to a server) and
- * pg_tx.c (the builder). */
+/* Shared by pg.c (the pool), pg_conn.c (one connection), pg_dial.c (the way to a server), pg_lost.c
+ * (what a connection may leave behind) and pg_tx.c (the builder). */
 #ifndef FLOPINIO_IO_PG_PRIV_H
 #define FLOPINIO_IO_PG_PRIV_H
 
@@ -69,7 +69,8 @@ struct fl_pg_conn {
     bool is_separator_due; /* PQgetResult owes a NULL before the next result */
     bool is_unit_failed;
     struct fl_err unit_err;
-    uv_getaddrinfo_t *resolving; /* the host's name; its callback frees it */
+    uv_getaddrinfo_t *resolving;   /* the host's name; its callback frees it */
+    struct fl_pg_backend *backend; /* at the other end, once it is checked */
 };
 
 /* One host of the database url's list; NULL or "": libpq's default. Inside the pool's options. */
@@ -78,6 +79,20 @@ struct fl_pg_host {
     const char *address; /* hostaddr */
     const char *port;
     bool is_told; /* since the database was up: why it cannot be used is in the log */
+};
+
+/* Backends that may commit what nobody waits for any more, the first lost in front. */
+struct fl_pg_lost {
+    struct fl_list backends; /* fl_pg_backend */
+    uint64_t count;          /* that were ever lost */
+    uint64_t asked;          /* how many that were when it was asked */
+    struct fl_timer again;
+    int64_t pause_ms;
+    bool may_only_look; /* the server does not let them be ended */
+    struct fl_op op;
+    struct fl_tx tx;
+    struct fl_arena *arena; /* while it is asked */
+    struct fl_query *q;
 };
 
 struct fl_pg {
@@ -92,6 +107,7 @@ struct fl_pg {
     struct fl_list submitted; /* fl_tx, waiting for a shared connection */
     struct fl_list waiting;   /* fl_tx, waiting for an exclusive connection */
     struct fl_post turn;
+    struct fl_pg_lost lost;
     struct fl_pg_stats stats;
     struct fl_err last_error;
     char refusal[FL_ERR_TEXT_BYTES];
@@ -136,6 +152,17 @@ void fl_pg_became_down(struct fl_pg_conn *conn);
 void fl_pg_became_up(struct fl_pg_conn *conn);
 /* The one completion of a transaction's operation. */
 void fl_pg_finish(struct fl_tx *tx, enum fl_code code, const struct fl_err *err);
+
+/* ---- pg_lost.c ---- */
+/* Microseconds, for comparing; 0 where the server does not say it to this role. */
+#define FL_PG_BEGAN(at) "coalesce((date_part('epoch', " at ") * 1000000)::bigint, 0)"
+
+void fl_pg_lost_init(struct fl_pg *pg);
+void fl_pg_lost_fini(struct fl_pg *pg);
+/* Who is at the other end, from the row of fl_pg_check_sql. False: no memory. */
+bool fl_pg_backend_know(struct fl_pg_conn *conn, const PGresult *res);
+/* The connection breaks: what its unit may yet commit is ended. */
+void fl_pg_backend_lost(struct fl_pg_conn *conn);
 
 /* ---- pg_check.c: what must hold of every connection before it is used ---- */
 extern const char fl_pg_check_sql[];

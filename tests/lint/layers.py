@@ -63,7 +63,7 @@ SQL = re.compile(
     r"NOTIFY\s|LISTEN\s)"
 )
 # io speaks to the server about the session itself: settings, role checks, LISTEN; never a table.
-SQL_SESSION_FILES = {"runtime/io/pg_conn.c", "runtime/io/pg_check.c"}
+SQL_SESSION_FILES = {"runtime/io/pg_conn.c", "runtime/io/pg_check.c", "runtime/io/pg_lost.c"}
 SQL_TABLES = re.compile(r"\b(FROM|INTO|UPDATE|JOIN)\s+(?!pg_)(\w+)", re.I)
 
 MAX_LINES = 800  # product and tests alike; look for the second responsibility

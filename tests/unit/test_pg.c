@@ -7,136 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "flopinio/base/mem.h"
-#include "harness.h"
-#include "runtime/io/pg.h"
-#include "runtime/io/pg_admin.h"
-#include "runtime/io/pg_priv.h"
-#include "runtime/store/cluster.h"
-#include "runtime/store/migrate.h"
-
-static char data_dir[64];
-
-/* One cluster for the whole program: made by the first case, kept by number of the parent. */
-static struct fl_cluster *cluster(void)
-{
-    static struct fl_cluster *c;
-    struct fl_err err = { 0 };
-    if (c)
-        return c;
-    snprintf(data_dir, sizeof data_dir, "/var/tmp/fl-test-pg-%d", (int)getppid());
-    mkdir(data_dir, 0755);
-    enum fl_code code =
-        fl_cluster_start(&(struct fl_cluster_config){ .data_dir = data_dir }, &c, &err);
-    if (code == FL_CONFIG && strstr(err.text, "not installed"))
-        fl_test_skip(err.text);
-    CHECK_MSG(code == FL_OK, "%s", err.text);
-    return c;
-}
-
-static char *conninfo(const char *role)
-{
-    struct fl_buf b = FL_BUF_INIT;
-    struct fl_err err = { 0 };
-    CHECK_OK(fl_cluster_conninfo(cluster(), role, &b, &err));
-    if (strcmp(role, "super") != 0)
-        fl_buf_puts(&b, " options=-csearch_path=flopinio");
-    return fl_buf_take(&b, NULL);
-}
-
-static void migrate(void)
-{
-    char *info = conninfo("owner");
-    struct pg_conn *pg;
-    int from, to;
-    struct fl_err err = { 0 };
-    CHECK_OK(fl_admin_connect(info, &pg, &err));
-    enum fl_code code = fl_migrate_run(pg, &from, &to, &err);
-    CHECK_MSG(code == FL_OK, "%s", err.text);
-    CHECK_INT(to, fl_schema_version());
-    fl_admin_close(&pg);
-    fl_free(info);
-}
-
-static void sql_as(const char *role, const char *sql)
-{
-    char *info = conninfo(role);
-    struct pg_conn *pg;
-    struct fl_err err = { 0 };
-    CHECK_OK(fl_admin_connect(info, &pg, &err));
-    enum fl_code code = fl_admin_exec(pg, sql, NULL, &err);
-    CHECK_MSG(code == FL_OK, "%s", err.text);
-    fl_admin_close(&pg);
-    fl_free(info);
-}
-
-struct waiter {
-    struct fl_op op;
-    struct fl_loop *loop;
-    bool is_done;
-    enum fl_code code;
-    struct fl_err err;
-};
-static void on_done(struct fl_op *op)
-{
-    struct waiter *w = FL_CONTAINER(op, struct waiter, op);
-    w->is_done = true;
-    w->code = op->code;
-    w->err = op->err;
-}
-static void spin(struct fl_loop *loop, bool *flag)
-{
-    while (!*flag)
-        uv_run(&loop->uv, UV_RUN_ONCE);
-}
-static enum fl_code await(struct waiter *w, enum fl_code started)
-{
-    if (started)
-        return started;
-    spin(w->loop, &w->is_done);
-    w->is_done = false;
-    return w->code;
-}
-
-struct world {
-    struct fl_loop loop;
-    struct fl_pg *pg;
-    struct fl_arena *arena;
-    struct waiter w;
-    bool is_up;
-};
-static void on_state(void *ctx, bool is_up)
-{
-    ((struct world *)ctx)->is_up = is_up;
-}
-static void open_world(struct world *x, const char *role)
-{
-    struct fl_err err = { 0 };
-    char *info = conninfo(role);
-    memset(x, 0, sizeof *x);
-    CHECK_OK(fl_loop_init(&x->loop, &err));
-    CHECK_OK(fl_pg_new(&x->loop, &(struct fl_pg_config){ .conninfo = info }, &x->pg, &err));
-    fl_free(info);
-    fl_pg_on_state(x->pg, on_state, x);
-    x->arena = fl_arena_new(0);
-    x->w = (struct waiter){ .op.done = on_done, .loop = &x->loop };
-}
-static void close_world(struct world *x)
-{
-    fl_pg_free(&x->pg);
-    fl_arena_free(&x->arena);
-    CHECK_INT(fl_loop_fini(&x->loop), 0);
-}
+#include "pg_fixture.h"
 
 static struct fl_sql sql_one = { "t_one", "SELECT $1::bigint + 1, $2::text, $3::bytea, $4::uuid",
                                  0 };
 static struct fl_sql sql_bad = { "t_bad", "SELECT 1 / $1::int", 0 };
-static struct fl_sql sql_put = { "t_put",
-                                 "INSERT INTO worker (id, node, pid, version) "
-                                 "VALUES ($1, $2, $3, 'test')",
-                                 0 };
-static struct fl_sql sql_count = { "t_count", "SELECT count(*) FROM worker WHERE node = $1", 0 };
-static struct fl_sql sql_sleep = { "t_sleep", "SELECT pg_sleep($1::float8)", 0 };
 static struct fl_sql sql_array = { "t_array",
                                    "SELECT count(*), min(a), max(octet_length(b)) FROM "
                                    "unnest($1::bigint[], $2::bytea[]) AS t(a, b)",
@@ -187,28 +62,6 @@ static void test_types_go_there_and_back(void)
     CHECK_INT(fl_cell_int(e, 0, 0), 0);
     fl_tx_fini(&tx);
     close_world(&x);
-}
-
-static struct fl_query *put(struct fl_tx *tx, const char *node, int64_t pid)
-{
-    struct fl_query *q = fl_tx_add(tx, &sql_put);
-    struct fl_uuid id = fl_uuid_new();
-    fl_bind_uuid(tx, q, &id);
-    fl_bind_z(tx, q, node);
-    fl_bind_int(tx, q, pid);
-    return q;
-}
-
-static int64_t count(struct world *x, const char *node)
-{
-    struct fl_tx tx;
-    fl_tx_init(&tx, x->pg, x->arena, NULL);
-    struct fl_query *q = fl_tx_add(&tx, &sql_count);
-    fl_bind_z(&tx, q, node);
-    CHECK_OK(await(&x->w, fl_tx_submit(&x->w.op, &tx)));
-    int64_t n = fl_cell_int(q, 0, 0);
-    fl_tx_fini(&tx);
-    return n;
 }
 
 /* A batch of many with one bad member: only that one is refused. */
@@ -498,6 +351,86 @@ static void test_a_lost_connection_is_told_as_what_it_is(void)
     close_world(&x);
 }
 
+/* A transaction that takes `seconds`, and whose answer is lost once it has begun. Its backend. */
+static pid_t lose(struct world *x, struct fl_tx *tx, const char *node, const char *seconds,
+                  bool is_stopped)
+{
+    struct waiter w = { .op.done = on_done, .loop = &x->loop };
+    migrate();
+    open_world(x, "app");
+    spin(&x->loop, &x->is_up);
+    fl_tx_init(tx, x->pg, x->arena, NULL);
+    fl_bind_z(tx, fl_tx_add(tx, &sql_sleep), seconds);
+    put(tx, node, 1);
+    CHECK_OK(fl_tx_submit(&w.op, tx));
+    for (int64_t until = fl_mono_ms() + 200; fl_mono_ms() < until;)
+        uv_run(&x->loop.uv, UV_RUN_NOWAIT);
+    CHECK(tx->conn != NULL);
+    pid_t backend = PQbackendPID(tx->conn->pg);
+    CHECK_INT(fl_pg_lost(x->pg), 0);
+    if (is_stopped)
+        CHECK_INT(kill(backend, SIGSTOP), 0);
+    CHECK_INT(shutdown(PQsocket(tx->conn->pg), SHUT_RDWR), 0);
+    CHECK_INT(await(&w, FL_OK), FL_AMBIGUOUS);
+    CHECK_INT(fl_pg_lost(x->pg), 1);
+    CHECK(!fl_pg_are_gone(x->pg, 1) && fl_pg_are_gone(x->pg, 0));
+    return backend;
+}
+
+/* For at most so long; whether it is so then. */
+static bool are_gone_within(struct world *x, int64_t ms)
+{
+    for (int64_t until = fl_mono_ms() + ms; fl_mono_ms() < until && !fl_pg_are_gone(x->pg, 1);)
+        uv_run(&x->loop.uv, UV_RUN_NOWAIT);
+    return fl_pg_are_gone(x->pg, 1);
+}
+
+/* It does not see that nobody waits for it, and would commit. */
+static void test_what_a_lost_connection_left_at_work_is_ended(void)
+{
+    struct world x;
+    struct fl_tx tx;
+    pid_t backend = lose(&x, &tx, "ended", "4", false);
+    CHECK(are_gone_within(&x, 20000));
+    CHECK(kill(backend, 0) < 0);
+    CHECK_INT(count(&x, "ended"), 0);
+    fl_tx_fini(&tx);
+    close_world(&x);
+}
+
+static void test_what_cannot_be_ended_yet_is_not_gone(void)
+{
+    struct world x;
+    struct fl_tx tx;
+    pid_t backend = lose(&x, &tx, "stopped", "0.5", true);
+    CHECK(!are_gone_within(&x, 1500));
+    CHECK_INT(kill(backend, SIGCONT), 0);
+    CHECK(are_gone_within(&x, 20000));
+    CHECK_INT(count(&x, "stopped"), 0);
+    fl_tx_fini(&tx);
+    close_world(&x);
+}
+
+/* What only waits for a standby has committed: ended, it would be seen before a standby has it. */
+static void test_what_waits_for_a_standby_is_left_to_that(void)
+{
+    static const char reload[] = "SELECT pg_reload_conf(), pg_sleep(0.5)";
+    struct world x;
+    struct fl_tx tx;
+    migrate();
+    sql_as("super", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    sql_as("super", reload);
+    pid_t backend = lose(&x, &tx, "standby", "0", false);
+    CHECK(!are_gone_within(&x, 1500) && kill(backend, 0) == 0);
+    CHECK_INT(count(&x, "standby"), 0);
+    sql_as("super", "ALTER SYSTEM RESET synchronous_standby_names");
+    sql_as("super", reload);
+    CHECK(are_gone_within(&x, 20000));
+    CHECK_INT(count(&x, "standby"), 1);
+    fl_tx_fini(&tx);
+    close_world(&x);
+}
+
 /* libpq closes its socket inside a send that finds the connection gone. The number is the next
  * accepted connection's, for which a watch that still had it ended the worker. */
 static void test_a_connection_lost_while_sending_leaves_its_number(void)
@@ -753,18 +686,6 @@ static void test_a_start_sets_passwords_only_where_they_are_others(void)
     sql_as("owner", "SET ROLE flopinio_sweep");
 }
 
-static void test_zz_the_cluster_stops(void)
-{
-    struct fl_err err = { 0 };
-    char command[128];
-    struct fl_cluster *c = cluster();
-    CHECK_OK(fl_cluster_stop(c, 20000, &err));
-    CHECK(!fl_cluster_is_running(c));
-    snprintf(command, sizeof command, "rm -rf '%s'", data_dir);
-    CHECK(system(command) == 0);
-    fl_cluster_free(&c);
-}
-
 static const struct fl_test tests[] = {
     T_LIMIT(types_go_there_and_back, 60),
     T(one_bad_member_refuses_only_itself),
@@ -775,6 +696,8 @@ static const struct fl_test tests[] = {
     T(a_first_statement_without_memory_ends_no_worker),
     T(waiting_transactions_are_served_in_turn),
     T(a_lost_connection_is_told_as_what_it_is),
+    T(what_a_lost_connection_left_at_work_is_ended),
+    T(what_cannot_be_ended_yet_is_not_gone),
     T(a_connection_lost_while_sending_leaves_its_number),
     T(the_next_host_of_a_list_is_reached),
     T(a_role_that_could_bypass_row_security_is_refused),
@@ -784,6 +707,7 @@ static const struct fl_test tests[] = {
     T(migrations_run_once_and_are_guarded),
     T_LIMIT(the_cluster_is_found_again_and_moves_on, 60),
     T_LIMIT(a_start_sets_passwords_only_where_they_are_others, 60),
+    T(what_waits_for_a_standby_is_left_to_that),
     T(zz_the_cluster_stops),
 };
 TEST_MAIN(tests)

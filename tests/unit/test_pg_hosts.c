@@ -106,7 +106,8 @@ static void say_parameter(int fd, const char *name, const char *value)
 /* The row of fl_pg_check_sql. */
 static void say_row(int fd, bool is_standby)
 {
-    const char *const cells[] = { "", "flopinio_app", "on", "150000", is_standby ? "t" : "f" };
+    const char *const cells[] = { "",     "flopinio_app",    "on", "150000", is_standby ? "t" : "f",
+                                  "1234", "1764288000000000" };
     char head[200] = { 0, FL_COUNTOF(cells) }, row[100] = { 0, FL_COUNTOF(cells) };
     size_t h = 2, r = 2;
     for (size_t i = 0; i < FL_COUNTOF(cells); i++) {
