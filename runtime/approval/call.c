@@ -56,7 +56,8 @@ FL_STEP_DECLARE(cancelled);
 FL_STEP_DECLARE(respond);
 
 #define LOOK_AGAIN_MS 1000 /* while the database is away */
-#define TWIN_MS       20   /* to the second look; twice as long to the next one: 1.26 s in all */
+#define CERTAIN_MS    50 /* while it is not known whether an intake is under way; then twice that */
+#define TWIN_MS       20 /* to the second look; twice as long to the next one: 1.26 s in all */
 
 static fl_next outcome(struct fl_call *c, enum fl_call_outcome what, struct fl_str reason)
 {
@@ -366,6 +367,7 @@ FL_STEP(taken_in)
         return &S_respond; /* it had not had its turn when its caller left: nothing was written */
     if (f->op.code == FL_AMBIGUOUS) {
         fl_call_arm_hold(c); /* bounds the doubt too */
+        c->lost = fl_pg_lost(c->core->pg);
         return &S_doubt;
     }
     if (f->op.code)
@@ -404,7 +406,8 @@ FL_STEP(taken_in)
     return created(c, in->created_at_ms, in->expires_at_ms);
 }
 
-/* Its commit got no answer: the row may be there, and people may be asked already. */
+/* Its commit got no answer: the row may be there, and people may be asked already. Or it may still
+ * come: a backend that was left alone with the intake can commit it later. */
 FL_STEP(doubt)
 {
     struct fl_call *c = fl_call_of(f);
@@ -414,17 +417,20 @@ FL_STEP(doubt)
 FL_STEP(cleared)
 {
     struct fl_call *c = fl_call_of(f);
-    struct fl_approval row;
-    if (f->op.code == FL_OK)
-        return fl_store_approval_read(c->q, 0, c->arena, &row) || fl_rows(c->q) == 1
-                   ? created(c, row.created_at_ms, row.expires_at_ms)
-                   : fl_fail_with(f, FL_UNAVAILABLE,
-                                  "the database was lost before the call was recorded");
+    struct fl_approval row = { 0 };
+    if (f->op.code == FL_OK &&
+        (fl_store_approval_read(c->q, 0, c->arena, &row) || fl_rows(c->q) == 1))
+        return created(c, row.created_at_ms, row.expires_at_ms);
+    if (f->op.code == FL_OK && c->is_certain)
+        return fl_fail_with(f, FL_UNAVAILABLE,
+                            "the database was lost before the call was recorded");
+    int64_t nap_ms = LOOK_AGAIN_MS;
+    if (f->op.code == FL_OK && CERTAIN_MS << c->doubt_looks < LOOK_AGAIN_MS)
+        nap_ms = CERTAIN_MS << c->doubt_looks++;
     if (!c->leave && !c->is_hold_over)
-        return fl_await(f, &S_doubt,
-                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+        return fl_await(f, &S_doubt, fl_sleep_start(&f->op, &c->sleep, c->core->loop, nap_ms));
     /* Told that it could not be recorded, the agent asks again: then this one must not run too. */
-    (c->canary ? fl_cancel_doubtful_canary : fl_cancel_doubtful)(
+    (c->canary ? fl_cancel_unrecorded_canary : fl_cancel_unrecorded)(
         c->core, &c->principal->organization_id, &c->principal->agent_id, &c->row.id,
         "its caller was told that it could not be recorded");
     return fl_fail_with(f, FL_UNAVAILABLE, "the database was lost while the call was recorded");

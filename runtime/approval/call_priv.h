@@ -29,7 +29,8 @@ enum fl_code fl_call_read_start(struct fl_call *c) FL_MUST_CHECK;
 /* [{"type":"text","text":..}] in the arena; p NULL on no memory. */
 struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, const char *text);
 void fl_call_arm_hold(struct fl_call *c);
-/* Reads the row of an intake whose commit had no answer, when nothing of it is in flight. */
+/* Reads the row of an intake whose commit had no answer. That there is none means something if
+ * nothing of it was under way any more: c->is_certain. */
 enum fl_code fl_call_doubt_start(struct fl_call *c) FL_MUST_CHECK;
 enum fl_code fl_call_attach_start(struct fl_call *c) FL_MUST_CHECK;
 /* How long somebody may come back before the row is cancelled; 0: until it expires. */

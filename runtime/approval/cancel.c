@@ -3,6 +3,7 @@
 
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
+#include "runtime/approval/call.h"
 #include "runtime/approval/hub.h"
 
 FL_STEP_DECLARE(opened);
@@ -20,15 +21,22 @@ FL_STEP(open)
     return fl_await(f, &S_opened, fl_tx_open(&f->op, &c->tx));
 }
 
+static fl_next lock(struct fl_cancel *c)
+{
+    c->q = fl_store_approval_lock(&c->tx, &c->id);
+    c->q_attached = c->is_in_doubt ? fl_store_approval_attached(&c->tx, &c->id) : NULL;
+    return fl_await(&c->flow, &S_locked, fl_tx_round(&c->flow.op, &c->tx));
+}
+
 FL_STEP(opened)
 {
     struct fl_cancel *c = cancel_of(f);
     if (f->op.code)
         return fl_fail(f);
+    c->is_certain = !c->is_in_doubt || fl_pg_are_gone(c->core->pg, c->lost);
     if (c->is_in_doubt)
         fl_store_approval_after_intakes(&c->tx, &c->only_agent);
-    c->q = fl_store_approval_lock(&c->tx, &c->id);
-    return fl_await(f, &S_locked, fl_tx_round(&f->op, &c->tx));
+    return lock(c);
 }
 
 static bool is_theirs(const struct fl_cancel *c, const struct fl_approval *row)
@@ -37,6 +45,25 @@ static bool is_theirs(const struct fl_cancel *c, const struct fl_approval *row)
     return (!is_agents || (fl_approval_is_canary(row) == c->is_canary &&
                            fl_uuid_cmp(&c->only_agent, &row->agent_id) == 0)) &&
            (fl_uuid_is_zero(&c->only_owner) || fl_uuid_cmp(&c->only_owner, &row->owner_id) == 0);
+}
+
+static bool is_held_here(const struct fl_cancel *c)
+{
+    FL_LIST_FOREACH (link, &c->core->calls) {
+        const struct fl_call *call = FL_CONTAINER(link, struct fl_call, in_calls);
+        if (call->is_held_here && fl_uuid_cmp(&call->approval_id, &c->id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Has somebody else the call by now? This worker may have been away for long, and its agent was
+ * back elsewhere, or here. Whoever was told of it, and left again, may come for it. */
+static bool is_taken_up(const struct fl_cancel *c, const struct fl_approval *row)
+{
+    if (row->wait_mode == FL_WAIT_HELD)
+        return fl_uuid_cmp(&row->holder, &c->core->worker) != 0 || is_held_here(c);
+    return row->wait_mode == FL_WAIT_LEFT && c->is_unrecorded && fl_rows(c->q_attached) > 0;
 }
 
 FL_STEP(locked)
@@ -49,12 +76,17 @@ FL_STEP(locked)
     bool is_read = fl_store_approval_read(c->q, 0, c->arena, &row);
     if (!is_read && fl_rows(c->q) == 1)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
+    if (!is_read && !c->is_certain)
+        return fl_fail_with(f, FL_UNAVAILABLE, "what may record it has not ended yet");
     if (!is_read || !is_theirs(c, &row))
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
+    if (c->is_in_doubt && is_taken_up(c, &row)) {
+        fl_tx_abandon(&c->tx);
+        return fl_end(f);
+    }
     if (c->actor == FL_ACTOR_AGENT && !fl_uuid_is_zero(&row.edited_to)) {
         c->id = row.edited_to; /* an edit was quicker: what goes on is not wanted either */
-        c->q = fl_store_approval_lock(&c->tx, &c->id);
-        return fl_await(f, &S_locked, fl_tx_round(&f->op, &c->tx));
+        return lock(c);
     }
     c->state = row.state;
     c->is_cancelled = fl_state_may_move(row.state, FL_APPROVAL_CANCELLED);
@@ -72,6 +104,8 @@ FL_STEP(locked)
     if (c->is_cancelled)
         fl_store_approval_move(&c->tx, &c->id, row.state, FL_APPROVAL_CANCELLED,
                                c->reason ? fl_str_of(c->reason) : (struct fl_str){ NULL, 0 });
+    if (c->is_cancelled && c->is_unrecorded)
+        fl_store_approval_free_key(&c->tx, &c->id);
     fl_audit_append(&e, &c->tx);
     return fl_await(f, &S_done, fl_tx_commit(&f->op, &c->tx));
 }
@@ -134,6 +168,7 @@ enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *c)
 struct
 try {
     struct fl_op op;
+    struct fl_list in_doubts; /* of the core, if it is in doubt */
     struct fl_cancel cancel;
     struct fl_sleep sleep;
     int64_t pause_ms;
@@ -143,7 +178,9 @@ try {
 
 static void release(void *owner)
 {
-    fl_free(owner);
+    struct try *t = owner;
+    fl_list_remove(&t->in_doubts);
+    fl_free(t);
 }
 
 static void on_tried(struct fl_op *op);
@@ -164,12 +201,13 @@ static bool passes(enum fl_code code)
 }
 
 /* Whoever was told that the call could not be recorded, or took it back, must not have it run after
- * all: where the database is away it is asked as soon as it is there. */
+ * all: where the database is away it is asked as soon as it is there. A worker that drains goes on
+ * with it, as long as it may take. */
 static bool tries_again(struct try *t, enum fl_code code)
 {
     struct fl_core *core = t->cancel.core;
     int64_t ms = t->pause_ms ? t->pause_ms : core->times.settle_retry_ms;
-    if (!t->cancel.is_in_doubt || core->is_draining)
+    if (!t->cancel.is_in_doubt)
         return false;
     if (passes(code))
         ms = core->times.settle_retry_ms;
@@ -204,6 +242,8 @@ static void begin(const struct fl_cancel *cancel)
         return;
     t->op.done = on_tried;
     t->cancel = *cancel;
+    if (cancel->is_in_doubt)
+        fl_list_push_back(&cancel->core->doubts, &t->in_doubts);
     enum fl_code code = fl_cancel_start(&t->op, &t->cancel);
     if (code)
         tried(t, code);
@@ -234,16 +274,41 @@ void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization
 {
     struct fl_cancel cancel = by_agent(core, organization, agent, id, reason);
     cancel.is_in_doubt = true;
+    cancel.lost = fl_pg_lost(core->pg);
     begin(&cancel);
 }
 
-void fl_cancel_doubtful_canary(struct fl_core *core, const struct fl_uuid *organization,
-                               const struct fl_uuid *agent, const struct fl_uuid *id,
-                               const char *reason)
+void fl_cancel_unrecorded(struct fl_core *core, const struct fl_uuid *organization,
+                          const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason)
+{
+    struct fl_cancel cancel = by_agent(core, organization, agent, id, reason);
+    cancel.is_in_doubt = cancel.is_unrecorded = true;
+    cancel.lost = fl_pg_lost(core->pg);
+    begin(&cancel);
+}
+
+void fl_cancel_unrecorded_canary(struct fl_core *core, const struct fl_uuid *organization,
+                                 const struct fl_uuid *agent, const struct fl_uuid *id,
+                                 const char *reason)
 {
     struct fl_cancel cancel = by_agent(core, organization, agent, id, reason);
     cancel.actor = FL_ACTOR_SYSTEM;
     cancel.actor_id = core->worker;
-    cancel.is_in_doubt = cancel.is_canary = true;
+    cancel.is_in_doubt = cancel.is_unrecorded = cancel.is_canary = true;
+    cancel.lost = fl_pg_lost(core->pg);
     begin(&cancel);
+}
+
+bool fl_cancel_is_idle(const struct fl_core *core)
+{
+    return fl_list_is_empty(&core->doubts);
+}
+
+void fl_cancel_give_up(const struct fl_core *core)
+{
+    FL_LIST_FOREACH (link, &core->doubts) {
+        const struct try *t = FL_CONTAINER(link, struct try, in_doubts);
+        FL_LOG(ERROR, "cancel_given_up", FL_KU("org", &t->cancel.organization),
+               FL_KU("call", &t->cancel.id), FL_KS("because", t->cancel.reason));
+    }
 }

@@ -24,6 +24,7 @@ enum fl_code fl_core_open(struct fl_core *core, struct fl_err *err)
     fl_list_init(&core->calls);
     fl_list_init(&core->runs);
     fl_list_init(&core->sent);
+    fl_list_init(&core->doubts);
     enum fl_code code = fl_audit_batch_new(core->loop, core->pg, &core->audit, err);
     if (code == FL_OK)
         code = fl_intakes_new(core->loop, core->pg, &core->intakes, err);

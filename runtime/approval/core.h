@@ -61,8 +61,9 @@ struct fl_core {
     size_t call_count;
     struct fl_list runs; /* of tasks */
     size_t run_count;
-    struct fl_list sent; /* fl_run whose tool is at work */
-    bool is_draining;    /* no new work is begun */
+    struct fl_list sent;   /* fl_run whose tool is at work */
+    struct fl_list doubts; /* cancellations that go on until the database can say (cancel.c) */
+    bool is_draining;      /* no new work is begun */
     struct fl_core_stats {
         uint64_t reads, denied, invalid, held, permitted, repeats;
         uint64_t dispatched, succeeded, failed, unknown, voided, decided;

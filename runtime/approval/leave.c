@@ -14,6 +14,8 @@ struct leaving {
     struct fl_core *core;
     struct fl_uuid organization, agent, approval;
     int64_t grace_ms;
+    uint64_t
+        lost; /* fl_pg_lost, if what it leaves may have been taken by a commit without answer */
     struct fl_arena *arena;
     struct fl_tx tx;
     struct fl_sleep sleep;
@@ -38,6 +40,8 @@ FL_STEP(record)
 {
     struct leaving *l = leaving_of(f);
     struct fl_audit_event e;
+    if (!fl_pg_are_gone(l->core->pg, l->lost) && !l->core->is_draining)
+        return &S_nap; /* it could still be taken behind this */
     fl_tx_fini(&l->tx);
     fl_arena_free(&l->arena);
     l->arena = fl_arena_new(0);
@@ -91,6 +95,7 @@ static void begin(struct fl_core *core, const struct fl_uuid *organization,
     l->agent = *agent;
     l->approval = *approval;
     l->grace_ms = grace_ms;
+    l->lost = first == &S_nap ? fl_pg_lost(core->pg) : 0;
     fl_flow_init(&l->flow, &S_recorded, on_ended);
     fl_flow_run(&l->flow, first);
 }

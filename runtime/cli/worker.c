@@ -15,6 +15,7 @@
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/approval/canary.h"
+#include "runtime/approval/cancel.h"
 #include "runtime/approval/hub.h"
 #include "runtime/approval/registry.h"
 #include "runtime/approval/runner.h"
@@ -373,7 +374,7 @@ FL_STEP(wait_idle)
     struct worker *w = worker_of(f);
     bool is_idle = fl_endpoint_is_idle(w->endpoint) && fl_registry_is_idle(w->core.registry) &&
                    fl_notify_is_idle(w->notify) && fl_api_is_idle(w->api) &&
-                   fl_review_is_idle(w->review);
+                   fl_review_is_idle(w->review) && fl_cancel_is_idle(&w->core);
     for (size_t i = 0; i < w->server_count; i++)
         is_idle = is_idle && fl_http_server_is_drained(w->servers[i]);
     if (!is_idle && fl_mono_ms() < w->drain_until_ms)
@@ -382,6 +383,7 @@ FL_STEP(wait_idle)
         /* What is not over by now goes on from its row, in another worker. */
         FL_LOG(WARN, "drain_cut_short", FL_KI("calls", w->core.call_count),
                FL_KI("runs", w->core.run_count));
+        fl_cancel_give_up(&w->core);
         _exit(0);
     }
     return &S_stop_plugins;

@@ -240,6 +240,8 @@ struct fl_query *fl_store_approval_settle_by(struct fl_tx *tx, const struct fl_u
 struct fl_query *fl_store_approval_move(struct fl_tx *tx, const struct fl_uuid *id,
                                         enum fl_approval_state from, enum fl_approval_state to,
                                         struct fl_str reason);
+/* It repeats nothing, and nothing repeats it, by its idempotency key any more. */
+void fl_store_approval_free_key(struct fl_tx *tx, const struct fl_uuid *id);
 /* A stop covers the row, and did not freeze it: as fl_store_stop_move does it. */
 void fl_store_approval_freeze(struct fl_tx *tx, const struct fl_uuid *id);
 /* The caller went away; `grace_ms` 0: no grace, stays until it expires. Audit only with it. */
@@ -250,6 +252,8 @@ struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid 
 struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid *organization,
                                           const struct fl_uuid *id, const struct fl_uuid *holder,
                                           const struct fl_audit_row *audit);
+/* Did anybody ever? A row, if so. */
+struct fl_query *fl_store_approval_attached(struct fl_tx *tx, const struct fl_uuid *id);
 /* The agent took the outcome; audit only the first time. */
 struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_uuid *organization,
                                              const struct fl_uuid *id,

@@ -76,6 +76,8 @@ static struct fl_sql sql_move = {
     "grace_until = NULL " MINE "AND state = $2 RETURNING approval_id",
     0
 };
+static struct fl_sql sql_free_key = { "approval_free_key",
+                                      "UPDATE approval SET idempotency_key = NULL " MINE, 0 };
 static struct fl_sql sql_freeze = {
     "approval_freeze",
     "UPDATE approval a SET frozen_at = coalesce(" FL_STANDS_SINCE ", clock_timestamp()) WHERE "
@@ -115,6 +117,12 @@ static struct fl_sql sql_attach = {
     "0 END " MINE_AUDITED
     "AND wait_mode = 'left' AND state IN ('pending', 'approved', 'claimed', 'dispatched', "
     "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
+    0
+};
+static struct fl_sql sql_attached = {
+    "approval_attached",
+    "SELECT 1 FROM audit_event WHERE organization_id = (SELECT org()) AND subject_id = $1 AND kind "
+    "= 'approval.attached' LIMIT 1",
     0
 };
 static struct fl_sql sql_delivered = {
@@ -308,6 +316,11 @@ struct fl_query *fl_store_approval_move(struct fl_tx *tx, const struct fl_uuid *
     return q;
 }
 
+void fl_store_approval_free_key(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    mine(tx, &sql_free_key, id);
+}
+
 void fl_store_approval_freeze(struct fl_tx *tx, const struct fl_uuid *id)
 {
     mine(tx, &sql_freeze, id);
@@ -330,6 +343,11 @@ struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid
     struct fl_query *q = audited(tx, &sql_attach, organization, id, audit);
     fl_bind_uuid(tx, q, holder);
     return q;
+}
+
+struct fl_query *fl_store_approval_attached(struct fl_tx *tx, const struct fl_uuid *id)
+{
+    return mine(tx, &sql_attached, id);
 }
 
 struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_uuid *organization,

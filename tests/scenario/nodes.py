@@ -2,12 +2,17 @@
 
     node = Node(rt, lease_time="1s")     one worker of its own supervisor, on rt's private database
     with Trace(node.worker(), "sendto", 7, "signal=KILL"): ...
+    with behind_a_line(rt) as (line, node): ...
 """
+import contextlib
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import tempfile
+import threading
 import urllib.parse
 
 from cases import Skip
@@ -52,11 +57,145 @@ class Node(Runtime):
         wait_for("a new worker", lambda: " worker_ready " in self.log(since), timeout)
 
 
-def private_url(rt):
+def private_url(rt, directory=None):
+    """directory: where the socket is, if not the database's own."""
     with open(rt.data + "/secrets/database-app") as f:
         secret = f.read().strip()
     return "postgresql://flopinio_app:%s@/flopinio?host=%s" % (
-        urllib.parse.quote(secret, safe=""), urllib.parse.quote(rt._socket_dir(), safe=""))
+        urllib.parse.quote(secret, safe=""),
+        urllib.parse.quote(directory or rt._socket_dir(), safe=""))
+
+
+class Line:
+    """A socket between a node and the private database of rt, which can lose what goes through. The
+    client sees its end closed, while the server's end stays open and has seen nothing."""
+
+    SOCKET = "/.s.PGSQL.5432"
+
+    def __init__(self, rt):
+        self.rt, self.directory = rt, tempfile.mkdtemp(prefix="line-", dir=rt.base)
+        os.chmod(self.directory, 0o755)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.directory + self.SOCKET)
+        os.chmod(self.directory + self.SOCKET, 0o777)
+        self.listener.listen(64)
+        self.lock = threading.Lock()
+        self.open, self.is_cut = [], False
+        self.word, self.delivers = None, False  # what is waited for, and what happens then
+        self.kept = self.far = self.backend = None
+        self.has_hit = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def keep(self, word):
+        """The next piece with this in it does not come to the server until let_go(), and its client's
+        end is closed. Other connections work."""
+        self.word, self.delivers = word, False
+
+    def cut_off(self, word):
+        """The next piece with this in it comes to the server, its answer to nobody: all connections are
+        closed, and none is made before mend()."""
+        self.word, self.delivers = word, True
+
+    def let_go(self):
+        """What was kept comes to the server, if that still listens. Returns when it is through."""
+        assert self.has_hit.wait(10), "nothing was kept"
+        at = self.rt.sql("SELECT clock_timestamp() AS at")[0]["at"]
+        with contextlib.suppress(OSError):
+            self.far.sendall(self.kept)
+        wait_for("the server to be through with it", lambda: not self.rt.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND NOT (state = 'idle' AND state_change "
+            "> %s)", self.backend, at), every=0.005)
+
+    def hang_up(self):
+        """The server sees the end of the connection of which something was kept, too."""
+        shut(self.far)
+
+    def mend(self):
+        self.is_cut = False
+
+    def end(self):
+        self.listener.close()
+        with self.lock:
+            for s in self.open:
+                s.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                with self.lock:
+                    if self.is_cut:
+                        near.close()
+                        continue
+                    far = socket.socket(socket.AF_UNIX)
+                    far.connect(self.rt._socket_dir() + self.SOCKET)
+                    self.open += [near, far]
+                said = bytearray()  # by the server while the connection begins
+                threading.Thread(target=self._up, args=(near, far, said), daemon=True).start()
+                threading.Thread(target=self._down, args=(near, far, said), daemon=True).start()
+
+    def _lose(self, near, far, said, piece):
+        self.word = None
+        self.backend = int.from_bytes(re.search(rb"K\0\0\0\x0c(.{4})", said, re.S).group(1), "big")
+        while not piece.endswith(b"S\0\0\0\x04"):  # a Sync: all of the transaction
+            piece += near.recv(1 << 20)
+        self.far, self.kept = far, piece
+        if self.delivers:
+            self.is_cut = True
+            for s in self.open:
+                if s is not far:
+                    shut(s)
+            far.sendall(piece)
+        else:
+            shut(near)
+        self.has_hit.set()
+
+    def _up(self, near, far, said):
+        tail = b""
+        with contextlib.suppress(OSError):
+            while True:
+                piece = near.recv(1 << 20)
+                if not piece:
+                    break
+                with self.lock:
+                    if self.word and self.word in tail + piece:
+                        self._lose(near, far, said, piece)
+                        return
+                far.sendall(piece)
+                tail = piece[-64:]
+        shut(far)
+
+    def _down(self, near, far, said):
+        with contextlib.suppress(OSError):
+            while True:
+                piece = far.recv(1 << 20)
+                if not piece:
+                    break
+                if len(said) < 8192:
+                    said += piece
+                with contextlib.suppress(OSError):
+                    near.sendall(piece)
+        shut(near)
+
+
+def shut(s):
+    with contextlib.suppress(OSError):
+        s.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def behind_a_line(rt, **settings):
+    """(line, node): a node whose database is at the other end of it."""
+    line = Line(rt)
+    node = Node(rt, url=private_url(rt, line.directory), **settings)
+    try:
+        node.start()
+        yield line, node
+    finally:
+        line.mend()
+        node.stop()
+        node.remove()
+        line.end()
 
 
 class Trace:

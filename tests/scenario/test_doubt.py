@@ -9,9 +9,12 @@ import time
 from cases import case
 from harness import Org, wait_for
 from mcp_client import TASKS, McpError, McpWs, text_of
+from nodes import behind_a_line
 from test_recover import SHORT, database_down, stopped, vote
 
 APPEND = "s__append_line"
+KEY = "dev.flopinio/idempotencyKey"
+GATE = b"approval_intake_gate"  # the first statement of an intake, by its name
 INTAKE = "WITH r AS MATERIALIZED"  # the first 1,024 bytes are shown
 ANSWER_S = 8.3  # the workers' patience with the database, and a little
 WAITS = {"x86_64": ("232", "281", "441"), "aarch64": ("22", "441")}.get(platform.machine())  # epoll's calls
@@ -83,6 +86,16 @@ def answer_lost(rt, worker, statement, start, is_done, table="approval"):
             time.sleep(max(0, since + ANSWER_S - time.monotonic()))
 
 
+def lost(call, text, timeout=20):
+    """It is an error that says so."""
+    try:
+        call.wait(timeout)
+    except McpError as e:
+        assert text in e.message, e
+    else:
+        raise AssertionError("it was answered")
+
+
 @case(limit=60)
 def a_held_call_whose_intake_had_no_answer_is_held(rt):
     org = Org(rt, files=False, scenario=True)
@@ -120,12 +133,7 @@ def an_intake_that_was_rolled_back_is_an_error(rt):
         with locked(rt, "approval"):
             call = agent.call_start(APPEND, {"line": "one"})
             rt.sql("SELECT pg_terminate_backend(%s)", waiting_backend(rt, "approval", INTAKE))
-            try:
-                call.wait()
-            except McpError as e:
-                assert "before the call was recorded" in e.message, e
-            else:
-                raise AssertionError("it was answered")
+            lost(call, "before the call was recorded")
         assert org.rows() == []
         again = agent.call_start(APPEND, {"line": "one"})
         org.ann.approve(org.wait_pending())
@@ -135,25 +143,157 @@ def an_intake_that_was_rolled_back_is_an_error(rt):
 
 @case(limit=90)
 def an_intake_in_doubt_for_too_long_is_cancelled(rt):
-    """The agent was told that it could not be recorded, and asks again: the first one is over."""
+    """The agent was told that it could not be recorded, and asks again, by the same idempotency key: the
+    first one is over, and is not the answer to the second."""
     org = Org(rt, files=False, scenario=True, hold="100ms")
+    key = {KEY: "the order of Monday"}
     with McpWs(rt, org.credential) as agent:
         worker, call = rt.worker_of(agent.sock), []
         with contextlib.ExitStack() as down:
             with answer_lost(rt, worker, INTAKE,
-                             lambda: call.append(agent.call_start(APPEND, {"line": "one"})), org.rows):
+                             lambda: call.append(agent.call_start(APPEND, {"line": "one"}, key)),
+                             org.rows):
                 row = org.rows()[0]
                 assert row["state"] == "pending"
                 down.enter_context(database_down(rt))
-            try:
-                call[0].wait(20)
-            except McpError as e:
-                assert "while the call was recorded" in e.message, e
-            else:
-                raise AssertionError("it was answered")
+            lost(call[0], "while the call was recorded")
         org.wait_state(row["approval_id"], "cancelled", timeout=20)
         assert "told that it could not" in org.row(row["approval_id"])["reason"]
     assert org.effects() == []
+    with McpWs(rt, org.add_credential()[1]) as agent:
+        again = agent.call_start(APPEND, {"line": "one"}, key)
+        vote(org, org.wait_pending())
+        assert text_of(again.wait()) == "appended"
+        assert text_of(agent.call(APPEND, {"line": "one"}, key)) == "appended"  # it has its key
+    assert org.effects() == ["one"] and len(org.rows()) == 2
+
+
+@contextlib.contextmanager
+def nobody_ends_backends(rt):
+    """As where the server does not let a role do it."""
+    rt.sql("REVOKE EXECUTE ON FUNCTION pg_terminate_backend(integer, bigint) FROM PUBLIC")
+    try:
+        yield
+    finally:
+        rt.sql("GRANT EXECUTE ON FUNCTION pg_terminate_backend(integer, bigint) TO PUBLIC")
+
+
+@case(limit=60)
+def an_intake_that_the_server_had_not_begun_ran_behind_the_agents_back(rt):
+    """The server is busy: it has the intake, and comes to it when the agent has been told."""
+    org = Org(rt, files=False, scenario=True)
+    with behind_a_line(rt) as (line, node), \
+            McpWs(node, org.credential, modern=True, caps=TASKS) as agent:
+        line.keep(GATE)
+        lost(agent.call_start(APPEND, {"line": "one"}), "before the call was recorded")
+        line.let_go()
+        assert org.rows() == []
+        agent.call(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        vote(org, approval)
+        org.wait_state(approval, "succeeded")
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=60)
+def as_long_as_an_intake_may_still_be_recorded_nobody_says_that_it_was_not(rt):
+    """Neither to the agent nor to what takes it back, which goes on until it is there."""
+    org = Org(rt, files=False, scenario=True)
+    with nobody_ends_backends(rt), behind_a_line(rt) as (line, node), \
+            McpWs(node, org.add_credential(hold="1s")[1], modern=True, caps=TASKS) as agent:
+        line.keep(GATE)
+        lost(agent.call_start(APPEND, {"line": "one"}), "while the call was recorded")
+        wait_for("a try to take it back", lambda: "cancel_failed" in node.log())
+        assert "backend_not_ended" in node.log() and org.rows() == []
+        line.let_go()
+        approval = wait_for("the row", org.rows)[0]["approval_id"]
+        org.wait_state(approval, "cancelled")
+    assert org.effects() == [] and len(org.rows()) == 1
+
+
+@contextlib.contextmanager
+def untold(rt, caps=None, **settings):
+    """(org, approval, line, node): a call on the node, which is cut off from its database just when it
+    is recorded. Its agent was told that it could not be; the node is still cut off."""
+    org = Org(rt, files=False, scenario=True)
+    with behind_a_line(rt, **settings) as (line, node):
+        with McpWs(node, org.add_credential(hold="100ms")[1], modern=bool(caps),
+                   caps=caps) as agent:
+            line.cut_off(GATE)
+            call = agent.call_start(APPEND, {"line": "one"})
+            approval = wait_for("the commit", org.rows)[0]["approval_id"]
+            lost(call, "while the call was recorded")
+        yield org, approval, line, node
+
+
+def back_and_away(line, node):
+    """The node has its database again, and stops when it has done what it had left undone there."""
+    line.mend()
+    wait_for("the node's database", node.is_ready)
+    assert node.stop() == 0 and "drain_cut_short" not in node.log(), node.log()
+
+
+@case(limit=90, workers=1)
+def a_call_that_another_node_took_up_was_cancelled_by_the_first(rt):
+    """It was cut off for longer than it is taken for alive."""
+    with untold(rt, drain_time="30s") as (org, approval, line, node):
+        wait_for("the node to be given up", lambda: org.row(approval)["wait_mode"] == "left", 30)
+        with McpWs(rt, org.credential) as agent:
+            call = agent.call_start(APPEND, {"line": "one"})
+            wait_for("attachment", lambda: org.row(approval)["asked_count"] == 2)
+            back_and_away(line, node)
+            assert org.state(approval) == "pending"
+            vote(org, approval)
+            assert text_of(call.wait()) == "appended"
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90, workers=1)
+def a_call_that_an_agent_was_told_of_elsewhere_was_cancelled_by_the_first(rt):
+    """Nobody waits for it just then: it comes back for it."""
+    with untold(rt, drain_time="30s") as (org, approval, line, node):
+        wait_for("the node to be given up", lambda: org.row(approval)["wait_mode"] == "left", 30)
+        with McpWs(rt, org.add_credential(hold="100ms")[1]) as agent:
+            assert approval in text_of(agent.call(APPEND, {"line": "one"}))
+        back_and_away(line, node)
+        vote(org, approval)
+        with McpWs(rt, org.credential) as agent:
+            assert text_of(agent.call("approval_wait", {"approval_id": approval})) == "appended"
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=60, workers=1)
+def a_node_that_stops_forgot_what_it_had_to_take_back(rt):
+    """A task would have run as soon as people approved it."""
+    with untold(rt, drain_time="30s", caps=TASKS) as (org, approval, line, node):
+        node.process.terminate()
+        wait_for("the worker to stop", lambda: " worker_stops " in node.log())
+        time.sleep(2.5)  # it tries each second, in vain
+        line.mend()
+        assert node.stop() == 0 and org.state(approval) == "cancelled", node.log()
+    with untold(rt, drain_time="500ms", caps=TASKS) as (org, approval, line, node):
+        node.stop()
+        said = [s for s in node.log().splitlines() if " cancel_given_up " in s]
+        assert len(said) == 1 and approval in said[0], node.log()
+        assert org.state(approval) == "pending"
+
+
+@case(limit=60)
+def an_attachment_that_the_server_had_not_begun_holds_nothing(rt):
+    """It is begun when the one that made it has long been told that it was lost."""
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.add_credential(hold="100ms")[1]) as agent:
+        agent.call(APPEND, {"line": "one"})
+    approval = org.wait_pending()
+    with nobody_ends_backends(rt), behind_a_line(rt) as (line, node), \
+            McpWs(node, org.credential) as agent:
+        line.keep(b"approval_attach")
+        lost(agent.call_start("approval_wait", {"approval_id": approval}), "lost")
+        time.sleep(2)  # it would have been left meanwhile
+        line.let_go()
+        assert org.row(approval)["wait_mode"] == "held"
+        line.hang_up()
+        wait_for("nobody to hold it", lambda: org.row(approval)["wait_mode"] == "left")
 
 
 @case(limit=60)
@@ -173,12 +313,7 @@ def an_attachment_that_had_no_answer_holds_nothing(rt):
         with answer_lost(rt, rt.worker_of(agent.sock), "wait_mode = 'held'", lambda: call.append(
                 agent.call_start("approval_wait", {"approval_id": approval})), mode("held")):
             pass
-        try:
-            call[0].wait()
-        except McpError as e:
-            assert "lost" in e.message, e
-        else:
-            raise AssertionError("it was answered")
+        lost(call[0], "lost")
         wait_for("nobody to hold it", mode("left"))
         again = agent.call_start("approval_wait", {"approval_id": approval})
         wait_for("the next one to hold it", mode("held"))

@@ -398,3 +398,8 @@ RETURNS TABLE (organization_id uuid, approval_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
     SELECT t.organization_id, t.approval_id FROM sweep_turns(most) t $$;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_sweep;
+
+-- ------------------------------------------------------------------ idempotency keys
+-- A key names one call. One that was taken back because its caller had been told that it could not be
+-- recorded gives its key up: the same caller asks again.
+GRANT UPDATE (idempotency_key) ON approval TO flopinio_app;
