@@ -63,6 +63,17 @@ enum fl_code fl_role_require(enum fl_role role, enum fl_action action, struct fl
                       actions[action].text, who);
 }
 
+void fl_role_list(enum fl_action action, char ret[FL_ROLES_BYTES])
+{
+    size_t n = 0;
+    ret[0] = 0;
+    for (unsigned r = 0; r < FL_ROLE_COUNT; r++) {
+        if (fl_role_may((enum fl_role)r, action))
+            n += (size_t)snprintf(ret + n, FL_ROLES_BYTES - n, "%s%s", n ? "," : "", roles[r].name);
+        FL_ASSERT(n < FL_ROLES_BYTES);
+    }
+}
+
 const char *fl_role_name(enum fl_role role)
 {
     return roles[(unsigned)role < FL_ROLE_COUNT ? role : FL_ROLE_NONE].name;

@@ -65,6 +65,9 @@ bool fl_role_may(enum fl_role role, enum fl_action action);
  * may)". */
 enum fl_code fl_role_require(enum fl_role role, enum fl_action action,
                              struct fl_err *err) FL_MUST_CHECK;
+#define FL_ROLES_BYTES 64
+/* The roles that may do it, joined with commas: "owner,admin,approver". */
+void fl_role_list(enum fl_action action, char ret[FL_ROLES_BYTES]);
 /* "owner"; "none" for FL_ROLE_NONE and anything outside the table. */
 const char *fl_role_name(enum fl_role role);
 /* Exactly a name of the table; FL_ROLE_NONE otherwise ("none" too). */

@@ -47,6 +47,8 @@ FL_STEP(opened)
     if (f->op.code)
         return fl_fail(f);
     fl_store_stop_gate_pass(&s->tx); /* before the approval, as a stop does */
+    fl_store_member_hold(&s->tx, &s->person);
+    fl_store_evidence(&s->tx, &s->person, &s->evidence, &s->proof);
     if (s->outcome == FL_SETTLE_AGAIN)
         fl_store_approval_agent_lock(&s->tx, &s->approval);
     s->q_row = fl_store_approval_lock(&s->tx, &s->approval);
@@ -74,7 +76,7 @@ static enum fl_code check(struct fl_settle *s, struct fl_err *err)
                                       : fl_err_set(err, FL_NOT_FOUND, "there is no such approval");
     s->state = s->row.state;
     enum fl_code code = fl_role_require(role_of(s), FL_ACTION_SETTLE_UNKNOWN, err);
-    if (code)
+    if (code || (code = fl_store_proved(&s->proof, err)) != FL_OK)
         return code;
     if (s->row.state != FL_APPROVAL_UNKNOWN)
         return fl_err_set(err, FL_CONFLICT, "its outcome is known: it is %s",

@@ -9,6 +9,7 @@
 #include "policy/role.h"
 #include "runtime/approval/org.h"
 #include "runtime/store/approval.h"
+#include "runtime/store/evidence.h"
 
 enum fl_settle_outcome { FL_SETTLE_SUCCEEDED, FL_SETTLE_FAILED, FL_SETTLE_AGAIN };
 
@@ -19,6 +20,7 @@ struct fl_settle {
     struct fl_uuid organization, approval;
     struct fl_uuid person; /* proved before; what they may do is read here */
     struct fl_str person_name;
+    struct fl_evidence evidence; /* that it is this person: read again */
     enum fl_settle_outcome outcome;
     struct fl_str reason; /* p NULL: none; at most 2000 bytes */
     const char *via;
@@ -32,6 +34,7 @@ struct fl_settle {
     struct fl_org_load load;
     struct fl_tx tx;
     struct fl_query *q_row, *q_content, *q_people, *q_moved, *q_intake;
+    struct fl_proof proof;
     struct fl_approval row;
     struct fl_approval_new fresh;
     struct fl_policy_verdict verdict;

@@ -2,6 +2,7 @@
  * From its commit on it holds; what comes behind only moves deadlines. */
 #include "runtime/approval/stop.h"
 
+#include "policy/role.h"
 #include "runtime/approval/hub.h"
 #include "runtime/store/organization.h"
 
@@ -123,8 +124,8 @@ static void on_lifted(struct fl_op *op)
 {
     struct fl_stop_lift *l = FL_CONTAINER(op, struct fl_stop_lift, db);
     struct fl_op *user = l->op;
-    enum fl_code code = op->code;
     user->err = op->err;
+    enum fl_code code = fl_store_held(&l->tx, op->code, &user->err);
     l->lifted = 0;
     for (size_t i = 0; code == FL_OK && i < l->count; i++)
         l->lifted += fl_rows(l->q[i]) == 1;
@@ -163,6 +164,13 @@ static enum fl_code add_lift(struct fl_stop_lift *l, size_t at, struct fl_err *e
     return code;
 }
 
+static void hold(struct fl_stop_lift *l)
+{
+    char roles[FL_ROLES_BYTES];
+    fl_role_list(FL_ACTION_RESUME, roles);
+    fl_store_must_hold(&l->tx, &l->actor_id, &l->evidence, roles);
+}
+
 enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *l)
 {
     if (!l->count)
@@ -179,6 +187,8 @@ enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *l)
         fl_store_stop_patience(&l->tx, BRIEF_MS);
     fl_store_organization_touch(&l->tx);
     fl_store_stop_gate(&l->tx);
+    if (l->actor == FL_ACTOR_PERSON)
+        hold(l);
     for (size_t i = 0; code == FL_OK && i < l->count; i++)
         code = add_lift(l, i, &op->err);
     l->db = (struct fl_op){ .done = on_lifted };

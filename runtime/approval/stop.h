@@ -1,11 +1,12 @@
 /* Stopping and resuming: within a second on all workers, reads too; deadlines stand still. However
  * many wait, it takes one short transaction and one batch of deadlines (freeze.h); the rest is
  * moved beside the sweep. Anyone who may decide may stop, resuming needs an administrator (checked
- * by the caller). Loop thread. */
+ * by the caller, and where it is written: a stop only takes away). Loop thread. */
 #ifndef FLOPINIO_APPROVAL_STOP_H
 #define FLOPINIO_APPROVAL_STOP_H
 
 #include "runtime/approval/freeze.h"
+#include "runtime/store/evidence.h"
 
 #define FL_STOP_MOST_MS (366 * 86400000LL) /* the longest time that a stop may be set for */
 
@@ -56,11 +57,12 @@ struct fl_stop_lift {
     size_t count;
     struct fl_str by;
     enum fl_actor actor;
-    struct fl_uuid actor_id;
-    const char *via; /* NULL: not said */
-    bool is_brief;   /* no batch: somebody else moves deadlines; and no long wait for any lock */
-    size_t lifted;   /* out: how many, none of them by somebody else meanwhile */
-    bool is_moving;  /* out: not all of what stood still runs on yet */
+    struct fl_uuid actor_id;     /* of a person: proved before; that they may is read again, */
+    struct fl_evidence evidence; /* and that it is them */
+    const char *via;             /* NULL: not said */
+    bool is_brief;  /* no batch: somebody else moves deadlines; and no long wait for any lock */
+    size_t lifted;  /* out: how many, none of them by somebody else meanwhile */
+    bool is_moving; /* out: not all of what stood still runs on yet */
     /* private */
     struct fl_op *op;
     struct fl_op db;
@@ -69,7 +71,7 @@ struct fl_stop_lift {
     struct fl_query **q;
     struct fl_freeze freeze;
 };
-/* FL_NOT_FOUND: none of them is in force. */
+/* FL_NOT_FOUND: none of them is in force. FL_FORBIDDEN: not by this person, any more. */
 enum fl_code fl_stop_lift_start(struct fl_op *op, struct fl_stop_lift *lift) FL_MUST_CHECK;
 
 #endif

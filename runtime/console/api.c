@@ -221,9 +221,41 @@ struct fl_tx *fl_api_revoke_tx(struct fl_api *a)
     return &a->tx;
 }
 
+struct fl_tx *fl_api_own_tx(struct fl_api *a)
+{
+    fl_store_person_lock(fl_api_tx(a),
+                         a->auth.person); /* two at a time would wait for each other */
+    fl_api_hold(a);
+    return &a->tx;
+}
+
+void fl_api_hold(struct fl_api *a)
+{
+    const struct fl_evidence evidence = fl_api_evidence(a);
+    char roles[FL_ROLES_BYTES];
+    bool is_by_role = a->route->need == FL_NEED_ROLE;
+    if (a->who != FL_WHO_PERSON)
+        return;
+    if (is_by_role)
+        fl_role_list(a->route->action, roles);
+    fl_store_must_hold(&a->tx, &a->auth.id, &evidence, is_by_role ? roles : NULL);
+}
+
+bool fl_api_flow_may(struct fl_api *a)
+{
+    if (a->op.code != FL_FORBIDDEN)
+        return fl_api_flow_done(a);
+    fl_api_refuse(a, a->op.err.text);
+    return false;
+}
+
 bool fl_api_flow_done(struct fl_api *a)
 {
     enum fl_code code = a->op.code;
+    if (fl_store_held(&a->tx, code, &a->op.err) != code) {
+        fl_api_refuse(a, a->op.err.text);
+        return false;
+    }
     if (!a->ex) {
         a->is_answered = true;
         maybe_free(a);
@@ -264,10 +296,12 @@ void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api 
         fl_api_error(a, FL_NOMEM, "out of memory");
         return;
     }
-    if (touches)
+    if (touches) {
         fl_store_organization_touch(&a->tx);
-    else if (!is_change)
+        fl_api_hold(a); /* who takes it away has the organization first, or nothing else */
+    } else if (!is_change) {
         a->tx.is_read_only = true;
+    }
     a->done = done;
     a->op = (struct fl_op){ .done = touches ? on_change_done : on_tx_done };
     if (fl_tx_submit(&a->op, &a->tx) != FL_OK)
@@ -294,76 +328,6 @@ struct fl_evidence fl_api_evidence(const struct fl_api *a)
 struct fl_str fl_api_by(const struct fl_api *a)
 {
     return a->who == FL_WHO_PERSON ? a->auth.person : FL_STR("operator");
-}
-
-/* ---------------------------------------------------------------- rows as JSON */
-static void put_csv(struct fl_buf *out, struct fl_str csv)
-{
-    fl_buf_putc(out, '[');
-    for (size_t from = 0; csv.n && from <= csv.n;) {
-        size_t to = from;
-        while (to < csv.n && csv.p[to] != ',')
-            to++;
-        if (from)
-            fl_buf_putc(out, ',');
-        fl_buf_json_str(out, (struct fl_str){ csv.p + from, to - from });
-        from = to + 1;
-    }
-    fl_buf_putc(out, ']');
-}
-
-static void put_cell(struct fl_buf *out, const struct fl_query *q, int row, int col, char kind)
-{
-    char text[FL_TIME_BYTES];
-    if (fl_cell_is_null(q, row, col) && kind != 'c') {
-        fl_buf_puts(out, "null");
-        return;
-    }
-    switch (kind) {
-    case 'i': fl_buf_i64(out, fl_cell_int(q, row, col)); break;
-    case 'b': fl_buf_puts(out, fl_cell_bool(q, row, col) ? "true" : "false"); break;
-    case 'm':
-        fl_buf_json_str(out, fl_str_of(fl_time_format_s(fl_cell_int(q, row, col), text)));
-        break;
-    case 'c': put_csv(out, fl_cell(q, row, col)); break;
-    case 'j': fl_buf_str(out, fl_cell(q, row, col)); break;
-    case 'd':
-        fl_buf_json_str(out, fl_str_of(fl_duration_format(fl_cell_int(q, row, col), text)));
-        break;
-    default: fl_buf_json_str(out, fl_cell(q, row, col)); break;
-    }
-}
-
-void fl_api_row(struct fl_buf *out, const struct fl_query *q, int row, const char *spec)
-{
-    int col = 0;
-    bool is_next = false;
-    fl_buf_putc(out, '{');
-    for (const char *p = spec; *p; col++) {
-        size_t n = strcspn(p, " ");
-        const char *colon = memchr(p, ':', n);
-        if (colon) {
-            if (is_next)
-                fl_buf_putc(out, ',');
-            fl_buf_json_str(out, (struct fl_str){ p, (size_t)(colon - p) });
-            fl_buf_putc(out, ':');
-            put_cell(out, q, row, col, colon[1]);
-            is_next = true;
-        }
-        p += n + (p[n] == ' ');
-    }
-    fl_buf_putc(out, '}');
-}
-
-void fl_api_rows(struct fl_buf *out, const struct fl_query *q, const char *spec)
-{
-    fl_buf_puts(out, "{\"items\":[");
-    for (int i = 0; i < fl_rows(q); i++) {
-        if (i)
-            fl_buf_putc(out, ',');
-        fl_api_row(out, q, i, spec);
-    }
-    fl_buf_puts(out, "]}");
 }
 
 /* ---------------------------------------------------------------- routing */

@@ -112,6 +112,9 @@ struct fl_tx *fl_api_change_tx(struct fl_api *a);
 /* The same for what takes authority away: what is being sent by it is sent before it is answered.
  */
 struct fl_tx *fl_api_revoke_tx(struct fl_api *a);
+/* The same of no organization, for what proves who somebody is: who changes it, or adds to it,
+ * still has what they signed in with. */
+struct fl_tx *fl_api_own_tx(struct fl_api *a);
 /* For changes of servers and tools, behind their statement, which come in front of both. */
 void fl_api_pass_gate(struct fl_api *a);
 /* Runs it; `done` follows with the results, or the error is answered. Bumps the organization's
@@ -120,6 +123,12 @@ void fl_api_submit(struct fl_api *a, bool is_change, void (*done)(struct fl_api 
 /* For flows: `op->done` of a->op must call fl_api_flow_done first; false: the client is gone or an
  * error was answered, and the handler must not touch `a` any more. */
 bool fl_api_flow_done(struct fl_api *a);
+/* The same for a flow whose FL_FORBIDDEN is not in the audit yet: it is noted. */
+bool fl_api_flow_may(struct fl_api *a);
+/* From here to its commit the person of this request is who they proved to be, and may do what the
+ * route needs; else the transaction is refused, and so is the request. In changes of an
+ * organization fl_api_submit has it, and fl_change_start something like it. */
+void fl_api_hold(struct fl_api *a);
 /* After a change of the organization that fl_api_submit did not make. */
 void fl_api_changed(struct fl_api *a);
 /* Who did it, for audit events. */

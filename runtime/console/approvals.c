@@ -637,7 +637,7 @@ static void on_settled(struct fl_op *op)
     const struct fl_settle *s = a->user;
     struct fl_buf out = FL_BUF_INIT;
     char id[FL_UUID_TEXT];
-    if (!fl_api_flow_done(a))
+    if (!fl_api_flow_may(a))
         return;
     fl_buf_putc(&out, '{');
     put_state(&out, s->state);
@@ -672,6 +672,7 @@ static void start_settle(struct fl_api *a)
                              .approval = id,
                              .person = a->auth.id,
                              .person_name = a->auth.person,
+                             .evidence = fl_api_evidence(a),
                              .outcome = (enum fl_settle_outcome)at,
                              .reason = reason,
                              .via = a->is_control ? "cli" : "api" };

@@ -77,9 +77,11 @@ static bool read_people(struct fl_api *a)
     return true;
 }
 
-/* The role that counts is today's, not the one that the request came in with. */
+/* The role that counts is today's, not the one that the request came in with; and so is what proves
+ * that it is them. */
 static bool may_still(struct fl_api *a)
 {
+    struct fl_err err;
     if (a->who != FL_WHO_PERSON)
         return true;
     a->role = FL_ROLE_NONE;
@@ -88,7 +90,10 @@ static bool may_still(struct fl_api *a)
         if (m->is_active && fl_uuid_cmp(&m->id, &a->auth.id) == 0)
             a->role = m->role;
     }
-    return fl_change_may(a, a->route->action);
+    if (fl_store_proved(&a->change->proof, &err) == FL_OK)
+        return fl_change_may(a, a->route->action);
+    fl_api_refuse(a, err.text);
+    return false;
 }
 
 static void on_read(struct fl_op *op)
@@ -118,6 +123,11 @@ static void on_open(struct fl_op *op)
         a->change->lock_first(a);
     fl_store_organization_lock(&a->tx);
     fl_store_stop_gate(&a->tx); /* before what it takes away, as a stop and a marker do */
+    if (a->who == FL_WHO_PERSON) {
+        const struct fl_evidence evidence = fl_api_evidence(a);
+        fl_store_member_hold(&a->tx, &a->auth.id);
+        fl_store_evidence(&a->tx, &a->auth.id, &evidence, &a->change->proof);
+    }
     a->change->q_people = fl_store_people(&a->tx);
     a->change->q_groups = fl_store_groups(&a->tx);
     if (a->done)

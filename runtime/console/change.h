@@ -25,6 +25,7 @@ struct fl_change {
     void (*decide)(struct fl_api *a);
     void (*lock_first)(struct fl_api *a); /* what is locked before the organization; may be NULL */
     struct fl_query *q_people, *q_groups;
+    struct fl_proof proof;
     /* of fl_change_person_start; gone with the first statement appended */
     struct fl_uuid person;
     struct fl_query *q_person, *q_theirs, *q_mine, *q_owners;

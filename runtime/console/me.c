@@ -78,7 +78,7 @@ static void on_hashed(struct fl_op *op)
     const struct fl_person_hash *h = a->user;
     if (!fl_api_flow_done(a))
         return;
-    struct fl_tx *tx = fl_api_tx(a);
+    struct fl_tx *tx = fl_api_own_tx(a);
     fl_store_person_secret(tx, &a->auth.id, fl_str_of(h->job.phc), NOTHING, false);
     fl_store_token_revoke(tx, &a->auth.id, NULL);
     append(a, FL_AUDIT_SECRET_SET, "passphrase");
@@ -165,7 +165,7 @@ static void store_seed(struct fl_api *a, struct fl_str seed, int64_t step)
     struct fl_buf sealed = FL_BUF_INIT;
     struct fl_err err;
     if (fl_seal(a->core->keys, &place, seed, &sealed, &err) == FL_OK) {
-        struct fl_tx *tx = fl_api_tx(a);
+        struct fl_tx *tx = fl_api_own_tx(a);
         fl_store_person_secret(tx, &a->auth.id, NOTHING, fl_buf_view(&sealed), false);
         fl_store_person_passed(tx, &a->auth.id, step); /* the code was used with this */
         append(a, FL_AUDIT_SECRET_SET, "second factor");
@@ -196,7 +196,7 @@ static void start_totp_remove(struct fl_api *a)
         fl_api_error(a, FL_CONFLICT, "you have no second factor");
         return;
     }
-    fl_store_person_secret(fl_api_tx(a), &a->auth.id, NOTHING, NOTHING, true);
+    fl_store_person_secret(fl_api_own_tx(a), &a->auth.id, NOTHING, NOTHING, true);
     append(a, FL_AUDIT_SECRET_SET, "no second factor");
     fl_api_submit(a, true, fl_api_empty);
 }

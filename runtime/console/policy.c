@@ -251,6 +251,7 @@ static void apply(struct fl_api *a, struct draft *d)
                                     (struct fl_str){ (const char *)digest, sizeof digest },
                                     fl_api_by(a), d->note, &e.row);
     fl_api_pass_gate(a); /* what is being sent was judged by the one before */
+    fl_api_hold(a);
     a->op = (struct fl_op){ .done = on_apply_ended };
     if (fl_tx_submit(&a->op, tx) != FL_OK) {
         drop(d);

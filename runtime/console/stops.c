@@ -137,7 +137,7 @@ static void on_lifted(struct fl_op *op)
     struct fl_api *a = FL_CONTAINER(op, struct fl_api, op);
     const struct fl_stop_lift *l = a->user;
     struct fl_buf out = FL_BUF_INIT;
-    if (!fl_api_flow_done(a))
+    if (!fl_api_flow_may(a))
         return;
     fl_buf_printf(&out, "{\"lifted\":%zu%s}", l->lifted,
                   l->is_moving ? ",\"state\":\"resuming\"" : "");
@@ -193,6 +193,7 @@ static void start_lift(struct fl_api *a)
                                 .by = fl_api_by(a),
                                 .actor = actor_of(a),
                                 .actor_id = actor_id(a),
+                                .evidence = fl_api_evidence(a),
                                 .via = a->is_control ? "control" : "api" };
     if (!find_stops(a, l, &id, scope, name))
         return;

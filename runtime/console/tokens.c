@@ -96,7 +96,7 @@ static void start_token_new(struct fl_api *a)
         return;
     }
     t->id = fl_uuid_new();
-    fl_store_token_create(fl_api_tx(a), &t->id, &a->auth.id, t->name,
+    fl_store_token_create(fl_api_own_tx(a), &t->id, &a->auth.id, t->name,
                           fl_bytes(digest, sizeof digest), t->scopes, t->expires_at_ms);
     fl_api_event(a, &e, FL_AUDIT_TOKEN_CREATED, "token", &t->id);
     fl_audit_text(&e, "name", t->name);

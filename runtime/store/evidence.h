@@ -28,6 +28,13 @@ void fl_store_evidence(struct fl_tx *tx, const struct fl_uuid *person,
                        const struct fl_evidence *evidence, struct fl_proof *ret);
 /* When its round is over: FL_OK, or FL_FORBIDDEN. */
 enum fl_code fl_store_proved(const struct fl_proof *proof, struct fl_err *err);
+/* The same, with the hold, for a transaction whose statements are all known beforehand: it is
+ * refused if token or passphrase does not hold, or the person is no active member with one of these
+ * roles (joined with commas; NULL: any), where it has an organization. */
+void fl_store_must_hold(struct fl_tx *tx, const struct fl_uuid *person,
+                        const struct fl_evidence *evidence, const char *roles);
+/* What it ended with, or FL_FORBIDDEN and why if that was the reason. */
+enum fl_code fl_store_held(const struct fl_tx *tx, enum fl_code code, struct fl_err *err);
 /* The person's membership stays as it is until the commit: what takes it away comes before this, or
  * sees all that is written behind it. */
 void fl_store_member_hold(struct fl_tx *tx, const struct fl_uuid *person);

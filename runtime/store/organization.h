@@ -29,10 +29,11 @@ void fl_store_organization_lock(struct fl_tx *tx);
 /* Workers' caches of this organization are out of date: to be appended to every change.
  *
  * Locks are taken in this order, so that nobody waits in a circle: server, tool, organization, the
- * gate of the stops, chat account, approval, vote, card, digest, outbox (by approval and channel),
- * channel; a person before their tokens, a mailed link before what it opened; several rows of a
- * table by its key (sql.h). What locks the organization is never batched with other work, nor what
- * passes the gate with what does not. */
+ * gate of the stops, membership, chat account or token, approval, vote, card, digest, outbox (by
+ * approval and channel), channel; a person before their tokens, a mailed link before what it
+ * opened; several rows of a table by its key (sql.h). Whoever has the organization may share its
+ * memberships and their proof (evidence.h) at the end, too. What locks the organization is never
+ * batched with other work, nor what passes the gate with what does not. */
 void fl_store_organization_touch(struct fl_tx *tx);
 
 /* ---- groups and membership ---- */

@@ -438,6 +438,116 @@ def a_token_revoked_meanwhile_makes_no_grant_and_changes_no_call(rt):
     assert rt.sql("SELECT 1 FROM call_grant WHERE organization_id = %s", org.id) == []
 
 
+STANDING = """version: 1
+rules:
+  - {name: crashes, tools: [s__crash], effect: allow, standing: true}
+"""
+REVOKED = ("UPDATE personal_token SET revoked_at = now() WHERE person_id = (SELECT person_id FROM person "
+           "WHERE name = %s)")
+ANOTHER = "UPDATE person SET passphrase_hash = 'another' WHERE name = %s"
+DEMOTED = ("UPDATE membership SET role = 'auditor' WHERE organization_id = %s AND person_id = (SELECT "
+           "person_id FROM person WHERE name = %s)")
+
+
+@case(limit=60)
+def a_token_revoked_meanwhile_settles_nothing(rt):
+    """Settled so that it is asked again, the call would have run under a rule that asks nobody."""
+    org = Org(rt, files=False, scenario=True, own_people=True)
+    call = McpWs(rt, org.credential).call_start("s__crash", {"line": "x"})
+    approval = org.wait_pending()
+    org.bob.approve(approval)
+    call.wait()
+    assert org.state(approval) == "unknown"
+    rt.sql("UPDATE approval SET unknown_after = now() WHERE approval_id = %s", approval)
+    org.apply(STANDING)
+    said = []
+    assert org.ann.token
+
+    def settle():
+        with refused(403, "was taken back meanwhile"):
+            org.ann.settle(approval, "again")
+        said.append("settle")
+    with holding(rt, MEMBER, org.id, org.ann.name) as pid, beside(rt, pid, settle):
+        rt.sql(REVOKED, org.ann.name)
+    assert said and org.state(approval) == "unknown" and len(org.rows()) == 1
+    assert len(org.audit(kind="authz.failed")) == 1
+    again = org.bob.settle(approval, "again")["new_id"]
+    wait_for("it to run without asking", lambda: org.row(again)["dispatched_at"])
+
+
+@case()
+def a_stop_outlives_the_token_and_the_role_that_were_to_lift_it(rt):
+    """What waits would run, or be decided, at the word of somebody who may not resume any more."""
+    org, approval, _ = waiting(rt, own_people=True)
+    resume, said = org.path("/stops/resume"), []
+    org.control("POST", "/stops", {"scope": "agent", "name": "bot", "reason": "enough"})
+    for held, taken, args, why in (
+            ((MEMBER, org.id, org.adam.name), REVOKED, (org.adam.name,), "was taken back meanwhile"),
+            ((GATE, org.id), DEMOTED, (org.id, org.adam.name), "may not do this any more")):
+        token = org.adam.make_token(("read", "admin"))
+
+        def lift():
+            with refused(403, why):
+                rt.rest("POST", resume, {"scope": "agent", "name": "bot"}, token)
+            said.append(why)
+        with holding(rt, *held) as pid, beside(rt, pid, lift):
+            rt.sql(taken, *args)
+    assert len(said) == 2 and len(org.audit(kind="authz.failed")) == 2
+    (stop,) = org.control("GET", "/stops")["items"]
+    assert stop["state"] in ("stopping", "stopped"), stop
+    assert not org.audit(kind="stop.lifted")
+
+
+@case()
+def authority_is_not_passed_on_by_whoever_lost_it_meanwhile(rt):
+    """An absence passes a vote on, a policy lets calls run, a channel shows them: each outlives what it
+    was set with."""
+    org, _, _ = waiting(rt, own_people=True)
+    version = org.control("GET", "/policy")["version"]
+    rt.sql("UPDATE channel SET disclose = 'summary' WHERE organization_id = %s", org.id)
+    said = []
+    for person, by, path, body in (
+            (org.ann, None, "/people/%s/away" % org.ann.name, {"until": "1h", "delegate": org.bob.name}),
+            (org.adam, "admin", "/policy", {"document": STANDING, "expected": version}),
+            (org.adam, "admin", "/channels/off-1", {"disclose": "full"})):
+        auth = person.make_token(("read", by)) if by else (person.name, person.passphrase)
+        method = "PATCH" if "disclose" in body else "POST"
+
+        def change():
+            with refused(403, "was taken back meanwhile"):
+                rt.rest(method, org.path(path), body, auth)
+            said.append(path)
+        with holding(rt, MEMBER, org.id, person.name) as pid, beside(rt, pid, change):
+            rt.sql(REVOKED if by else ANOTHER, person.name)
+    assert len(said) == 3
+    assert org.control("GET", "/away")["items"] == []
+    assert org.control("GET", "/policy")["version"] == version
+    assert rt.sql("SELECT 1 FROM channel WHERE organization_id = %s AND disclose = 'full'", org.id) == []
+
+
+@case()
+def a_passphrase_changed_meanwhile_makes_no_token_and_no_other_passphrase(rt):
+    """Whoever stole it would have kept a token of it, or taken the account over."""
+    org = Org(rt, files=False, policy=None, own_people=True)
+    person, said = org.ann, []
+    had = rt.sql("SELECT passphrase_hash FROM person WHERE name = %s", person.name)[0]["passphrase_hash"]
+    for path, body in (("/me/tokens", {"name": "t", "scopes": ["read", "decide"], "expires": "1h"}),
+                       ("/me/passphrase", {"passphrase": person.passphrase, "new": "nine grey geese go"})):
+        def change():
+            with refused(403, "was taken back meanwhile"):
+                rt.rest("POST", path, body, (person.name, person.passphrase))
+            said.append(path)
+        with holding(rt, "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7339))", person.name) as pid, \
+                beside(rt, pid, change):
+            rt.sql(ANOTHER, person.name)
+        (now,) = rt.sql("SELECT passphrase_hash AS hash, (SELECT count(*) FROM personal_token t WHERE "
+                        "t.person_id = p.person_id AND t.name = 't') AS tokens FROM person p WHERE name = "
+                        "%s", person.name)
+        assert now["hash"] == "another" and now["tokens"] == 0, now
+        rt.sql("UPDATE person SET passphrase_hash = %s WHERE name = %s", had, person.name)
+    assert len(said) == 2
+
+
 @case(limit=60, **LOCAL)
 def a_press_of_an_account_that_was_unlinked_meanwhile_decides_nothing(rt):
     with FakeTelegram() as tg, House(rt, tg, people=("ann",)) as house:

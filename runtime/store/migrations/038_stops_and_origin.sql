@@ -133,8 +133,22 @@ BEGIN
     PERFORM 1 FROM person p WHERE p.person_id = who AND p.passphrase_hash = proved FOR SHARE;
     RETURN FOUND;
 END $$;
-REVOKE ALL ON FUNCTION token_holds(uuid, uuid), passphrase_holds(uuid, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION token_holds(uuid, uuid), passphrase_holds(uuid, text) TO flopinio_app;
+
+-- Ends the transaction if it is not so; "constraint" says which condition it was.
+CREATE FUNCTION must_hold(holds boolean, which text)
+RETURNS boolean
+LANGUAGE plpgsql SET search_path = flopinio, pg_temp AS $$
+BEGIN
+    IF holds IS NOT TRUE THEN
+        RAISE EXCEPTION 'what it rests on does not hold any more'
+            USING ERRCODE = 'check_violation', CONSTRAINT = which;
+    END IF;
+    RETURN true;
+END $$;
+REVOKE ALL ON FUNCTION token_holds(uuid, uuid), passphrase_holds(uuid, text), must_hold(boolean, text)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION token_holds(uuid, uuid), passphrase_holds(uuid, text), must_hold(boolean, text)
+    TO flopinio_app;
 ALTER FUNCTION token_holds(uuid, uuid) OWNER TO flopinio_lookup;
 ALTER FUNCTION passphrase_holds(uuid, text) OWNER TO flopinio_lookup;
 REVOKE CREATE ON SCHEMA flopinio FROM flopinio_lookup;
