@@ -15,12 +15,10 @@
 #define REST_MS       1000
 #define BUSY_MAX      3600000
 #define BUSY_END      86400000 /* a place that did not take it for so long does not take it */
-#define BACKOFF_MS    1000
-#define BACKOFF_MAX   300000
-#define WORKS_MS      5000  /* between two notes that it works */
-#define BREAKER_AFTER 5     /* failures in a row, then the channel rests */
-#define COUNTED_MS    1000  /* by then a call that was taken in is seen by whoever counts */
-#define MANY          20000 /* wait to be told: they are folded each MANY_MS only */
+#define WORKS_MS      5000     /* between two notes that it works */
+#define BREAKER_AFTER 5        /* failures in a row, then the channel rests */
+#define COUNTED_MS    1000     /* by then a call that was taken in is seen by whoever counts */
+#define MANY          20000    /* wait to be told: they are folded each MANY_MS only */
 #define MANY_MS       5000
 #define FLOOD_MS      2000 /* of work on a batch, then what is most urgent is asked again */
 
@@ -397,6 +395,7 @@ FL_STEP(sought)
         return &S_send;
     if (c->is_sought && !(c->is_unposted && is_over(s, c)))
         return post(s, c);
+    fl_pace_give_back(&s->pace, c->place); /* nothing is written there now */
     s->card_at++;
     return &S_next_card;
 }
@@ -500,15 +499,10 @@ FL_STEP(send)
 static int64_t rest_channel(struct fl_sender *s, enum fl_code code, int64_t retry_ms)
 {
     struct fl_channel *ch = s->channel;
-    int64_t pause_ms = BACKOFF_MS;
     if (code != FL_TOO_MANY)
         ch->failures++;
-    for (int i = 1; i < ch->failures && pause_ms < BACKOFF_MAX; i++)
-        pause_ms *= 2;
-    if (pause_ms > BACKOFF_MAX || code == FL_UNAUTHENTICATED)
-        pause_ms = BACKOFF_MAX;
-    if (code == FL_TOO_MANY)
-        pause_ms = retry_ms;
+    int64_t pause_ms =
+        code == FL_TOO_MANY ? retry_ms : fl_pace_rest_ms(code, ch->failures, ch->kind->is_mail);
     if (ch->failures == BREAKER_AFTER)
         FL_LOG(WARN, "channel_rests", FL_KU("org", &ch->organization), FL_KV("channel", ch->name),
                FL_KS("reason", s->trouble));

@@ -7,10 +7,11 @@ from chat import LOCAL
 from fake_slack import FakeSlack
 from harness import wait_for
 from mcp_client import TASKS, McpWs
-from slack import ManyChannels
+from slack import OPS, ManyChannels, SlackHouse
 
 RATE = 50         # calls a second
 CHANNELS = 60
+REST_S = 30       # at most, between two attempts
 
 
 def spread(pendings):
@@ -52,6 +53,8 @@ def away(rt, seconds, normal_s=3):
             before = {m["ts"] for m in house.cards()}
             assert len(before) == len(normal)
             sl.is_down, back = False, time.monotonic()
+            wait_for("a first card", lambda: len(house.cards()) > len(normal), REST_S + 5)
+            first_s = time.monotonic() - back
             wait_for("all cards", lambda: house.known() == len(normal) + count,
                      600 + 2 * seconds, 0.2)
             took = time.monotonic() - back
@@ -67,11 +70,37 @@ def away(rt, seconds, normal_s=3):
                 assert first.count(False) <= 1, "C%02d: %s" % (i, posted)
             a, b = spread(normal), spread(down)
             print("  %d calls at %d a second: taken in after p50 %.1f p99 %.1f ms normally, p50 %.1f "
-                  "p99 %.1f ms while Slack was away for %.0f s (ratio %.2f and %.2f); %d cards, %.1f s "
-                  "after it was back" % ((len(normal) + count, RATE) + a[:2] + b[:2] + (
-                      seconds, b[0] / a[0], b[1] / a[1], count, took)))
+                  "p99 %.1f ms while Slack was away for %.0f s (ratio %.2f and %.2f); %d cards, the "
+                  "first %.1f s and the last %.1f s after it was back" % ((len(normal) + count, RATE) + a[:2] + b[:2] + (
+                      seconds, b[0] / a[0], b[1] / a[1], count, first_s, took)))
         finally:
             house.close()
+
+
+@case(limit=60, **LOCAL)
+def a_channel_that_failed_often_is_tried_again_soon(rt):
+    """It would have rested for five minutes, however soon Slack was back; and a change of the channel, or
+    a new token, ends its rest at once."""
+    with FakeSlack() as sl, SlackHouse(rt, sl) as house:
+        opened = len([m for m, _ in sl.calls if m == "auth.test"])
+        rt.sql("UPDATE channel SET failures = 12, revision = revision + 1 WHERE organization_id = %s",
+               house.org.id)
+        wait_for("it to be read", lambda: len([m for m, _ in sl.calls if m == "auth.test"]) > opened)
+        sl.is_down = True
+        _, approval = house.ask("one")
+
+        def rests():
+            (row,) = rt.sql("SELECT failures, extract(epoch FROM paused_until - now()) AS rest_s FROM "
+                            "channel WHERE organization_id = %s", house.org.id)
+            return row["failures"] > 12 and row
+        rest = wait_for("it to fail once more", rests)
+        assert REST_S / 2 < rest["rest_s"] <= REST_S + 1, rest
+        (row,) = rt.sql("SELECT extract(epoch FROM next_at - now()) AS rest_s FROM outbox WHERE "
+                        "approval_id = %s", approval)
+        assert row["rest_s"] <= REST_S + 1, row
+        sl.is_down = False
+        house.org.control("PATCH", "/channels/sl", {"is_enabled": True})
+        sl.wait_message(OPS, "append_line")
 
 
 @case(limit=240, pending_max=10000, **LOCAL)

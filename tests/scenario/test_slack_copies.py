@@ -1,5 +1,7 @@
 """Cards in Slack of which nobody knows whether they were posted: looked for by their metadata, and taken
 for what they are; where the app may not look they may stand there twice, as before."""
+import time
+
 from cases import case
 from chat import LOCAL
 from fake_slack import FakeSlack
@@ -116,6 +118,30 @@ def a_search_that_waits_would_have_kept_others_waiting(rt):
         (card,) = ours(sl, text="first")
         assert card["ts"] == ts and sl.click(house.ann, card, "Reject").startswith("rejected")
         assert call.wait()["isError"]
+
+
+@case(limit=90, **LOCAL)
+def cards_that_are_only_looked_for_take_no_turn_of_others(rt):
+    """Each second one of them had the message that the room takes, and was not written."""
+    doubtful, fresh = 12, 6
+    with FakeSlack() as sl, SlackHouse(rt, sl) as house:
+        for i in range(doubtful):
+            house.ask("doubtful %d" % i)
+        wait_for("the first cards", lambda: len(ours(sl)) == doubtful, 40)
+        sl.limits[HISTORY] = 100000
+        org = house.org.id
+        rt.sql("UPDATE card_message SET message = NULL, tries = 1, sent_at = now(), changed_at = now() "
+               "WHERE organization_id = %s", org)
+        rt.sql("UPDATE outbox SET wanted = wanted + 1, next_at = now(), delivered_at = NULL WHERE "
+               "organization_id = %s", org)
+        wait_for("a search", lambda: (HISTORY, "ratelimited") in sl.refusals)
+        began = time.monotonic()
+        for i in range(fresh):
+            house.ask("fresh %d" % i)
+        wait_for("the others", lambda: len(ours(sl, text="fresh")) == fresh, 60)
+        took = time.monotonic() - began
+        assert took < 3 * fresh, "%d cards took %.0f s" % (fresh, took)
+        assert len(ours(sl, text="doubtful")) == doubtful
 
 
 @case(limit=60, **LOCAL)
