@@ -86,9 +86,8 @@ static void on_ended(struct fl_flow *f)
     l->is_busy = false;
 }
 
-void fl_lifter_kick(struct fl_lifter *l, struct fl_freezer *freezer)
+void fl_lifter_kick(struct fl_lifter *l)
 {
-    l->freezer = freezer;
     if (l->is_busy || l->is_stopping)
         return;
     l->is_busy = true;

@@ -25,6 +25,6 @@ struct fl_lifter {
 
 /* Each organization with such stops has a turn, unless they are having theirs already. What could
  * not be lifted is found again by the next call. */
-void fl_lifter_kick(struct fl_lifter *lifter, struct fl_freezer *freezer);
+void fl_lifter_kick(struct fl_lifter *lifter);
 
 #endif

@@ -98,6 +98,7 @@ struct fl_sweep {
     uint64_t round;
     int64_t orgs_since_us, asked_at_ms, offset_ms;
     bool has_lease, moves, is_stopping, is_running;
+    bool is_for_absences; /* whose turn it was beside the rounds */
     struct {
         char state[16];
         int64_t count;
@@ -174,7 +175,7 @@ static void on_beat_time(struct fl_timer *timer)
 {
     struct beating *b = FL_CONTAINER(timer, struct beating, timer);
     struct fl_sweep *s = FL_CONTAINER(b, struct fl_sweep, beating);
-    int64_t late_ms = s->core->times.sweep_ms * 2 + 4000;
+    int64_t late_ms = s->core->times.sweep_ms * 2 + 1500;
     fl_loop_timer(s->core->loop, timer, BEAT_LOOK_MS);
     if (b->is_busy || fl_mono_ms() - b->told_ms < (late_ms < BEAT_MAX_MS ? late_ms : BEAT_MAX_MS) ||
         !(b->arena = fl_arena_new(1024)))
@@ -363,6 +364,20 @@ static void move_deadlines(struct fl_sweep *s)
     }
 }
 
+/* One of the two at a time, in turn: both may wait for the organization, on one of the connections
+ * that all share. */
+static void kick_beside(struct fl_sweep *s)
+{
+    s->lifter.freezer = s->moves ? &s->freezer : NULL;
+    if (s->lifter.is_busy || s->delegations.is_busy)
+        return;
+    s->is_for_absences = !s->is_for_absences && fl_rows(s->q_delegations) > 0;
+    if (s->is_for_absences)
+        fl_delegation_turns_kick(&s->delegations, s->q_delegations);
+    else
+        fl_lifter_kick(&s->lifter);
+}
+
 FL_STEP(told)
 {
     struct fl_sweep *s = sweep_of(f);
@@ -410,8 +425,7 @@ FL_STEP(told)
         struct fl_uuid id = fl_cell_uuid(s->q_canaries, i, 1);
         fl_canary_kick(s->core, &org, &id);
     }
-    fl_lifter_kick(&s->lifter, s->moves ? &s->freezer : NULL);
-    fl_delegation_turns_kick(&s->delegations, s->q_delegations);
+    kick_beside(s);
     return &S_next_batch;
 }
 

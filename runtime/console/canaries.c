@@ -154,6 +154,7 @@ static void on_agent(struct fl_api *a)
         return;
     }
     struct fl_tx *tx = fl_api_tx(a);
+    fl_api_hold(a);
     fl_api_event(a, &e, FL_AUDIT_CANARY_SET, "canary", NULL);
     fl_canary_describe(&e, &r->row, r->agent);
     if (fl_audit_seal(&e, a->arena, &err) != FL_OK) {
@@ -193,6 +194,7 @@ static void start_remove(struct fl_api *a)
     struct fl_audit_event e;
     struct fl_err err;
     struct fl_tx *tx = fl_api_tx(a);
+    fl_api_hold(a);
     fl_api_event(a, &e, FL_AUDIT_CANARY_REMOVED, "canary", NULL);
     fl_audit_text(&e, "canary", a->params[1]);
     if (fl_audit_seal(&e, a->arena, &err) != FL_OK) {

@@ -2,6 +2,8 @@
  * it may not notice that nobody waits for the answer, and commit whenever it comes to it: behind a
  * lock, or when the server has time again. So it is ended, over another connection; until it is
  * gone a row that is not there proves nothing (fl_pg_are_gone). */
+#include <string.h>
+
 #include "flopinio/base/log.h"
 #include "flopinio/base/mem.h"
 #include "runtime/io/pg_priv.h"
@@ -153,7 +155,8 @@ static void on_asked(struct fl_op *op)
         }
         pause_ms = l->pause_ms;
         l->pause_ms = 2 * pause_ms < AGAIN_MAX_MS ? 2 * pause_ms : AGAIN_MAX_MS;
-    } else if (op->code == FL_DB_REFUSED && !l->may_only_look) {
+    } else if (op->code == FL_DB_REFUSED && strcmp(l->tx.sqlstate, "42501") == 0 &&
+               !l->may_only_look) {
         l->may_only_look = true; /* it comes to its end by the server's own time limits */
         FL_LOG(WARN, "backend_not_ended", FL_KS("reason", op->err.text));
     }

@@ -138,7 +138,10 @@ class Line:
         self.word = None
         self.backend = int.from_bytes(re.search(rb"K\0\0\0\x0c(.{4})", said, re.S).group(1), "big")
         while not piece.endswith(b"S\0\0\0\x04"):  # a Sync: all of the transaction
-            piece += near.recv(1 << 20)
+            more = near.recv(1 << 20)
+            if not more:
+                break
+            piece += more
         self.far, self.kept = far, piece
         if self.delivers:
             self.is_cut = True

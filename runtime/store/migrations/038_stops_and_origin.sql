@@ -130,7 +130,8 @@ CREATE FUNCTION passphrase_holds(who uuid, proved text)
 RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = flopinio, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM person p WHERE p.person_id = who AND p.passphrase_hash = proved FOR SHARE;
+    PERFORM 1 FROM person p WHERE p.person_id = who AND p.passphrase_hash = proved AND p.is_active
+        FOR SHARE;
     RETURN FOUND;
 END $$;
 
