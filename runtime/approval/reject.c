@@ -2,11 +2,14 @@
 #include "runtime/approval/reject.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/store/vote.h"
 
-#define REASON_MAX 2000
+#define REASON_MAX     2000
+#define COLLISIONS_MAX 5 /* of one batch */
 
+FL_STEP_DECLARE(open);
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(listed);
 FL_STEP_DECLARE(locked);
@@ -27,10 +30,23 @@ static void clear(struct fl_reject *r)
     fl_arena_free(&r->arena);
 }
 
+/* Callers that leave together move their rows in no order: where one of them and a batch wait for
+ * each other, PostgreSQL rolls one back. Nothing of it is there then, so that it goes again. */
+static fl_next end_or_again(struct fl_reject *r)
+{
+    if (strncmp(r->tx.sqlstate, "40", 2) != 0 || r->collisions == COLLISIONS_MAX)
+        return fl_fail(&r->flow);
+    r->collisions++;
+    r->after = r->from;
+    fl_tx_abandon(&r->tx);
+    return &S_open;
+}
+
 FL_STEP(open)
 {
     struct fl_reject *r = reject_of(f);
     clear(r);
+    r->from = r->after;
     r->arena = fl_arena_new(0);
     if (!r->arena)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
@@ -101,7 +117,7 @@ FL_STEP(locked)
 {
     struct fl_reject *r = reject_of(f);
     if (f->op.code)
-        return fl_fail(f);
+        return end_or_again(r);
     for (size_t i = 0; i < r->count; i++) {
         r->batch[i].q_people = r->q_people;
         r->batch[i].proof = r->batch[0].proof;
@@ -123,7 +139,8 @@ FL_STEP(done)
     struct fl_reject *r = reject_of(f);
     struct fl_err err;
     if (f->op.code)
-        return fl_fail(f);
+        return end_or_again(r);
+    r->collisions = 0;
     for (size_t i = 0; i < r->count; i++) {
         struct fl_decide *d = &r->batch[i];
         if (!r->is_voted[i]) {

@@ -28,7 +28,8 @@ struct fl_reject {
     struct fl_decide *batch;
     bool *is_voted;
     size_t count;
-    struct fl_uuid after;
+    struct fl_uuid from, after; /* where this batch began, and ends */
+    int collisions;
     struct fl_post post;
 };
 

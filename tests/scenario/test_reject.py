@@ -1,9 +1,10 @@
 """Rejecting everything that an agent waits for, and letting it ask again."""
 import json
+import threading
 
 from cases import case
 from cli import Cli
-from harness import Org, refused
+from harness import Org, refused, wait_for
 from mcp_client import McpWs, text_of
 
 APPEND = "s__append_line"
@@ -75,6 +76,30 @@ def who_may_not(rt):
     assert said["refused"] == 2 and "own the agent" in said["why"], said
     assert len(org.audit(kind="approval.refused")) == 2
     assert len(org.wait_pending(2)) == 2
+
+
+@case()
+def many_that_meet_callers_who_leave_are_rejected_all_the_same(rt):
+    """Who moves several of them in another order, and a batch, wait for each other: PostgreSQL rolls
+    the batch back, and it goes again. (It was a 409, with nothing rejected.)"""
+    org, _, calls = waiting(rt, 2)
+    first, second = sorted(r["approval_id"] for r in org.rows())
+    one = "SELECT 1 FROM approval WHERE organization_id = %s AND approval_id = %s FOR UPDATE"
+    said = []
+    with rt.connect() as conn, conn.cursor() as cur:
+        conn.autocommit = False
+        cur.execute(one, (org.id, second))
+        thread = threading.Thread(target=lambda: said.append(reject(org.ann)))
+        thread.start()
+        wait_for("the batch to wait", lambda: rt.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))",
+            conn.info.backend_pid))
+        cur.execute(one, (org.id, first))  # it has waited for longer, so that it looks first
+        conn.rollback()
+    thread.join(20)
+    assert said == [{"rejected": 2, "voted": 0, "refused": 0, "why": None}], said
+    for call in calls:
+        assert "it runs amok" in text_of(call.wait())
 
 
 @case()
