@@ -64,9 +64,11 @@ class Call:
         return self.row
 
     def take(self, pending):
-        """The answer, if one came. Errors are none: the agent asks again."""
-        if pending.answer and "result" in pending.answer:
-            self.answers.append(pending.answer["result"])
+        """The answer, if one came. Errors are none, nor that it still waits (its worker was replaced
+        by another, whole): the agent asks again."""
+        said = pending.answer and pending.answer.get("result")
+        if said and not text_of(said).startswith("Not executed yet"):
+            self.answers.append(said)
         return bool(self.answers)
 
 
