@@ -13,7 +13,7 @@ more_seeds() { # more_seeds TARGET DIR
         [ ! -d ../shared/data/json-parsing ] ||
             find ../shared/data/json-parsing -name '*.json' -size -2k -exec cp -t "$2" {} +
         ;;
-    canary) printf '[{}]' >"$2/list" ;;
+    canary) printf '[{"a":1}]' >"$2/list" ;;
     fuzz_yaml) cp docs/*.md "$2" ;;
     fuzz_policy)
         awk -v dir="$2" '/^```yaml/ { n++; on = 1; next } /^```/ { on = 0 }

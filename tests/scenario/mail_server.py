@@ -122,6 +122,8 @@ class Connection:
         if not more:
             raise End
         self.buffer += more
+        if self.buffer.startswith((b"POST /", b"GET /")):
+            raise End   # of a test beside, whose chat had this port and is gone
 
     def line(self, limit, what):
         """Without its CRLF."""
