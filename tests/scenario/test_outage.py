@@ -73,6 +73,8 @@ def away(rt, seconds, normal_s=3):
                   "p99 %.1f ms while Slack was away for %.0f s (ratio %.2f and %.2f); %d cards, the "
                   "first %.1f s and the last %.1f s after it was back" % ((len(normal) + count, RATE) + a[:2] + b[:2] + (
                       seconds, b[0] / a[0], b[1] / a[1], count, first_s, took)))
+            # The long forms want a machine to themselves; ten seconds beside other tests say nothing.
+            assert seconds < 60 or b[1] <= 1.1 * a[1], "taking in waits for Slack"
         finally:
             house.close()
 
