@@ -183,13 +183,19 @@ static ssize_t receive_some(struct conn *c, char *p, size_t n)
     return c->ssl ? of_tls(c, SSL_read(c->ssl, p, (int)n)) : recv(c->fd, p, n, 0);
 }
 
+/* Told of what is new: whoever reads less than there is room for has read all. */
+static void watch(struct conn *c, int how, uint32_t events)
+{
+    struct epoll_event e = { .events = events | EPOLLET, .data.ptr = c };
+    epoll_ctl(epoll, how, c->fd, &e);
+}
+
 static void flush(struct conn *c)
 {
     while (c->out_at < c->out_len) {
         ssize_t n = send_some(c, c->out + c->out_at, c->out_len - c->out_at);
         if (n < 0 && errno == EAGAIN) {
-            struct epoll_event e = { .events = EPOLLIN | EPOLLOUT, .data.ptr = c };
-            epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &e);
+            watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
             return;
         }
         if (n < 0)
@@ -441,22 +447,15 @@ static void on_input(struct conn *c)
         ssize_t used = c->in_len ? whole(c, &from, &n) : 0;
         if (used <= 0)
             break;
-        bool is_upgrade = c->phase == UPGRADING, is_one = is_answer(c);
-        bool is_ping = !is_one && (c->in[0] & 0x0f) == 9;
-        char *copy = NULL;
-        if (is_one && !is_upgrade) {
-            copy = malloc(n + 1);
-            memcpy(copy, c->in + from, n);
-        }
-        memmove(c->in, c->in + used, c->in_len - (size_t)used);
-        c->in_len -= (size_t)used;
-        if (is_upgrade)
+        if (c->phase == UPGRADING)
             next_step(c);
-        else if (is_one)
-            answered(c, copy, n);
-        else if (is_ping)
+        else if (is_answer(c))
+            answered(c, c->in + from, n);
+        else if ((c->in[0] & 0x0f) == 9)
             answer_ping(c);
-        free(copy);
+        c->in_len -= (size_t)used;
+        if (c->in_len)
+            memmove(c->in, c->in + used, c->in_len);
     }
     if (c->in_len == 0 && c->phase == RUNNING && idle_ms) {
         free(c->in);
@@ -481,8 +480,7 @@ static void open_one(struct conn *c)
             die("tls");
     }
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
-    epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e);
+    watch(c, EPOLL_CTL_ADD, EPOLLIN);
     connected(c);
 }
 
@@ -493,8 +491,7 @@ static void turn(int timeout_ms)
     for (int i = 0; i < n; i++) {
         struct conn *c = events[i].data.ptr;
         if (events[i].events & EPOLLOUT) {
-            struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
-            epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &e);
+            watch(c, EPOLL_CTL_MOD, EPOLLIN);
             flush(c);
         }
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
