@@ -45,6 +45,7 @@ FL_STEP_DECLARE(look);
 FL_STEP_DECLARE(looked);
 FL_STEP_DECLARE(attach);
 FL_STEP_DECLARE(attached);
+FL_STEP_DECLARE(asked_again);
 FL_STEP_DECLARE(run);
 FL_STEP_DECLARE(run_looked);
 FL_STEP_DECLARE(run_approved);
@@ -595,9 +596,8 @@ FL_STEP(looked)
         return &S_attach;
     }
     if (row->wait_mode == FL_WAIT_TASK && c->can_task && fl_uuid_is_zero(&c->wait_for)) {
-        c->end = FL_CALL_TASK; /* a repeat of a call that a task answers for */
         c->task_id = fl_arena_str(c->arena, row->task_id);
-        return &S_respond;
+        return fl_await(f, &S_asked_again, fl_call_ask_again_start(c));
     }
     if (!fl_timer_is_armed(&c->hold) && !c->is_hold_over)
         fl_call_arm_hold(c);
@@ -634,6 +634,20 @@ FL_STEP(attached)
     if (c->is_held_here)
         fl_call_arm_hold(c);
     return &S_look;
+}
+
+/* A repeat of a call that a task answers for. It is noted before the agent hears of it: the worker
+ * that made the task may have told another that it was not recorded, and take it back (cancel.c).
+ */
+FL_STEP(asked_again)
+{
+    struct fl_call *c = fl_call_of(f);
+    if (f->op.code)
+        return fl_fail(f);
+    if (fl_rows(c->q) == 0)
+        return &S_look; /* over by now */
+    c->end = FL_CALL_TASK;
+    return &S_respond;
 }
 
 /* ---------------------------------------------------------------- running it */

@@ -324,6 +324,17 @@ enum fl_code fl_call_attach_start(struct fl_call *c)
     return fl_tx_submit(&c->flow.op, &c->tx);
 }
 
+enum fl_code fl_call_ask_again_start(struct fl_call *c)
+{
+    enum fl_code code = seal_event(c, FL_AUDIT_APPROVAL_ATTACHED);
+    if (code)
+        return code;
+    begin(c);
+    c->q = fl_store_approval_ask_again(&c->tx, &c->principal->organization_id, &c->approval_id,
+                                       &c->event.row);
+    return fl_tx_submit(&c->flow.op, &c->tx);
+}
+
 int64_t fl_call_grace_ms(const struct fl_call *c)
 {
     /* Ending approval_wait only ends the waiting: the row stays as it was. */

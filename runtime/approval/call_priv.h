@@ -33,6 +33,7 @@ void fl_call_arm_hold(struct fl_call *c);
  * nothing of it was under way any more: c->is_certain. */
 enum fl_code fl_call_doubt_start(struct fl_call *c) FL_MUST_CHECK;
 enum fl_code fl_call_attach_start(struct fl_call *c) FL_MUST_CHECK;
+enum fl_code fl_call_ask_again_start(struct fl_call *c) FL_MUST_CHECK;
 /* How long somebody may come back before the row is cancelled; 0: until it expires. */
 int64_t fl_call_grace_ms(const struct fl_call *c);
 enum fl_code fl_call_leave_start(struct fl_call *c) FL_MUST_CHECK;

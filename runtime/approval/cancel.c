@@ -63,7 +63,7 @@ static bool is_taken_up(const struct fl_cancel *c, const struct fl_approval *row
 {
     if (row->wait_mode == FL_WAIT_HELD)
         return fl_uuid_cmp(&row->holder, &c->core->worker) != 0 || is_held_here(c);
-    return row->wait_mode == FL_WAIT_LEFT && c->is_unrecorded && fl_rows(c->q_attached) > 0;
+    return c->is_unrecorded && fl_rows(c->q_attached) > 0;
 }
 
 FL_STEP(locked)

@@ -252,7 +252,11 @@ struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid 
 struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid *organization,
                                           const struct fl_uuid *id, const struct fl_uuid *holder,
                                           const struct fl_audit_row *audit);
-/* Did anybody ever? A row, if so. */
+/* The same call was asked of its task again. Audit only with it. */
+struct fl_query *fl_store_approval_ask_again(struct fl_tx *tx, const struct fl_uuid *organization,
+                                             const struct fl_uuid *id,
+                                             const struct fl_audit_row *audit);
+/* Did anybody ever attach or ask again? A row, if so. */
 struct fl_query *fl_store_approval_attached(struct fl_tx *tx, const struct fl_uuid *id);
 /* The agent took the outcome; audit only the first time. */
 struct fl_query *fl_store_approval_delivered(struct fl_tx *tx, const struct fl_uuid *organization,

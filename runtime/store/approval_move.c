@@ -119,6 +119,13 @@ static struct fl_sql sql_attach = {
     "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
     0
 };
+static struct fl_sql sql_ask_again = {
+    "approval_ask_again",
+    "WITH moved AS (UPDATE approval SET asked_count = asked_count + 1 " MINE_AUDITED
+    "AND wait_mode = 'task' AND state IN ('pending', 'approved', 'claimed', 'dispatched', "
+    "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
+    0
+};
 static struct fl_sql sql_attached = {
     "approval_attached",
     "SELECT 1 FROM audit_event WHERE organization_id = (SELECT org()) AND subject_id = $1 AND kind "
@@ -343,6 +350,13 @@ struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid
     struct fl_query *q = audited(tx, &sql_attach, organization, id, audit);
     fl_bind_uuid(tx, q, holder);
     return q;
+}
+
+struct fl_query *fl_store_approval_ask_again(struct fl_tx *tx, const struct fl_uuid *organization,
+                                             const struct fl_uuid *id,
+                                             const struct fl_audit_row *audit)
+{
+    return audited(tx, &sql_ask_again, organization, id, audit);
 }
 
 struct fl_query *fl_store_approval_attached(struct fl_tx *tx, const struct fl_uuid *id)

@@ -212,7 +212,7 @@ def as_long_as_an_intake_may_still_be_recorded_nobody_says_that_it_was_not(rt):
 
 
 @contextlib.contextmanager
-def untold(rt, caps=None, **settings):
+def untold(rt, caps=None, meta=None, **settings):
     """(org, approval, line, node): a call on the node, which is cut off from its database just when it
     is recorded. Its agent was told that it could not be; the node is still cut off."""
     org = Org(rt, files=False, scenario=True)
@@ -220,7 +220,7 @@ def untold(rt, caps=None, **settings):
         with McpWs(node, org.add_credential(hold="100ms")[1], modern=bool(caps),
                    caps=caps) as agent:
             line.cut_off(GATE)
-            call = agent.call_start(APPEND, {"line": "one"})
+            call = agent.call_start(APPEND, {"line": "one"}, meta)
             approval = wait_for("the commit", org.rows)[0]["approval_id"]
             lost(call, "while the call was recorded")
         yield org, approval, line, node
@@ -259,6 +259,21 @@ def a_call_that_an_agent_was_told_of_elsewhere_was_cancelled_by_the_first(rt):
         vote(org, approval)
         with McpWs(rt, org.credential) as agent:
             assert text_of(agent.call("approval_wait", {"approval_id": approval})) == "appended"
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90, workers=1)
+def a_task_that_an_agent_asked_for_again_elsewhere_was_cancelled_by_the_first(rt):
+    key = {KEY: "the order of Monday"}
+    with untold(rt, drain_time="30s", caps=TASKS, meta=key) as (org, approval, line, node):
+        with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
+            task = agent.call(APPEND, {"line": "one"}, key)["taskId"]
+            assert org.row(approval)["task_id"] == task and org.row(approval)["asked_count"] == 2
+            back_and_away(line, node)
+            assert org.state(approval) == "pending"
+            vote(org, approval)
+            wait_for("the end", lambda: agent.request("tasks/get", {"taskId": task})["status"]
+                     == "completed")
         assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
