@@ -234,6 +234,7 @@ class Bench:
         for attempt in range(3):
             database = getattr(server, "database_pids", [])
             mine = server.pids + database + [os.getpid()] + getattr(server, "extra_pids", [])
+            os.sync()  # what the one before left to be written
             before, busy, from_ = cpu_ticks(mine), busy_ticks(), time.monotonic()
             db_before = cpu_ticks(database)
             run = subprocess.run(args, stdout=subprocess.PIPE, text=True, check=True)
