@@ -331,7 +331,14 @@ static bool goes_to_channels(const struct fl_call *c)
     return false;
 }
 
-/* The row is there. Nobody can be waiting for it yet. */
+/* Its caller has not heard of it. Asking again, it would be another call: this one must not run too. */
+static void take_back(struct fl_call *c, const char *reason)
+{
+    (c->canary ? fl_cancel_unrecorded_canary : fl_cancel_unrecorded)(
+        c->core, &c->principal->organization_id, &c->principal->agent_id, &c->row.id, reason);
+}
+
+/* The row is there. Nobody can be waiting for it here yet. */
 static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires_at_ms)
 {
     c->approval_id = c->row.id;
@@ -343,8 +350,12 @@ static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires
     if (goes_to_channels(c))
         fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
     if (c->row.wait_mode == FL_WAIT_TASK) {
-        if (c->leave)
-            return &S_cancel; /* nobody has heard of the task, so nobody could come for it */
+        if (c->leave == FL_LEAVE_CANCELLED)
+            return &S_cancel;
+        if (c->leave) { /* unless it was told elsewhere, by its key, nobody could come for it */
+            take_back(c, "its caller left before it heard of the task");
+            return &S_respond;
+        }
         c->end = FL_CALL_TASK;
         c->task_id = fl_arena_str(c->arena, fl_str_of(c->row.task_id));
         if (c->row.state == FL_APPROVAL_APPROVED)
@@ -430,10 +441,7 @@ FL_STEP(cleared)
         nap_ms = CERTAIN_MS << c->doubt_looks++;
     if (!c->leave && !c->is_hold_over)
         return fl_await(f, &S_doubt, fl_sleep_start(&f->op, &c->sleep, c->core->loop, nap_ms));
-    /* Told that it could not be recorded, the agent asks again: then this one must not run too. */
-    (c->canary ? fl_cancel_unrecorded_canary : fl_cancel_unrecorded)(
-        c->core, &c->principal->organization_id, &c->principal->agent_id, &c->row.id,
-        "its caller was told that it could not be recorded");
+    take_back(c, "its caller was told that it could not be recorded");
     return fl_fail_with(f, FL_UNAVAILABLE, "the database was lost while the call was recorded");
 }
 
@@ -481,29 +489,15 @@ FL_STEP(look)
     return fl_await(f, &S_looked, fl_look_start(&f->op, &c->look));
 }
 
-static fl_next settled_by_a_person(struct fl_call *c, const struct fl_approval *row)
-{
-    bool happened = row->state == FL_APPROVAL_SUCCEEDED;
-    char *text = fl_arena_printf(c->arena, "%.*s%s%.*s", FL_STR_ARG(row->settled_by),
-                                 row->reason.n ? ": " : "", FL_STR_ARG(row->reason));
-    c->end = FL_CALL_RESULT;
-    c->result = (struct fl_call_result){ .is_kept = true, .is_error = !happened };
-    c->result.content = fl_call_text_content(
-        c->arena,
-        happened
-            ? "The outcome was not known; a person found that it was executed. Settled by "
-            : "The outcome was not known; a person found that it was not executed. Settled by ",
-        text ? text : "a person");
-    return &S_respond;
-}
-
 /* What the row says, in terms of an answer; NULL: it is not over. */
 static fl_next over(struct fl_call *c)
 {
     const struct fl_approval *row = &c->look.row;
     struct fl_str reason = row->reason.p ? row->reason : row->outcome;
-    if (row->settled_by.p)
-        return settled_by_a_person(c, row);
+    if (row->settled_by.p) {
+        fl_call_take_settlement(c, row);
+        return &S_respond;
+    }
     if (fl_approval_may_have_run(row))
         return outcome(c, FL_OUTCOME_UNKNOWN, reason);
     switch (row->state) {
@@ -554,6 +548,22 @@ static fl_next follow_no_further(struct fl_call *c)
     return &S_respond;
 }
 
+/* The call that was found by its key has been taken back, as nobody had heard of it: the key is free
+ * again, and this is another one. */
+static bool is_taken_back(const struct fl_call *c, const struct fl_approval *row)
+{
+    return row->state == FL_APPROVAL_CANCELLED && c->is_observer && c->idempotency_key.n &&
+           !row->idempotency_key.n && fl_uuid_is_zero(&row->edit_of);
+}
+
+static fl_next begin_anew(struct fl_call *c)
+{
+    fl_look_fini(&c->look);
+    c->is_observer = c->is_deliverable = false;
+    c->decided_by = (struct fl_str){ NULL, 0 };
+    return &S_begin;
+}
+
 /* An ending that this caller does not take, or that may still change, is kept for the one who comes
  * for it later: the row says that nobody waits. */
 static fl_next finish(struct fl_call *c, fl_next then)
@@ -584,6 +594,8 @@ FL_STEP(looked)
         c->edited = fl_edit_told(c->arena, &c->look);
     if (!fl_uuid_is_zero(&row->edit_of) && !c->edited.p)
         return fl_fail_with(f, FL_NOMEM, "out of memory");
+    if (is_taken_back(c, row))
+        return begin_anew(c);
     fl_next done = over(c);
     if (done)
         return finish(c, done);
@@ -764,25 +776,9 @@ static void on_start(struct fl_post *post)
     fl_flow_run(&FL_CONTAINER(post, struct fl_call, start)->flow, &S_begin);
 }
 
-/* The call outlives the request that it came with: its texts are its own. */
-static bool own_texts(struct fl_call *c)
-{
-    struct fl_str *const texts[] = { &c->tool,          &c->arguments,   &c->idempotency_key,
-                                     &c->justification, &c->mcp_session, &c->mcp_request,
-                                     &c->mcp_stream };
-    for (size_t i = 0; i < FL_COUNTOF(texts); i++) {
-        if (!texts[i]->p)
-            continue;
-        *texts[i] = fl_arena_str(c->arena, *texts[i]);
-        if (!texts[i]->p)
-            return false;
-    }
-    return true;
-}
-
 void fl_call_start(struct fl_call *c)
 {
-    c->has_texts = own_texts(c);
+    c->has_texts = fl_call_own_texts(c);
     fl_flow_init(&c->flow, &S_failed, fl_call_on_ended);
     c->start.run = on_start;
     fl_loop_post(c->core->loop, &c->start);

@@ -58,6 +58,21 @@ struct fl_call *fl_call_new(struct fl_core *core, struct fl_principal *principal
     return c;
 }
 
+bool fl_call_own_texts(struct fl_call *c)
+{
+    struct fl_str *const texts[] = { &c->tool,          &c->arguments,   &c->idempotency_key,
+                                     &c->justification, &c->mcp_session, &c->mcp_request,
+                                     &c->mcp_stream };
+    for (size_t i = 0; i < FL_COUNTOF(texts); i++) {
+        if (!texts[i]->p)
+            continue;
+        *texts[i] = fl_arena_str(c->arena, *texts[i]);
+        if (!texts[i]->p)
+            return false;
+    }
+    return true;
+}
+
 static void release(void *owner)
 {
     struct fl_call *c = owner;
@@ -441,6 +456,21 @@ void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result,
             c->arena, "%.*s (%.*s)", FL_STR_ARG(result->error_message), FL_STR_ARG(c->edited)));
     else if (c->edited.p)
         c->result.content = fl_edit_before(c->arena, c->edited, c->result.content);
+}
+
+void fl_call_take_settlement(struct fl_call *c, const struct fl_approval *row)
+{
+    bool happened = row->state == FL_APPROVAL_SUCCEEDED;
+    char *text = fl_arena_printf(c->arena, "%.*s%s%.*s", FL_STR_ARG(row->settled_by),
+                                 row->reason.n ? ": " : "", FL_STR_ARG(row->reason));
+    c->end = FL_CALL_RESULT;
+    c->result = (struct fl_call_result){ .is_kept = true, .is_error = !happened };
+    c->result.content = fl_call_text_content(
+        c->arena,
+        happened
+            ? "The outcome was not known; a person found that it was executed. Settled by "
+            : "The outcome was not known; a person found that it was not executed. Settled by ",
+        text ? text : "a person");
 }
 
 /* ---- delivery ---- */

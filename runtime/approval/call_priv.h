@@ -15,6 +15,8 @@ static inline struct fl_call *fl_call_of(struct fl_flow *f)
 }
 
 /* ---- call_parts.c ---- */
+/* The call outlives the request that it came with: its texts are its own. false: no memory. */
+bool fl_call_own_texts(struct fl_call *c);
 /* Its arguments count among the organization's in flight until it is freed; false: too many. */
 bool fl_call_take_budget(struct fl_call *c);
 /* From here on it is more than a read: what is used then is made ready, once. */
@@ -46,6 +48,8 @@ void fl_call_kick_runner(struct fl_call *c);
 void fl_call_take_row(struct fl_call *c, const struct fl_approval *row);
 /* An executed call's result that was kept; `why` explains one without content. */
 void fl_call_take_result(struct fl_call *c, const struct fl_call_result *result, struct fl_str why);
+/* What a person found of an outcome that was not known. */
+void fl_call_take_settlement(struct fl_call *c, const struct fl_approval *row);
 void fl_call_on_ended(struct fl_flow *f);
 
 /* ---- call_grant.c ---- */

@@ -22,8 +22,8 @@ struct fl_cancel {
     /* With only_agent: whether it is there could not be said. FL_NOT_FOUND is for good; what
      * somebody else has taken up meanwhile is left as it is. */
     bool is_in_doubt;
-    /* Of these, one whose caller was told that it could not be recorded: a call under its
-     * idempotency key is another one from now on. */
+    /* Of these, one of which its caller has not heard, or that it could not be recorded: a call
+     * under its idempotency key is another one from now on. */
     bool is_unrecorded;
     bool is_canary; /* with only_agent: filed in the agent's name, which cannot take it back */
     /* ---- outputs ---- */
@@ -48,7 +48,8 @@ void fl_cancel_try(struct fl_core *core, const struct fl_uuid *organization,
  * whether it is there; tried on while the worker drains. */
 void fl_cancel_doubtful(struct fl_core *core, const struct fl_uuid *organization,
                         const struct fl_uuid *agent, const struct fl_uuid *id, const char *reason);
-/* For one whose intake had no answer, when its caller has been told so. */
+/* For one whose intake had no answer, when its caller has been told so; for a task of which nobody
+ * could be told. */
 void fl_cancel_unrecorded(struct fl_core *core, const struct fl_uuid *organization,
                           const struct fl_uuid *agent, const struct fl_uuid *id,
                           const char *reason);

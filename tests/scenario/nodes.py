@@ -84,6 +84,7 @@ class Line:
         self.lock = threading.Lock()
         self.open, self.is_cut = [], False
         self.word, self.delivers = None, False  # what is waited for, and what happens then
+        self.passes = None  # or it is only late: the event that lets it through
         self.kept = self.far = self.backend = None
         self.has_hit = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -91,12 +92,19 @@ class Line:
     def keep(self, word):
         """The next piece with this in it does not come to the server until let_go(), and its client's
         end is closed. Other connections work."""
-        self.word, self.delivers = word, False
+        self.word, self.delivers, self.passes = word, False, None
+
+    def hold(self, word):
+        """The next piece with this in it, and what follows on its connection, comes to the server when
+        the event that this returns is set."""
+        self.word, self.passes = word, threading.Event()
+        self.has_hit.clear()
+        return self.passes
 
     def cut_off(self, word):
         """The next piece with this in it comes to the server, its answer to nobody: all connections are
         closed, and none is made before mend()."""
-        self.word, self.delivers = word, True
+        self.word, self.delivers, self.passes = word, True, None
 
     def let_go(self):
         """What was kept comes to the server, if that still listens. Returns when it is through."""
@@ -162,10 +170,16 @@ class Line:
                 piece = near.recv(1 << 20)
                 if not piece:
                     break
+                passes = None
                 with self.lock:
                     if self.word and self.word in tail + piece:
-                        self._lose(near, far, said, piece)
-                        return
+                        if not self.passes:
+                            self._lose(near, far, said, piece)
+                            return
+                        self.word, passes = None, self.passes
+                        self.has_hit.set()
+                if passes:
+                    passes.wait(30)
                 far.sendall(piece)
                 tail = piece[-64:]
         shut(far)

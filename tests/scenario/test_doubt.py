@@ -9,7 +9,7 @@ import time
 from cases import case
 from harness import Org, wait_for
 from mcp_client import TASKS, McpError, McpWs, text_of
-from nodes import behind_a_line
+from nodes import Node, behind_a_line
 from test_recover import SHORT, database_down, stopped, vote
 
 APPEND = "s__append_line"
@@ -275,6 +275,65 @@ def a_task_that_an_agent_asked_for_again_elsewhere_was_cancelled_by_the_first(rt
             wait_for("the end", lambda: agent.request("tasks/get", {"taskId": task})["status"]
                      == "completed")
         assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+def see_it_gone(node, agent):
+    """Its connection breaks, and the node has seen that."""
+    wanted = "0100007F:%04X 0100007F:%04X" % (node.port, agent.sock.getsockname()[1])
+
+    def is_there():
+        with open("/proc/net/tcp") as f:
+            return wanted in f.read()
+    assert is_there()
+    agent.drop()
+    wait_for("the node to see it", lambda: not is_there())
+
+
+@case(limit=60, workers=1)
+def a_task_that_an_agent_was_told_of_elsewhere_was_cancelled_where_it_had_left(rt):
+    """Its stream broke while the task was recorded, and that node hears last that it was."""
+    org, key = Org(rt, files=False, scenario=True), {KEY: "the order of Monday"}
+    node = Node(rt, drain_time="30s")
+    try:
+        node.start()
+        with locked(rt, "approval") as release:
+            first = McpWs(node, org.credential, modern=True, caps=TASKS)
+            first.call_start(APPEND, {"line": "one"}, key)
+            waiting_backend(rt, "approval", INTAKE)
+            see_it_gone(node, first)
+            with stopped_in_its_wait(node.worker()):
+                release()
+                approval = wait_for("the commit", org.rows)[0]["approval_id"]
+                with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
+                    task = agent.call(APPEND, {"line": "one"}, key)["taskId"]
+        assert task == org.row(approval)["task_id"] and node.stop() == 0
+    finally:
+        node.stop()
+        node.remove()
+    vote(org, approval)
+    org.wait_state(approval, "succeeded")
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90, workers=1)
+def a_task_that_was_taken_back_just_when_its_agent_asked_again_is_another_one(rt):
+    """The second node has found it, and has not noted yet that its agent is there."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, caps=TASKS, meta=key) as (org, approval, line, node), \
+            behind_a_line(rt) as (slow, other), \
+            McpWs(other, org.credential, modern=True, caps=TASKS) as agent:
+        passes = slow.hold(b"approval_ask_again")
+        call = agent.call_start(APPEND, {"line": "one"}, key)
+        assert slow.has_hit.wait(10)
+        line.mend()
+        org.wait_state(approval, "cancelled")
+        passes.set()
+        task = call.wait()["taskId"]
+        second = org.wait_pending()
+        assert org.row(second)["task_id"] == task
+        vote(org, second)
+        org.wait_state(second, "succeeded")
+        assert org.effects() == ["one"] and len(org.rows()) == 2
 
 
 @case(limit=60, workers=1)
