@@ -559,7 +559,7 @@ static bool is_taken_back(const struct fl_call *c, const struct fl_approval *row
 static fl_next begin_anew(struct fl_call *c)
 {
     fl_look_fini(&c->look);
-    c->is_observer = c->is_deliverable = false;
+    c->is_observer = c->is_noted = c->is_deliverable = false;
     c->decided_by = (struct fl_str){ NULL, 0 };
     return &S_begin;
 }
@@ -607,9 +607,13 @@ FL_STEP(looked)
         c->is_held_here = false; /* or this worker was taken for dead while the database was away */
         return &S_attach;
     }
-    if (row->wait_mode == FL_WAIT_TASK && c->can_task && fl_uuid_is_zero(&c->wait_for)) {
-        c->task_id = fl_arena_str(c->arena, row->task_id);
+    bool is_repeat = c->is_observer && fl_uuid_is_zero(&c->wait_for);
+    if (is_repeat && !c->is_noted && !c->leave)
         return fl_await(f, &S_asked_again, fl_call_ask_again_start(c));
+    if (is_repeat && c->is_noted && row->wait_mode == FL_WAIT_TASK && c->can_task) {
+        c->task_id = fl_arena_str(c->arena, row->task_id);
+        c->end = FL_CALL_TASK;
+        return &S_respond;
     }
     if (!fl_timer_is_armed(&c->hold) && !c->is_hold_over)
         fl_call_arm_hold(c);
@@ -648,18 +652,15 @@ FL_STEP(attached)
     return &S_look;
 }
 
-/* A repeat of a call that a task answers for. It is noted before the agent hears of it: the worker
- * that made the task may have told another that it was not recorded, and take it back (cancel.c).
- */
+/* A repeat of a call that somebody else has. It is noted before the agent hears of it: the worker
+ * that made the row may have told another that it was not recorded, and take it back (cancel.c). */
 FL_STEP(asked_again)
 {
     struct fl_call *c = fl_call_of(f);
     if (f->op.code)
         return fl_fail(f);
-    if (fl_rows(c->q) == 0)
-        return &S_look; /* over by now */
-    c->end = FL_CALL_TASK;
-    return &S_respond;
+    c->is_noted = fl_rows(c->q) == 1; /* else it is over by now, or nobody has it any more */
+    return &S_look;
 }
 
 /* ---------------------------------------------------------------- running it */

@@ -5,6 +5,7 @@
 #include "flopinio/base/mem.h"
 #include "runtime/approval/call.h"
 #include "runtime/approval/hub.h"
+#include "runtime/approval/leave.h"
 
 FL_STEP_DECLARE(opened);
 FL_STEP_DECLARE(locked);
@@ -47,6 +48,11 @@ static bool is_theirs(const struct fl_cancel *c, const struct fl_approval *row)
            (fl_uuid_is_zero(&c->only_owner) || fl_uuid_cmp(&c->only_owner, &row->owner_id) == 0);
 }
 
+static bool is_ours(const struct fl_cancel *c, const struct fl_approval *row)
+{
+    return fl_uuid_cmp(&row->holder, &c->core->worker) == 0;
+}
+
 static bool is_held_here(const struct fl_cancel *c)
 {
     FL_LIST_FOREACH (link, &c->core->calls) {
@@ -61,9 +67,18 @@ static bool is_held_here(const struct fl_cancel *c)
  * back elsewhere, or here. Whoever was told of it, and left again, may come for it. */
 static bool is_taken_up(const struct fl_cancel *c, const struct fl_approval *row)
 {
-    if (row->wait_mode == FL_WAIT_HELD)
-        return fl_uuid_cmp(&row->holder, &c->core->worker) != 0 || is_held_here(c);
-    return c->is_unrecorded && fl_rows(c->q_attached) > 0;
+    if (c->is_unrecorded && fl_rows(c->q_attached) > 0)
+        return true;
+    return row->wait_mode == FL_WAIT_HELD && (!is_ours(c, row) || is_held_here(c));
+}
+
+/* What was noted may be held in this worker's name still, where nobody waits: whoever was told of it
+ * takes it up. */
+static void let_go(const struct fl_cancel *c, const struct fl_approval *row)
+{
+    if (row->wait_mode == FL_WAIT_HELD && is_ours(c, row) && !is_held_here(c))
+        fl_leave_try(c->core, &c->organization, &row->agent_id, &c->id,
+                     fl_str_is(row->after_leave, "cancel") ? c->core->times.leave_ms : 0);
 }
 
 FL_STEP(locked)
@@ -82,6 +97,7 @@ FL_STEP(locked)
         return fl_fail_with(f, FL_NOT_FOUND, "there is no such approval");
     if (c->is_in_doubt && is_taken_up(c, &row)) {
         fl_tx_abandon(&c->tx);
+        let_go(c, &row);
         return fl_end(f);
     }
     if (c->actor == FL_ACTOR_AGENT && !fl_uuid_is_zero(&row.edited_to)) {

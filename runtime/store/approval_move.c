@@ -123,7 +123,7 @@ static struct fl_sql sql_ask_again = {
     "approval_ask_again",
     "WITH moved AS (UPDATE approval SET asked_count = asked_count + CASE WHEN edit_of IS NULL THEN 1 "
     "ELSE 0 END " MINE_AUDITED
-    "AND wait_mode = 'task' AND state IN ('pending', 'approved', 'claimed', 'dispatched', "
+    "AND wait_mode IN ('task', 'held') AND state IN ('pending', 'approved', 'claimed', 'dispatched', "
     "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
     0
 };

@@ -263,6 +263,35 @@ def a_call_that_an_agent_was_told_of_elsewhere_was_cancelled_by_the_first(rt):
 
 
 @case(limit=90, workers=1)
+def a_held_call_that_an_agent_was_told_of_elsewhere_was_cancelled_by_the_first(rt):
+    """By its key, before the first node was given up: its row says that that one holds it."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, drain_time="30s", meta=key) as (org, approval, line, node):
+        with McpWs(rt, org.add_credential(hold="100ms")[1]) as agent:
+            assert approval in text_of(agent.call(APPEND, {"line": "one"}, key))
+        back_and_away(line, node)
+        assert org.state(approval) == "pending"
+        vote(org, approval)
+        with McpWs(rt, org.credential) as agent:
+            assert text_of(agent.call("approval_wait", {"approval_id": approval})) == "appended"
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90, workers=1)
+def a_held_call_of_a_node_that_is_back_goes_to_who_asked_again(rt):
+    """Nobody waits there for what it holds by its row, and it is not taken for dead."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, meta=key) as (org, approval, line, node), McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"}, key)
+        wait_for("the note", lambda: org.row(approval)["asked_count"] == 2)
+        line.mend()
+        wait_for("the other to hold it", lambda: org.row(approval)["asked_count"] == 3)
+        vote(org, approval)
+        assert text_of(call.wait()) == "appended"
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90, workers=1)
 def a_task_that_an_agent_asked_for_again_elsewhere_was_cancelled_by_the_first(rt):
     key = {KEY: "the order of Monday"}
     with untold(rt, drain_time="30s", caps=TASKS, meta=key) as (org, approval, line, node):
