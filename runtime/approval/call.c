@@ -331,7 +331,8 @@ static bool goes_to_channels(const struct fl_call *c)
     return false;
 }
 
-/* Its caller has not heard of it. Asking again, it would be another call: this one must not run too. */
+/* Its caller has not heard of it. Asking again, it would be another call: this one must not run
+ * too. */
 static void take_back(struct fl_call *c, const char *reason)
 {
     (c->canary ? fl_cancel_unrecorded_canary : fl_cancel_unrecorded)(
@@ -548,8 +549,8 @@ static fl_next follow_no_further(struct fl_call *c)
     return &S_respond;
 }
 
-/* The call that was found by its key has been taken back, as nobody had heard of it: the key is free
- * again, and this is another one. */
+/* The call that was found by its key has been taken back, as nobody had heard of it: the key is
+ * free again, and this is another one. */
 static bool is_taken_back(const struct fl_call *c, const struct fl_approval *row)
 {
     return row->state == FL_APPROVAL_CANCELLED && c->is_observer && c->idempotency_key.n &&
@@ -657,6 +658,11 @@ FL_STEP(attached)
 FL_STEP(asked_again)
 {
     struct fl_call *c = fl_call_of(f);
+    bool is_lost = f->op.code == FL_AMBIGUOUS || f->op.code == FL_UNAVAILABLE;
+    if (is_lost &&
+        !c->leave) /* noted perhaps: then it is not taken back, and an error is no answer */
+        return fl_await(f, &S_look,
+                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
     if (f->op.code)
         return fl_fail(f);
     c->is_noted = fl_rows(c->q) == 1; /* else it is over by now, or nobody has it any more */

@@ -72,8 +72,8 @@ static bool is_taken_up(const struct fl_cancel *c, const struct fl_approval *row
     return row->wait_mode == FL_WAIT_HELD && (!is_ours(c, row) || is_held_here(c));
 }
 
-/* What was noted may be held in this worker's name still, where nobody waits: whoever was told of it
- * takes it up. */
+/* What was noted may be held in this worker's name still, where nobody waits: whoever was told of
+ * it takes it up. */
 static void let_go(const struct fl_cancel *c, const struct fl_approval *row)
 {
     if (row->wait_mode == FL_WAIT_HELD && is_ours(c, row) && !is_held_here(c))

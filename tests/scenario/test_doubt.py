@@ -365,6 +365,42 @@ def a_task_that_was_taken_back_just_when_its_agent_asked_again_is_another_one(rt
         assert org.effects() == ["one"] and len(org.rows()) == 2
 
 
+@case(limit=90, workers=1)
+def a_task_ran_though_all_that_its_agent_heard_was_errors(rt):
+    """That it asked again was noted, and the answer lost: what was told first is not taken back then."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, drain_time="30s", caps=TASKS, meta=key) as (org, approval, line, node), \
+            behind_a_line(rt) as (second, other), \
+            McpWs(other, org.credential, modern=True, caps=TASKS) as agent:
+        second.cut_off(b"approval_ask_again")
+        call = agent.call_start(APPEND, {"line": "one"}, key)
+        wait_for("the note", lambda: org.row(approval)["asked_count"] == 2)
+        back_and_away(line, node)
+        assert org.state(approval) == "pending"
+        second.mend()
+        assert call.wait()["taskId"] == org.row(approval)["task_id"]
+        vote(org, approval)
+        org.wait_state(approval, "succeeded")
+        assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=90, workers=1)
+def a_task_that_was_asked_for_again_by_nobody_any_more_is_taken_back(rt):
+    """Whoever asked again was gone before it could be told."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, drain_time="30s", caps=TASKS, meta=key) as (org, approval, line, node), \
+            behind_a_line(rt, drain_time="30s") as (slow, other):
+        agent = McpWs(other, org.credential, modern=True, caps=TASKS)
+        passes = slow.hold(b"approval_get")
+        agent.call_start(APPEND, {"line": "one"}, key)
+        assert slow.has_hit.wait(10)
+        see_it_gone(other, agent)
+        passes.set()
+        assert other.stop() == 0
+        back_and_away(line, node)
+        assert org.state(approval) == "cancelled"
+
+
 @case(limit=60, workers=1)
 def a_node_that_stops_forgot_what_it_had_to_take_back(rt):
     """A task would have run as soon as people approved it."""
