@@ -126,9 +126,9 @@ void fl_mcp_conn_fini(struct fl_mcp_conn *conn)
 /* ---- progress ---- */
 #define CREDIT_MAX (FL_MCP_PROGRESS_BURST * 1000)
 
-void fl_mcp_progress_init(struct fl_mcp_progress *p, struct fl_str token, int64_t now_mono_ms)
+void fl_mcp_progress_init(struct fl_mcp_progress *p, struct fl_str token)
 {
-    *p = (struct fl_mcp_progress){ .token = token, .bucket_ms = CREDIT_MAX, .at_ms = now_mono_ms };
+    *p = (struct fl_mcp_progress){ .token = token, .bucket_ms = CREDIT_MAX };
 }
 
 void fl_mcp_progress_phase(struct fl_mcp_progress *p)

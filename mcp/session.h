@@ -78,7 +78,7 @@ struct fl_mcp_progress {
     int64_t bucket_ms; /* credit, 1000 a message */
     int64_t at_ms;     /* of bucket_ms */
 };
-void fl_mcp_progress_init(struct fl_mcp_progress *p, struct fl_str token, int64_t now_mono_ms);
+void fl_mcp_progress_init(struct fl_mcp_progress *p, struct fl_str token);
 void fl_mcp_progress_phase(struct fl_mcp_progress *p);
 /* True: send *ret_value of *ret_total now. `total` at most 0 = not known. */
 bool fl_mcp_progress_next(struct fl_mcp_progress *p, int64_t now_mono_ms, double value,

@@ -92,8 +92,13 @@ static void take_from_block(unsigned char *out, size_t n)
 
 struct fl_uuid fl_uuid_new(void)
 {
+    return fl_uuid_at(fl_real_ms());
+}
+
+struct fl_uuid fl_uuid_at(int64_t at_utc_ms)
+{
     struct fl_uuid id;
-    uint64_t ms = (uint64_t)fl_real_ms();
+    uint64_t ms = (uint64_t)at_utc_ms;
     take_from_block(id.b + 6, sizeof id.b - 6);
     for (int i = 0; i < 6; i++)
         id.b[i] = (uint8_t)(ms >> (40 - 8 * i));

@@ -77,7 +77,7 @@ struct fl_str fl_talk_no_memory(struct fl_str id, char out[FL_NO_MEMORY_BYTES])
 
 bool fl_talk_answer(struct fl_talk *t, const struct fl_buf *out)
 {
-    char no_memory[FL_NO_MEMORY_BYTES];
+    char no_memory[FL_NO_MEMORY_BYTES] FL_NOT_CLEARED;
     FL_ASSERT(!t->is_over);
     fl_mcp_progress_end(&t->progress);
     bool is_sent =
@@ -209,7 +209,7 @@ static void discover(struct fl_talk *t)
 
 void fl_talk_start(struct fl_talk *t)
 {
-    fl_mcp_progress_init(&t->progress, t->msg.progress_token, fl_mono_ms());
+    fl_mcp_progress_init(&t->progress, t->msg.progress_token);
     switch (t->msg.method) {
     case FL_MCP_M_INITIALIZE:
     case FL_MCP_M_DISCOVER: discover(t); break;

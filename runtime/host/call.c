@@ -121,16 +121,16 @@ void fl_calls_end_running(struct fl_slot *slot, const struct fl_err *why)
 
 /* The loop's timers stand still while the machine is suspended, and everybody else's clocks do not:
  * a deadline is looked at again and again, on the clock that goes on. */
-static void wait_until(struct fl_host_call *call, int64_t boot_ms)
+static void wait_for(struct fl_host_call *call, int64_t left_ms)
 {
-    int64_t left = boot_ms - fl_boot_ms();
-    fl_loop_timer(loop_of(call), &call->timer, left < 0 ? 0 : left < LOOK_MS ? left : LOOK_MS);
+    int64_t look_ms = left_ms < LOOK_MS ? left_ms : LOOK_MS;
+    fl_loop_timer(loop_of(call), &call->timer, look_ms < 0 ? 0 : look_ms);
 }
 
 static void wait_for_deadline(struct fl_host_call *call)
 {
     call->until_boot_ms = fl_boot_ms() + call->timeout_ms;
-    wait_until(call, call->until_boot_ms);
+    wait_for(call, call->timeout_ms);
 }
 
 static int64_t grace_of(const struct fl_host_call *call)
@@ -151,7 +151,7 @@ static void tell_to_end(struct fl_host_call *call, enum fl_code why)
     call->given_ms = call->kill_boot_ms < now ? 0
                      : why == FL_TIMEOUT      ? grace_of(call)
                                               : call->kill_boot_ms - now;
-    wait_until(call, call->kill_boot_ms);
+    wait_for(call, call->kill_boot_ms - now);
     fl_slot_wake(call->slot);
 }
 
@@ -160,8 +160,9 @@ static void on_timer(struct fl_timer *timer)
     struct fl_host_call *call = FL_CONTAINER(timer, struct fl_host_call, timer);
     bool is_running = call->place == FL_HOST_CALL_RUNNING;
     int64_t due = call->ending == FL_OK ? call->until_boot_ms : is_running ? call->kill_boot_ms : 0;
-    if (fl_boot_ms() < due)
-        wait_until(call, due);
+    int64_t left_ms = due - fl_boot_ms();
+    if (left_ms > 0)
+        wait_for(call, left_ms);
     else if (!is_running)
         end_not_started(call);
     else if (call->ending == FL_OK)

@@ -181,10 +181,7 @@ struct fl_job *fl_job_enter_id(const struct fl_serve *serve, uint64_t id)
 void fl_job_leave(struct fl_job *job)
 {
     pthread_mutex_unlock(&job->lock);
-    pthread_mutex_lock(&table.lock);
-    bool is_last = --job->refs == 0;
-    pthread_mutex_unlock(&table.lock);
-    if (is_last)
+    if (--job->refs == 0)
         free_job(job);
 }
 

@@ -22,7 +22,7 @@ struct fl_serve;
 
 struct fl_job {
     pthread_mutex_t lock;
-    unsigned refs; /* under the table's lock */
+    _Atomic unsigned refs; /* taken under the table's lock, while the table has its own */
     uintptr_t ticket;
     uint64_t id;            /* the worker's number */
     struct fl_serve *serve; /* outlives its jobs */

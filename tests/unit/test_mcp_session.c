@@ -264,7 +264,7 @@ static void test_progress_rises_strictly(void)
 {
     struct fl_mcp_progress p;
     double value, total;
-    fl_mcp_progress_init(&p, FL_STR("\"t\""), 0);
+    fl_mcp_progress_init(&p, FL_STR("\"t\""));
     CHECK(fl_mcp_progress_next(&p, 0, 0, 100, &value, &total));
     CHECK(value == 0 && total == 100);
     CHECK(!fl_mcp_progress_next(&p, 1, 0, 100, &value, &total));
@@ -283,7 +283,7 @@ static void test_progress_goes_on_from_waiting_to_running(void)
 {
     struct fl_mcp_progress p;
     double value, total;
-    fl_mcp_progress_init(&p, FL_STR("1"), 0);
+    fl_mcp_progress_init(&p, FL_STR("1"));
     for (int i = 1; i <= 3; i++)
         CHECK(fl_mcp_progress_next(&p, i * 10000, i, 0, &value, &total));
     fl_mcp_progress_phase(&p);
@@ -293,7 +293,7 @@ static void test_progress_goes_on_from_waiting_to_running(void)
     CHECK(fl_mcp_progress_next(&p, 41000, 100, 100, &value, &total));
     CHECK(value == 103 && total == 103);
     /* A call that never waited starts where the tool does. */
-    fl_mcp_progress_init(&p, FL_STR("1"), 0);
+    fl_mcp_progress_init(&p, FL_STR("1"));
     fl_mcp_progress_phase(&p);
     CHECK(fl_mcp_progress_next(&p, 0, 0, 100, &value, &total));
     CHECK(value == 0 && total == 100);
@@ -304,7 +304,7 @@ static void test_progress_is_once_a_second_after_a_burst(void)
     struct fl_mcp_progress p;
     double value, total;
     int sent = 0;
-    fl_mcp_progress_init(&p, FL_STR("1"), 1000);
+    fl_mcp_progress_init(&p, FL_STR("1"));
     for (int i = 0; i < 20; i++)
         sent += fl_mcp_progress_next(&p, 1000, i, 0, &value, &total);
     CHECK_INT(sent, FL_MCP_PROGRESS_BURST);
@@ -324,7 +324,7 @@ static void test_without_a_token_there_is_no_progress(void)
 {
     struct fl_mcp_progress p;
     double value, total;
-    fl_mcp_progress_init(&p, (struct fl_str){ NULL, 0 }, 0);
+    fl_mcp_progress_init(&p, (struct fl_str){ NULL, 0 });
     CHECK(!fl_mcp_progress_next(&p, 0, 1, 0, &value, &total));
 }
 
