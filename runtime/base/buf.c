@@ -42,6 +42,8 @@ bool fl_buf_reserve(struct fl_buf *buf, size_t n)
     size_t cap = buf->cap ? buf->cap : 64;
     while (cap <= need)
         cap *= 2;
+    if (buf->max && cap > buf->max)
+        cap = buf->max + 1;
     char *p = fl_realloc(buf->p, cap);
     if (!p) {
         buf->is_failed = true;

@@ -63,7 +63,7 @@ static inline bool fl_text_has_mark(const char *p)
 #endif
 
 #ifdef FL_SCAN_SSE2
-/* Long text: one branch for 64 bytes. Returns a mark, or where fewer than 16 bytes are left. */
+/* Long text, with 16 plain bytes in front of p: one branch for 64 bytes. */
 static __attribute__((noinline)) const char *fl_text_plain_long(const char *p, const char *end)
 {
     for (; end - p >= 64; p += 64) {
@@ -80,7 +80,9 @@ static __attribute__((noinline)) const char *fl_text_plain_long(const char *p, c
         if (marks)
             return p + __builtin_ctz(marks);
     }
-    return p;
+    /* The rest together with what is plain in front of it. */
+    unsigned marks = (unsigned)_mm_movemask_epi8(fl_text_marks(end - 16));
+    return marks ? end - 16 + __builtin_ctz(marks) : end;
 }
 #endif
 
@@ -92,7 +94,7 @@ static inline const char *fl_text_plain_end(const char *p, const char *end)
         unsigned marks = (unsigned)_mm_movemask_epi8(fl_text_marks(p));
         if (marks)
             return p + __builtin_ctz(marks);
-        p = fl_text_plain_long(p + 16, end);
+        return fl_text_plain_long(p + 16, end);
     }
 #else
     while (end - p >= 8 && !fl_text_has_mark(p))

@@ -21,11 +21,24 @@ int32_t fl_utf8_next(struct fl_str s, size_t *pos)
     }
 }
 
+/* Most texts are ASCII from end to end: 32 bytes of it at a time. */
+static size_t skip_ascii(struct fl_str s)
+{
+    uint64_t four[4];
+    size_t at = 0;
+    for (; s.n - at >= sizeof four; at += sizeof four) {
+        memcpy(four, s.p + at, sizeof four);
+        if ((four[0] | four[1] | four[2] | four[3]) & 0x8080808080808080u)
+            break;
+    }
+    return at;
+}
+
 bool fl_utf8_is_valid(struct fl_str s)
 {
-    for (size_t at = 0, len; at < s.n; at += len) {
+    for (size_t at = skip_ascii(s), len; at < s.n; at += len) {
         uint64_t eight;
-        if (s.n - at >= sizeof eight) { /* mostly ASCII: eight bytes at a time */
+        if (s.n - at >= sizeof eight) { /* what is near the end, or between others */
             memcpy(&eight, s.p + at, len = sizeof eight);
             if (!(eight & 0x8080808080808080u))
                 continue;

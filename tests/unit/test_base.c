@@ -65,6 +65,20 @@ static void test_buf_cut_undoes_an_append_that_failed(void)
     fl_buf_fini(&b);
 }
 
+static void test_buf_is_full_at_its_last_byte(void)
+{
+    for (size_t max = 1; max < 300; max++) { /* below, at and above what memory comes in */
+        struct fl_buf b;
+        fl_buf_init(&b, max);
+        for (size_t i = 0; i < max; i++)
+            fl_buf_putc(&b, 'x');
+        CHECK(!b.is_failed && b.n == max);
+        fl_buf_putc(&b, 'x');
+        CHECK(b.is_over);
+        fl_buf_fini(&b);
+    }
+}
+
 static void test_a_bucket_holds_its_burst_and_its_rate(void)
 {
     struct fl_bucket b = fl_bucket_of(10, 5);
@@ -174,6 +188,8 @@ static void test_uuids_are_version_7_and_ordered(void)
     fl_clock_skew_set((struct fl_clock_skew){ .real_ms = 10000 });
     struct fl_uuid later = fl_uuid_new();
     CHECK(fl_uuid_cmp(&id, &later) < 0);
+    id = fl_uuid_at(0x0123456789ab);
+    CHECK_SPAN(((struct fl_str){ fl_uuid_format(&id, text), 15 }), "01234567-89ab-7");
 }
 
 /* Were the block of random bytes shared, two processes would give out the same ids. */
@@ -291,6 +307,16 @@ static void test_utf8_refuses_what_rfc_3629_refuses(void)
                                        "a\xff" };
     for (size_t i = 0; i < FL_COUNTOF(bad); i++)
         CHECK(!fl_utf8_is_valid(fl_str_of(bad[i])));
+    char text[100];
+    for (size_t n = 1; n < sizeof text; n++) { /* in a text of any length, at any place */
+        memset(text, 'a', n);
+        CHECK(fl_utf8_is_valid((struct fl_str){ text, n }));
+        for (size_t at = 0; at < n; at++) {
+            text[at] = '\xff';
+            CHECK(!fl_utf8_is_valid((struct fl_str){ text, n }));
+            text[at] = 'a';
+        }
+    }
     for (uint32_t cp = 0; cp <= 0x10ffff; cp++) {
         if (cp >= 0xd800 && cp <= 0xdfff)
             continue;
@@ -445,6 +471,7 @@ static const struct fl_test tests[] = {
     T(buf_grows_and_keeps_a_sticky_error),
     T(json_strings_are_escaped_as_in_rfc_8785),
     T(buf_cut_undoes_an_append_that_failed),
+    T(buf_is_full_at_its_last_byte),
     T(a_bucket_holds_its_burst_and_its_rate),
     T(arena_gives_zeroed_aligned_memory),
     T(an_arena_that_was_kept_begins_empty),

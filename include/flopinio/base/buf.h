@@ -14,8 +14,8 @@
 struct fl_buf {
     char *p;        /* owned; NUL-terminated behind n whenever p is not NULL */
     size_t n;       /* bytes used */
-    size_t cap;     /* bytes allocated */
-    size_t max;     /* bytes allowed; 0 = no limit */
+    size_t cap;     /* bytes allocated; at most max + 1, so that what fits is allowed */
+    size_t max;     /* bytes allowed, from the beginning on; 0 = no limit */
     bool is_failed; /* no memory, or over max; contents are then undefined */
     bool is_over;   /* it was `max` that was hit */
 };
@@ -35,8 +35,7 @@ bool fl_buf_reserve(struct fl_buf *buf, size_t n);
 /* Inline: every message is made of dozens of these. */
 static inline void fl_buf_put(struct fl_buf *buf, const void *bytes, size_t n)
 {
-    bool has_room = buf->p && !buf->is_failed && n < buf->cap - buf->n &&
-                    (buf->max == 0 || buf->n + n <= buf->max);
+    bool has_room = n < buf->cap - buf->n && !buf->is_failed;
     if (!has_room && !fl_buf_reserve(buf, n))
         return;
     if (n) /* then there are bytes. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
