@@ -21,7 +21,7 @@ void fl_random(void *out, size_t n);
 /* Tests: a deterministic stream from `seed`; 0 goes back to the kernel. */
 void fl_random_seed(uint64_t seed);
 
-struct fl_uuid fl_uuid_new(void); /* version 7: time ordered, 74 random bits */
+struct fl_uuid fl_uuid_new(void);             /* version 7: time ordered, 74 random bits */
 struct fl_uuid fl_uuid_at(int64_t at_utc_ms); /* of this moment, which was read already */
 char *fl_uuid_format(const struct fl_uuid *id, char out[FL_UUID_TEXT]);
 /* The canonical 36 character form, either case. */
