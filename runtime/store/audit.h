@@ -18,9 +18,8 @@ struct fl_audit_row {
 
 /* Appends the insert of one row to a transaction. */
 void fl_store_audit_insert(struct fl_tx *tx, const struct fl_audit_row *row);
-/* One statement for many rows, of any organizations. */
-void fl_store_audit_insert_many(struct fl_tx *tx, const struct fl_audit_row *const *rows,
-                                size_t count);
+/* One statement for many rows, of any organizations; puts them in another order. */
+void fl_store_audit_insert_many(struct fl_tx *tx, const struct fl_audit_row **rows, size_t count);
 /* For statements that insert the row themselves, behind a condition: binds seven parameters:
  * event_id, kind, actor_kind, actor_id, subject_kind, subject_id, leaf. */
 void fl_store_audit_bind(struct fl_tx *tx, struct fl_query *q, const struct fl_audit_row *row);

@@ -255,11 +255,11 @@ class Runtime:
         whichever takes the connection."""
         until = time.monotonic() + 10
         in_a_row = 0
-        while in_a_row < 10 and self.process.poll() is None and time.monotonic() < until:
+        while in_a_row < 30 and self.process.poll() is None and time.monotonic() < until:
             in_a_row = in_a_row + 1 if self.is_ready() else 0
             if not in_a_row:
                 time.sleep(0.1)
-        return in_a_row == 10
+        return in_a_row == 30
 
     def metrics(self, path="/metrics"):
         conn = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)

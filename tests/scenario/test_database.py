@@ -366,7 +366,7 @@ def a_step_that_was_killed_half_way_is_taken_up(_rt):
             process.wait(30)
             assert server.sql("SELECT max(version) FROM schema_version") == [(37,)]
         done = migrate(FLOPINIO_OWNER_URL=owner)
-        assert done.returncode == 0 and "from schema 37 to 38" in done.stdout, done
+        assert done.returncode == 0 and "from schema 37 to 39" in done.stdout, done
         assert server.sql(KEY) == NEW_KEY and server.sql(INVALID) == []
         keys = server.sql("SELECT c.conrelid::regclass::text, c.conname::text, pg_get_constraintdef(c.oid), "
                           "c.conparentid <> 0 FROM pg_constraint c JOIN pg_inherits h ON h.inhrelid = "
@@ -374,3 +374,36 @@ def a_step_that_was_killed_half_way_is_taken_up(_rt):
         assert len(keys) == 3 and all(k[1:] == (k[0] + "_pkey", NEW_KEY[0][0], True) for k in keys), keys
         assert server.sql("SELECT 1 FROM pg_class WHERE relname LIKE '%%\\_order'") == []
         assert server.sql("SELECT count(*) FROM audit_event") == [(10002,)]
+
+
+LEAD = ("SELECT i.indexrelid::regclass::text, c.relispartition FROM pg_index i JOIN pg_class c ON c.oid = "
+        "i.indexrelid WHERE pg_get_indexdef(i.indexrelid) LIKE '%%(organization_id, actor_id, recorded_at) "
+        "WHERE%%' AND i.indisvalid")
+
+
+@case(limit=120)
+def an_index_by_actor_that_was_killed_half_way_is_built(_rt):
+    """As above; and what the program before wrote leads nobody."""
+    with OwnServer() as server:
+        _, owner = made(server)
+        back_to(server, 38)
+        server.sql(EVENT % 10000)
+        with transaction(server, "SELECT 1", "REPEATABLE READ"), \
+                migrating(server, owner) as (process, waits):
+            ((pid, query),) = wait_for("an index", waits, 30)
+            assert "CONCURRENTLY" in query, query
+            assert server.sql("SET lock_timeout = '1s'; " + EVENT % 1) == 1
+            server.sql("SELECT pg_terminate_backend(%s)", pid)
+            assert process.wait(30) != 0
+        assert len(server.sql(INVALID)) == 1
+        with transaction(server, "LOCK TABLE schema_version IN SHARE MODE"), \
+                migrating(server, owner) as (process, waits):
+            wait_for("the last part", lambda: server.sql(INVALID) == [] and waits(), 30)
+            process.kill()
+            process.wait(30)
+            assert server.sql("SELECT max(version) FROM schema_version") == [(38,)]
+        done = migrate(FLOPINIO_OWNER_URL=owner)
+        assert done.returncode == 0 and "from schema 38 to 39" in done.stdout, done
+        found = server.sql(LEAD)
+        assert len(found) == 4 and sum(is_part for _, is_part in found) == 3, found
+        assert server.sql("SELECT count(*) FROM audit_event WHERE has_lead IS NOT TRUE") == [(10001,)]
