@@ -121,7 +121,7 @@ FL_STEP(locked)
         fl_store_approval_move(&c->tx, &c->id, row.state, FL_APPROVAL_CANCELLED,
                                c->reason ? fl_str_of(c->reason) : (struct fl_str){ NULL, 0 });
     if (c->is_cancelled && c->is_unrecorded)
-        fl_store_approval_free_key(&c->tx, &c->id);
+        fl_store_approval_free_key(&c->tx, &c->first);
     fl_audit_append(&e, &c->tx);
     return fl_await(f, &S_done, fl_tx_commit(&f->op, &c->tx));
 }
@@ -169,6 +169,9 @@ enum fl_code fl_cancel_start(struct fl_op *op, struct fl_cancel *c)
         return fl_err_code(&op->err, FL_NOMEM);
     fl_tx_init(&c->tx, c->core->pg, c->arena, &c->organization);
     fl_flow_init(&c->flow, &S_failed, on_ended);
+    if (fl_uuid_is_zero(&c->first))
+        c->first = c->id;
+    c->id = c->first; /* tried again, it begins there again */
     c->is_cancelled = false;
     c->op = op;
     fl_op_start(op, NULL, c);

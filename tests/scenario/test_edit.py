@@ -8,6 +8,7 @@ from cases import case
 from cli import Cli
 from harness import Org, refused, wait_for
 from mcp_client import TASKS, McpHttp, McpWs, text_of
+from test_doubt import back_and_away, untold
 from test_recover import SHORT, locked
 from test_repeat import KEY, left
 
@@ -534,3 +535,21 @@ def an_edit_waits_for_the_agent_before_it_has_the_approval(rt):
         org.adam.settle(approval, "again", "nothing there")["new_id"]))
     assert org.state(again[0]) == "pending" and org.state(approval) == "failed"
     agent.close()
+
+
+@case(limit=90, workers=1)
+def a_changed_call_of_which_nobody_had_heard_kept_its_key(rt):
+    """Its node had told its agent that it could not be recorded, and a person changed it before that was
+    back: what it was changed into is taken back, and the key is on what it was."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, drain_time="30s", caps=TASKS, meta=key) as (org, old, line, node):
+        new = edit(org.ann, old, {"line": "two"})
+        back_and_away(line, node)
+        assert org.state(new) == "cancelled"
+        with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
+            task = agent.call(APPEND, {"line": "one"}, key)["taskId"]
+        third = org.wait_pending()
+        assert org.row(third)["task_id"] == task
+        org.ann.approve(third)
+        org.wait_state(third, "succeeded")
+    assert org.effects() == ["one"] and len(org.rows()) == 3
