@@ -324,7 +324,7 @@ enum fl_code fl_call_doubt_start(struct fl_call *c)
     begin(c);
     c->is_certain = fl_pg_are_gone(c->core->pg, c->lost);
     fl_store_approval_after_intakes(&c->tx, &c->principal->agent_id);
-    c->q = fl_store_approval_get(&c->tx, &c->row.id);
+    c->q = fl_store_approval_lock(&c->tx, &c->row.id);
     return fl_tx_submit(&c->flow.op, &c->tx);
 }
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import signal
+import threading
 import time
 
 from cases import case
@@ -209,6 +210,56 @@ def as_long_as_an_intake_may_still_be_recorded_nobody_says_that_it_was_not(rt):
         approval = wait_for("the row", org.rows)[0]["approval_id"]
         org.wait_state(approval, "cancelled")
     assert org.effects() == [] and len(org.rows()) == 1
+
+
+@contextlib.contextmanager
+def no_standby(rt):
+    """Commits wait for a standby, and there is none. waiting(words): the backend whose commit does, of a
+    statement that begins so."""
+    probe, write = rt.connect(), "SELECT pg_logical_emit_message(true, '', '')"
+    is_over = threading.Event()
+
+    def waiting(words):
+        rows = rt.sql("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND "
+                      "strpos(query, %s) = 1", words)
+        return rows[0]["pid"] if rows else None
+
+    def write_on():
+        with probe.cursor() as cur:
+            while not is_over.wait(0.02):
+                cur.execute(write)
+    rt.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    thread = threading.Thread(target=write_on, daemon=True)
+    try:
+        rt.sql("SELECT pg_reload_conf()")
+        thread.start()
+        wait_for("commits to wait", lambda: waiting(write))
+        yield waiting
+    finally:
+        is_over.set()
+        rt.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        rt.sql("SELECT pg_reload_conf()")
+        thread.join(20)
+        probe.close()
+
+
+@case(limit=60, workers=1)
+def a_task_was_told_before_a_standby_had_it(rt):
+    """Its backend was ended when it had committed here, and only waited for one: it is there to be seen,
+    and lost with this server."""
+    org = Org(rt, files=False, scenario=True)
+    with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
+        with no_standby(rt) as waiting:
+            call = agent.call_start(APPEND, {"line": "one"})
+            pid = wait_for("the intake to wait for a standby", lambda: waiting(INTAKE), every=0.005)
+            rt.sql("SELECT pg_terminate_backend(%s)", pid)
+            wait_for("the row", org.rows)
+            wait_for("the look to wait for one", lambda: waiting("SELECT a.approval_id, a.state"))
+            assert not call.is_done(), call.answer
+        assert call.wait()["taskId"] == org.rows()[0]["task_id"]
+        vote(org, org.wait_pending())
+        org.wait_state(org.rows()[0]["approval_id"], "succeeded")
+    assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
 @contextlib.contextmanager
