@@ -31,9 +31,9 @@ enum fl_code fl_call_read_start(struct fl_call *c) FL_MUST_CHECK;
 /* [{"type":"text","text":..}] in the arena; p NULL on no memory. */
 struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, const char *text);
 void fl_call_arm_hold(struct fl_call *c);
-/* Reads the row of an intake whose commit had no answer. It is locked for that: what is seen may not
- * have come to a standby yet, and the commit of what has locked something waits for that. That there
- * is none means something if nothing of it was under way any more: c->is_certain. */
+/* Reads the row of an intake whose commit had no answer. It is locked for that: what is seen may
+ * not have come to a standby yet, and the commit of what has locked something waits for that. That
+ * there is none means something if nothing of it was under way any more: c->is_certain. */
 enum fl_code fl_call_doubt_start(struct fl_call *c) FL_MUST_CHECK;
 enum fl_code fl_call_attach_start(struct fl_call *c) FL_MUST_CHECK;
 enum fl_code fl_call_ask_again_start(struct fl_call *c) FL_MUST_CHECK;

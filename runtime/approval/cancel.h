@@ -36,8 +36,8 @@ struct fl_cancel {
     struct fl_query *q, *q_attached;
     struct fl_post post;
     struct fl_uuid first; /* as it was asked for: it has the key, whatever it was changed into */
-    uint64_t lost;   /* of the connections that the pool has lost, what may still record it */
-    bool is_certain; /* what is found: nothing of them is at work any more */
+    uint64_t lost;        /* of the connections that the pool has lost, what may still record it */
+    bool is_certain;      /* what is found: nothing of them is at work any more */
 };
 
 /* FL_NOT_FOUND: there is none, or it is somebody else's. FL_UNAVAILABLE. */

@@ -119,12 +119,22 @@ static struct fl_sql sql_attach = {
     "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
     0
 };
+/* Noted once a minute at most: people count it, and each note changes their cards. For what it is a
+ * sign of (fl_store_approval_attached) the first one does for ever. The row is locked in a
+ * statement in front of it, so that what others noted is seen, and so that its commit waits for a
+ * standby too. */
+#define SOMEBODY_HAS                                                                               \
+    MINE_AUDITED "AND wait_mode IN ('task', 'held') AND state IN ('pending', 'approved', "         \
+                 "'claimed', 'dispatched', 'unknown') "
+static struct fl_sql sql_ask_again_lock = { "approval_ask_again_lock",
+                                            "SELECT 1 FROM approval " MINE "FOR NO KEY UPDATE", 0 };
 static struct fl_sql sql_ask_again = {
     "approval_ask_again",
     "WITH moved AS (UPDATE approval SET asked_count = asked_count + CASE WHEN edit_of IS NULL THEN 1 "
-    "ELSE 0 END " MINE_AUDITED
-    "AND wait_mode IN ('task', 'held') AND state IN ('pending', 'approved', 'claimed', 'dispatched', "
-    "'unknown') RETURNING approval_id), " NOTED "SELECT approval_id FROM moved",
+    "ELSE 0 END " SOMEBODY_HAS
+    "AND NOT EXISTS (SELECT 1 FROM audit_event e WHERE e.organization_id = $1 AND e.subject_id = $2 AND "
+    "e.kind = 'approval.attached' AND e.recorded_at > now() - interval '1 minute') "
+    "RETURNING approval_id), " NOTED "SELECT approval_id FROM approval " SOMEBODY_HAS,
     0
 };
 static struct fl_sql sql_attached = {
@@ -357,6 +367,7 @@ struct fl_query *fl_store_approval_ask_again(struct fl_tx *tx, const struct fl_u
                                              const struct fl_uuid *id,
                                              const struct fl_audit_row *audit)
 {
+    mine(tx, &sql_ask_again_lock, id);
     return audited(tx, &sql_ask_again, organization, id, audit);
 }
 

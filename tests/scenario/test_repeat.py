@@ -387,3 +387,22 @@ def a_key_gives_back_the_same_task(rt):
     wait_for("the end", lambda: agent.request("tasks/get", {"taskId": one["taskId"]})["status"]
              == "completed")
     assert org.effects() == ["one"]
+
+
+@case()
+def a_client_that_polls_with_its_key_wrote_each_time(rt):
+    """A row, an audit event, and every card of it: noted at most once a minute."""
+    org = scenario(rt)
+    agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
+
+    def asks(times):
+        return {agent.call(APPEND, {"line": "one"}, {KEY: "k"})["taskId"] for _ in range(times)}
+
+    def notes():
+        return org.row(approval)["asked_count"], org.kinds(approval).count("approval.attached")
+    task = asks(1)
+    approval = org.wait_pending()
+    assert asks(5) == task and notes() == (2, 1)
+    rt.sql("UPDATE audit_event SET recorded_at = recorded_at - interval '61 seconds' WHERE subject_id "
+           "= %s AND kind = 'approval.attached'", approval)
+    assert asks(5) == task and notes() == (3, 2)
