@@ -176,6 +176,16 @@ static int compare_actors(const void *a, const void *b)
     return order ? order : memcmp(&x->organization, &y->organization, sizeof x->organization);
 }
 
+/* Those of an actor together: most often of one, and so already. */
+static void sort_by_actor(const struct fl_audit_row **rows, size_t count)
+{
+    size_t i = 1;
+    while (i < count && compare_actors(&rows[i - 1], &rows[i]) <= 0)
+        i++;
+    if (i < count)
+        qsort(rows, count, sizeof *rows, compare_actors);
+}
+
 static void bind_leads(struct fl_tx *tx, struct fl_query *q, const struct fl_audit_row *const *rows,
                        size_t count)
 {
@@ -201,7 +211,7 @@ void fl_store_audit_insert_many(struct fl_tx *tx, const struct fl_audit_row **ro
         return;
     }
     struct fl_query *q = fl_tx_add(tx, &sql_insert_alike);
-    qsort(rows, count, sizeof *rows, compare_actors);
+    sort_by_actor(rows, count);
     bind_rows(tx, q, KIND, rows, count);
     fl_bind_z(tx, q, rows[0]->kind);
     fl_bind_z(tx, q, rows[0]->actor_kind);
