@@ -549,12 +549,13 @@ static fl_next follow_no_further(struct fl_call *c)
     return &S_respond;
 }
 
-/* The call that was found by its key has been taken back, as nobody had heard of it: the key is
- * free again, and this is another one. */
+/* The call that the intake found by its key has been taken back, as nobody had heard of it: the key
+ * is free again, and this is another one. */
 static bool is_taken_back(const struct fl_call *c, const struct fl_approval *row)
 {
     return row->state == FL_APPROVAL_CANCELLED && c->is_observer && c->idempotency_key.n &&
-           !row->idempotency_key.n && fl_uuid_is_zero(&row->edit_of);
+           fl_uuid_is_zero(&c->wait_for) && !row->idempotency_key.n &&
+           fl_uuid_cmp(&row->id, &c->taken.result.repeat) == 0;
 }
 
 static fl_next begin_anew(struct fl_call *c)

@@ -406,3 +406,34 @@ def a_client_that_polls_with_its_key_wrote_each_time(rt):
     rt.sql("UPDATE audit_event SET recorded_at = recorded_at - interval '61 seconds' WHERE subject_id "
            "= %s AND kind = 'approval.attached'", approval)
     assert asks(5) == task and notes() == (3, 2)
+
+
+@case()
+def a_status_with_a_key_was_asked_for_for_ever(rt):
+    """A call without a key that was cancelled is not one that lost its key."""
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start(APPEND, {"line": "one"})
+        approval = org.wait_pending()
+        agent.cancel(call)
+        org.wait_state(approval, "cancelled")
+        for tool in ("approval_status", "approval_wait"):
+            assert "cancelled" in text_of(agent.call(tool, {"approval_id": approval}, {KEY: "k"}))
+
+
+@case(limit=60, execute_time="2s", dispatch_time="500ms", unknown_grace="200ms", lease_time="1s")
+def a_call_that_was_run_again_and_cancelled_was_begun_anew_for_ever(rt):
+    """The key is of the first one, and never was of the second."""
+    org = scenario(rt)
+    with McpWs(rt, org.credential) as agent:
+        call = agent.call_start("s__crash", {"line": "x"}, {KEY: "k"})
+        approval = org.wait_pending()
+        org.ann.approve(approval)
+        call.wait()
+        over = "SELECT unknown_after <= clock_timestamp() AS over FROM approval WHERE approval_id = %s"
+        wait_for("the window to be over", lambda: rt.sql(over, approval)[0]["over"])
+        again = org.ann.settle(approval, "again", "looked: nothing there")["new_id"]
+        org.olga.cancel(again, "not today")
+        org.wait_state(again, "cancelled")
+        assert "cancelled" in text_of(agent.call("s__crash", {"line": "x"}, {KEY: "k"}))
+    assert org.effects() == ["crash"] and len(org.rows()) == 2
