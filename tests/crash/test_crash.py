@@ -58,6 +58,8 @@ def kill_at(field, node, process, name, nth, decide_on):
     armed = []
 
     def arm():
+        nonlocal since  # a worker is ready: that the log said so must not be taken for the next one
+        since = node.log_size()
         pid = process(node)
         with contextlib.suppress(LookupError):
             armed.append((pid, Trace(pid, name, nth)))
