@@ -574,13 +574,23 @@ static fl_next finish(struct fl_call *c, fl_next then)
     return is_kept && c->is_held_here ? &S_leave : then;
 }
 
+/* The database is away. Where the client's hold ends before it is back, a call that was seen goes on
+ * without this one; of another one nothing can be said. */
+static fl_next look_later(struct fl_call *c)
+{
+    struct fl_flow *f = &c->flow;
+    fl_call_arm_hold(c);
+    if (c->is_hold_over)
+        return c->created_at_ms ? &S_leave : fl_fail(f);
+    return fl_await(f, &S_look, fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+}
+
 FL_STEP(looked)
 {
     struct fl_call *c = fl_call_of(f);
     const struct fl_approval *row = &c->look.row;
     if (f->op.code == FL_UNAVAILABLE && fl_uuid_is_zero(&c->wait_for) && !c->leave)
-        return fl_await(f, &S_look,
-                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+        return look_later(c);
     if (f->op.code)
         return c->leave ? &S_leave : fl_fail(f);
     fl_call_take_row(c, row);
@@ -660,10 +670,8 @@ FL_STEP(asked_again)
 {
     struct fl_call *c = fl_call_of(f);
     bool is_lost = f->op.code == FL_AMBIGUOUS || f->op.code == FL_UNAVAILABLE;
-    if (is_lost &&
-        !c->leave) /* noted perhaps: then it is not taken back, and an error is no answer */
-        return fl_await(f, &S_look,
-                        fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
+    if (is_lost && !c->leave) /* noted perhaps: then it is not taken back, and an error no answer */
+        return look_later(c);
     if (f->op.code)
         return fl_fail(f);
     c->is_noted = fl_rows(c->q) == 1; /* else it is over by now, or nobody has it any more */

@@ -435,6 +435,46 @@ def a_task_ran_though_all_that_its_agent_heard_was_errors(rt):
         assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
+@case(limit=60, workers=1)
+def a_repeat_had_no_answer_while_its_node_was_cut_off(rt):
+    """Its hold ends all the same. Where its note may be there it hears what it repeats; else, that it
+    cannot be told."""
+    org, key = Org(rt, files=False, scenario=True), {KEY: "the order of Monday"}
+    with McpWs(rt, org.credential) as first, behind_a_line(rt) as (line, node), \
+            McpWs(node, org.add_credential(hold="100ms")[1]) as agent:
+        call = first.call_start(APPEND, {"line": "one"}, key)
+        approval = org.wait_pending()
+        line.cut_off(b"approval_ask_again")
+        again = agent.call_start(APPEND, {"line": "one"}, key)
+        assert line.has_hit.wait(10)
+        assert approval in text_of(again.wait(15))
+        line.mend()
+        wait_for("the node's database", node.is_ready)
+        line.cut_off(b"approval_get")
+        lost(agent.call_start(APPEND, {"line": "one"}, key), "the database")
+        vote(org, approval)
+        assert text_of(call.wait()) == "appended"
+    assert org.effects() == ["one"] and len(org.rows()) == 1
+
+
+@case(limit=60, workers=1)
+def a_held_call_whose_node_was_cut_off_at_a_look_was_held_on(rt):
+    """It was told that something had changed, and could not look what; its client's hold ends then."""
+    org, key = Org(rt, files=False, scenario=True), {KEY: "the order of Monday"}
+    with McpWs(rt, org.add_credential(hold="100ms")[1]) as other, \
+            behind_a_line(rt) as (line, node), \
+            McpWs(node, org.add_credential(hold="3s")[1]) as agent:
+        call = agent.call_start(APPEND, {"line": "one"}, key)
+        approval = org.wait_pending()
+        line.cut_off(b"approval_get")
+        other.call(APPEND, {"line": "one"}, key)
+        assert line.has_hit.wait(10)
+        assert approval in text_of(call.wait(15))
+        line.mend()
+        wait_for("nobody to hold it", lambda: org.row(approval)["wait_mode"] == "left")
+    assert len(org.rows()) == 1
+
+
 @case(limit=90, workers=1)
 def a_task_that_was_asked_for_again_by_nobody_any_more_is_taken_back(rt):
     """Whoever asked again was gone before it could be told."""
