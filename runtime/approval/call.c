@@ -320,17 +320,6 @@ FL_STEP(intake_again)
     return fl_await(f, &S_taken_in, fl_call_intake_again(c));
 }
 
-/* People are told of it elsewhere, by whichever worker looks after the channel. */
-static bool goes_to_channels(const struct fl_call *c)
-{
-    const struct fl_ask *ask = c->row.state == FL_APPROVAL_PENDING ? c->verdict.ask : NULL;
-    for (size_t i = 0; ask && i < ask->notify_count; i++) {
-        if (!fl_str_is(ask->notify[i], "inbox"))
-            return true;
-    }
-    return false;
-}
-
 /* Its caller has not heard of it. Asking again, it would be another call: this one must not run
  * too. */
 static void take_back(struct fl_call *c, const char *reason)
@@ -348,7 +337,7 @@ static fl_next created(struct fl_call *c, int64_t created_at_ms, int64_t expires
     c->expires_at_ms = expires_at_ms;
     c->core->stats.held += c->row.state == FL_APPROVAL_PENDING && !c->canary;
     c->core->stats.permitted += !fl_uuid_is_zero(&c->row.grant_id);
-    if (goes_to_channels(c))
+    if (fl_call_goes_to_channels(c))
         fl_hub_changed(c->core->hub, &c->principal->organization_id, &c->approval_id);
     if (c->row.wait_mode == FL_WAIT_TASK) {
         if (c->leave == FL_LEAVE_CANCELLED)
@@ -574,8 +563,8 @@ static fl_next finish(struct fl_call *c, fl_next then)
     return is_kept && c->is_held_here ? &S_leave : then;
 }
 
-/* The database is away. Where the client's hold ends before it is back, a call that was seen goes on
- * without this one; of another one nothing can be said. */
+/* The database is away. Where the client's hold ends before it is back, a call that was seen goes
+ * on without this one; of another one nothing can be said. */
 static fl_next look_later(struct fl_call *c)
 {
     struct fl_flow *f = &c->flow;
@@ -675,6 +664,9 @@ FL_STEP(asked_again)
     if (f->op.code)
         return fl_fail(f);
     c->is_noted = fl_rows(c->q) == 1; /* else it is over by now, or nobody has it any more */
+    c->is_note_due = !c->is_noted && !c->is_note_due;
+    if (c->is_note_due && !c->leave)
+        return fl_await(f, &S_asked_again, fl_call_ask_again_start(c));
     return &S_look;
 }
 

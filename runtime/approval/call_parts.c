@@ -276,6 +276,16 @@ struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, con
 }
 
 /* ---- waiting ---- */
+bool fl_call_goes_to_channels(const struct fl_call *c)
+{
+    const struct fl_ask *ask = c->row.state == FL_APPROVAL_PENDING ? c->verdict.ask : NULL;
+    for (size_t i = 0; ask && i < ask->notify_count; i++) {
+        if (!fl_str_is(ask->notify[i], "inbox"))
+            return true;
+    }
+    return false;
+}
+
 bool fl_call_is_waiting(const struct fl_call *c)
 {
     return c->is_deep && c->wait.hub && c->flow.op.is_pending && c->flow.op.provider == &c->wait;
@@ -341,10 +351,15 @@ enum fl_code fl_call_attach_start(struct fl_call *c)
 
 enum fl_code fl_call_ask_again_start(struct fl_call *c)
 {
+    begin(c);
+    if (!c->is_note_due) {
+        c->q =
+            fl_store_approval_asked_again(&c->tx, &c->principal->organization_id, &c->approval_id);
+        return fl_tx_submit(&c->flow.op, &c->tx);
+    }
     enum fl_code code = seal_event(c, FL_AUDIT_APPROVAL_ATTACHED);
     if (code)
         return code;
-    begin(c);
     c->q = fl_store_approval_ask_again(&c->tx, &c->principal->organization_id, &c->approval_id,
                                        &c->event.row);
     return fl_tx_submit(&c->flow.op, &c->tx);

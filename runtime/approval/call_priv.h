@@ -30,12 +30,15 @@ enum fl_code fl_call_take_reason(struct fl_call *c, struct fl_err *err) FL_MUST_
 enum fl_code fl_call_read_start(struct fl_call *c) FL_MUST_CHECK;
 /* [{"type":"text","text":..}] in the arena; p NULL on no memory. */
 struct fl_str fl_call_text_content(struct fl_arena *arena, const char *lead, const char *text);
+/* People are told of it elsewhere, by whichever worker looks after the channel. */
+bool fl_call_goes_to_channels(const struct fl_call *c);
 void fl_call_arm_hold(struct fl_call *c);
 /* Reads the row of an intake whose commit had no answer. It is locked for that: what is seen may
  * not have come to a standby yet, and the commit of what has locked something waits for that. That
  * there is none means something if nothing of it was under way any more: c->is_certain. */
 enum fl_code fl_call_doubt_start(struct fl_call *c) FL_MUST_CHECK;
 enum fl_code fl_call_attach_start(struct fl_call *c) FL_MUST_CHECK;
+/* Is there a note of the minute? With c->is_note_due makes one. A row, if there is one then. */
 enum fl_code fl_call_ask_again_start(struct fl_call *c) FL_MUST_CHECK;
 /* How long somebody may come back before the row is cancelled; 0: until it expires. */
 int64_t fl_call_grace_ms(const struct fl_call *c);

@@ -252,7 +252,11 @@ struct fl_query *fl_store_approval_leave(struct fl_tx *tx, const struct fl_uuid 
 struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid *organization,
                                           const struct fl_uuid *id, const struct fl_uuid *holder,
                                           const struct fl_audit_row *audit);
-/* The same call was asked of its task again. Audit only with it. */
+/* The same call was asked of whoever has it again, and that was noted within the minute? A row, if
+ * so. */
+struct fl_query *fl_store_approval_asked_again(struct fl_tx *tx, const struct fl_uuid *organization,
+                                               const struct fl_uuid *id);
+/* Notes it, with the audit row. A row, unless it is over, or nobody has it any more. */
 struct fl_query *fl_store_approval_ask_again(struct fl_tx *tx, const struct fl_uuid *organization,
                                              const struct fl_uuid *id,
                                              const struct fl_audit_row *audit);

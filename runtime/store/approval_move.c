@@ -121,20 +121,28 @@ static struct fl_sql sql_attach = {
 };
 /* Noted once a minute at most: people count it, and each note changes their cards. For what it is a
  * sign of (fl_store_approval_attached) the first one does for ever. The row is locked in a
- * statement in front of it, so that what others noted is seen, and so that its commit waits for a
- * standby too. */
+ * statement in front of it, so that what others noted is seen. */
 #define SOMEBODY_HAS                                                                               \
     MINE_AUDITED "AND wait_mode IN ('task', 'held') AND state IN ('pending', 'approved', "         \
                  "'claimed', 'dispatched', 'unknown') "
+#define IS_NOTED                                                                                   \
+    "EXISTS (SELECT 1 FROM audit_event e WHERE e.organization_id = $1 AND e.subject_id = $2 AND "  \
+    "e.kind = 'approval.attached' AND e.recorded_at > now() - interval '1 minute') "
+/* Nothing is locked for that, as clients that poll would stand in each other's way. Its commit
+ * waits for a standby all the same, as there is something that the standby has to have. */
+static struct fl_sql sql_asked_again = {
+    "approval_asked_again",
+    "SELECT approval_id, pg_logical_emit_message(true, 'flopinio', '') FROM approval " SOMEBODY_HAS
+    "AND " IS_NOTED,
+    0
+};
 static struct fl_sql sql_ask_again_lock = { "approval_ask_again_lock",
                                             "SELECT 1 FROM approval " MINE "FOR NO KEY UPDATE", 0 };
 static struct fl_sql sql_ask_again = {
     "approval_ask_again",
     "WITH moved AS (UPDATE approval SET asked_count = asked_count + CASE WHEN edit_of IS NULL THEN 1 "
-    "ELSE 0 END " SOMEBODY_HAS
-    "AND NOT EXISTS (SELECT 1 FROM audit_event e WHERE e.organization_id = $1 AND e.subject_id = $2 AND "
-    "e.kind = 'approval.attached' AND e.recorded_at > now() - interval '1 minute') "
-    "RETURNING approval_id), " NOTED "SELECT approval_id FROM approval " SOMEBODY_HAS,
+    "ELSE 0 END " SOMEBODY_HAS "AND NOT " IS_NOTED "RETURNING approval_id), " NOTED
+    "SELECT approval_id FROM approval " SOMEBODY_HAS,
     0
 };
 static struct fl_sql sql_attached = {
@@ -363,10 +371,20 @@ struct fl_query *fl_store_approval_attach(struct fl_tx *tx, const struct fl_uuid
     return q;
 }
 
+struct fl_query *fl_store_approval_asked_again(struct fl_tx *tx, const struct fl_uuid *organization,
+                                               const struct fl_uuid *id)
+{
+    struct fl_query *q = fl_tx_add(tx, &sql_asked_again);
+    fl_bind_uuid(tx, q, organization);
+    fl_bind_uuid(tx, q, id);
+    return q;
+}
+
 struct fl_query *fl_store_approval_ask_again(struct fl_tx *tx, const struct fl_uuid *organization,
                                              const struct fl_uuid *id,
                                              const struct fl_audit_row *audit)
 {
+    tx->is_alone = true; /* in no circle with repeats of other calls */
     mine(tx, &sql_ask_again_lock, id);
     return audited(tx, &sql_ask_again, organization, id, audit);
 }

@@ -6,7 +6,7 @@ import time
 from cases import case
 from harness import Org, wait_for
 from mcp_client import TASKS, McpError, McpHttp, McpWs, text_of
-from test_doubt import INTAKE, stopped_in_its_wait
+from test_doubt import INTAKE, no_standby, stopped_in_its_wait
 from test_front import gauge
 
 APPEND = "s__append_line"
@@ -406,6 +406,38 @@ def a_client_that_polls_with_its_key_wrote_each_time(rt):
     rt.sql("UPDATE audit_event SET recorded_at = recorded_at - interval '61 seconds' WHERE subject_id "
            "= %s AND kind = 'approval.attached'", approval)
     assert asks(5) == task and notes() == (3, 2)
+
+
+@case(limit=60)
+def clients_that_poll_with_their_keys_stood_in_each_other_s_way(rt):
+    """Each held the row of its call until those that were written together were, of other organizations
+    too: two of them in another order stood still for a second. What is noted already locks nothing."""
+    org = scenario(rt)
+    agent, keys = McpHttp(rt, org.credential, modern=True, caps=TASKS), ("one", "two")
+
+    def ask():
+        return [agent.call(APPEND, {"line": k}, {KEY: k})["taskId"] for k in keys]
+    tasks = ask()
+    approvals = org.wait_pending(2)
+    assert ask() == tasks
+    conn = rt.connect()
+    conn.autocommit = False
+    with contextlib.closing(conn), conn.cursor() as cur:
+        cur.execute("SELECT 1 FROM approval WHERE approval_id = ANY (%s::uuid[]) FOR UPDATE", (approvals,))
+        assert ask() == tasks
+
+
+@case(limit=60, workers=1)
+def a_repeat_that_is_noted_waits_for_a_standby(rt):
+    """The note may be there to be seen, and lost with this server."""
+    org, key = scenario(rt), {KEY: "k"}
+    with McpWs(rt, org.credential, modern=True, caps=TASKS) as agent:
+        tasks = {agent.call(APPEND, {"line": "one"}, key)["taskId"] for _ in range(2)}
+        with no_standby(rt) as waiting:
+            call = agent.call_start(APPEND, {"line": "one"}, key)
+            wait_for("it to wait for a standby", lambda: waiting("SELECT approval_id, pg_logical"))
+            assert not call.is_done(), call.answer
+        assert {call.wait()["taskId"]} == tasks
 
 
 @case()
