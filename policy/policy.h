@@ -135,6 +135,7 @@ struct fl_policy_world {
     bool (*has_group)(void *ctx, struct fl_str group);
     bool (*has_channel)(void *ctx, struct fl_str channel);
     bool (*has_agent)(void *ctx, struct fl_str pattern); /* one that it matches, or more */
+    bool (*has_person)(void *ctx, struct fl_str name);   /* who is active */
     /* People who fit the threshold now; see fl_quorum_eligible. */
     unsigned (*eligible)(void *ctx, const struct fl_threshold *threshold);
     /* Of them, those who are there, or whose delegate is; see fl_quorum_present. */

@@ -236,6 +236,11 @@ static void check_people(struct checking *c, const struct policy_rule *rule)
             report(c, FL_SEVERITY_WARNING, rule, "no agent matches '%.*s'",
                    FL_STR_ARG(rule->agents[i]));
     }
+    for (size_t i = 0; i < rule->owner_count && w->has_person; i++) {
+        if (!w->has_person(w->ctx, rule->owners[i]))
+            report(c, FL_SEVERITY_WARNING, rule, "there is no person '%.*s' who could own an agent",
+                   FL_STR_ARG(rule->owners[i]));
+    }
     if (!rule->shown.ask)
         return;
     for (size_t i = 0; i < rule->ask.notify_count && w->has_channel; i++) {

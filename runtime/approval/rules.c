@@ -147,6 +147,16 @@ static bool has_agent(void *ctx, struct fl_str pattern)
     return false;
 }
 
+static bool has_person(void *ctx, struct fl_str name)
+{
+    const struct fl_org *org = ((struct world *)ctx)->org;
+    for (size_t i = 0; i < org->person_count; i++) {
+        if (org->people[i].is_active && fl_str_eq(org->people[i].name, name))
+            return true;
+    }
+    return false;
+}
+
 /* NULL: no memory, and nobody is there. */
 static const struct fl_quorum_person *people_of(const struct world *world)
 {
@@ -198,6 +208,7 @@ enum fl_code fl_rules_world(struct fl_org *org, struct fl_arena *arena, struct f
                                      .has_group = has_group,
                                      .has_channel = has_channel,
                                      .has_agent = has_agent,
+                                     .has_person = has_person,
                                      .eligible = eligible,
                                      .present = present,
                                      .ctx = world };

@@ -201,6 +201,12 @@ static bool has_agent(void *ctx, struct fl_str pattern)
     return fl_policy_glob(pattern, FL_STR("ci-1"));
 }
 
+static bool has_person(void *ctx, struct fl_str name)
+{
+    FL_UNUSED(ctx);
+    return fl_str_is(name, "ana");
+}
+
 static unsigned eligible(void *ctx, const struct fl_threshold *t)
 {
     FL_UNUSED(ctx);
@@ -219,6 +225,7 @@ static const struct fl_policy_world world = { .tools = world_tools,
                                               .has_group = has_group,
                                               .has_channel = has_channel,
                                               .has_agent = has_agent,
+                                              .has_person = has_person,
                                               .eligible = eligible };
 
 static void check_findings(const char *rules, const char *wanted)
@@ -293,6 +300,8 @@ static void test_what_cannot_work_is_found_before_it_is_applied(void)
                    "E 3 w: there is no group 'opps'\n"
                    "W 3 w: no agent matches 'cd-*'\n"
                    "E 3 w: there is no channel 'slack'\n");
+    check_findings("  - {name: w, tools: ['*'], effect: deny, agents: {owners: [Ana, ana]}}\n" REST,
+                   "W 3 w: there is no person 'Ana' who could own an agent\n");
     check_findings("  - {name: w, tools: ['*'], effect: ask, ask: {thresholds: [\n"
                    "     {approve: 2, groups: [ops]}, {approve: 4, groups: [ops]},\n"
                    "     {approve: 3, groups: [ops]}, {approve: 1, groups: [it]},\n"
