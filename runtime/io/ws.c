@@ -24,9 +24,11 @@ enum {
 
 enum {
     CODE_PROTOCOL_ERROR = 1002,
+    CODE_NOT_TEXT = 1003,
     CODE_NONE = 1005,
     CODE_LOST = 1006,
     CODE_BAD_TEXT = 1007,
+    CODE_TOO_BIG = 1009,
     CODE_INTERNAL = 1011,
     CODE_TRY_LATER = 1013
 };
@@ -144,8 +146,20 @@ void fl_ws_on_lws_closed(struct fl_ws *ws)
 /* ---- closing ----
  * We say Close by ourselves: told to (lws_close_reason), the packaged libwebsockets 4.1.6 closes
  * twice when it was built with _DEBUG, and the Close is never sent. */
+static const char *reason_of(uint16_t code)
+{
+    switch (code) {
+    case CODE_NOT_TEXT: return "messages are text frames";
+    case CODE_BAD_TEXT: return "the message is not valid UTF-8";
+    case CODE_TOO_BIG: return "the message is too large";
+    default: return NULL;
+    }
+}
+
 static void begin_close(struct fl_ws *ws, uint16_t code, const char *reason)
 {
+    if (!reason)
+        reason = reason_of(code);
     uint8_t bytes[2 + 2 + REASON_MAX];
     size_t n = reason ? fl_utf8_cut(fl_str_of(reason), REASON_MAX) : 0;
     if (ws->is_closing)

@@ -86,11 +86,15 @@ class Raw:
             if message.get("method") != "notifications/tools/list_changed":
                 return message
 
-    def close_code(self):
+    def close(self):
+        """Code and reason of the Close that comes."""
         opcode, data = self.read()
         while opcode != 8:
             opcode, data = self.read()
-        return struct.unpack(">H", data[:2])[0]
+        return struct.unpack(">H", data[:2])[0], data[2:].decode()
+
+    def close_code(self):
+        return self.close()[0]
 
     def ask(self, method, params=None, request_id=1):
         message = {"jsonrpc": "2.0", "id": request_id, "method": method}
@@ -145,13 +149,14 @@ def the_upgrade(rt):
 @case()
 def frames(rt):
     org = scenario(rt)
-    for sent, code in (((2, b"x"), 1003), ((1, b"\xff\xfe"), 1007)):
+    for sent, said in (((2, b"x"), (1003, "messages are text frames")),
+                       ((1, b"\xff\xfe"), (1007, "the message is not valid UTF-8"))):
         with Raw(rt, org.credential) as ws:
             ws.frame(*sent)
-            assert ws.close_code() == code, (sent, code)
+            assert ws.close() == said, (sent, said)
     with Raw(rt, org.credential) as ws:
         ws.frame(1, b"x" * 1000, announce=5 << 20)
-        assert ws.close_code() == 1009
+        assert ws.close() == (1009, "the message is too large")
     with Raw(rt, org.credential) as ws:
         text = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
         for i in range(len(text)):

@@ -506,12 +506,13 @@ static void test_websockets_run_over_tls(void)
         const char *bytes;
         size_t n;
         uint16_t code;
+        const char *reason;
     } ends[] = {
-        { "\x81\x05hello", 7, 1002 },
-        { "\x81\xff\0\0\0\0\0\x01\x86\xa1" M, 14, 1009 },
-        { "\x82\x80" M, 6, 1003 },
-        { "\x81\x81" M "\xff", 7, 1007 },
-        { "\x88\x82" M "\x03\xe8", 8, 1000 },
+        { "\x81\x05hello", 7, 1002, "" },
+        { "\x81\xff\0\0\0\0\0\x01\x86\xa1" M, 14, 1009, "the message is too large" },
+        { "\x82\x80" M, 6, 1003, "messages are text frames" },
+        { "\x81\x81" M "\xff", 7, 1007, "the message is not valid UTF-8" },
+        { "\x88\x82" M "\x03\xe8", 8, 1000, "" },
     };
     struct app app;
     struct client c;
@@ -537,8 +538,11 @@ static void test_websockets_run_over_tls(void)
         free(got);
         cl_free(&t);
         tls_send(&c, ends[i].bytes, ends[i].n);
-        char close_frame[] = { (char)0x88, 2, (char)(ends[i].code >> 8), (char)ends[i].code };
+        size_t n = strlen(ends[i].reason);
+        char close_frame[] = { (char)0x88, (char)(2 + n), (char)(ends[i].code >> 8),
+                               (char)ends[i].code };
         tls_expect(&c, close_frame, 4);
+        tls_expect(&c, ends[i].reason, n);
         SEND("\x88\x82" M "\x03\xe8");
         bool is_notified;
         t = tls_read(&c, NULL, &is_notified);
