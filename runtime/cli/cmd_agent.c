@@ -1,6 +1,7 @@
 /* Agents and their credentials. */
 #include <string.h>
 
+#include "flopinio/base/clock.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
@@ -51,9 +52,26 @@ static int give_credential(struct fl_cli *cli, const char *agent, const char *na
     return status;
 }
 
+/* What its credential would be refused for, said before the agent is there without one. */
+static bool are_durations(struct fl_cli *cli)
+{
+    static const char *const flags[] = { "expires", "hold" };
+    for (size_t i = 0; i < FL_COUNTOF(flags); i++) {
+        const char *value = fl_cli_flag(cli, flags[i]);
+        int64_t ms;
+        if (!value || fl_duration_parse(fl_str_of(value), &ms))
+            continue;
+        fl_cli_wrong(cli, "--%s is '%s', but must be a duration like 4h", flags[i], value);
+        return false;
+    }
+    return true;
+}
+
 static int agent_create(struct fl_cli *cli)
 {
     const char *name = fl_cli_arg(cli, 0);
+    if (!are_durations(cli))
+        return FL_EXIT_USAGE;
     json_t *labels = labels_of(cli), *body = json_object();
     if (!labels) {
         json_decref(body);
@@ -73,7 +91,10 @@ static int agent_create(struct fl_cli *cli)
         const char *client = fl_cli_flag(cli, "client");
         status = give_credential(cli, name, client ? client : "first");
         if (status)
-            fprintf(stderr, "flopinio: the agent is made, but it has no credential yet\n");
+            fprintf(stderr,
+                    "flopinio: the agent is made, but it has no credential yet: "
+                    "flopinio agent credential create %s\n",
+                    fl_cli_text(cli, name));
     }
     return status;
 }

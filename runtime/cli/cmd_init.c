@@ -12,6 +12,7 @@
 #include "runtime/cli/cli_run.h"
 #include "runtime/cli/place.h"
 #include "runtime/cli/prepare.h"
+#include "runtime/console/valid.h"
 #include "runtime/crypto/password.h"
 #include "runtime/crypto/secret.h"
 
@@ -237,6 +238,25 @@ static int run(struct init *in)
     return status;
 }
 
+/* Refused before anything is asked or made, which it would all be for nothing. */
+static int check_names(struct fl_cli *cli, const char *admin)
+{
+    const char *title = fl_cli_flag(cli, "title");
+    if (!fl_is_name(fl_str_of(cli->org), false))
+        return fl_cli_wrong(cli,
+                            "--org '%s': an organization's name has 1 to 63 of a-z, 0-9 and '-', "
+                            "and starts with a letter or digit",
+                            fl_cli_text(cli, cli->org));
+    if (!fl_is_name(fl_str_of(admin), true))
+        return fl_cli_wrong(cli,
+                            "--admin '%s': a person's name has 1 to 63 of a-z, 0-9, '.', '_' and "
+                            "'-', and starts with a letter or digit",
+                            fl_cli_text(cli, admin));
+    if (title && !fl_is_title(fl_str_of(title)))
+        return fl_cli_wrong(cli, "--title is one line of at most %d bytes", FL_VALID_TITLE_MAX);
+    return FL_EXIT_DONE;
+}
+
 static int init(struct fl_cli *cli)
 {
     struct init in = { .cli = cli, .is_solo = fl_cli_has(cli, "solo"), .place.lock_fd = -1 };
@@ -246,9 +266,12 @@ static int init(struct fl_cli *cli)
     unsetenv("FLOPINIO_TOKEN");
     cli->org = fl_cli_has(cli, "org") ? fl_cli_flag(cli, "org") : DEFAULT_ORG;
     in.admin = fl_cli_has(cli, "admin") ? fl_cli_flag(cli, "admin") : login_name(cli);
+    int status = check_names(cli, in.admin);
+    if (status)
+        return status;
     if (fl_cli_config(cli, &in.config, &err) != FL_OK)
         return fl_cli_error(cli, &err);
-    int status = run(&in);
+    status = run(&in);
     fl_cleanse(in.passphrase, sizeof in.passphrase);
     fl_config_fini(&in.config);
     return status;

@@ -88,6 +88,10 @@ def nobody_to_ask(_rt):
         made = cli(p.data, "init", answers=None)
         assert made.returncode == 3 and b"no terminal" in made.stderr, made
         assert not os.path.exists(p.data)
+        for flag, text in (("--org=A b", b"an organization's name"), ("--org=", b"--org"),
+                           ("--admin=Ann", b"a person's name"), ("--title=a\nb", b"one line")):
+            wrong = cli(p.data, "init", flag, answers=None)
+            assert wrong.returncode == 2 and text in wrong.stderr, wrong
         weak = cli(p.data, "init", answers="short")
         assert weak.returncode == 2 and b"at least" in weak.stderr, weak
         assert not os.path.exists(p.data)
