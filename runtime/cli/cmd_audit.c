@@ -12,7 +12,7 @@
 #include "runtime/cli/cli_print.h"
 #include "runtime/cli/cli_run.h"
 
-#define COLUMNS   "AT=at:ts BY______=leaf.actor.kind WHAT=line" /* BY as wide as "operator" */
+#define COLUMNS   "AT=at:ts BY______=by WHAT=line" /* BY as wide as "operator" */
 #define ID_CELLS  8
 #define PAGE      500
 #define PAGE_TEXT "500"
@@ -45,7 +45,12 @@ static void put_subject(struct fl_buf *out, const json_t *item)
         fl_buf_printf(out, " (approval %s)", id.p + id.n - ID_CELLS);
 }
 
-/* What the event's data says, behind what happened. */
+static json_t *leaf_actor(const json_t *item)
+{
+    return json_object_get(json_object_get(item, "leaf"), "actor");
+}
+
+/* What the event's data says, behind what happened; and who did it, if only "system". */
 static void put_line(json_t *item)
 {
     const json_t *data = json_object_get(json_object_get(item, "leaf"), "data");
@@ -53,6 +58,8 @@ static void put_line(json_t *item)
     struct fl_uuid id;
     const char *key, *sign = ": ";
     json_t *value;
+    if (!json_is_string(json_object_get(item, "by")))
+        json_object_set(item, "by", json_object_get(leaf_actor(item), "kind"));
     put_subject(&out, item);
     json_object_foreach ((json_t *)data, key, value) {
         struct fl_str text = fl_json_str(value);

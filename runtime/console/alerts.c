@@ -11,8 +11,8 @@ static void on_listed(struct fl_api *a)
 
 static void start_list(struct fl_api *a)
 {
-    bool is_all = fl_str_is(fl_api_query(a, "all"), "true");
-    if (!fl_api_is_person(a))
+    bool is_all;
+    if (!fl_api_query_flag(a, "all", &is_all) || !fl_api_is_person(a))
         return;
     a->q[0] = fl_store_alerts(fl_api_tx(a), &a->auth.id, !is_all);
     fl_api_submit(a, false, on_listed);
@@ -34,7 +34,7 @@ static void start_seen(struct fl_api *a)
 }
 
 const struct fl_api_route fl_api_alerts[] = {
-    { FL_HTTP_GET, "/orgs/{org}/alerts", FL_NEED_PERSON, 0, start_list },
+    { FL_HTTP_GET, "/orgs/{org}/alerts", FL_NEED_PERSON, 0, start_list, "all" },
     { FL_HTTP_POST, "/orgs/{org}/alerts/seen", FL_NEED_PERSON, 0, start_seen },
     { .pattern = NULL }
 };

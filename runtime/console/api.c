@@ -457,7 +457,8 @@ static void permit(struct fl_api *a)
     else if ((r->need == FL_NEED_ROLE || needs_role_to_decide(r)) && a->who == FL_WHO_PERSON &&
              fl_role_require(a->role, r->action, &err) != FL_OK)
         fl_api_refuse(a, err.text);
-    else if (r->method == FL_HTTP_GET || fl_api_members(a, r->members))
+    else if (r->method == FL_HTTP_GET ? fl_api_parameters(a, r->members)
+                                      : fl_api_members(a, r->members))
         r->start(a);
 }
 

@@ -55,8 +55,8 @@ struct fl_api_route {
     enum fl_api_need need;
     enum fl_action action; /* for FL_NEED_ROLE */
     void (*start)(struct fl_api *a);
-    const char *members; /* that the body may have: "name title"; NULL: none. A typing error must
-                            not be taken for "leave it as it is" */
+    const char *members; /* that the body may have, or the query of a GET: "name title"; NULL: none.
+                            A typing error must not be taken for "leave it as it is" */
 };
 /* Tables end with a NULL pattern. */
 extern const struct fl_api_route fl_api_me[], fl_api_tokens[], fl_api_orgs[], fl_api_groups[],
@@ -162,9 +162,13 @@ bool fl_api_name(struct fl_api *a, const char *name, bool may_have_dots, struct 
 bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret);
 /* Has the body no other members than these ("name title")? false: answered. */
 bool fl_api_members(struct fl_api *a, const char *known);
+/* The same of the query's parameters. */
+bool fl_api_parameters(struct fl_api *a, const char *known);
 /* A parameter of the query, decoded; p NULL when absent. */
 struct fl_str fl_api_query(struct fl_api *a, const char *name);
+/* -1 when it is no number. */
 int64_t fl_api_query_int(struct fl_api *a, const char *name, int64_t fallback);
+bool fl_api_query_flag(struct fl_api *a, const char *name, bool *ret); /* false: answered */
 /* "2h" ago, or an RFC 3339 time; 0 when absent; false: answered. */
 bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms);
 

@@ -272,6 +272,15 @@ static bool read_states(struct fl_api *a, const char **ret)
     return true;
 }
 
+static bool has_agent(const struct fl_org *org, struct fl_str name)
+{
+    for (size_t i = 0; i < org->agent_count; i++) {
+        if (fl_str_eq(org->agents[i], name))
+            return true;
+    }
+    return false;
+}
+
 static void start_list(struct fl_api *a)
 {
     struct fl_approval_filter filter = { .most = (int)fl_api_query_int(a, "limit", LIST_DEFAULT) };
@@ -287,7 +296,12 @@ static void start_list(struct fl_api *a)
         return;
     }
     filter.agent_name = agent;
-    filter.needs_review = fl_str_is(fl_api_query(a, "review"), "true");
+    if (!fl_api_query_flag(a, "review", &filter.needs_review))
+        return;
+    if (agent.n && !only_own(a) && !has_agent(a->org, agent)) {
+        fl_api_error(a, FL_NOT_FOUND, "there is no such agent");
+        return;
+    }
     if (only_own(a))
         filter.owner = a->auth.id;
     a->user = FL_ARENA_NEW(a->arena, struct listing);
@@ -536,15 +550,6 @@ static void on_rejected(struct fl_op *op)
     fl_api_ok(a, &out);
 }
 
-static bool has_agent(const struct fl_org *org, struct fl_str name)
-{
-    for (size_t i = 0; i < org->agent_count; i++) {
-        if (fl_str_eq(org->agents[i], name))
-            return true;
-    }
-    return false;
-}
-
 static void start_reject(struct fl_api *a)
 {
     struct fl_reject *r = FL_ARENA_NEW(a->arena, struct fl_reject);
@@ -724,8 +729,8 @@ static void start_cancel(struct fl_api *a)
 }
 
 const struct fl_api_route fl_api_approvals[] = {
-    { FL_HTTP_GET, "/orgs/{org}/approvals", FL_NEED_ROLE, FL_ACTION_READ_OWN_APPROVALS,
-      start_list },
+    { FL_HTTP_GET, "/orgs/{org}/approvals", FL_NEED_ROLE, FL_ACTION_READ_OWN_APPROVALS, start_list,
+      "state agent since after limit review" },
     { FL_HTTP_GET, "/orgs/{org}/approvals/{id}", FL_NEED_ROLE, FL_ACTION_READ_OWN_APPROVALS,
       start_get },
     { FL_HTTP_POST, "/orgs/{org}/approvals/{id}/decision", FL_NEED_DECIDER, FL_ACTION_DECIDE,

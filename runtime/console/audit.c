@@ -73,6 +73,35 @@ static bool read_order(struct fl_api *a, struct fl_audit_filter *f)
     return false;
 }
 
+/* The start of a kind that there is: one that was mistyped would look like "it never happened". */
+static bool read_kind(struct fl_api *a, struct fl_audit_filter *f)
+{
+    struct fl_str kind = fl_api_query(a, "kind");
+    if (!kind.n)
+        return true;
+    for (int k = 0; k < FL_AUDIT_KIND_COUNT; k++) {
+        if (!fl_str_has_prefix(fl_str_of(fl_audit_kind_text((enum fl_audit_kind)k)), kind))
+            continue;
+        f->kind_prefix = fl_arena_strndup(a->arena, kind.p, kind.n);
+        a->is_nomem |= !f->kind_prefix;
+        return true;
+    }
+    fl_api_error(a, FL_BAD_PARAMS, "'kind': no kind of event starts with '%.*s'",
+                 (int)(kind.n < 60 ? kind.n : 60), kind.p);
+    return false;
+}
+
+static bool read_times(struct fl_api *a, struct fl_audit_filter *f)
+{
+    if (!fl_api_query_since(a, "since", &f->since_ms) ||
+        !fl_api_query_since(a, "until", &f->until_ms))
+        return false;
+    if (!f->until_ms || f->since_ms <= f->until_ms)
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'until' is before 'since'");
+    return false;
+}
+
 static struct reading *read_filter(struct fl_api *a, int64_t fallback, int64_t most)
 {
     static const char *const actors[] = { "system", "agent", "person", "operator" };
@@ -81,7 +110,6 @@ static struct reading *read_filter(struct fl_api *a, int64_t fallback, int64_t m
                                             "policy",   "credential", "stop",  "installation",
                                             "call" };
     struct reading *r = FL_ARENA_NEW(a->arena, struct reading);
-    struct fl_str kind = fl_api_query(a, "kind");
     if (!r) {
         no_memory(a);
         return NULL;
@@ -93,14 +121,11 @@ static struct reading *read_filter(struct fl_api *a, int64_t fallback, int64_t m
         return NULL;
     }
     f->most = (int)limit;
-    if (kind.n)
-        f->kind_prefix = fl_arena_strndup(a->arena, kind.p, kind.n);
     read_party(fl_api_query(a, "actor"), actors, FL_COUNTOF(actors), &f->actor, &f->actor_kind,
                &r->actor);
     read_party(fl_api_query(a, "subject"), subjects, FL_COUNTOF(subjects), &f->subject,
                &f->subject_kind, &r->subject);
-    if (!fl_api_query_since(a, "since", &f->since_ms) ||
-        !fl_api_query_since(a, "until", &f->until_ms) || !read_cursor(a, f) || !read_order(a, f))
+    if (!read_kind(a, f) || !read_times(a, f) || !read_cursor(a, f) || !read_order(a, f))
         return NULL;
     a->user = r;
     return r;
@@ -182,6 +207,34 @@ static const char *meaning_of(struct fl_str kind)
     return "written by another version of this program";
 }
 
+/* The name of who did it, as far as it is known here: of a person as they are called now, of an
+ * agent as the event has it. */
+static struct fl_str name_of(const struct fl_api *a, const json_t *leaf)
+{
+    const json_t *actor = json_object_get(leaf, "actor");
+    struct fl_str kind = fl_json_get_str(actor, "kind");
+    struct fl_uuid id;
+    if (fl_str_is(kind, "agent"))
+        return fl_json_get_str(json_object_get(leaf, "data"), "agent");
+    if (!fl_str_is(kind, "person") || !a->org || !fl_uuid_parse(fl_json_get_str(actor, "id"), &id))
+        return (struct fl_str){ NULL, 0 };
+    const struct fl_org_person *person = fl_org_person(a->org, &id);
+    return person ? person->name : (struct fl_str){ NULL, 0 };
+}
+
+static void put_by(struct fl_buf *out, const struct fl_api *a, struct fl_str text)
+{
+    struct fl_err err;
+    json_t *leaf = fl_json_parse(text, &err);
+    struct fl_str name = name_of(a, leaf);
+    fl_buf_puts(out, ",\"by\":");
+    if (name.n)
+        fl_buf_json_str(out, name);
+    else
+        fl_buf_puts(out, "null");
+    json_decref(leaf);
+}
+
 static void put_event(struct fl_buf *out, struct fl_api *a, int row)
 {
     char at[FL_TIME_BYTES], id[FL_UUID_TEXT];
@@ -193,8 +246,10 @@ static void put_event(struct fl_buf *out, struct fl_api *a, int row)
     fl_buf_json_str(out, fl_cell(q, row, 2));
     fl_buf_puts(out, ",\"meaning\":");
     fl_buf_json_str(out, fl_str_of(meaning_of(fl_cell(q, row, 2))));
+    struct fl_str leaf = fl_cell_bytes(q, a->arena, row, 3);
+    put_by(out, a, leaf);
     fl_buf_puts(out, ",\"leaf\":");
-    fl_buf_str(out, fl_cell_bytes(q, a->arena, row, 3));
+    fl_buf_str(out, leaf);
     fl_buf_putc(out, '}');
 }
 
@@ -298,11 +353,16 @@ static void start_installation_export(struct fl_api *a)
     of_installation(a, start_export);
 }
 
+#define OF_EXPORT "since until kind actor subject after order follow"
+#define OF_LIST   OF_EXPORT " limit"
+
 const struct fl_api_route fl_api_audit[] = {
-    { FL_HTTP_GET, "/orgs/{org}/audit", FL_NEED_ROLE, FL_ACTION_READ_AUDIT, start_list },
-    { FL_HTTP_GET, "/orgs/{org}/audit/export", FL_NEED_ROLE, FL_ACTION_READ_AUDIT, start_export },
-    { FL_HTTP_GET, "/audit", FL_NEED_OPERATOR, FL_ACTION_READ_AUDIT, start_installation_list },
+    { FL_HTTP_GET, "/orgs/{org}/audit", FL_NEED_ROLE, FL_ACTION_READ_AUDIT, start_list, OF_LIST },
+    { FL_HTTP_GET, "/orgs/{org}/audit/export", FL_NEED_ROLE, FL_ACTION_READ_AUDIT, start_export,
+      OF_EXPORT },
+    { FL_HTTP_GET, "/audit", FL_NEED_OPERATOR, FL_ACTION_READ_AUDIT, start_installation_list,
+      OF_LIST },
     { FL_HTTP_GET, "/audit/export", FL_NEED_OPERATOR, FL_ACTION_READ_AUDIT,
-      start_installation_export },
+      start_installation_export, OF_EXPORT },
     { .pattern = NULL }
 };

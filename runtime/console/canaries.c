@@ -239,7 +239,8 @@ static void start_fire(struct fl_api *a)
 }
 
 const struct fl_api_route fl_api_canaries[] = {
-    { FL_HTTP_GET, "/orgs/{org}/canaries", FL_NEED_ROLE, FL_ACTION_READ_AUDIT, start_list },
+    { FL_HTTP_GET, "/orgs/{org}/canaries", FL_NEED_ROLE, FL_ACTION_READ_AUDIT, start_list,
+      "since" },
     { FL_HTTP_POST, "/orgs/{org}/canaries", FL_NEED_ROLE, FL_ACTION_MANAGE_POLICY, start_set,
       FL_CANARY_MEMBERS },
     { FL_HTTP_DELETE, "/orgs/{org}/canaries/{canary}", FL_NEED_ROLE, FL_ACTION_MANAGE_POLICY,

@@ -248,5 +248,6 @@ static void start(struct fl_api *a)
 }
 
 const struct fl_api_route fl_api_incident[] = { { FL_HTTP_GET, "/orgs/{org}/incident", FL_NEED_ROLE,
-                                                  FL_ACTION_READ_OWN_APPROVALS, start },
+                                                  FL_ACTION_READ_OWN_APPROVALS, start,
+                                                  "agent since" },
                                                 { .pattern = NULL } };

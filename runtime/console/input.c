@@ -7,15 +7,15 @@
 bool fl_api_text(struct fl_api *a, const char *name, bool is_required, struct fl_str *ret)
 {
     const json_t *value = a->body ? json_object_get(a->body, name) : NULL;
-    *ret = (struct fl_str){ NULL, 0 };
-    if (json_is_string(value)) {
-        *ret = fl_json_str(value);
-        if (ret->n || !is_required)
-            return true;
-    } else if ((!value || json_is_null(value)) && !is_required) {
+    bool is_text = json_is_string(value);
+    *ret = is_text ? fl_json_str(value) : (struct fl_str){ NULL, 0 };
+    if (is_text ? ret->n || !is_required : (!value || json_is_null(value)) && !is_required)
         return true;
-    }
-    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a text", name);
+    if (!value || json_is_null(value))
+        fl_api_error(a, FL_BAD_PARAMS, "'%s' is missing", name);
+    else
+        fl_api_error(a, FL_BAD_PARAMS, "'%s' must be a text%s", name,
+                     is_text ? " that is not empty" : "");
     return false;
 }
 
@@ -86,7 +86,20 @@ struct fl_str fl_api_query(struct fl_api *a, const char *name)
 int64_t fl_api_query_int(struct fl_api *a, const char *name, int64_t fallback)
 {
     long long value;
-    return fl_str_to_i64(fl_api_query(a, name), &value) ? value : fallback;
+    struct fl_str text = fl_api_query(a, name);
+    if (!text.p)
+        return fallback;
+    return fl_str_to_i64(text, &value) ? value : -1;
+}
+
+bool fl_api_query_flag(struct fl_api *a, const char *name, bool *ret)
+{
+    struct fl_str text = fl_api_query(a, name);
+    *ret = fl_str_is(text, "true");
+    if (!text.n || *ret || fl_str_is(text, "false"))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%s' must be true or false", name);
+    return false;
 }
 
 bool fl_api_query_since(struct fl_api *a, const char *name, int64_t *ret_utc_ms)
@@ -130,24 +143,48 @@ bool fl_api_title(struct fl_api *a, const char *name, struct fl_str *ret)
     return false;
 }
 
+/* Is it one of "name title"? */
+static bool is_of(const char *known, struct fl_str word)
+{
+    for (const char *at = known; *at;) {
+        size_t n = strcspn(at, " ");
+        if (fl_str_eq((struct fl_str){ at, n }, word))
+            return true;
+        at += n + (at[n] == ' ');
+    }
+    return false;
+}
+
+static bool is_known(struct fl_api *a, const char *known, struct fl_str word)
+{
+    if (is_of(known, word))
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "'%.*s' is not known here (known: %s)",
+                 (int)(word.n < 60 ? word.n : 60), word.p, *known ? known : "nothing");
+    return false;
+}
+
 bool fl_api_members(struct fl_api *a, const char *known)
 {
     const char *key;
     json_t *value;
-    if (!known)
-        known = "";
     json_object_foreach (a->body, key, value) {
-        size_t n = strlen(key);
-        const char *at = known;
-        while (*at && !(strncmp(at, key, n) == 0 && (at[n] == ' ' || !at[n]))) {
-            at += strcspn(at, " ");
-            at += *at == ' ';
-        }
-        if (*at && n && !strchr(key, ' '))
-            continue;
-        fl_api_error(a, FL_BAD_PARAMS, "'%.60s' is not known here (known: %s)", key,
-                     *known ? known : "nothing");
-        return false;
+        if (!is_known(a, known ? known : "", fl_str_of(key)))
+            return false;
     }
+    return true;
+}
+
+bool fl_api_parameters(struct fl_api *a, const char *known)
+{
+    struct fl_str key, value;
+    struct fl_err err;
+    enum fl_code code;
+    for (size_t pos = 0;
+         (code = fl_http_form_next(a->arena, a->query, &pos, &key, &value, &err)) == FL_OK;) {
+        if (key.n && !is_known(a, known ? known : "", key))
+            return false;
+    }
+    a->is_nomem |= code == FL_NOMEM;
     return true;
 }

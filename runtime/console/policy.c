@@ -358,6 +358,9 @@ static void answer_trial(struct fl_api *a, const struct fl_policy *policy)
     struct fl_policy_verdict verdict;
     struct fl_buf out = FL_BUF_INIT, text = FL_BUF_INIT;
     fl_policy_evaluate(policy, &facts, &trail, &verdict);
+    if (t->agent.n && !agent_id.n)
+        fl_buf_printf(&text, "there is no agent '%.*s': taken as one that nobody owns\n",
+                      FL_STR_ARG(t->agent));
     fl_policy_explain(policy, &facts, &trail, &verdict, &text);
     /* Before any rule: what is not an accepted tool is denied. */
     const char *not_open = !tool                             ? "there is no such tool"
@@ -396,6 +399,26 @@ static void on_trial(struct fl_api *a)
     fl_policy_unref(&policy);
 }
 
+/* What is mistyped is not taken for what was not said. */
+static bool are_of_a_call(struct fl_api *a, json_t *call)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (call, key, value) {
+        bool is_text =
+            strcmp(key, "tool") == 0 || strcmp(key, "agent") == 0 || strcmp(key, "at") == 0;
+        if (!is_text && strcmp(key, "arguments") != 0)
+            fl_api_error(a, FL_BAD_PARAMS,
+                         "'%.60s' is not known of a call (known: tool agent arguments at)", key);
+        else if (is_text && !json_is_string(value))
+            fl_api_error(a, FL_BAD_PARAMS, "'%s' of the call must be a text", key);
+        else
+            continue;
+        return false;
+    }
+    return true;
+}
+
 static void start_test(struct fl_api *a)
 {
     struct trial *t = FL_ARENA_NEW(a->arena, struct trial);
@@ -406,6 +429,8 @@ static void start_test(struct fl_api *a)
     }
     a->user = t;
     if (!read_document(a, false, &t->document))
+        return;
+    if (!are_of_a_call(a, call))
         return;
     t->tool = fl_json_get_str(call, "tool");
     t->agent = fl_json_get_str(call, "agent");
@@ -431,7 +456,8 @@ static void start_test(struct fl_api *a)
 }
 
 const struct fl_api_route fl_api_policy[] = {
-    { FL_HTTP_GET, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_get },
+    { FL_HTTP_GET, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_READ_POLICY, start_get,
+      "version" },
     { FL_HTTP_GET, "/orgs/{org}/policy/versions", FL_NEED_ROLE, FL_ACTION_READ_POLICY,
       start_versions },
     { FL_HTTP_POST, "/orgs/{org}/policy", FL_NEED_ROLE, FL_ACTION_MANAGE_POLICY, start_apply,

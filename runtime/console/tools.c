@@ -368,8 +368,22 @@ static void on_tools(struct fl_api *a)
     fl_api_ok(a, &out);
 }
 
+static bool has_server(const struct fl_org *org, struct fl_str name)
+{
+    for (size_t i = 0; i < org->server_count; i++) {
+        if (fl_str_eq(org->servers[i].name, name))
+            return true;
+    }
+    return false;
+}
+
 static void start_tools(struct fl_api *a)
 {
+    struct fl_str server = fl_api_query(a, "server");
+    if (server.n && !has_server(a->org, server)) {
+        fl_api_error(a, FL_NOT_FOUND, "there is no such server");
+        return;
+    }
     a->q[0] = fl_store_tools(fl_api_tx(a), NULL);
     fl_api_submit(a, false, on_tools);
 }
@@ -539,7 +553,8 @@ const struct fl_api_route fl_api_tools[] = {
       start_server_remove },
     { FL_HTTP_POST, "/orgs/{org}/servers/{server}/refresh", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
       start_server_refresh },
-    { FL_HTTP_GET, "/orgs/{org}/tools", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_tools },
+    { FL_HTTP_GET, "/orgs/{org}/tools", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_tools,
+      "state server" },
     { FL_HTTP_GET, "/orgs/{org}/tools/{tool}", FL_NEED_ROLE, FL_ACTION_READ_INVENTORY, start_tool },
     { FL_HTTP_POST, "/orgs/{org}/tools/{tool}/accept", FL_NEED_ROLE, FL_ACTION_MANAGE_TOOLS,
       start_accept, "digest effects secrets" },

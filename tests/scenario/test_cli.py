@@ -122,6 +122,9 @@ def agents_and_their_credentials(rt):
             (("show", "nobody"), 4, "no such agent"), (("create", "x", "--owner", "nobody"), 1, ""),
             (("create", "x"), 2, "--owner PERSON is missing"),
             (("create", "x", "--owner", "y", "--label", "team"), 2, "team=web"),
+            (("create", "x", "--owner", org.olga.name, "--expires", "soon"), 2, "like 4h"),
+            (("create", "x", "--owner", org.olga.name, "--hold", "2d"), 1,
+             "flopinio agent credential create x"),
             (("create", "builder", "--owner", org.olga.name), 5, "already")):
         assert text in cli("agent", *args, status=status).err
 
@@ -241,6 +244,9 @@ def the_audit_and_what_an_agent_did(rt):
     assert "a vote rejected it" in cli("audit", "list", "--kind", "approval.rejected").out
     assert cli("audit", "list", "--actor", "ann", "--json").json["items"]
     assert "no person or agent" in cli("audit", "list", "--actor", "who", status=4).err
+    assert "'limit'" in cli("audit", "list", "--limit", "x", status=1).err
+    by = [r.split()[2] for r in cli("audit", "list", "--kind", "approval.rejected").rows]
+    assert by == [org.ann.name], by
     tail = [r[:20] for r in cli("audit", "tail", "--lines", "5").rows]
     assert tail == [r[:20] for r in reversed(newest)]
     exported = cli("audit", "export").out

@@ -401,8 +401,27 @@ def audit_list(rt):
     assert len(items("?since=1h")) == min(100, len(everything)) and items("?until=1h") == []
     with refused(404, "no person or agent of that name"):
         items("?actor=zoe")
-    with refused(400, "cursor"):
-        items("?after=17")
+    by = {x["kind"]: x["by"] for x in items("?limit=1000")}
+    assert (by["call.read"], by["stop.set"]) == ("bot", org.ann.name), by
+    assert by["organization.created"] is None, by
+    # What is mistyped is refused: it would look like "all of it", or like "it never happened".
+    for query, text in (("after=17", "cursor"), ("sinse=1h", "'sinse' is not known here"),
+                        ("limit=x", "'limit'"), ("limit=0", "'limit'"), ("since=x", "'since'"),
+                        ("kind=aproval.", "no kind of event starts with 'aproval.'"),
+                        ("since=1h&until=2h", "before 'since'"), ("order=up", "'order'")):
+        with refused(400, text):
+            items("?" + query)
+        if not query.startswith("limit"):
+            with refused(400, text):
+                org.control("GET", "/audit/export?" + query)
+    for path, status, text in (("/approvals?agent=zoe", 404, "no such agent"),
+                               ("/approvals?stat=done", 400, "'stat' is not known here"),
+                               ("/approvals?review=yes", 400, "'review' must be true or false"),
+                               ("/tools?server=zoe", 404, "no such server"),
+                               ("/agents?name=bot", 400, "(known: nothing)"),
+                               ("/policy?version=x", 400, "'version'")):
+        with refused(status, text):
+            org.control("GET", path)
     with refused(403, "an approver may not read the audit"):
         org.ann.rest("GET", org.path("/audit"))
     with refused(403, "control socket"):

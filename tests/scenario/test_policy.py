@@ -55,6 +55,11 @@ def the_first_rule_that_matches_decides(rt):
     # An argument that is not there has no answer, and that is a denial.
     said = test_call(org, "files__write", {"path": "a"})
     assert said["effect"] == "deny", said
+    said = test_call(org, "files__read", {"path": "a"}, agent="bto")
+    assert "there is no agent 'bto'" in said["explanation"], said
+    for wrong, text in (({"agnt": "bot"}, "'agnt' is not known"), ({"agent": 1}, "'agent'")):
+        with refused(400, text):
+            test_call(org, "files__read", {"path": "a"}, **wrong)
     with McpWs(rt, org.credential) as agent:
         told = agent.call("files__delete", {"path": "a"})
         assert told["isError"] and "rule" in text_of(told), told

@@ -269,9 +269,9 @@ def adding_people(rt):
     good = {"name": "n" * 63, "role": "member"}
     for wrong, text in [
             ({"name": "Ann"}, "'name' must have"), ({"name": "-ann"}, "'name' must have"),
-            ({"name": "a" * 64}, "'name' must have"), ({"name": ""}, "'name' must be a text"),
+            ({"name": "a" * 64}, "'name' must have"), ({"name": ""}, "text that is not empty"),
             ({"name": 7}, "'name' must be a text"), ({"name": "a b"}, "'name' must have"),
-            ({"role": "root"}, "'role' must be"), ({"role": None}, "'role' must be a text"),
+            ({"role": "root"}, "'role' must be"), ({"role": None}, "'role' is missing"),
             ({"roel": "member"}, "'roel' is not known here"),
             ({"role groups": "x"}, "'role groups' is not known here"), ({"email": "x"}, "a mail address"),
             ({"email": "a b@example.com"}, "a mail address"), ({"display_name": "a\nb"}, "one line"),
@@ -280,7 +280,7 @@ def adding_people(rt):
             ({"passphrase": "aaaaaaaaaaaaaaaa"}, "")]:
         with refused(400, text):
             house.do("POST", "/people", dict(good, **wrong), house.owner)
-    with refused(400, "must be a text"):
+    with refused(400, "'role' is missing"):
         house.do("POST", "/people", {"name": "x"})
     assert len(house.people()) == 5
     house.do("POST", "/groups", {"name": "ops"})

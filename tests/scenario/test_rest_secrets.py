@@ -38,7 +38,7 @@ def ones_own_passphrase(rt):
             ({"passphrase": NEW, "new": "short"}, 400, "at least"),
             ({"passphrase": NEW, "new": NEW}, 400, "the old one"),
             ({"passphrase": "another one", "new": NEW + "2"}, 403, "signed in with"),
-            ({"new": NEW + "2"}, 400, "'passphrase' must be a text")]:
+            ({"new": NEW + "2"}, 400, "'passphrase' is missing")]:
         with refused(status, text):
             rt.rest("POST", "/me/passphrase", body, me)
     with refused(403, "no token can do this"):
