@@ -103,6 +103,9 @@ FL_STEP(described)
     if (r->note[0])
         FL_LOG(WARN, "server_not_described", FL_KV("org", r->org->name),
                FL_KV("server", r->row->name), FL_KS("reason", r->note));
+    else if (r->describe.not_open[0])
+        FL_LOG(WARN, "server_does_not_open", FL_KV("org", r->org->name),
+               FL_KV("server", r->row->name), FL_KS("reason", r->describe.not_open));
     return &S_open;
 }
 
@@ -263,8 +266,9 @@ FL_STEP(compared)
             return &S_open;
         }
     }
-    if (!fl_str_is(r->row->note, r->note)) {
-        fl_store_server_note(&r->tx, &r->server, fl_str_of(r->note));
+    const char *note = r->note[0] ? r->note : r->describe.not_open;
+    if (!fl_str_is(r->row->note, note)) {
+        fl_store_server_note(&r->tx, &r->server, fl_str_of(note));
         r->is_written = true;
     }
     if (!r->is_written) {
@@ -310,6 +314,8 @@ static void on_refreshed(struct fl_flow *f)
     struct fl_op *op = r->op;
     if (f->first.code)
         op->err = f->first;
+    if (!r->note[0]) /* what it offers is known all the same */
+        snprintf(r->note, sizeof r->note, "%s", r->describe.not_open);
     fl_tx_fini(&r->tx);
     fl_description_free(&r->describe.description);
     fl_org_unref(&r->org);

@@ -18,7 +18,7 @@ struct fl_refresh {
     struct fl_uuid actor_id;
     /* ---- outputs ---- */
     unsigned fresh, changed, gone, same;
-    char note[FL_ERR_TEXT_BYTES]; /* why the server could not be asked; "" when it could */
+    char note[FL_ERR_TEXT_BYTES]; /* why it could not be asked, or does not open; or "" */
     /* ---- private ---- */
     struct fl_op *op;
     struct fl_arena *arena;

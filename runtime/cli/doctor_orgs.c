@@ -95,8 +95,10 @@ static void check_servers(struct fl_doctor *d)
                 "flopinio server set NAME --config JSON; or --enabled no",
                 "%s: %s cannot start: %s", d->cli->org, name, closed);
         else if (note && *note)
-            fl_doctor_say(d, "servers", FL_DOCTOR_WARN, "flopinio server refresh NAME",
-                          "%s: %s does not say what it offers: %s", d->cli->org, name, note);
+            fl_doctor_say(d, "servers", FL_DOCTOR_WARN,
+                          "flopinio server set NAME --config JSON, or mend the plugin, then: "
+                          "flopinio server refresh NAME",
+                          "%s: %s does not work: %s", d->cli->org, name, note);
     }
     json_decref(answer);
 }

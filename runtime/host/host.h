@@ -204,10 +204,14 @@ void fl_host_call_fini(struct fl_host_call *call);
 struct fl_host_describe {
     struct fl_op op;                    /* set op.done */
     struct fl_description *description; /* valid in done with FL_OK; the caller's to free */
+    char not_open[FL_ERR_TEXT_BYTES];   /* valid then: why no instance opens; "": it does, or that
+                                           was not tried */
+    bool is_trying;                     /* the host's own: described, open() has not answered */
     struct fl_host_instance *instance;  /* the host's own */
 };
-/* Loads the plugin in a throw-away process under the instance's sandbox, without opening an
- * instance. Ends with FL_OK, FL_PLUGIN (one clear sentence), FL_TIMEOUT or FL_CANCELLED, when the
+/* Loads the plugin in a throw-away process under the instance's sandbox, as for previews, and opens
+ * an instance there once it is described (not if it is to be in-process, where more may be open to
+ * it). Ends with FL_OK, FL_PLUGIN (one clear sentence), FL_TIMEOUT or FL_CANCELLED, when the
  * process is gone. On failure of the start there is no callback. */
 enum fl_code fl_host_describe_start(struct fl_host_describe *describe, struct fl_host *host,
                                     const struct fl_host_config *config) FL_MUST_CHECK;

@@ -93,6 +93,8 @@ void fl_slot_wake(struct fl_slot *slot);
 void fl_slot_kill(struct fl_slot *slot, enum fl_code code, const char *fmt, ...) FL_PRINTF(3, 4);
 const char *fl_slot_state_name(enum fl_slot_state state);
 void fl_slot_on_ready(struct fl_slot *slot, struct fl_description *description /* stolen */);
+/* A plugin that was described opened, or did not, and this is why. */
+void fl_slot_on_tried(struct fl_slot *slot, struct fl_str why);
 /* The process sent what our side of it would not: "sent ...". */
 void fl_slot_on_garbage(struct fl_slot *slot, const char *what);
 void fl_slot_on_socket_closed(struct fl_slot *slot);

@@ -179,7 +179,10 @@ static enum fl_code new_instance(struct fl_host *host, const struct fl_host_conf
     instance->describe = describe;
     fl_uuid_format(&config->id, instance->id_text);
     fl_uuid_format(&config->organization_id, instance->organization_text);
-    fl_slot_init(&instance->slots[0], instance, describe ? FL_SETUP_DESCRIBE : FL_SETUP_WORK);
+    fl_slot_init(&instance->slots[0], instance,
+                 !describe               ? FL_SETUP_WORK
+                 : config->is_in_process ? FL_SETUP_DESCRIBE
+                                         : FL_SETUP_TRY);
     fl_slot_init(&instance->slots[1], instance, FL_SETUP_PREVIEW);
     instance->slot_count = describe || checked.is_in_process ? 1 : 2;
     host->instance_count++;
@@ -256,6 +259,9 @@ void fl_instance_on_stopped(struct fl_host_instance *instance)
     } else if (describe) {
         if (!describe->description)
             describe->op.err = instance->slots[0].last_error;
+        else if (describe->is_trying) /* it died of it */
+            snprintf(describe->not_open, sizeof describe->not_open, "%s",
+                     instance->slots[0].last_error.text);
         FL_ASSERT(describe->description || describe->op.err.code != FL_OK);
         describe->instance = NULL;
         fl_host_instance_free(&instance);
@@ -277,6 +283,8 @@ enum fl_code fl_host_describe_start(struct fl_host_describe *describe, struct fl
     if (code)
         return code;
     describe->description = NULL;
+    describe->not_open[0] = 0;
+    describe->is_trying = false;
     fl_op_start(&describe->op, stop_now, describe->instance);
     fl_slot_wake(&describe->instance->slots[0]);
     return FL_OK;

@@ -434,13 +434,18 @@ static bool live(struct fl_serve *serve, const struct fl_setup *setup)
     serve->output_bytes = setup->output_bytes;
     serve->cpu_s = setup->cpu_s;
     enum fl_code code = load(serve, setup, &description, &err);
-    if (!code && setup->mode != FL_SETUP_DESCRIBE)
+    if (!code && (setup->mode == FL_SETUP_WORK || setup->mode == FL_SETUP_PREVIEW))
         code = open_instance(serve, &err);
     if (code)
         refuse(serve, &err);
     else
         write_text_frame(serve, FL_FRAME_READY, NULL, fl_buf_view(&description));
     fl_buf_fini(&description);
+    if (!code && setup->mode == FL_SETUP_TRY) { /* nothing: it opened */
+        if (open_instance(serve, &err) == FL_OK)
+            err.text[0] = 0;
+        refuse(serve, &err);
+    }
     return !code && serve_frames(serve);
 }
 

@@ -112,7 +112,7 @@ enum fl_code fl_setup_read(struct fl_str json, struct fl_setup *ret, struct fl_e
         .closed = json_object_get(root, "closed"),
         .root = root,
     };
-    if (is_bad || setup.mode > FL_SETUP_DESCRIBE || !setup.plugin_path || !setup.name ||
+    if (is_bad || setup.mode > FL_SETUP_TRY || !setup.plugin_path || !setup.name ||
         !json_is_object(setup.configuration) || !json_is_array(setup.paths) ||
         !json_is_array(setup.closed)) {
         json_decref(root);

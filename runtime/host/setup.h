@@ -10,8 +10,9 @@
 
 enum fl_setup_mode {
     FL_SETUP_WORK,
-    FL_SETUP_PREVIEW, /* as WORK, but nothing may be written */
-    FL_SETUP_DESCRIBE /* loads, describes, never opens */
+    FL_SETUP_PREVIEW,  /* as WORK, but nothing may be written */
+    FL_SETUP_DESCRIBE, /* loads, describes, never opens */
+    FL_SETUP_TRY       /* describes, then opens as for PREVIEW to see whether it does */
 };
 
 struct fl_setup {

@@ -123,6 +123,28 @@ void fl_slot_on_ready(struct fl_slot *slot, struct fl_description *description)
     slot->could_not_start = false;
     slot->state = FL_SLOT_READY;
     clear_timer(slot);
+    if (slot->mode == FL_SETUP_TRY) {
+        slot->instance->describe->is_trying = true;
+        set_timer(slot, slot->instance->config.limits.start_ms);
+    }
+    fl_slot_wake(slot);
+}
+
+static bool is_trying(const struct fl_slot *slot)
+{
+    return slot->instance->describe && slot->instance->describe->is_trying;
+}
+
+void fl_slot_on_tried(struct fl_slot *slot, struct fl_str why)
+{
+    struct fl_host_describe *describe = slot->instance->describe;
+    char *to = describe->not_open;
+    size_t n = fl_utf8_cut(why, sizeof describe->not_open - 1);
+    for (size_t i = 0; i < n; i++)
+        to[i] = (char)((unsigned char)why.p[i] < 0x20 || why.p[i] == 0x7f ? ' ' : why.p[i]);
+    to[n] = 0;
+    describe->is_trying = false;
+    clear_timer(slot);
     fl_slot_wake(slot);
 }
 
@@ -239,7 +261,15 @@ static void on_timer(struct fl_timer *timer)
         fl_slot_kill(slot, FL_TIMEOUT, "the plugin was not ready within %lld ms",
                      (long long)limits->start_ms);
         break;
-    case FL_SLOT_READY: close_gently(slot); break;
+    case FL_SLOT_READY:
+        if (is_trying(slot)) {
+            char text[64];
+            snprintf(text, sizeof text, "the plugin did not open within %lld ms",
+                     (long long)limits->start_ms);
+            fl_slot_on_tried(slot, fl_str_of(text));
+        }
+        close_gently(slot);
+        break;
     case FL_SLOT_CLOSING:
         fl_slot_kill(slot, FL_PLUGIN, "the plugin did not close within %lld ms",
                      (long long)limits->cancel_grace_ms);
@@ -258,7 +288,8 @@ static void pump_ready(struct fl_slot *slot)
 {
     const struct fl_host_instance *instance = slot->instance;
     if (slot->running_count == 0 &&
-        (instance->is_stopping || instance->describe || slot->wants_replacement)) {
+        (instance->is_stopping || (instance->describe && !instance->describe->is_trying) ||
+         slot->wants_replacement)) {
         close_gently(slot);
         return;
     }

@@ -171,8 +171,12 @@ static void on_refused(struct fl_slot *slot, struct fl_str payload)
 {
     struct fl_fields fields = fl_fields_of(payload.p, payload.n);
     struct fl_str text = fl_fields_str(&fields);
-    if (!fl_fields_end(&fields) || slot->was_ready || !fl_utf8_is_valid(text))
+    const struct fl_host_describe *describe = slot->instance->describe;
+    bool was_tried = describe && describe->is_trying;
+    if (!fl_fields_end(&fields) || (slot->was_ready && !was_tried) || !fl_utf8_is_valid(text))
         fl_slot_on_garbage(slot, "refused an instance that it had made");
+    else if (was_tried)
+        fl_slot_on_tried(slot, text);
     else
         fl_slot_kill(slot, FL_PLUGIN, "%.*s", FL_STR_ARG(text));
 }

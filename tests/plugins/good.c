@@ -316,6 +316,10 @@ static int open_good(const struct flopinio_host *host, flopinio_instance **ret)
         host->log(host, FLOPINIO_ERROR, why);
         return 1;
     }
+    if (host->config_string(host, "/dies", &why, &n))
+        abort();
+    while (host->config_string(host, "/hangs", &why, &n))
+        nap(1000);
     flopinio_instance *self = calloc(1, sizeof *self);
     if (!self)
         return 1;

@@ -144,6 +144,15 @@ def servers_and_tools(rt):
     assert "JSON" in cli("server", "add", "t", "--plugin", "files", "--config", "{", status=2).err
     assert "cannot read" in cli("server", "add", "t", "--plugin", "files", "--config", "@/no/file",
                                 status=2).err
+    # A configuration that the plugin does not take is seen here, and not at the first call.
+    wrong = cli("server", "add", "t", "--plugin", "files", "--config", json.dumps({"rot": "/srv"}))
+    assert "offers: 9 new tools" in wrong.out and "did not open: root is missing" in wrong.out, wrong
+    assert "root is missing" in cli("server", "list").out
+    assert "t does not work: the plugin did not open" in cli("doctor", status=None).out
+    cli("server", "set", "t", "--config", config)
+    cli("server", "refresh", "t")
+    assert "root is missing" not in cli("server", "list").out
+    cli("server", "remove", "t")
     # Nothing is open until somebody looked.
     assert all(r.split()[1] == "new" for r in cli("tool", "list").rows)
     some = cli("tool", "accept", "--all-new", "--read")

@@ -29,16 +29,48 @@ static void describe(struct fixture *f, struct described *d, const struct fl_hos
         fl_loop_run(&f->loop);
 }
 
-static void test_a_plugin_is_described_without_opening_it(void)
+static void test_why_a_described_plugin_does_not_open_is_told(void)
+{
+    static const struct {
+        const char *key;
+        bool is_in_process;
+        const char *text;
+    } cases[] = {
+        { "refuse", false, "the plugin did not open: one two" },
+        { "dies", false, "the plugin process was ended by signal 6 (Aborted)" },
+        { "hangs", false, "the plugin did not open within 1000 ms" },
+        { "refuse", true, "" }, /* not tried: what confines the trial does not confine it */
+        { "good", false, "" },
+    };
+    struct fixture f = { 0 };
+    fixture_host(&f);
+    for (size_t i = 0; i < FL_COUNTOF(cases); i++) {
+        struct described d;
+        struct fl_host_config config = fixture_config(PLUGIN("good"));
+        config.configuration = json_pack("{s:s}", cases[i].key, "one\ntwo");
+        config.is_in_process = cases[i].is_in_process;
+        config.limits.start_ms = 1000;
+        describe(&f, &d, &config);
+        json_decref(config.configuration);
+        CHECK_MSG(d.describe.op.code == FL_OK, "%s", d.describe.op.err.text);
+        CHECK_STR(d.describe.not_open, cases[i].text);
+        CHECK(d.describe.description);
+        fl_description_free(&d.describe.description);
+    }
+    fixture_close(&f);
+}
+
+static void test_a_plugin_is_described_though_it_does_not_open(void)
 {
     struct fixture f = { 0 };
     struct described d;
     fixture_host(&f);
     struct fl_host_config config = fixture_config(PLUGIN("good"));
-    config.configuration = json_pack("{s:s}", "refuse", "open() must not run");
+    config.configuration = json_pack("{s:s}", "refuse", "not with this");
     describe(&f, &d, &config);
     json_decref(config.configuration);
     CHECK_MSG(d.describe.op.code == FL_OK, "%s", d.describe.op.err.text);
+    CHECK_STR(d.describe.not_open, "the plugin did not open: not with this");
     const struct fl_description *got = d.describe.description;
     CHECK_STR(got->name, "good");
     CHECK_STR(got->version, "1.2.3");
@@ -344,7 +376,8 @@ static void test_descriptions_survive_failing_allocations(void)
 }
 
 static const struct fl_test tests[] = {
-    T(a_plugin_is_described_without_opening_it),
+    T(a_plugin_is_described_though_it_does_not_open),
+    T(why_a_described_plugin_does_not_open_is_told),
     T(the_process_that_describes_is_confined_as_the_others),
     T(effects_become_annotations_and_silence_is_the_worst),
     T(equal_definitions_have_one_canonical_form),
