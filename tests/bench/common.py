@@ -33,6 +33,7 @@ def policy_of(more):
     return POLICY.replace("rules:\n", "rules:\n" + rules)
 
 
+ECHOED = "x" * 16  # what an answer must hold: a refusal is a result too
 NOISE = 0.25  # of a core, by processes that are not ours
 WAL_MB = 1024
 WARM_MS = 8000  # about 400 MB of log
@@ -51,12 +52,13 @@ def tree(pid):
 
 
 def cpu_ticks(pids):
+    """Their own and that of their children which have ended."""
     total = 0
     for pid in pids:
         try:
             with open("/proc/%d/stat" % pid) as f:
                 fields = f.read().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
+            total += sum(map(int, fields[11:15]))
         except OSError:
             pass
     return total
@@ -140,6 +142,7 @@ class Ours:
             self.rt.start()
         self.port = self.rt.port
         self.extra_pids = []    # of ours, but not to be measured
+        self.answered = self.sent = 0   # reads, of all runs
 
     def _certify(self):
         cert, key = self.rt.base + "/cert.pem", self.rt.base + "/key.pem"
@@ -167,8 +170,24 @@ class Ours:
     def database_pids(self):
         return tree(self.rt.postmaster())
 
+    def check(self):
+        """The disk had each commit, and of what was measured nothing was lost or twice: a row of the
+        audit for each read that was answered, and none for what nobody asked."""
+        found = self.rt.sql("SELECT current_setting('fsync') AS fsync, current_setting("
+                            "'synchronous_commit') AS sync, current_setting('full_page_writes') AS "
+                            "pages, (SELECT count(*) FROM audit_event WHERE kind = 'call.read') AS n")[0]
+        assert (found["fsync"], found["sync"], found["pages"]) == ("on", "on", "on"), found
+        assert self.answered <= found["n"] <= self.sent, "%d reads sent, %d answered, %d in the audit" % (
+            self.sent, self.answered, found["n"])
+        return found["n"]
+
     def stop(self):
-        self.rt.remove()
+        try:
+            if self.sent:
+                print("  (%d reads sent, %d answered, %d rows of the audit)" % (
+                    self.sent, self.answered, self.check()))
+        finally:
+            self.rt.remove()
 
 
 class Bench:
@@ -194,11 +213,12 @@ class Bench:
         """As one that has run for a while: the files of PostgreSQL's log have been made, and are
         written again. A new one is zeroed and synced in the middle of a batch. It keeps 1 GB, which
         the checkpoint hands out again."""
-        subprocess.run([WORK + "/load", "ws", "127.0.0.1", str(ours.port), "/mcp/ws",
-                        write("warm.json", call("b__echo", 180)), "run_ms=%d" % WARM_MS,
-                        "pids=" + ",".join(map(str, ours.pids)), "conns=128",
-                        "init=" + write("init.jsonl", INIT), "tokens=" + ours.tokens],
-                       stdout=subprocess.DEVNULL, check=True)
+        run = subprocess.run([WORK + "/load", "ws", "127.0.0.1", str(ours.port), "/mcp/ws",
+                              write("warm.json", call("b__echo", 180)), "run_ms=%d" % WARM_MS,
+                              "pids=" + ",".join(map(str, ours.pids)), "conns=128",
+                              "init=" + write("init.jsonl", INIT), "tokens=" + ours.tokens],
+                             stdout=subprocess.PIPE, text=True, check=True)
+        self._count(ours, json.loads(run.stdout))
         fill = ["-c", "SELECT pg_logical_emit_message(false, '', 'x')", "-c", "SELECT pg_switch_wal()"]
         subprocess.run(["psql", "-qAto", "/dev/null"] + fill * (WAL_MB // 16) +
                        ["-c", "CHECKPOINT", ours.conninfo], check=True)
@@ -207,11 +227,34 @@ class Bench:
     def lws(self):
         return self.server("lws", lambda: Server(WORK + "/floor_lws", "PORT"))
 
+    @staticmethod
+    def _count(ours, result):
+        ours.answered += result["answered"]
+        ours.sent += result["sent"]
+
+    def quiet(self, server, run):
+        """run() against a server, whose result is figures; again while other processes use too much,
+        and at last with the mark that they did."""
+        for _ in range(3):
+            mine = server.pids + getattr(server, "database_pids", []) + [os.getpid()] + \
+                getattr(server, "extra_pids", [])
+            os.sync()  # what the one before left to be written
+            before, busy, from_ = cpu_ticks(mine), busy_ticks(), time.monotonic()
+            result = run()
+            took = (time.monotonic() - from_) * os.sysconf("SC_CLK_TCK")
+            if busy_ticks() - busy - (cpu_ticks(mine) - before) <= NOISE * took:
+                return result
+        self.noisy += 1
+        return dict(result, noisy=True)
+
     def floor_pq(self, ours, *args):
-        run = subprocess.run([WORK + "/floor_pq", ours.conninfo, args[0], str(self.args.seconds)] +
-                             list(args[1:]), stdout=subprocess.PIPE, text=True, check=True)
-        result = json.loads(run.stdout)
-        return dict(result, rps=result["rows_per_s"])
+        command = [WORK + "/floor_pq", ours.conninfo, args[0], str(self.args.seconds)] + list(args[1:])
+
+        def run():
+            result = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True,
+                                               check=True).stdout)
+            return dict(result, rps=result["rows_per_s"])
+        return self.quiet(ours, run)
 
     def scaled(self, count):
         return max(1, int(count * self.args.scale))
@@ -222,8 +265,8 @@ class Bench:
         self._servers.clear()
 
     def load(self, server, mode, path, message, **options):
-        """One run of the generator against a server."""
-        extra = options.pop("extra", [])
+        """One run of the generator against a server; of ours reads, unless is_write."""
+        extra, is_write = options.pop("extra", []), options.pop("is_write", False)
         ours = getattr(server, "tokens", None)
         args = [WORK + "/load", mode, "127.0.0.1", str(server.port), path, message,
                 "run_ms=%d" % int(self.args.seconds * 1000),
@@ -231,39 +274,33 @@ class Bench:
         args += ["%s=%s" % o for o in options.items()] + list(extra)
         if ours:
             args.append("tokens=" + ours)
-        for attempt in range(3):
+
+        def run():
             database = getattr(server, "database_pids", [])
-            mine = server.pids + database + [os.getpid()] + getattr(server, "extra_pids", [])
-            os.sync()  # what the one before left to be written
-            before, busy, from_ = cpu_ticks(mine), busy_ticks(), time.monotonic()
-            db_before = cpu_ticks(database)
-            run = subprocess.run(args, stdout=subprocess.PIPE, text=True, check=True)
-            took = (time.monotonic() - from_) * os.sysconf("SC_CLK_TCK")
-            others = (busy_ticks() - busy) - (cpu_ticks(mine) - before)
-            result = json.loads(run.stdout)
+            db_before, from_ = cpu_ticks(database), time.monotonic()
+            result = json.loads(subprocess.run(args, stdout=subprocess.PIPE, text=True,
+                                               check=True).stdout)
             if database and result.get("requests"):
                 result["db_cpu_us"] = (cpu_ticks(database) - db_before) * 1e6 / \
                     os.sysconf("SC_CLK_TCK") / result["requests"] * \
-                    self.args.seconds / (took / os.sysconf("SC_CLK_TCK"))
-            # The generator is a child that has ended: its time is in `others`, one core at most.
-            with open("/proc/self/stat") as f:
-                fields = f.read().rsplit(")", 1)[1].split()
-            children = int(fields[13]) + int(fields[14])
-            others -= children - getattr(self, "_children", 0)
-            self._children = children
-            if others <= NOISE * took:
-                return result
-        self.noisy += 1
-        result["noisy"] = True
-        return result
+                    self.args.seconds / (time.monotonic() - from_)
+            if ours and "sent" in result and not is_write:
+                self._count(server, result)
+            return result
+        return self.quiet(server, run)
 
     def compare(self, name, what, contestants, base, also=()):
         """contestants: {label: function() -> figures}. Ratios of `what` against `base`; the medians
-        of `also` are printed too, where there are any."""
-        rounds = []
-        for _ in range(self.args.rounds):
-            rounds.append({label: run() for label, run in contestants.items()})
-        print("\n%s" % name)
+        of `also` are printed too, where there are any. A round that was beside other load counts
+        only where there is no other."""
+        rounds, skipped = [], []
+        while len(rounds) < self.args.rounds and len(skipped) < self.args.rounds:
+            one = {label: run() for label, run in contestants.items()}
+            (skipped if any(r.get("noisy") for r in one.values()) else rounds).append(one)
+        remark = "%d rounds, %d skipped" % (len(rounds), len(skipped))
+        if not rounds:
+            rounds, remark = skipped, "ALL ROUNDS WERE BESIDE OTHER LOAD: the figures say nothing"
+        print("\n%s (%s)" % (name, remark))
         print("  %-34s %12s %9s %9s %9s   %s" % ("", what, "cpu us", "p50 us", "p99 us",
                                                 "ratio to %s: median (min..max)" % base))
         summary = {}
@@ -282,8 +319,16 @@ class Bench:
                 print("  %34s %s" % ("", ", ".join("%s %.1f" % (k, middle[k]) for k in also)))
             sys.stdout.flush()
         self.results.append({"name": name, "what": what, "base": base, "figures": summary,
-                             "rounds": rounds})
+                             "remark": remark, "rounds": rounds, "skipped": skipped})
         return summary
+
+    def table(self):
+        """All that was compared, once more: medians of the ratios."""
+        print("\n%-30s %-34s %8s %8s %8s   %s" % ("", "", "median", "min", "max", "ratio of, to"))
+        for r in self.results:
+            for label, figures in r["figures"].items() if "base" in r else ():
+                print("%-30s %-34s %8.2f %8.2f %8.2f   %s, %s" % (
+                    (r["name"], label) + tuple(figures["ratio"]) + (r["what"], r["base"])))
 
 
 INIT = "\n".join(json.dumps(m) for m in (

@@ -63,7 +63,7 @@ static long pids[256];
 static int pid_count;
 static struct conn *all;
 static int epoll;
-static uint64_t count, errors, histogram[HISTOGRAM], max_us, sum_us;
+static uint64_t sent, answers, count, errors, histogram[HISTOGRAM], max_us, sum_us;
 static uint32_t next_id = 10000000;
 static bool is_counting;
 static int ready;
@@ -243,6 +243,7 @@ static void send_request(struct conn *c)
         memcpy(body + id_at, id, 8);
     }
     c->sent_us = now_us();
+    sent++;
     switch (mode) {
     case WS: put_frame(c, body, body_len); break;
     case RAW: put(c, body, body_len); break;
@@ -334,6 +335,7 @@ static void answered(struct conn *c, const char *p, size_t n)
         if (errors++ == 0)
             fprintf(stderr, "load: unexpected answer: %.*s\n", (int)(n > 600 ? 600 : n), p);
     }
+    answers++;
     if (is_counting) {
         count++;
         bucket(now_us() - c->sent_us);
@@ -609,9 +611,9 @@ int main(int argc, char **argv)
         turn(20);
     uint64_t took = now_us() - from;
     cpu = server_cpu_us() - cpu;
-    printf("{\"conns\":%d,\"requests\":%lu,\"errors\":%lu,\"seconds\":%.4f,\"rps\":%.1f,"
+    printf("{\"conns\":%d,\"sent\":%lu,\"answered\":%lu,\"requests\":%lu,\"errors\":%lu,\"seconds\":%.4f,\"rps\":%.1f,"
            "\"p50_us\":%lu,\"p99_us\":%lu,\"max_us\":%lu,\"mean_us\":%.1f,\"cpu_us\":%.3f}\n",
-           conns, count, errors, (double)took / 1e6, (double)count * 1e6 / (double)took,
+           conns, sent, answers, count, errors, (double)took / 1e6, (double)count * 1e6 / (double)took,
            percentile(0.5), percentile(0.99), max_us, count ? (double)sum_us / (double)count : 0,
            count ? (double)cpu / (double)count : 0);
     return errors ? 1 : 0;

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import fill
-from common import INIT, META, WORK, Ours, call, put_message, wait_for, write
+from common import ECHOED, INIT, META, WORK, Ours, call, put_message, wait_for, write
 from mcp_client import McpWs
 
 PENDING, ORGANIZATIONS, RULES, AGENTS = 1000000, 10000, 100, 5000
@@ -28,7 +28,8 @@ def _empty(ours):
 
 def _writes(b, ours, tokens, **options):
     ours.use(tokens)
-    return b.load(ours, "ws", "/mcp/ws", put_message(), expect='"taskId"', **options)
+    return b.load(ours, "ws", "/mcp/ws", put_message(), expect='"taskId"', is_write=True,
+                  **options)
 
 
 def _writers(b):
@@ -196,7 +197,7 @@ def decision_to_claim(b):
     ours = b.ours()
     b.compare("decision_to_claim", "p50_us", {
         "one-row commit by libpq": lambda: b.floor_pq(ours, "commits"),
-        "decision to claimed": lambda: _decisions(b, ours, b.scaled(300)),
+        "decision to claimed": lambda: b.quiet(ours, lambda: _decisions(b, ours, b.scaled(300))),
     }, "one-row commit by libpq")
 
 
@@ -217,10 +218,12 @@ def _first_answer(ours, until):
         try:
             with socket.create_connection(("127.0.0.1", ours.port), timeout=10) as sock:
                 sock.sendall(request)
+                ours.sent += 1
                 answer = sock.recv(65536)
         except OSError:
             answer = b""
         if b" 200 " in answer.split(b"\r\n")[0]:
+            ours.answered += 1
             return
         time.sleep(0.001)
     raise AssertionError("no governed call was answered: %r" % answer)
@@ -306,9 +309,10 @@ def _resident_mib(ours):
 
 
 def flat(b):
-    """Calls of 32 agents of 32 organizations while all others are there, to calls of the only one."""
+    """Calls of 32 agents of 32 organizations while all others are there, to calls of the only one,
+    which has no rules but POLICY's."""
     init, small = write("init.jsonl", INIT), write("small.json", call("b__echo", 180))
-    one, many = Ours(rules=RULES), Ours(rules=RULES)
+    one, many = Ours(), Ours(rules=RULES)
     agents = b.scaled(AGENTS)
     tokens = fill.organizations(many, b.scaled(ORGANIZATIONS), agents)
     fill.pending(many, b.scaled(PENDING))
@@ -318,7 +322,7 @@ def flat(b):
     many.use(tokens[:32])
 
     def measured(ours):
-        result = b.load(ours, "ws", "/mcp/ws", small, conns=128, init=init, expect='"result"')
+        result = b.load(ours, "ws", "/mcp/ws", small, conns=128, init=init, expect=ECHOED)
         return dict(result, all_cpu_us=result["cpu_us"] + result["db_cpu_us"])
     b.compare("flat", "all_cpu_us", {
         "one organization, one agent": lambda: measured(one),
