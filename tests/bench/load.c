@@ -611,10 +611,11 @@ int main(int argc, char **argv)
         turn(20);
     uint64_t took = now_us() - from;
     cpu = server_cpu_us() - cpu;
-    printf("{\"conns\":%d,\"sent\":%lu,\"answered\":%lu,\"requests\":%lu,\"errors\":%lu,\"seconds\":%.4f,\"rps\":%.1f,"
-           "\"p50_us\":%lu,\"p99_us\":%lu,\"max_us\":%lu,\"mean_us\":%.1f,\"cpu_us\":%.3f}\n",
-           conns, sent, answers, count, errors, (double)took / 1e6, (double)count * 1e6 / (double)took,
-           percentile(0.5), percentile(0.99), max_us, count ? (double)sum_us / (double)count : 0,
-           count ? (double)cpu / (double)count : 0);
+    printf(
+        "{\"conns\":%d,\"sent\":%lu,\"answered\":%lu,\"requests\":%lu,\"errors\":%lu,\"seconds\":%.4f,\"rps\":%.1f,"
+        "\"p50_us\":%lu,\"p99_us\":%lu,\"max_us\":%lu,\"mean_us\":%.1f,\"cpu_us\":%.3f}\n",
+        conns, sent, answers, count, errors, (double)took / 1e6, (double)count * 1e6 / (double)took,
+        percentile(0.5), percentile(0.99), max_us, count ? (double)sum_us / (double)count : 0,
+        count ? (double)cpu / (double)count : 0);
     return errors ? 1 : 0;
 }

@@ -2,8 +2,8 @@
  * worker. The table of states, the ballot, the quorum and the reaper are the real ones; the rows
  * are memory here, changed only as runtime/store/approval_move.c's statements say. After each event
  * the invariants of a held call hold (I1, I2, ...: effects, decisions, fences, nothing stuck; the
- * audit is of the real store, and shown by the tests of crashes). With FL_STATES_MUTANT in the environment a mutant that must be found:
- *   watch    the reaper believes the database's clock alone
+ * audit is of the real store, and shown by the tests of crashes). With FL_STATES_MUTANT in the
+ * environment a mutant that must be found: watch    the reaper believes the database's clock alone
  *   recheck  the votes' authority is not asked again at dispatch
  *   fence    a worker whose claim was given to another one dispatches all the same */
 #include <libpq-fe.h>

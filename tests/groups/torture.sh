@@ -1,5 +1,6 @@
 # shows: the n-th allocation, statement and send failing: no crash, no leak, no change without its audit row, one answer each
-# budget: 150
+# budget: 180
+# limit: 1800
 # order: 44
 # needs: python3-psycopg2
 # shellcheck shell=bash

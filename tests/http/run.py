@@ -88,6 +88,13 @@ def canaries(cases, port, table, marker):
               [{"body": ""}, {"body": ""}, {"body": marker.decode()}])
 
 
+def check_counts(table, handshakes, sequences):
+    """Fewer would show less. What the program takes is not counted among the requests."""
+    refused = [v for v in table if v.is_refused]
+    assert len(refused) >= 120, "%d requests that have to be refused" % len(refused)
+    assert len(handshakes) + len(sequences) >= 60, "too few WebSocket vectors"
+
+
 def check_survivors(rt, since):
     log = rt.log(since, 1 << 20)
     for word in ("worker_ended", "Sanitizer", "runtime error", "libwebsockets"):
@@ -107,6 +114,8 @@ def main():
         org = Org(rt, files=False, scenario=True)
         table, marker = vectors.make(org.credential), vectors.marker(org.credential)
         since = rt.log_size()
+        shakes, sequences = frames.handshakes(org.credential), frames.vectors()
+        cases.run("enough of each", check_counts, table, shakes, sequences)
         # The slow ones wait for the clock; the others go on meanwhile.
         slow = [threading.Thread(target=cases.run, args=("slow: " + name, work, rt.port))
                 for name, work in floods.slow_cases(org.credential)]
@@ -114,11 +123,11 @@ def main():
             t.start()
         cases.run_all([("request: " + v.name, heads.check, rt.port, v, marker) for v in table])
         cases.run_all([("handshake: " + name, frames.check_handshake, rt.port, raw, status)
-                       for name, raw, status in frames.handshakes(org.credential)])
+                       for name, raw, status in shakes])
         cases.run("handshake: nothing is read behind one that is refused",
                   frames.check_refused_is_over, rt.port, org.credential)
         cases.run_all([("frames: " + name, frames.check_vector, rt.port, org.credential, raw, answers)
-                       for name, raw, answers in frames.vectors()])
+                       for name, raw, answers in sequences])
         compare_with_node(cases, table, marker)
         canaries(cases, rt.port, table, marker)
         cases.run("works: sixty bodies at once", floods.bodies, rt.port, org.credential)

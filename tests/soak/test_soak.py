@@ -196,7 +196,7 @@ class Load:
         assert self.rt.metrics()[0] == 200
 
     def stopper(self, _, rng):
-        self.is_over.wait(2)
+        self.is_over.wait(6)  # in between nobody may be cut off
         org = rng.choice(self.orgs)
         scope, name = rng.choice([("agent", "bot"), ("server", "s"), ("tool", "s__append_line")])
         self.stopped_until[org.name] = time.monotonic() + 60
