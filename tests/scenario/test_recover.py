@@ -4,6 +4,7 @@ settles it."""
 import contextlib
 import os
 import signal
+import threading
 import time
 
 from cases import case
@@ -467,6 +468,46 @@ def database_crashed(rt):
         vote(org, approval)
         assert text_of(call.wait(20)) == "appended"
     assert org.effects() == ["done", "later"]
+
+
+@case(limit=120)
+def no_read_was_answered_that_a_crashed_database_forgot(rt):
+    """Agents read while the database crashes, three times: a row for each answer, and none that nobody
+    asked for."""
+    org = scenario(rt)
+    sent, answered, ending = [], [], threading.Event()
+
+    def read():
+        while not ending.is_set():
+            with contextlib.suppress(Gone, McpError, OSError), McpWs(rt, org.credential) as agent:
+                while not ending.is_set():
+                    sent.append(1)
+                    if text_of(agent.call("s__look", {"line": ""}, timeout=30)) == "appended":
+                        answered.append(1)
+            time.sleep(0.1)  # refused while the database is away
+    readers = [threading.Thread(target=read) for _ in range(6)]
+    for reader in readers:
+        reader.start()
+    for _ in range(3):
+        before, since = len(answered), rt.log_size()
+        wait_for("reads", lambda: len(answered) > before + 60, 30)
+        rt.pg_ctl("stop", "-m", "immediate")
+        wait_for("the database", lambda: "database_restarted" in rt.log(since) and rt.is_ready(), 60)
+    ending.set()
+    for reader in readers:
+        reader.join(40)
+        assert not reader.is_alive(), "a reader was never answered"
+    rows = wait_for("the audit", lambda: audit_if_up(org), 20)
+    assert len(answered) <= rows <= len(sent), "%d sent, %d answered, %d rows" % (
+        len(sent), len(answered), rows)
+
+
+def audit_if_up(org):
+    import psycopg2
+    try:
+        return len(org.audit(kind="call.read"))
+    except psycopg2.Error:
+        return None
 
 
 @case(limit=90)
