@@ -39,6 +39,7 @@ class Call:
         self.may_decide = threading.Event()
         self.may_decide.set()
         self.phase = None               # where it was when something was killed
+        self.point = None               # the system call that was to be the last, as (name, number)
         self.struck_at = None           # when that was, where the database itself was killed
         self.is_left = False
         self.row = None
@@ -353,9 +354,9 @@ class Field:
         """Whatever was sent was approved before, by a vote."""
         for row in self.sql(
                 "SELECT a.approval_id, (SELECT count(*) FROM vote v WHERE v.organization_id = "
-                "a.organization_id AND v.approval_id = a.approval_id AND verdict = 'approve') AS "
-                "votes, array_agg(e.kind ORDER BY e.recorded_at, e.event_id) AS kinds FROM approval "
-                "a JOIN audit_event e ON e.organization_id = a.organization_id AND e.subject_id = "
+                "a.organization_id AND v.approval_id = a.approval_id AND verdict = 'approve' AND "
+                "voted_at <= a.dispatched_at) AS votes, array_agg(e.kind ORDER BY e.recorded_at, "
+                "e.event_id) AS kinds FROM approval a JOIN audit_event e ON e.organization_id = a.organization_id AND e.subject_id = "
                 "a.approval_id WHERE a.organization_id = %s AND a.dispatched_at IS NOT NULL "
                 "GROUP BY a.organization_id, 1", self.org.id):
             kinds = row["kinds"]
@@ -386,10 +387,12 @@ class Field:
             "AS s FROM approval a JOIN audit_event e ON e.organization_id = a.organization_id AND "
             "e.subject_id = a.approval_id AND e.kind = 'approval.unknown' WHERE "
             "a.organization_id = %s", self.org.id)
-        late = []
+        late, met = [], " ".join(self.phases())
         for what, rows, limit in (("claimed and released", released, LEASE_S + SLACK_S),
                                   ("dispatched and unknown", unknown, WINDOW_S + SLACK_S)):
             seconds = sorted(r["s"] for r in rows)
+            if what.split()[0] in met and not rows:
+                late.append("the audit shows none that was " + what)
             print("    %-24s %4d times, after at most %.1f s (limit %.1f s)" % (
                 what, len(rows), seconds[-1] if seconds else 0, limit))
             late += ["%s after %.1f s: approval %s" % (what, r["s"], r["id"])
