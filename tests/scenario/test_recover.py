@@ -89,6 +89,12 @@ def worker_killed_while_approved(rt):
     assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
+def writers(rt, count):
+    """So many wait to write the audit."""
+    wait_for("%d to wait" % count, lambda: len(rt.sql(
+        "SELECT 1 FROM pg_locks WHERE relation = 'audit_event'::regclass AND NOT granted")) >= count)
+
+
 @case(limit=60, breaks=True, **SHORT)
 def worker_killed_while_approved_as_a_task(rt):
     """Nobody has to come for a task: another worker runs it."""
@@ -96,18 +102,26 @@ def worker_killed_while_approved_as_a_task(rt):
     agent = McpHttp(rt, org.credential, modern=True, caps=TASKS)
     made = agent.call(APPEND, {"line": "one"})
     approval = org.wait_pending()
-    first, second = rt.workers()
-    with stopped(first), stopped(second):
-        rt.sql("SELECT 1")
-    org.ann.approve(approval)
-    rt.kill_worker(first, wait=False)
-    rt.kill_worker(second, wait=False)
-    row = org.wait_state(approval, "succeeded", "unknown", timeout=30)
-    if row["state"] == "succeeded":  # else one of them died between the marker and the outcome
-        assert org.effects() == ["one"]
-        got = wait_for("an answer", lambda: get(agent, made["taskId"]), 20)
-        assert got["status"] == "completed", got
-    assert len(org.effects()) <= 1
+    # Two locks: what the vote writes comes between them, what a claim writes behind the second.
+    lock, behind = "LOCK TABLE flopinio.audit_event IN SHARE MODE", contextlib.ExitStack()
+    with behind:
+        with locked(rt, lock):
+            vote = threading.Thread(target=org.ann.approve, args=(approval,))
+            vote.start()
+            writers(rt, 1)
+            second = threading.Thread(target=lambda: behind.enter_context(locked(rt, lock)))
+            second.start()
+            writers(rt, 2)
+        second.join()
+        vote.join()
+        writers(rt, 1)
+        for worker in rt.workers():
+            rt.kill_worker(worker, wait=False)
+        assert org.state(approval) == "approved" and org.effects() == []
+    org.wait_state(approval, "succeeded", timeout=30)
+    got = wait_for("an answer", lambda: get(agent, made["taskId"]), 20)
+    assert got["status"] == "completed", got
+    assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
 def get(agent, task):
