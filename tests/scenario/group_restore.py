@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import psycopg2
 
@@ -171,7 +172,7 @@ class Work:
         return self.org.state(self.lines[line])
 
     def before(self):
-        """Every state there is."""
+        """Some of each state that it comes to by itself; and two that were claimed."""
         org, ann = self.org, self.org.ann
         self.decide(ann, "a", range(self.gated, 12))
         self.decide(ann, "a", range(12, 20), "reject")
@@ -254,10 +255,18 @@ def open_states(rt):
         "'claimed', 'dispatched', 'unknown') GROUP BY 1")}
 
 
+def tempt(work):
+    """What a runtime goes on with by itself: a task that was approved, claims whose lease is over."""
+    work.rt.sql("UPDATE approval SET wait_mode = 'task' WHERE approval_id = %s", work.lines["b1"])
+    work.rt.sql("UPDATE approval SET lease_until = now() WHERE state = 'claimed'")
+
+
 def nothing_moves(work, credential):
     """While it is frozen: who calls, decides or looks is told so; no row changes."""
     rt, org = work.rt, work.org
+    tempt(work)
     before = open_states(rt)
+    assert work.state("b1") == "approved"
     assert before.get("pending") and before.get("approved"), before
     changed = rt.sql("SELECT max(changed_at) AS at FROM approval")[0]["at"]
     try:
@@ -272,6 +281,7 @@ def nothing_moves(work, credential):
         rt.control("GET", org.path("/approvals"))
     said = rt.flopinio("doctor", status=1)
     assert "FAIL  epoch" in said and "flopinio recover" in said, said
+    time.sleep(1)  # ten rounds of the sweep
     assert rt.sql("SELECT max(changed_at) AS at FROM approval")[0]["at"] == changed
     assert open_states(rt) == before
     work.check(len(work.effects))
@@ -439,13 +449,16 @@ def a_promoted_standby_and_a_copied_back_database_are_frozen(_rt):
                         rt.data + "/postgres/blind.log", "start")
     rt.sql("UPDATE installation SET epoch = 0")
     rt.start()
+    tempt(work)
+    wait_for("what it does by itself", lambda: work.state("b1") == "succeeded" and
+             "claimed" not in open_states(rt))
     with McpWs(rt, work.gone_credential) as gone:
         work.call(gone, "b0").wait()
     try:
         work.check(len(work.effects) + 1)
         raise RuntimeError("a second effect was not noticed")
     except AssertionError as e:
-        assert "a second effect of ['b0']" in str(e), e
+        assert "a second effect of" in str(e) and "'b0'" in str(e) and "'b1'" in str(e), e
     rt.stop()
     Org.made.remove(org)
     rt.remove()
