@@ -49,7 +49,7 @@ run() {
         }
         export FL_OLD=$FL_ROOT/build/upgrade/$commit/bin/flopinio
     else
-        echo "there is no earlier commit here: both sides are this one"
+        t_skip an_older_program "there is no earlier commit here: both sides are this one"
     fi
     # A plugin that both programs load: one without the sanitizers.
     if ! cc -shared -fPIC -pthread -w -Iinclude -o "$FL_TMP/scenario.so" tests/plugins/scenario.c; then

@@ -10,9 +10,10 @@ import threading
 
 from cases import case
 from group_restore import APPEND, KEY, Place, Work, open_states, server_connection
-from harness import BUILD, LONG, Org, wait_for
+from harness import BUILD, LONG, Org, check_audit, wait_for
 from mcp_client import Gone, McpError, McpWs
 from test_database import OwnServer
+from test_states import STATES
 
 NEW = BUILD + "/flopinio"
 OLD = os.environ.get("FL_OLD", NEW)
@@ -119,14 +120,54 @@ def old_flopinio(*words, **env):
                           stderr=subprocess.PIPE, text=True, timeout=90)
 
 
-def nothing_lost(work, known):
-    """Ids and what they bind are what they were; what waits still waits."""
-    now = {r["approval_id"]: r for r in work.org.rows()}
+def ended(rt):
+    """An organization with an approval in each state that a day's work (Work) does not come to."""
+    org = Org(rt, files=False, scenario=True, own_people=True)
+
+    def asked(tool=APPEND):
+        with McpWs(rt, org.add_credential(hold="100ms")[1]) as agent:
+            agent.call(tool, {"line": tool})
+        return org.wait_pending()
+
+    def collected(approval, state):
+        with McpWs(rt, org.credential) as agent:
+            agent.call("approval_wait", {"approval_id": approval})
+        org.wait_state(approval, state)
+    org.olga.cancel(asked())
+    expired = asked()
+    rt.sql("UPDATE approval SET expires_at = now() WHERE approval_id = %s", expired)
+    org.wait_state(expired, "expired")
+    for tool, state in (("s__fail", "failed"), ("s__crash", "unknown")):
+        approval = asked(tool)
+        org.ann.approve(approval)
+        collected(approval, state)
+    voided = asked()
+    org.bob.approve(voided)
+    org.control("PATCH", "/people/" + org.bob.name, {"role": "member"})
+    collected(voided, "voided")
+    return org
+
+
+def rows_of(orgs):
+    return {r["approval_id"]: r for org in orgs for r in org.rows()}
+
+
+def nothing_lost(orgs, known):
+    """Ids and what they bind are what they were; what waits still waits, what is over is as it was."""
+    now = rows_of(orgs)
     assert set(now) == set(known), "rows came or went"
     for approval, row in known.items():
         assert now[approval]["binding_digest"] == row["binding_digest"]
-        if row["state"] in ("pending", "approved", "rejected", "succeeded"):
+        if row["state"] not in ("claimed", "dispatched"):
             assert now[approval]["state"] == row["state"], (row["state"], now[approval]["state"])
+
+
+def still_ended(ends, known):
+    """What had ended is still so, and did nothing more."""
+    now = rows_of([ends])
+    assert all(now[i]["state"] == known[i]["state"] for i in now), now
+    assert len(now) == 5 and ends.effects() == ["crash"], ends.effects()
+    check_audit(ends)
 
 
 # ---------------------------------------------------------------- the cases
@@ -145,23 +186,26 @@ def workers_go_over_and_back_on_one_database(_rt):
         rt.start()
         work = Work(rt, HOW_MANY)
         work.before()
-        known = {r["approval_id"]: r for r in work.org.rows()}
+        orgs = [work.org, ended(rt)]
+        known = rows_of(orgs)
+        assert {r["state"] for r in known.values()} == set(STATES)
         traffic = Traffic(rt)
         rt.flopinio("migrate", FLOPINIO_OWNER_URL=owner, plain=True)
         newest = server.sql("SELECT max(version) FROM schema_version")[0][0]
         assert newest in (schema, schema + 1), (schema, newest)
         for program in (NEW, OLD, NEW):
             rt.roll_to(program)
-            nothing_lost(work, known)
+            nothing_lost(orgs, known)
         assert rt.stop() == 0
         rt.start()
-        nothing_lost(work, known)
+        nothing_lost(orgs, known)
         for program in (OLD, NEW):
             rt.roll_to(program)
-            nothing_lost(work, known)
+            nothing_lost(orgs, known)
         for i in range(work.gated):  # cut off with the worker that was replaced
             work.org.wait_state(work.lines["a%d" % i], "unknown", timeout=30)
         work.since(restarted=True)
+        still_ended(orgs[1], known)
         count = traffic.end()
         print("%d approvals, and %d calls meanwhile" % (HOW_MANY, count))
         Org.made = [o for o in Org.made if o.rt is not rt]
@@ -177,13 +221,15 @@ def a_private_database_goes_up_and_not_down(_rt):
     rt.start()
     work = Work(rt, HOW_MANY, gated=0)
     work.before()
-    known = {r["approval_id"]: r for r in work.org.rows()}
+    orgs = [work.org, ended(rt)]
+    known = rows_of(orgs)
+    assert {r["state"] for r in known.values()} == set(STATES) - {"dispatched"}  # it is stopped
     schema = rt.sql("SELECT max(version) AS n FROM schema_version")[0]["n"]
     assert rt.stop() == 0
     rt.install(NEW)
     rt.start()
     newest = rt.sql("SELECT max(version) AS n FROM schema_version")[0]["n"]
-    nothing_lost(work, known)
+    nothing_lost(orgs, known)
     states = open_states(rt)
     assert rt.stop() == 0
     rt.install(OLD)
@@ -199,11 +245,12 @@ def a_private_database_goes_up_and_not_down(_rt):
     rt.install(NEW)
     rt.start()
     assert open_states(rt) == states, (states, open_states(rt))
-    nothing_lost(work, known)
+    nothing_lost(orgs, known)
     work.since(restarted=True)
+    still_ended(orgs[1], known)
     # The canary: what is looked for is seen.
     for plant, words in (
-            (lambda: nothing_lost(work, dict(known, lost=work.org.rows()[0])), "rows came or went"),
+            (lambda: nothing_lost(orgs, dict(known, lost=work.org.rows()[0])), "rows came or went"),
             (lambda: work.check(0), "a second effect of ['a3']")):
         with open(work.org.folder + "/effects.txt", "a") as f:
             f.write("a3\n")
