@@ -153,10 +153,12 @@ def a_slow_database_slows_down_and_nothing_else(_rt):
     with apart(behind_a_wire) as (org, near, far, wire):
         with McpWs(far, org.credential) as agent:
             agent.call("s__look", {"line": ""})
-            wire.delay_s = 0.1
+            wire.delay_s, since = 0.1, time.monotonic()
             call = agent.call_start(APPEND, {"line": "one"})
             decide(org, far, org.wait_pending())
             assert text_of(call.wait(20)) == "appended"
+            # To record it, to decide, to mark and to record the outcome: there and back each time.
+            assert time.monotonic() - since > 4 * 0.2, "the wire was not slow"
             wire.delay_s = 0.0
             call = agent.call_start(APPEND, {"line": "two"})
             approval = org.wait_pending()
