@@ -26,6 +26,10 @@
       "approval_wait "                                                                             \
       "with {\"approval_id\":\"%a\"} to wait for the outcome, or continue with other work. Do "    \
       "not call %t again.")                                                                        \
+    X(APPROVED, "approved", "false",                                                               \
+      "Not executed yet: approval %a was approved[ by %b][ (expires %e)]. Call approval_wait "     \
+      "with {\"approval_id\":\"%a\"} to have it run and to get its outcome. Do not call %t "       \
+      "again.")                                                                                    \
     X(REJECTED, "rejected", "false",                                                               \
       "Not executed: approval %a was rejected[ by %b][: %r]. Do not retry the same call.")         \
     X(EXPIRED, "expired", "false",                                                                 \

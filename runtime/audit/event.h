@@ -32,7 +32,7 @@
     X(APPROVAL_UNKNOWN, "approval.unknown", "it was sent, or may have been; no outcome is known")  \
     X(APPROVAL_SETTLED, "approval.settled", "a person settled an unknown outcome")                 \
     X(APPROVAL_EXPIRED, "approval.expired", "the time ran out before it was sent")                 \
-    X(APPROVAL_CANCELLED, "approval.cancelled", "the agent took it back before it was sent")       \
+    X(APPROVAL_CANCELLED, "approval.cancelled", "it was taken back before it was sent")            \
     X(APPROVAL_CANCEL_LATE, "approval.cancel_late", "the agent wanted it back after it was sent")  \
     X(APPROVAL_OUTCOME_LATE, "approval.outcome_late", "the tool's word, when it was settled")      \
     X(APPROVAL_VOIDED, "approval.voided", "approved, then a check failed before it was sent")      \

@@ -24,8 +24,10 @@ static void outcome_of(const struct fl_call *c, char id[FL_UUID_TEXT], struct fl
         [FL_OUTCOME_NOT_KEPT] = FL_MCP_OUTCOME_NOT_KEPT,
     };
     bool has_id = !fl_uuid_is_zero(&c->approval_id);
+    /* Who only looks would look until it expired: it runs when it is waited for. */
+    bool is_approved = c->outcome == FL_OUTCOME_PENDING && c->state == FL_APPROVAL_APPROVED;
     *ret = (struct fl_mcp_outcome){
-        .kind = kinds[c->outcome],
+        .kind = is_approved ? FL_MCP_OUTCOME_APPROVED : kinds[c->outcome],
         .approval_id =
             has_id ? fl_str_of(fl_uuid_format(&c->approval_id, id)) : (struct fl_str){ NULL, 0 },
         .tool = c->shown_tool.n ? c->shown_tool : c->tool,

@@ -503,6 +503,10 @@ def a_client_that_leaves_collects_with_approval_wait(rt):
     org.ann.approve(approval)
     assert org.effects() == [] and org.state(approval) == "approved"
     with McpStdio(rt, org.add_credential()[1]) as agent:
+        status = agent.call("approval_status", {"approval_id": approval})
+        assert status["structuredContent"]["decision"] == "approved", status
+        assert "was approved by %s" % org.ann.name in text_of(status), status
+        assert "approval_wait" in text_of(status) and org.effects() == [], status
         result = agent.call("approval_wait", {"approval_id": approval})
         assert text_of(result) == "appended" and not result.get("isError"), result
         again = agent.call("approval_wait", {"approval_id": approval})
