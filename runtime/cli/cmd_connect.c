@@ -8,6 +8,7 @@
 #include "flopinio/base/json.h"
 #include "runtime/cli/cli_commands.h"
 #include "runtime/cli/cli_run.h"
+#include "runtime/cli/ports.h"
 
 #define PLACEHOLDER "fla_..."
 
@@ -84,12 +85,7 @@ void fl_connect_put(struct fl_buf *out, const char *client, const char *url, con
 /* ---------------------------------------------------------------- where */
 static bool put_running(struct fl_buf *out, const struct fl_config *config)
 {
-    char dir[512], path[600];
-    struct fl_err err;
-    if (fl_config_run_dir_of_owner(config->data_dir, dir, sizeof dir, &err) != FL_OK)
-        return false;
-    snprintf(path, sizeof path, "%s/ports.json", dir);
-    json_t *ports = json_load_file(path, 0, NULL);
+    json_t *ports = fl_ports_read(config);
     struct fl_str url = fl_json_str(json_array_get(json_object_get(ports, "urls"), 0));
     fl_buf_str(out, url);
     json_decref(ports);

@@ -9,6 +9,7 @@
 
 #include "flopinio/base/clock.h"
 #include "runtime/cli/doctor.h"
+#include "runtime/cli/ports.h"
 #include "runtime/cli/prepare.h"
 #include "runtime/cli/wiring.h"
 #include "runtime/host/host.h"
@@ -141,7 +142,7 @@ static bool is_taken(struct fl_doctor *d, const char *address, int port, struct 
     return false;
 }
 
-static bool check_listener(struct fl_doctor *d, const char *text, bool needs_tls)
+static bool check_listener(struct fl_doctor *d, const char *text, bool needs_tls, bool has_tls)
 {
     char address[64];
     int port;
@@ -153,7 +154,7 @@ static bool check_listener(struct fl_doctor *d, const char *text, bool needs_tls
                       "%s", err.text);
         return false;
     }
-    if (is_loopback(address) || (needs_tls && d->config.tls_certificate[0]))
+    if (is_loopback(address) || (needs_tls && has_tls))
         return true;
     fl_doctor_say(d, "ports", FL_DOCTOR_WARN,
                   needs_tls ? "tls_certificate and tls_key, or a proxy with TLS on this host and "
@@ -165,21 +166,42 @@ static bool check_listener(struct fl_doctor *d, const char *text, bool needs_tls
     return false;
 }
 
-void fl_doctor_ports(struct fl_doctor *d)
+/* Of one that runs, what it listens on: it may have been told on its command line. */
+static void check_ports(struct fl_doctor *d, const json_t *listen, const char *metrics,
+                        bool has_tls)
 {
-    const struct fl_config *c = &d->config;
     bool is_fine = true;
     struct fl_buf list = FL_BUF_INIT;
-    for (size_t i = 0; c->listen[i]; i++) {
-        is_fine = check_listener(d, c->listen[i], true) && is_fine;
-        fl_buf_printf(&list, "%s%s", i ? ", " : "", c->listen[i]);
+    size_t i;
+    json_t *one;
+    json_array_foreach (listen, i, one) {
+        const char *text = json_string_value(one);
+        is_fine = check_listener(d, text ? text : "", true, has_tls) && is_fine;
+        fl_buf_printf(&list, "%s%s", i ? ", " : "", text ? text : "");
     }
-    if (c->metrics_listen[0])
-        is_fine = check_listener(d, c->metrics_listen, false) && is_fine;
+    if (metrics && *metrics)
+        is_fine = check_listener(d, metrics, false, has_tls) && is_fine;
     if (is_fine)
         fl_doctor_say(d, "ports", FL_DOCTOR_OK, NULL, "%s%s", list.n ? list.p : "none configured",
                       d->is_running ? "; the installation runs" : ", free");
     fl_buf_fini(&list);
+}
+
+void fl_doctor_ports(struct fl_doctor *d)
+{
+    const struct fl_config *c = &d->config;
+    json_t *running = d->is_running ? fl_ports_read(c) : NULL, *listen = json_array();
+    if (json_is_array(json_object_get(running, "listen"))) {
+        check_ports(d, json_object_get(running, "listen"),
+                    json_string_value(json_object_get(running, "metrics_listen")),
+                    json_is_true(json_object_get(running, "has_tls")));
+    } else {
+        for (size_t i = 0; c->listen[i]; i++)
+            json_array_append_new(listen, json_string(c->listen[i]));
+        check_ports(d, listen, c->metrics_listen, c->tls_certificate[0] != NULL);
+    }
+    json_decref(listen);
+    json_decref(running);
 }
 
 static void check_certificate(struct fl_doctor *d, const char *certificate, const char *key)

@@ -24,6 +24,20 @@ void fl_ports_url(struct fl_buf *out, const struct fl_config *c, const char *lis
                   host, is_v6 ? "]" : "", port);
 }
 
+/* "0.0.0.0:7337", with the port that it got; null without one. */
+static void put_listener(struct fl_buf *out, const char *listen, int port)
+{
+    char address[64];
+    int unused;
+    struct fl_err err;
+    if (!listen[0] || fl_wiring_address(listen, address, &unused, &err) != FL_OK) {
+        fl_buf_puts(out, "null");
+        return;
+    }
+    bool is_v6 = strchr(address, ':') != NULL;
+    fl_buf_printf(out, "\"%s%s%s:%d\"", is_v6 ? "[" : "", address, is_v6 ? "]" : "", port);
+}
+
 static void put_ports(struct fl_buf *out, const struct fl_config *c, const int *ports)
 {
     size_t i = 0;
@@ -41,7 +55,14 @@ static void put_ports(struct fl_buf *out, const struct fl_config *c, const int *
         fl_buf_i64(out, ports[i]);
     else
         fl_buf_puts(out, "null");
-    fl_buf_puts(out, "}\n");
+    fl_buf_puts(out, ",\"listen\":[");
+    for (size_t k = 0; k < i; k++) {
+        fl_buf_puts(out, k ? "," : "");
+        put_listener(out, c->listen[k], ports[k]);
+    }
+    fl_buf_puts(out, "],\"metrics_listen\":");
+    put_listener(out, c->metrics_listen, c->metrics_listen[0] ? ports[i] : 0);
+    fl_buf_printf(out, ",\"has_tls\":%s}\n", c->tls_certificate[0] ? "true" : "false");
 }
 
 /* Whole or not at all: scripts wait for the file. */
@@ -69,6 +90,16 @@ void fl_ports_write(const struct fl_config *c, const int *ports)
     if (!text.is_failed)
         write_whole(c, &text);
     fl_buf_fini(&text);
+}
+
+json_t *fl_ports_read(const struct fl_config *c)
+{
+    char dir[512], path[600];
+    struct fl_err err;
+    if (fl_config_run_dir_of_owner(c->data_dir, dir, sizeof dir, &err) != FL_OK)
+        return NULL;
+    snprintf(path, sizeof path, "%s/ports.json", dir);
+    return json_load_file(path, 0, NULL);
 }
 
 void fl_ports_remove(const struct fl_config *c)

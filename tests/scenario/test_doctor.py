@@ -20,7 +20,7 @@ def doctor(rt, data=None, as_user=None, **env):
     flags = [f for f in rt.command()[2:] if f.startswith("--config=")] if os.path.exists(
         rt.base + "/flopinio.yaml") else []
     full = {k: v for k, v in os.environ.items() if not k.startswith("FLOPINIO_")}
-    full.update(FLOPINIO_LISTEN="127.0.0.1:%d" % rt.port, FLOPINIO_METRICS_LISTEN="", **env)
+    full.update(dict(FLOPINIO_LISTEN="127.0.0.1:%d" % rt.port, FLOPINIO_METRICS_LISTEN=""), **env)
     words = [BUILD + "/flopinio", "doctor", "--json", "--data-dir=" + (data or rt.data)] + flags
     if as_user:
         words = ["setpriv", "--reuid=%d" % as_user, "--regid=%d" % as_user, "--clear-groups"] + words
@@ -72,6 +72,20 @@ def a_sound_installation(rt):
         assert [f[0] for f in found[check]] == ["ok"], (check, found[check])
     assert any(f[0] == "ok" and org.name in f[1] for f in found["policy"]), found["policy"]
     assert "skip" not in [f[0] for c in found.values() for f in c]
+    # Where it listens is what it was told when it was started, whatever is configured by now.
+    elsewhere = dict(FLOPINIO_LISTEN="0.0.0.0:1", FLOPINIO_METRICS_LISTEN="")
+    _, found = doctor(rt, **elsewhere)
+    assert found["ports"][0][:2] == ("ok", "127.0.0.1:%d; the installation runs" % rt.port), found
+    path = rt.run_dir + "/ports.json"
+    with open(path) as f:
+        kept = f.read()
+    try:
+        with open(path, "w") as f:
+            f.write(kept.replace('"127.0.0.1:%d"' % rt.port, '"0.0.0.0:%d"' % rt.port))
+        fails(rt, "ports", "0.0.0.0:%d is open to the network without TLS" % rt.port, "warn")
+    finally:
+        with open(path, "w") as f:
+            f.write(kept)
     # As a table for people: the same lines, how to mend below.
     text = subprocess.run([BUILD + "/flopinio", "doctor", "--data-dir=" + rt.data],
                           stdout=subprocess.PIPE, text=True).stdout
