@@ -627,10 +627,10 @@ class Org:
     def revoke_credential(self, credential_id, agent=None):
         self.control("DELETE", "/agents/%s/credentials/%s" % (agent or self.agent, credential_id))
 
-    def add_server(self, name, plugin, config, accept=True):
+    def add_server(self, name, plugin, config, accept=True, note=""):
         made = self.control("POST", "/servers", {"name": name, "plugin": plugin, "config": config,
                                                  "environment": "test", "account": "nobody"})
-        assert not made.get("note"), made
+        assert made.get("note", "") == note, made
         if accept:
             for tool in self.control("GET", "/tools")["items"]:
                 if tool["server"] == name and tool["state"] != "accepted":

@@ -483,9 +483,10 @@ def plugins_of_another_kind_are_refused_with_a_sentence(rt):
 
 @case()
 def a_configuration_that_the_plugin_refuses(rt):
-    """Its tools can be described; a call says why it cannot run, and does not."""
+    """Its tools can be described; who adds it is told, a call says why it cannot run, and does not."""
     org = Org(rt, files=False)
-    org.add_server("s", "scenario", {})
+    org.add_server("s", "scenario", {},
+                   note="the plugin did not open: root must be the path of a folder")
     org.sync()
     with McpWs(rt, org.credential) as agent:
         result = outcome(lambda: agent.call("s__look", {"line": ""}))
