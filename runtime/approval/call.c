@@ -550,7 +550,7 @@ static bool is_taken_back(const struct fl_call *c, const struct fl_approval *row
 static fl_next begin_anew(struct fl_call *c)
 {
     fl_look_fini(&c->look);
-    c->is_observer = c->is_noted = c->is_deliverable = false;
+    c->is_observer = c->is_noted = c->is_note_due = c->is_note_lost = c->is_deliverable = false;
     c->decided_by = (struct fl_str){ NULL, 0 };
     return &S_begin;
 }
@@ -563,14 +563,15 @@ static fl_next finish(struct fl_call *c, fl_next then)
     return is_kept && c->is_held_here ? &S_leave : then;
 }
 
-/* The database is away. Where the client's hold ends before it is back, a call that was seen goes
- * on without this one; of another one nothing can be said. */
+/* The database is away. Where the client's hold ends before it is back, its own call goes on
+ * without it, as does one in which it is noted, perhaps; another one may still be taken back. */
 static fl_next look_later(struct fl_call *c)
 {
     struct fl_flow *f = &c->flow;
     fl_call_arm_hold(c);
+    bool may_be_told = !c->is_observer || c->is_noted || c->is_note_lost;
     if (c->is_hold_over)
-        return c->created_at_ms ? &S_leave : fl_fail(f);
+        return c->created_at_ms && may_be_told ? &S_leave : fl_fail(f);
     return fl_await(f, &S_look, fl_sleep_start(&f->op, &c->sleep, c->core->loop, LOOK_AGAIN_MS));
 }
 
@@ -659,7 +660,9 @@ FL_STEP(asked_again)
 {
     struct fl_call *c = fl_call_of(f);
     bool is_lost = f->op.code == FL_AMBIGUOUS || f->op.code == FL_UNAVAILABLE;
-    if (is_lost && !c->leave) /* noted perhaps: then it is not taken back, and an error no answer */
+    /* Noted perhaps: then it is not taken back, and an error no answer. */
+    c->is_note_lost |= c->is_note_due && f->op.code == FL_AMBIGUOUS;
+    if (is_lost && !c->leave)
         return look_later(c);
     if (f->op.code)
         return fl_fail(f);

@@ -290,15 +290,17 @@ class Bench:
 
     def compare(self, name, what, contestants, base, also=()):
         """contestants: {label: function() -> figures}. Ratios of `what` against `base`; the medians
-        of `also` are printed too, where there are any. A round that was beside other load counts
-        only where there is no other."""
+        of `also` are printed too, where there are any. Rounds that were beside other load count
+        only where there are not three others."""
         rounds, skipped = [], []
         while len(rounds) < self.args.rounds and len(skipped) < self.args.rounds:
             one = {label: run() for label, run in contestants.items()}
             (skipped if any(r.get("noisy") for r in one.values()) else rounds).append(one)
         remark = "%d rounds, %d skipped" % (len(rounds), len(skipped))
-        if not rounds:
-            rounds, remark = skipped, "ALL ROUNDS WERE BESIDE OTHER LOAD: the figures say nothing"
+        if len(rounds) < min(3, self.args.rounds):
+            remark = "ONLY %d ROUNDS OF %d WERE QUIET: the figures say nothing" % (
+                len(rounds), len(rounds) + len(skipped))
+            rounds = rounds + skipped
         print("\n%s (%s)" % (name, remark))
         print("  %-34s %12s %9s %9s %9s   %s" % ("", what, "cpu us", "p50 us", "p99 us",
                                                 "ratio to %s: median (min..max)" % base))

@@ -457,6 +457,19 @@ def a_repeat_had_no_answer_while_its_node_was_cut_off(rt):
     assert org.effects() == ["one"] and len(org.rows()) == 1
 
 
+@case(limit=90, workers=1)
+def an_agent_was_told_of_a_call_in_which_it_was_not_noted(rt):
+    """Whether it is there was asked, and no answer came: the first node may still take the call back."""
+    key = {KEY: "the order of Monday"}
+    with untold(rt, drain_time="30s", meta=key) as (org, approval, line, node), \
+            behind_a_line(rt) as (second, other), \
+            McpWs(other, org.add_credential(hold="100ms")[1]) as agent:
+        second.cut_off(b"approval_asked_again")
+        lost(agent.call_start(APPEND, {"line": "one"}, key), "the database")
+        back_and_away(line, node)
+        assert org.state(approval) == "cancelled"
+
+
 @case(limit=60, workers=1)
 def a_held_call_whose_node_was_cut_off_at_a_look_was_held_on(rt):
     """It was told that something had changed, and could not look what; its client's hold ends then."""
