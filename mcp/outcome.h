@@ -28,8 +28,8 @@
       "not call %t again.")                                                                        \
     X(APPROVED, "approved", "false",                                                               \
       "Not executed yet: approval %a was approved[ by %b][ (expires %e)]. Call approval_wait "     \
-      "with {\"approval_id\":\"%a\"} to have it run and to get its outcome. Do not call %t "       \
-      "again.")                                                                                    \
+      "with {\"approval_id\":\"%a\"} to get its outcome; a call that nobody waits for runs then. " \
+      "Do not call %t again.")                                                                     \
     X(REJECTED, "rejected", "false",                                                               \
       "Not executed: approval %a was rejected[ by %b][: %r]. Do not retry the same call.")         \
     X(EXPIRED, "expired", "false",                                                                 \

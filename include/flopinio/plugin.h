@@ -207,7 +207,8 @@ struct flopinio_plugin {
     const struct flopinio_prompt *const *prompts;     /* ends with NULL; may be NULL itself */
     /* Makes the instance from its configuration. 0 = ready; else the instance stays closed, and the
      * last line of host->log is shown as the reason. `host` stays valid until close() has
-     * returned. */
+     * returned. Also called where the server is asked what it offers and where previews are made:
+     * writing fails there, and open() must be content with that. Create files in start(). */
     int (*open)(const struct flopinio_host *host, flopinio_instance **ret);
     /* No job is in hand. Not called for a process that is killed. */
     void (*close)(flopinio_instance *instance);

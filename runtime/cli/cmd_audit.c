@@ -50,7 +50,22 @@ static json_t *leaf_actor(const json_t *item)
     return json_object_get(json_object_get(item, "leaf"), "actor");
 }
 
-/* What the event's data says, behind what happened; and who did it, if only "system". */
+/* "agent:bot", as --actor takes it: no name reads as another's or as a kind. Else the kind. */
+static void put_actor(json_t *item)
+{
+    struct fl_str name = fl_json_get_str(item, "by");
+    struct fl_str kind = fl_json_get_str(leaf_actor(item), "kind");
+    struct fl_buf out = FL_BUF_INIT;
+    fl_buf_str(&out, kind);
+    if (name.n) {
+        fl_buf_putc(&out, ':');
+        fl_buf_str(&out, name);
+    }
+    json_object_set_new(item, "by", fl_json_new_str(fl_buf_view(&out)));
+    fl_buf_fini(&out);
+}
+
+/* What the event's data says, behind what happened; and who did it. */
 static void put_line(json_t *item)
 {
     const json_t *data = json_object_get(json_object_get(item, "leaf"), "data");
@@ -58,8 +73,7 @@ static void put_line(json_t *item)
     struct fl_uuid id;
     const char *key, *sign = ": ";
     json_t *value;
-    if (!json_is_string(json_object_get(item, "by")))
-        json_object_set(item, "by", json_object_get(leaf_actor(item), "kind"));
+    put_actor(item);
     put_subject(&out, item);
     json_object_foreach ((json_t *)data, key, value) {
         struct fl_str text = fl_json_str(value);

@@ -98,7 +98,7 @@ static void check_servers(struct fl_doctor *d)
             fl_doctor_say(d, "servers", FL_DOCTOR_WARN,
                           "flopinio server set NAME --config JSON, or mend the plugin, then: "
                           "flopinio server refresh NAME",
-                          "%s: %s does not work: %s", d->cli->org, name, note);
+                          "%s: %s: %s", d->cli->org, name, note);
     }
     json_decref(answer);
 }

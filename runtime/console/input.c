@@ -186,5 +186,8 @@ bool fl_api_parameters(struct fl_api *a, const char *known)
             return false;
     }
     a->is_nomem |= code == FL_NOMEM;
-    return true;
+    if (code == FL_NOT_FOUND || code == FL_NOMEM) /* no more of them; answered at the end */
+        return true;
+    fl_api_error(a, FL_BAD_PARAMS, "a parameter of the query cannot be read: %s", err.text);
+    return false;
 }

@@ -29,7 +29,20 @@ static const char *server_spec(const struct fl_api *a)
 {
     return may_see_config(a)
                ? "- name:t kind:t plugin:t config:j environment:t account:t is_enabled:b note:t"
-               : "- name:t kind:t plugin:t - environment:t account:t is_enabled:b note:t";
+               : "- name:t kind:t plugin:t - environment:t account:t is_enabled:b";
+}
+
+/* What a plugin says when it does not open may quote its configuration. */
+static void put_hidden_note(struct fl_buf *out, const struct fl_api *a, int row)
+{
+    bool has_note = fl_cell(a->q[0], row, 8).n > 0;
+    if (out->n)
+        out->n--; /* its brace */
+    fl_buf_puts(out, ",\"note\":");
+    fl_buf_json_str(out, fl_str_of(has_note ? "could not be asked, or did not open: an owner or "
+                                              "administrator sees why"
+                                            : ""));
+    fl_buf_putc(out, '}');
 }
 
 /* Columns of fl_store_servers: server_id, name, kind, plugin, config, ... A configuration of
@@ -56,7 +69,9 @@ static void on_servers(struct fl_api *a)
     for (int i = 0; i < fl_rows(a->q[0]); i++) {
         fl_buf_puts(&out, i ? "," : "");
         fl_api_row(&out, a->q[0], i, server_spec(a));
-        if (a->is_control && may_see_config(a))
+        if (!may_see_config(a))
+            put_hidden_note(&out, a, i);
+        else if (a->is_control)
             put_closed(&out, a, i);
     }
     fl_buf_puts(&out, "]}");

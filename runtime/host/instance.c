@@ -257,11 +257,13 @@ void fl_instance_on_stopped(struct fl_host_instance *instance)
         instance->stop = NULL;
         fl_op_finish(stop, FL_OK);
     } else if (describe) {
+        const struct fl_err *why = &instance->slots[0].last_error;
+        if (describe->is_trying && why->code == FL_CANCELLED)
+            fl_description_free(&describe->description);
         if (!describe->description)
-            describe->op.err = instance->slots[0].last_error;
+            describe->op.err = *why;
         else if (describe->is_trying) /* it died of it */
-            snprintf(describe->not_open, sizeof describe->not_open, "%s",
-                     instance->slots[0].last_error.text);
+            snprintf(describe->not_open, sizeof describe->not_open, "%s", why->text);
         FL_ASSERT(describe->description || describe->op.err.code != FL_OK);
         describe->instance = NULL;
         fl_host_instance_free(&instance);

@@ -144,7 +144,8 @@ void fl_slot_on_tried(struct fl_slot *slot, struct fl_str why)
         to[i] = (char)((unsigned char)why.p[i] < 0x20 || why.p[i] == 0x7f ? ' ' : why.p[i]);
     to[n] = 0;
     describe->is_trying = false;
-    clear_timer(slot);
+    if (slot->state == FL_SLOT_READY) /* else it is that of the end */
+        clear_timer(slot);
     fl_slot_wake(slot);
 }
 

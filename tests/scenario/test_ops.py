@@ -419,6 +419,8 @@ def audit_list(rt):
                                ("/approvals?review=yes", 400, "'review' must be true or false"),
                                ("/tools?server=zoe", 404, "no such server"),
                                ("/agents?name=bot", 400, "(known: nothing)"),
+                               ("/approvals?agent=%ff", 400, "the decoded text is not UTF-8"),
+                               ("/approvals?agent=bot%00", 400, "an escaped NUL"),
                                ("/policy?version=x", 400, "'version'")):
         with refused(status, text):
             org.control("GET", path)

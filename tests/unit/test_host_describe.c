@@ -309,6 +309,21 @@ static void test_a_describe_that_hangs_ends_in_time_or_when_cancelled(void)
     while (!d.is_done)
         fl_loop_run(&f.loop);
     CHECK_INT(d.describe.op.code, FL_CANCELLED);
+    /* as one is that is described, and hangs while it opens */
+    config = fixture_config(PLUGIN("good"));
+    config.configuration = json_pack("{s:s}", "hangs", "x");
+    d = (struct described){ .describe.op.done = on_described, .loop = &f.loop };
+    CHECK_OK(fl_host_describe_start(&d.describe, f.host, &config));
+    json_decref(config.configuration);
+    while (!d.describe.is_trying && !d.is_done)
+        fixture_sleep(&f, 10);
+    CHECK(!d.is_done);
+    fl_op_cancel(&d.describe.op);
+    while (!d.is_done)
+        fl_loop_run(&f.loop);
+    CHECK_INT(d.describe.op.code, FL_CANCELLED);
+    CHECK_STR(d.describe.not_open, "");
+    CHECK(!d.describe.description);
     fixture_close(&f);
 }
 

@@ -47,11 +47,11 @@ static void test_each_outcome_has_its_words(void)
           "\"expiresAt\":\"2026-11-23T17:00:00.000Z\",\"executed\":false}" },
         { FL_MCP_OUTCOME_APPROVED,
           "Not executed yet: approval APR-1234 was approved by alice@example (expires "
-          "2026-11-23T17:00:00Z). Call approval_wait with {\"approval_id\":\"APR-1234\"} to have it "
-          "run and to get its outcome. Do not call db__delete_record again.",
+          "2026-11-23T17:00:00Z). Call approval_wait with {\"approval_id\":\"APR-1234\"} to get its "
+          "outcome; a call that nobody waits for runs then. Do not call db__delete_record again.",
           "Not executed yet: approval APR-1234 was approved. Call approval_wait with "
-          "{\"approval_id\":\"APR-1234\"} to have it run and to get its outcome. Do not call "
-          "db__delete_record again.",
+          "{\"approval_id\":\"APR-1234\"} to get its outcome; a call that nobody waits for runs then. Do "
+          "not call db__delete_record again.",
           "\"approved\",\"decidedBy\":\"alice@example\"," },
         { FL_MCP_OUTCOME_REJECTED,
           "Not executed: approval APR-1234 was rejected by alice@example: \"wrong record\". Do not "
