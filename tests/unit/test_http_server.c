@@ -438,6 +438,8 @@ static void test_a_slow_reader_holds_the_writer_back(void)
         for (size_t i = 0; i < t.n; i++)
             seen += t.p[i] == '#';
         t.n = 0;
+        if (app.drained == 1) /* it has gone on, and is held back anew */
+            lb_await(&app.refused_writes, 2);
     }
     cl_free(&t);
     CHECK_INT(seen, 16u << 20);
