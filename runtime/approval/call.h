@@ -116,9 +116,10 @@ struct fl_call {
     uint64_t lost; /* fl_pg_lost, when its intake had no answer */
     enum fl_call_leave leave;
     bool has_texts, is_hold_over, is_observer, is_held_here, is_over, is_freed;
-    bool is_certain; /* what the look finds of that intake: it is not under way any more */
-    bool is_noted;   /* in the row that it observes */
-    bool is_note_due, is_note_lost;
+    bool is_certain;   /* what the look finds of that intake: it is not under way any more */
+    bool is_noted;     /* in the row that it observes */
+    bool is_note_due;  /* nobody has noted it within the minute */
+    bool is_note_lost; /* it may be there all the same: its commit had no answer */
     bool has_host_call, is_deep; /* `host_call`, and what stands behind `event`, is in use */
     struct fl_list in_calls;     /* core's list of calls, for drain and the admin page */
     /* ---- from here on nothing is cleared by fl_call_new: a read touches little of this, and
